@@ -1,0 +1,35 @@
+# Everything runs from here; see `make help`.
+.PHONY: help install demo test lint clean image
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+python := .venv/bin/python
+demo := results/demo
+
+help: ## what there is to make
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+install: ## set up .venv, the extension and Nextflow; quick where they are right already
+	@bin/geneq-setup
+
+demo: install ## the pipeline on simulated data with a known answer; results in results/demo/
+	@test -f $(demo)/input/truth.parquet || .venv/bin/geneq simulate --out $(demo)/input --seed 1
+	@bin/geneq-nextflow -log $(demo)/nextflow.log run main.nf -profile demo -resume -work-dir $(demo)/work
+	@$(python) -m geneq.cli recovery
+	@echo "reports: $(demo)/atlas.html, $(demo)/datasets/*/report/report.html"
+
+test: install lint ## every test: Rust, Python and the pipeline
+	@cd rust_ext && cargo test --quiet --locked
+	@$(python) -m pytest
+
+lint: install ## formatters and linters
+	@cd rust_ext && cargo fmt --check && cargo clippy --quiet --locked --all-targets -- -D warnings
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+
+image: ## the container image geneq:cpu (by podman or docker)
+	@bin/geneq-image
+
+clean: ## remove what was set up, built and computed
+	rm -rf .venv .tools .nextflow .nextflow.log* work results rust_ext/target dist
+	find python -name '*.so' -delete

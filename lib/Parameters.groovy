@@ -1,0 +1,103 @@
+import groovy.json.JsonSlurper
+import java.nio.file.Path
+import nextflow.exception.AbortOperationException
+
+/** The parameters as nextflow_schema.json describes them: their help and their checks. */
+class Parameters {
+
+    private static final int WIDTH = 100
+    private static final Map LATER = [
+        loci: 'loci need coordinates, and promoters given as sequences have none',
+        vcf: 'variants need coordinates, and promoters given as sequences have none',
+    ]
+
+    final List<Map> groups
+
+    Parameters(Path schema) {
+        groups = new JsonSlurper().parse(schema.toFile()).'$defs'.values().toList()
+    }
+
+    private Map<String, Map> described() {
+        return groups.collectEntries { group -> group.properties }
+    }
+
+    /** The help: every parameter with its default, by group. */
+    String help() {
+        def names = described().keySet()*.length().max()
+        def text = groups.collect { group ->
+            def lines = group.properties.collect { name, rule -> entry(name, rule, names, name in group.required) }
+            "${group.title}\n${lines.join('\n')}"
+        }
+        return "\nnextflow run main.nf --input samplesheet.csv --fasta genome.fa --gtf genes.gtf [--name=value …]\n\n${text.join('\n\n')}\n"
+    }
+
+    private static String entry(String name, Map rule, int width, boolean required) {
+        def notes = [
+            rule.enum ? "one of ${rule.enum.join(', ')}" : null,
+            required ? 'required' : null,
+            rule.default != null ? "default ${rule.default}" : null,
+        ].findAll()
+        def text = rule.description + (notes ? " [${notes.join('; ')}]" : '')
+        def margin = ' ' * (width + 6)
+        return "  --${name.padRight(width)}  ${wrapped(text, WIDTH - width - 6).join("\n${margin}")}"
+    }
+
+    private static List<String> wrapped(String text, int width) {
+        return text.tokenize(' ').inject(['']) { lines, word ->
+            def longer = "${lines.last()} ${word}".trim()
+            longer.length() <= width ? lines[0..<-1] + [longer] : lines + [word]
+        }
+    }
+
+    /** Stop on parameters that are unknown, missing, of the wrong type or out of range; name them all. */
+    void check(Map given) {
+        def rules = described()
+        def required = groups.collectMany { group -> group.required ?: [] }
+        def faults = given.keySet().findAll { name -> !(name in rules) }.collect { name -> unknown(name, given) }
+        faults += required.findAll { name -> given[name] == null }.collect { name -> "--${name} is required" }
+        faults += rules.findAll { name, rule -> given[name] != null }
+            .collect { name, rule -> fault(given[name], rule)?.with { reason -> "--${name} ${reason}, not '${given[name]}'" } }
+            .findAll()
+        faults += source(given)
+        if (faults) {
+            throw new AbortOperationException("${faults.join('\n')}\nAll parameters: nextflow run main.nf --help")
+        }
+    }
+
+    private String unknown(String name, Map given) {
+        if (given.promoters && name in LATER) {
+            return "--${name} cannot be used with --promoters: ${LATER[name]}"
+        }
+        def bare = { text -> text.toLowerCase().replaceAll(/[-_]/, '') }
+        def known = described().keySet().groupBy(bare)
+        def near = known.keySet().toList().closest(bare(name)).collectMany { key -> known[key] }
+        return "--${name} is no parameter" + (near ? "; is --${near.first()} meant?" : '')
+    }
+
+    private static String fault(value, Map rule) {
+        // Nextflow makes numbers of what looks like one: `--valid_chroms 20` is still a name.
+        def kinds = [integer: Integer, number: Number, boolean: Boolean, string: Object]
+        if (!kinds[rule.type].isInstance(value) || (rule.type == 'string' && value instanceof Boolean)) {
+            return "must be ${[integer: 'a whole number', number: 'a number', boolean: 'true or false', string: 'given a value'][rule.type]}"
+        }
+        if (rule.enum && !(value.toString() in rule.enum)) {
+            return "must be one of ${rule.enum.join(', ')}"
+        }
+        if (rule.pattern && !(value.toString() =~ rule.pattern)) {
+            return "must be ${rule.errorMessage}"
+        }
+        if (rule.minimum != null && value < rule.minimum) {
+            return "must be at least ${rule.minimum}"
+        }
+        return rule.maximum != null && value > rule.maximum ? "must be at most ${rule.maximum}" : null
+    }
+
+    private static List<String> source(Map given) {
+        def named = ['genomes', 'fasta', 'gtf', 'promoters'].findAll { name -> given[name] != null }
+        if (named in [['genomes'], ['fasta', 'gtf'], ['promoters']]) {
+            return []
+        }
+        def found = named ? "given: ${named.collect { name -> "--${name}" }.join(', ')}" : 'none is given'
+        return ["Give the genome as --fasta with --gtf, as --promoters, or as a sheet of --genomes (${found})".toString()]
+    }
+}

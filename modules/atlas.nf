@@ -1,0 +1,27 @@
+// All data sets of the run, side by side.
+process ATLAS {
+    tag "${reports.size()} data sets"
+    label 'small'
+    errorStrategy { Failures.strategy(task) }
+
+    input:
+    path reports, stageAs: 'reports/?/*', arity: '1..*'
+    val options
+
+    output:
+    path 'atlas/atlas.html', arity: '1', emit: html
+    path 'atlas/recovery.json', optional: true, emit: recovery
+    path 'versions.yml', arity: '1', emit: versions
+
+    script:
+    """
+    geneq atlas --reports ${reports} ${Shell.options(options)} --threads ${task.cpus} --out atlas
+    geneq doctor --versions ${task.process} > versions.yml
+    """
+
+    stub:
+    """
+    mkdir atlas
+    touch atlas/atlas.html versions.yml
+    """
+}

@@ -1,0 +1,27 @@
+// The equations behind a network.
+process DISTILL {
+    tag "${meta.dataset}${meta.fold == null ? '' : " fold ${meta.fold}"}"
+    label 'large'
+    errorStrategy { Failures.strategy(task) }
+
+    input:
+    tuple val(meta), path(search, arity: '1'), path(features, arity: '1')
+    val options
+
+    output:
+    tuple val(meta), path('distill', arity: '1'), emit: equations
+    path 'versions.yml', arity: '1', emit: versions
+
+    script:
+    """
+    geneq distill --search ${search} --features ${features} ${Shell.options(options)} \\
+        --threads ${task.cpus} --out distill
+    geneq doctor --versions ${task.process} > versions.yml
+    """
+
+    stub:
+    """
+    mkdir -p distill/equations
+    touch distill/equations.parquet distill/equations/0.json distill/predictions.parquet distill/metrics.parquet versions.yml
+    """
+}

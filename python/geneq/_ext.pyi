@@ -1,0 +1,69 @@
+"""Sequence reading and encoding in Rust. Bases A, C, G, T are tokens 0…3, N is 4.
+
+Every function raises ValueError for a wrong dtype, shape, order in memory or value, and lets go
+of the GIL while it works. Results do not depend on `threads`.
+"""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+CODE_DIGEST: str
+"""sha256 of the code this was built from: the files under python/ and rust_ext/."""
+
+def tokens(text: bytes) -> NDArray[np.uint8]:
+    """Tokens uint8[letters] of sequence text without headers.
+
+    Either case; every IUPAC ambiguity letter is N; line ends are passed over. Any other byte is
+    a ValueError that names its row, its column and itself.
+    """
+
+def decode(tokens: NDArray[np.uint8]) -> bytes:
+    """Upper-case letters of uint8[n] tokens."""
+
+def reverse_complement(tokens: NDArray[np.uint8], threads: int = 1) -> NDArray[np.uint8]:
+    """The other strand of uint8[..., length] tokens, as a new array; N stays N."""
+
+def windows(
+    contig: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    length: int,
+    minus: NDArray[np.bool_],
+    threads: int = 1,
+) -> NDArray[np.uint8]:
+    """Cut windows uint8[n, length] from the tokens of a contig.
+
+    starts: int64[n], 0-based on the forward strand; may lie anywhere, positions outside of the
+    contig are N. minus: bool[n], give the window on the reverse strand.
+    """
+
+def one_hot(
+    tokens: NDArray[np.uint8],
+    dtype: Literal["uint8", "float32"] = "uint8",
+    layout: Literal["nlc", "ncl"] = "nlc",
+    out: NDArray | None = None,
+    threads: int = 1,
+) -> NDArray:
+    """One-hot of uint8[n, length] tokens: [n, length, 4] ("nlc") or [n, 4, length] ("ncl").
+
+    N is all zero. `out`, of that dtype and shape, is filled and returned when given.
+    """
+
+class FastaScanner:
+    """One pass over a FASTA file, in chunks: checks it, notes its layout, gives canonical text.
+
+    Canonical text has a line ">NAME" for every record and its sequence in upper case, 60 letters
+    a line. A broken rule is a ValueError that names its row; the scanner is then finished.
+    """
+
+    def __init__(self) -> None: ...
+    def feed(self, chunk: bytes) -> bytes:
+        """Read the next bytes of the file; returns their canonical text."""
+
+    def finish(self) -> tuple[bytes, list[tuple[str, int, int, int, int, bool]]]:
+        """The rest of the canonical text, and the records in the order of the file.
+
+        A record is (header, length, offset, line_bases, line_width, even): the columns of a .fai
+        index for the file as it was read, and whether the lines are even, so that they hold.
+        """

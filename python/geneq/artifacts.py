@@ -1,0 +1,307 @@
+"""The files by which stages meet: their columns and types, written whole or not at all, checked
+when read.
+
+Tables are parquet, documents JSON, features zarr. Every writer makes the file under a temporary
+name beside its destination and renames it, so that a killed task leaves nothing half-written.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .errors import GeneqError
+
+FORMAT_VERSION = 1
+
+SPLITS = ("train", "valid", "test")
+
+
+@contextmanager
+def written_whole(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; rename it to `path` on success, remove it on failure.
+
+    Works for files and for folders (an existing folder at `path` is replaced).
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    temporary = scratch / path.name
+    try:
+        yield temporary
+        if path.is_dir():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_json(document: dict | list, path: str | Path) -> None:
+    """Write `document` as JSON; NaN and infinity are written as null."""
+    with written_whole(path) as temporary:
+        text = json.dumps(_plain(document), indent=1, ensure_ascii=False, allow_nan=False)
+        temporary.write_text(text + "\n")
+
+
+def read_json(path: str | Path) -> dict | list:
+    """Read a JSON document. Raises GeneqError when it is missing or cut short."""
+    try:
+        return json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise GeneqError("File not found", file=path) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise GeneqError("Not a whole JSON document", value=str(error), file=path) from None
+
+
+def _plain(value):
+    """`value` with NumPy scalars, arrays and non-finite numbers made plain JSON."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+@dataclass(frozen=True)
+class Table:
+    """A parquet table: `columns` maps name → pandas dtype, `key` identifies a row.
+
+    Where `extra` is a dtype, further columns of it may follow.
+    """
+
+    name: str
+    columns: dict[str, str]
+    key: tuple[str, ...]
+    extra: str | None = None
+
+    def write(self, frame: pd.DataFrame, path: str | Path) -> None:
+        """Write `frame` (checked, columns in the table's order) to `path`."""
+        frame = self._checked(frame, path)
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        about = json.dumps({"table": self.name, "version": FORMAT_VERSION}).encode()
+        table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"geneq": about})
+        with written_whole(path) as temporary:
+            pq.write_table(table, temporary)
+
+    def read(self, path: str | Path) -> pd.DataFrame:
+        """Read and check the table at `path`. Raises GeneqError when it is not such a table."""
+        try:
+            table = pq.read_table(path)
+        except FileNotFoundError:
+            raise GeneqError("File not found", file=path) from None
+        except (pa.ArrowInvalid, OSError) as error:
+            raise GeneqError("Not a whole parquet file", value=str(error), file=path) from None
+        about = json.loads((table.schema.metadata or {}).get(b"geneq", b"{}"))
+        if about and about["table"] != self.name:
+            raise GeneqError(f"Expected the table '{self.name}'", value=about["table"], file=path)
+        if about and about["version"] > FORMAT_VERSION:
+            raise GeneqError(
+                f"Written by a newer geneq (format {about['version']}, this one reads up to "
+                f"{FORMAT_VERSION})",
+                file=path,
+                fix="Update geneq",
+            )
+        return self._checked(table.to_pandas(), path)
+
+    def _checked(self, frame: pd.DataFrame, path) -> pd.DataFrame:
+        missing = [name for name in self.columns if name not in frame]
+        if missing:
+            raise GeneqError(
+                f"The table '{self.name}' lacks columns", value=", ".join(missing), file=path
+            )
+        extra = [name for name in frame if name not in self.columns]
+        if extra and self.extra is None:
+            raise GeneqError(
+                f"The table '{self.name}' has unknown columns", value=", ".join(extra), file=path
+            )
+        types = {**self.columns, **dict.fromkeys(extra, self.extra)}
+        frame = frame[list(types)].astype(types).reset_index(drop=True)
+        repeated = frame.duplicated(list(self.key))
+        if repeated.any():
+            row = frame.loc[repeated.idxmax(), list(self.key)].to_dict()
+            raise GeneqError(
+                f"Rows of the table '{self.name}' must differ in {', '.join(self.key)}",
+                value=row,
+                file=path,
+            )
+        return frame
+
+
+GENES = Table(
+    "genes",
+    {
+        "gene_id": "object",  # Ensembl id without version, or the annotation's own id
+        "gene_name": "object",  # symbol; the id where there is none
+        "chrom": "object",  # as the FASTA spells it; "" for promoters without chromosome
+        "tss": "int64",  # 0-based; -1 for promoters
+        "strand": "object",  # "+", "-"; "." for promoters
+        "records": "object",  # promoters: record names joined by ","; "" with an annotation
+        "fold": "int8",  # 0…4
+        "split": "object",  # train, valid, test
+    },
+    key=("gene_id",),
+)
+
+EXPRESSION = Table(
+    "expression",
+    {
+        "gene_id": "object",
+        "cell_type": "object",
+        "log2cpm": "float64",  # log2(CPM + 1)
+        "counts": "float64",  # summed over the type's cells; NaN where the file holds CPM
+        "n_cells": "int64",
+        "se": "float64",  # standard error of log2cpm over cells (donors where given)
+    },
+    key=("cell_type", "gene_id"),
+)
+
+TRIALS = Table(
+    "trials",
+    {
+        "trial": "int64",
+        "state": "object",  # complete, pruned, failed
+        "loss": "float64",  # reliability-weighted validation MSE, standardised targets
+        "epochs": "int64",
+        "seconds": "float64",
+        "parameters": "object",  # JSON
+    },
+    key=("trial",),
+)
+
+# Columns past `measured` are predictions: teacher, equation, elastic_net, lasso2.
+PREDICTIONS = Table(
+    "predictions",
+    {
+        "gene_id": "object",
+        "cell_type": "object",
+        "fold": "int8",
+        "split": "object",
+        "measured": "float64",
+    },
+    key=("cell_type", "gene_id"),
+    extra="float64",
+)
+
+EQUATIONS = Table(
+    "equations",
+    {
+        "cell_type": "object",
+        "member": "int64",  # place on the Pareto front; 0 is the constant
+        "engine": "object",
+        "complexity": "int64",  # nodes of the sympy expression
+        "infix": "object",  # in the variables' names, constants as refitted to measured data
+        "fidelity": "float64",  # R² against the teacher, training genes
+        "oof_mse": "float64",  # against measured expression, out of fold
+        "oof_delta": "float64",  # oof_mse less that of the best member
+        "oof_delta_se": "float64",  # paired standard error of oof_delta
+        "chosen": "bool",
+    },
+    key=("cell_type", "member"),
+)
+
+METRICS = Table(
+    "metrics",
+    {
+        "cell_type": "object",
+        "model": "object",  # equation, teacher, elastic_net, lasso2
+        "against": "object",  # expression, teacher
+        "kind": "object",  # absolute: log2cpm; specific: less the gene's mean over cell types
+        "split": "object",  # test: one run's test genes; cv: every gene, out of fold
+        "n": "int64",
+        "r": "float64",  # Pearson; NaN for a constant prediction
+        "low": "float64",  # 95 % interval of r (Fisher z)
+        "high": "float64",
+        "ceiling": "float64",  # square root of the reliability; NaN where unknown
+    },
+    key=("cell_type", "model", "against", "kind", "split"),
+)
+
+
+@dataclass(frozen=True)
+class Features:
+    """Sequence-class scores of genes.
+
+    values: float32[gene, bin, class]; gene_id: one per row; classes: one per last axis.
+    meta: oracle (name), oracle_hash, window ([first, end) relative to the TSS, in nt of the
+    gene's strand), bin_edges (the same unit, one more than bins), tss_index (of the TSS in the
+    window), orientation, genome (digest); for promoters `bin_edges` are fractions of the length.
+    """
+
+    values: np.ndarray
+    gene_id: np.ndarray
+    classes: list[str]
+    meta: dict
+
+    CHUNK = 1024
+
+    def write(self, path: str | Path) -> None:
+        """Write as a zarr folder in chunks of genes."""
+        import zarr
+
+        with written_whole(path) as temporary:
+            group = zarr.open_group(str(temporary), mode="w", zarr_format=3)
+            n, bins, classes = self.values.shape
+            array = group.create_array(
+                "values",
+                shape=self.values.shape,
+                chunks=(max(1, min(n, self.CHUNK)), bins, classes),
+                dtype="float32",
+            )
+            array[...] = self.values
+            group.attrs.update(
+                {
+                    "format": "geneq-features",
+                    "version": FORMAT_VERSION,
+                    "gene_id": [str(gene) for gene in self.gene_id],
+                    "classes": list(self.classes),
+                    "meta": _plain(self.meta),
+                }
+            )
+
+    @classmethod
+    def read(cls, path: str | Path) -> "Features":
+        """Read a zarr folder. Raises GeneqError when it holds no features."""
+        import zarr
+
+        try:
+            group = zarr.open_group(str(path), mode="r")
+            attrs = dict(group.attrs)
+            values = np.asarray(group["values"][...])
+        except (FileNotFoundError, KeyError, ValueError, zarr.errors.BaseZarrError) as error:
+            raise GeneqError("Not a folder of features", value=str(error), file=path) from None
+        if attrs.get("format") != "geneq-features" or attrs["version"] > FORMAT_VERSION:
+            raise GeneqError(
+                "Not features that this geneq reads",
+                value=f"{attrs.get('format')} {attrs.get('version')}",
+                file=path,
+            )
+        return cls(
+            values, np.array(attrs["gene_id"], dtype=object), attrs["classes"], attrs["meta"]
+        )
+
+    @classmethod
+    def join(cls, parts: list["Features"], paths: list) -> "Features":
+        """Stack shards that agree in classes and meta, in the order given."""
+        first = parts[0]
+        for part, path in zip(parts, paths, strict=True):
+            if part.classes != first.classes or part.meta != first.meta:
+                raise GeneqError("Shards must come from one oracle, window and genome", file=path)
+        gene_id = np.concatenate([part.gene_id for part in parts])
+        if len(set(gene_id)) != len(gene_id):
+            raise GeneqError("Shards must not share genes", file=", ".join(map(str, paths)))
+        return cls(np.concatenate([p.values for p in parts]), gene_id, first.classes, first.meta)

@@ -1,0 +1,99 @@
+"""`geneq STAGE …`: one command a stage or tool.
+
+A command is a module with a docstring (its help), `add_arguments(parser)` and `run(args)`; only
+the module that is called for is imported.
+"""
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+
+from . import __version__
+from .errors import GeneqError
+
+COMMANDS = {
+    "genes": "genes",
+    "featurize": "featurize",
+    "pseudobulk": "pseudobulk",
+    "search": "search",
+    "distill": "distill",
+    "report": "report",
+    "atlas": "atlas",
+    "simulate": "tools.simulate",
+    "validate": "tools.validate",
+    "doctor": "tools.doctor",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; returns the exit status (1 bad input, 2 bad usage, 130 interrupted)."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = _parser(argv[0] if argv else None)
+    args = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        _check_code_digest(args.code_digest)
+        _use_threads(args.threads)
+        args.run(args)
+    except GeneqError as error:
+        print(f"geneq {argv[0]}: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"geneq {argv[0]}: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser(name: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="geneq", description=__doc__.splitlines()[0])
+    parser.add_argument("--version", action="version", version=f"geneq {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command, module in COMMANDS.items():
+        if name not in (command, "-h", "--help", None):
+            continue
+        code = importlib.import_module(f"geneq.{module}")
+        summary = code.__doc__.split("\n\n")[0].replace("\n", " ")
+        child = commands.add_parser(
+            command, help=summary, description=code.__doc__, allow_abbrev=False
+        )
+        child.add_argument(
+            "--threads",
+            type=int,
+            default=len(os.sched_getaffinity(0)),
+            help="threads to use (default: as many as this process may run on)",
+        )
+        child.add_argument(
+            "--code_digest", help="stop unless this geneq was built from code of this digest"
+        )
+        code.add_arguments(child)
+        child.set_defaults(run=code.run)
+    if name and not name.startswith("-") and name not in COMMANDS:
+        parser.error(f"no command {name!r}; there are: {', '.join(COMMANDS)}")
+    return parser
+
+
+def _check_code_digest(wanted: str | None) -> None:
+    from ._ext import CODE_DIGEST
+
+    if wanted and wanted != CODE_DIGEST:
+        raise GeneqError(
+            f"The installed geneq holds other code than the checkout (digest {CODE_DIGEST[:12]}, "
+            f"checkout {wanted[:12]})",
+            fix="Rebuild the image or the virtual environment from the checkout (make install), "
+            "or check out the code that the image was built from",
+        )
+
+
+def _use_threads(threads: int) -> None:
+    """Hold the thread pools of NumPy, torch and the extension to what the task was given."""
+    if threads < 1:
+        raise GeneqError("--threads must be at least 1", value=threads)
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(threads)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,21 @@
+"""The one error a user of geneq should ever see."""
+
+
+class GeneqError(Exception):
+    """Input that breaks a rule.
+
+    The message names the rule, the value that breaks it, the file it stands in and what to do,
+    in that order; parts that do not apply are left out.
+    """
+
+    def __init__(self, rule: str, *, value=None, file=None, fix: str | None = None):
+        self.rule, self.value, self.file, self.fix = rule, value, file, fix
+        message = rule
+        if value is not None:
+            message += f": {value!r}" if isinstance(value, str) else f": {value}"
+        if file is not None:
+            message += f" (in {file})"
+        message = message.rstrip(".") + "."
+        if fix:
+            message += f" {fix.rstrip('.')}."
+        super().__init__(message)

@@ -1,0 +1,149 @@
+"""How well predictions agree with measured expression: Pearson r with its interval, by cell type.
+
+*Absolute* r is on log2(CPM + 1); *specific* r on log2(CPM + 1) less the gene's mean over the cell
+types in which it is measured (predictions likewise, over the same cell types).
+"""
+
+import numpy as np
+import pandas as pd
+from scipy.special import ndtri
+
+from .artifacts import METRICS
+from .errors import GeneqError
+
+MODELS = ("equation", "teacher", "elastic_net", "lasso2")
+KINDS = ("absolute", "specific")
+Z95 = float(ndtri(0.975))
+
+
+def metrics(predictions: pd.DataFrame, ceilings: dict[str, float], split: str) -> pd.DataFrame:
+    """Pearson r of every model by cell type, as the table METRICS.
+
+    predictions: the table PREDICTIONS with any of the columns of MODELS; split "test" uses the
+    rows of that split, "cv" all rows given (see `pool_cv`). ceilings: cell type → square root of
+    the reliability, NaN or absent where unknown. Rows without a finite measured value are left
+    out, and for a model those without a finite prediction. A model that predicts one constant for
+    a cell type (in cross-validation: one in every fold) says nothing of it: both kinds of r are
+    NaN.
+    *Specific* rows are absent where fewer than two cell types are given, and leave out genes
+    measured in one type only; their ceiling is that of `specific_ceilings`.
+    """
+    if split not in ("test", "cv"):
+        raise ValueError(f"split is 'test' or 'cv', not {split!r}")
+    rows = predictions if split == "cv" else predictions[predictions["split"] == "test"]
+    rows = rows[np.isfinite(rows["measured"])]
+    models = [model for model in MODELS if model in predictions]
+    cell_types = predictions["cell_type"].drop_duplicates()
+    kinds = KINDS if len(cell_types) > 1 else KINDS[:1]
+    mute = _constant_predictions(rows, models, ["fold"] if split == "cv" else [])
+    bounds = {"absolute": ceilings, "specific": specific_ceilings(predictions, ceilings)}
+    table = []
+    for kind in kinds:
+        values = rows if kind == "absolute" else specific(rows, ["measured", *models])
+        groups = dict(list(values.groupby("cell_type", sort=False)))
+        for cell_type in cell_types:
+            group = groups.get(cell_type, values.iloc[:0])
+            ceiling = bounds[kind].get(cell_type, np.nan)
+            at, silent = (cell_type, kind, split), mute.get(cell_type, [])
+            table += _agreements(group, models, silent, at, ceiling)
+    return pd.DataFrame(table, columns=list(METRICS.columns)).astype(METRICS.columns)
+
+
+def specific(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """`rows` (gene_id, cell_type, …) with `columns` less the gene's mean over the rows' cell
+    types; genes with one cell type are left out."""
+    genes = rows.groupby("gene_id", sort=False)
+    shared = genes["cell_type"].transform("size") > 1
+    centred = rows[columns] - genes[columns].transform("mean")
+    return rows.assign(**centred)[shared]
+
+
+def specific_ceilings(rows: pd.DataFrame, ceilings: dict[str, float]) -> dict[str, float]:
+    """Ceilings of specific values from those of absolute ones, over the genes of all cell types.
+
+    rows: gene_id, cell_type, measured. A cell type's noise variance is (1 - reliability) times the
+    variance of its values; with noise independent between types, that of a value less the mean
+    over k types is (1 - 1/k)² of its own and 1/k² of each other's. Empty where a type's ceiling
+    is unknown; 0 where the noise outweighs the differences between types.
+    """
+    wide = rows.pivot(index="gene_id", columns="cell_type", values="measured").dropna()
+    bounds = np.array([ceilings.get(name, np.nan) for name in wide.columns], float)
+    k = wide.shape[1]
+    if k < 2 or len(wide) < 3 or not np.isfinite(bounds).all():
+        return {}
+    noise = (1 - bounds**2) * wide.var().to_numpy()
+    noise = (1 - 1 / k) ** 2 * noise + (noise.sum() - noise) / k**2
+    spread = wide.sub(wide.mean(axis=1), axis=0).var().to_numpy()
+    reliability = 1 - np.divide(noise, spread, out=np.ones(k), where=spread > 0)
+    return dict(zip(wide.columns, np.sqrt(np.clip(reliability, 0, 1)).tolist(), strict=True))
+
+
+def pool_cv(folds: list[pd.DataFrame]) -> pd.DataFrame:
+    """The test rows of each fold's run (tables PREDICTIONS, the same columns) as one table.
+
+    Raises GeneqError when a gene is tested in more than one run or the columns differ.
+    """
+    different = set().union(*folds) - set(folds[0]).intersection(*folds[1:])
+    if different:
+        raise GeneqError(
+            "The runs of a cross-validation must hold the same columns",
+            value=", ".join(sorted(different)),
+        )
+    tests = [frame[frame["split"] == "test"] for frame in folds]
+    pooled = pd.concat(tests, ignore_index=True)
+    runs = np.repeat(np.arange(len(tests)), [len(frame) for frame in tests])
+    tested_in = pd.Series(runs).groupby(pooled["gene_id"]).nunique()
+    if (tested_in > 1).any():
+        raise GeneqError(
+            "Every gene must be a test gene in one run of a cross-validation only",
+            value=str(tested_in.index[tested_in > 1][0]),
+            fix="Give the runs of the different folds of one data set, each once",
+        )
+    return pooled
+
+
+def pearson(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
+    """Pearson r of two float[n] with its 95 % interval by Fisher's z: (r, low, high).
+
+    NaN where undefined: a constant (to rounding) x or y, or n < 3; the interval for n < 4.
+    """
+    if len(x) < 3 or _constant(x) or _constant(y):
+        return np.nan, np.nan, np.nan
+    r = float(np.clip(np.corrcoef(x, y)[0, 1], -1, 1))
+    if len(x) < 4:
+        return r, np.nan, np.nan
+    with np.errstate(divide="ignore"):
+        z, half = np.arctanh(r), Z95 / np.sqrt(len(x) - 3)
+    return r, float(np.tanh(z - half)), float(np.tanh(z + half))
+
+
+def _constant(x: np.ndarray) -> bool:
+    x = x[np.isfinite(x)]
+    return not len(x) or bool(np.ptp(x) <= 1e-9 * max(1.0, np.abs(x).max()))
+
+
+def _constant_predictions(rows: pd.DataFrame, models: list[str], within: list[str]) -> dict:
+    """Cell type → models that predict one value for all its rows (of each group of `within`)."""
+    groups = rows.groupby(["cell_type", *within])[models]
+    flat = groups.agg(lambda x: _constant(x.to_numpy(float))).groupby("cell_type").all()
+    return {cell_type: [m for m in models if row[m]] for cell_type, row in flat.iterrows()}
+
+
+def _agreements(
+    group: pd.DataFrame, models: list[str], silent: list[str], at: tuple, ceiling: float
+) -> list[tuple]:
+    """Rows of METRICS for one cell type and kind (`at`: cell type, kind, split)."""
+    cell_type, kind, split = at
+    pairs = [(model, "expression") for model in models]
+    if {"equation", "teacher"} <= set(models):
+        pairs.append(("equation", "teacher"))
+    rows = []
+    for model, against in pairs:
+        target = "measured" if against == "expression" else against
+        x, y = group[model].to_numpy(float), group[target].to_numpy(float)
+        known = np.isfinite(x) & np.isfinite(y)
+        mute = {model, target} & set(silent)
+        r = (np.nan,) * 3 if mute else pearson(x[known], y[known])
+        bound = ceiling if against == "expression" else np.nan
+        rows.append((cell_type, model, against, kind, split, int(known.sum()), *r, bound))
+    return rows

@@ -1,0 +1,162 @@
+"""The embedded oracle: motif log-odds on both strands, pooled into sequence classes.
+
+The score of a motif in a stretch of DNA is its log mean affinity,
+
+    ln( mean over strands and positions of exp(log-odds) ),
+
+and the score of a class of motifs the mean of theirs. A position counts for the stretch that holds
+the motif's centre, and a motif must lie wholly inside the sequence. Random DNA of even composition
+scores about 0; one strong site in a short stretch, close to its log-odds less the log of the
+stretch's length. (The sum of exponentiated log-odds as the affinity of a sequence: Roider et al.,
+Bioinformatics 23:134, 2007.)
+
+Two classes of base composition follow: GC, the share of G and C among known letters less 0.5, and
+CpG, the number of CG dinucleotides per position.
+"""
+
+import hashlib
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..errors import GeneqError
+from ..meme import Motif, families, read_meme
+from . import device, one_hot
+
+COMPOSITION = ["GC", "CpG"]
+
+
+class MotifOracle:
+    """Scores of motif classes and base composition; see the module's docstring.
+
+    `groups` lists the classes: (name, indices into `motifs`).
+    """
+
+    alphabet = "ACGT"
+    length = None
+    strand = "both"
+    unknown = "N adds nothing to a log-odds score"
+
+    # Scores held at a time: 2**26 floats, 256 MB.
+    BATCH_SCORES = 2**26
+
+    def __init__(self, name: str, motifs: list[Motif], groups: list[tuple[str, list[int]]]):
+        self.name, self.motifs, self.groups = name, motifs, groups
+        self.targets = [group for group, _ in groups] + COMPOSITION
+        self.widths = np.array([motif.width for motif in motifs])
+        self.width = int(self.widths.max())
+        self.hash = self._hash()
+        self._device = device()
+        self._kernels = self._both_strands().to(self._device)
+        self._membership = self._membership_matrix().to(self._device)
+
+    @classmethod
+    def open(cls, file: str, max_classes: int = 40) -> "MotifOracle":
+        """Open a MEME file, or the file that geneq ships when `file` is 'core'."""
+        if max_classes <= len(COMPOSITION):
+            raise GeneqError(
+                f"--max_classes must be at least {len(COMPOSITION) + 1}", value=max_classes
+            )
+        shipped = resources.files("geneq") / "data" / "core.meme"
+        path = Path(str(shipped)) if file == "core" else Path(file)
+        motifs = read_meme(path)
+        groups = families(motifs, max_classes - len(COMPOSITION))
+        return cls(f"motifs:{path.name if file != 'core' else 'core'}", motifs, groups)
+
+    def _hash(self) -> str:
+        digest = hashlib.sha256(b"motifs 1")
+        for name, members in self.groups:
+            digest.update(f"\0{name}".encode())
+            for i in members:
+                digest.update(np.ascontiguousarray(self.motifs[i].log_odds(), "<f4").tobytes())
+        return digest.hexdigest()
+
+    def _both_strands(self) -> torch.Tensor:
+        """float32[2 motifs, 4, width]: forward then reverse, the centres aligned."""
+        kernels = torch.zeros(2, len(self.motifs), 4, self.width)
+        for i, motif in enumerate(self.motifs):
+            matrix = torch.from_numpy(motif.log_odds().T)
+            first = self.width // 2 - motif.width // 2
+            kernels[0, i, :, first : first + motif.width] = matrix
+            kernels[1, i, :, first : first + motif.width] = matrix.flip(0, 1)
+        return kernels.flatten(0, 1)
+
+    def _membership_matrix(self) -> torch.Tensor:
+        """float32[motifs, classes]: the mean over a class's motifs."""
+        matrix = torch.zeros(len(self.motifs), len(self.groups))
+        for c, (_, members) in enumerate(self.groups):
+            matrix[members, c] = 1 / len(members)
+        return matrix
+
+    def predict(self, tokens: np.ndarray, anchor: int | None = None) -> np.ndarray:
+        """uint8[n, length] → float32[n, targets]: the whole sequence as one stretch."""
+        return self.predict_bins(tokens, np.array([0, tokens.shape[1]]))[:, 0]
+
+    @torch.inference_mode()
+    def predict_bins(self, tokens: np.ndarray, edges: np.ndarray) -> np.ndarray:
+        """uint8[n, length] → float32[n, bins, targets].
+
+        edges: int[bins + 1], rising, 0-based positions in the sequence; bin b is
+        [edges[b], edges[b + 1]). A bin in which no motif of a class fits scores 0 for it.
+        """
+        n, length = tokens.shape
+        if length < self.width:
+            raise GeneqError(
+                f"Sequences must be as long as the longest motif ({self.width})", value=length
+            )
+        bins = self._bins(length, edges)
+        weights = self._position_weights(length, bins)
+        batch = max(1, self.BATCH_SCORES // (len(self._kernels) * length))
+        scores = np.empty((n, len(edges) - 1, len(self.targets)), dtype=np.float32)
+        for start in range(0, n, batch):
+            part = torch.from_numpy(np.ascontiguousarray(tokens[start : start + batch]))
+            x = one_hot(part.to(self._device))
+            scored = torch.cat([self._affinity(x, weights), self._composition(x, bins)], dim=2)
+            scores[start : start + batch] = scored.cpu().numpy()
+        return scores
+
+    def _bins(self, length: int, edges: np.ndarray) -> torch.Tensor:
+        """float32[bins, length]: 1 where a position lies in a bin."""
+        edges = torch.as_tensor(np.asarray(edges), device=self._device)
+        position = torch.arange(length, device=self._device)
+        return ((position >= edges[:-1, None]) & (position < edges[1:, None])).float()
+
+    def _position_weights(self, length: int, bins: torch.Tensor) -> list[torch.Tensor]:
+        """For each motif width, float32[length, bins]: the mean over the centres in a bin.
+
+        One entry per distinct width, narrowest first.
+        """
+        weights = []
+        for width in sorted(set(self.widths)):
+            fits = torch.zeros(length, device=self._device)
+            fits[width // 2 : length - (width - 1 - width // 2)] = 1
+            inside = bins * fits
+            weights.append((inside / inside.sum(1, keepdim=True).clamp(min=1)).T)
+        return weights
+
+    def _affinity(self, x: torch.Tensor, weights: list[torch.Tensor]) -> torch.Tensor:
+        """one-hot → float32[n, bins, classes]: log mean affinity."""
+        left = self.width // 2
+        padded = torch.nn.functional.pad(x, (left, self.width - 1 - left))
+        affinity = torch.nn.functional.conv1d(padded, self._kernels).exp_()
+        affinity = affinity.unflatten(1, (2, -1)).mean(1)
+        bins = weights[0].shape[1]
+        means = affinity.new_empty(len(x), len(self.motifs), bins)
+        for width, weight in zip(sorted(set(self.widths)), weights, strict=True):
+            of_width = torch.as_tensor(np.flatnonzero(self.widths == width), device=x.device)
+            means[:, of_width] = affinity[:, of_width] @ weight
+        scores = torch.where(means > 0, means, 1.0).log()
+        return torch.einsum("nmb,mc->nbc", scores, self._membership)
+
+    @staticmethod
+    def _composition(x: torch.Tensor, bins: torch.Tensor) -> torch.Tensor:
+        """one-hot → float32[n, bins, 2]: GC less 0.5, CG dinucleotides per position."""
+        known = x.sum(1) @ bins.T
+        strong = (x[:, 1] + x[:, 2]) @ bins.T
+        gc = torch.where(known > 0, strong / known.clamp(min=1) - 0.5, 0.0)
+        pairs = torch.zeros_like(x[:, 0])
+        pairs[:, :-1] = x[:, 1, :-1] * x[:, 2, 1:]
+        cpg = (pairs @ bins.T) / bins.sum(1).clamp(min=1)
+        return torch.stack([gc, cpg], dim=2)

@@ -1,0 +1,81 @@
+"""What a variable is: its weights over bins and sequence classes as a heat strip."""
+
+import numpy as np
+from markupsafe import Markup
+
+from .svg import figure, label, line, rectangles, text
+
+CELL, LEFT, MOST, SHADES = 15, 96, 6, 6
+
+
+def strip(variable: dict, document: dict) -> Markup:
+    """`variable`: one of an equations/<n>.json, `document` the whole of it.
+
+    A row a class (the six of greatest absolute weight, the rest counted), a column a bin, bins
+    drawn equally wide with their edges below; the start of transcription as an upright line.
+    """
+    edges = document["bin_edges"]
+    bins = len(edges) - 1
+    names, weights = _rows(variable["weights"], bins)
+    rest, names, weights = max(0, len(names) - MOST), names[:MOST], weights[:MOST]
+    step = max(22, 300 / bins)
+    top, base = 4, 4 + CELL * len(names)
+    marks = [
+        text(LEFT - 6, top + CELL * i + 11, name, "tick end", length=15)
+        for i, name in enumerate(names)
+    ]
+    marks += _cells(weights, top, step) + _edges(edges, base, step)
+    marks += _start(edges, top, base, step)
+    if rest:
+        marks.append(text(LEFT, base + 28, f"and {rest} more classes", "note"))
+    height = base + (32 if rest else 18)
+    return figure(LEFT + step * bins + 16, height, _in_words(names, weights, edges), *marks)
+
+
+def _rows(weights: list[dict], bins: int) -> tuple[list[str], np.ndarray]:
+    """Classes by falling sum of absolute weights, and float[class, bin]."""
+    rows: dict[str, np.ndarray] = {}
+    for weight in weights:
+        row = rows.setdefault(weight["class"], np.zeros(bins))
+        row[weight["bin"]] += weight["weight"]
+    names = sorted(rows, key=lambda name: (-np.abs(rows[name]).sum(), name))
+    return names, np.array([rows[name] for name in names]).reshape(len(names), bins)
+
+
+def _cells(weights: np.ndarray, top: float, step: float) -> list[Markup]:
+    """One path a sign and shade; cells of no weight are left pale."""
+    shade = np.zeros(weights.shape, int)
+    if np.abs(weights).max(initial=0) > 0:
+        share = np.abs(weights) / np.abs(weights).max()
+        shade = np.sign(weights).astype(int) * np.ceil(SHADES * share).astype(int)
+    paths = []
+    for level in np.unique(shade):
+        corners = [(LEFT + step * b, top + CELL * i) for i, b in np.argwhere(shade == level)]
+        class_ = "none" if level == 0 else "pos" if level > 0 else "neg"
+        opacity = f"{abs(level) / SHADES:.2f}" if level else None
+        paths.append(rectangles(corners, step - 1, CELL - 1, class_=class_, fill_opacity=opacity))
+    return paths
+
+
+def _in_words(names: list[str], weights: np.ndarray, edges: list[float]) -> str:
+    """What a screen reader says: where the leading class weighs most."""
+    if not names:
+        return "No weights"
+    b = int(np.abs(weights[0]).argmax())
+    where = f"{label(round(edges[b], 2))} to {label(round(edges[b + 1], 2))}"
+    return f"Weights over {len(edges) - 1} bins; {names[0]} weighs most from {where}"
+
+
+def _edges(edges: list[float], base: float, step: float) -> list[Markup]:
+    return [
+        text(LEFT + step * i - 0.5, base + 12, label(round(edge, 2)), "tick mid tiny")
+        for i, edge in enumerate(edges)
+    ]
+
+
+def _start(edges: list[float], top: float, base: float, step: float) -> list[Markup]:
+    """The upright line at position 0, where the window spans it (a promoter's does not)."""
+    if not edges[0] < 0 < edges[-1]:
+        return []
+    x = LEFT - 0.5 + step * float(np.interp(0, edges, np.arange(len(edges))))
+    return [line(x, top - 3, x, base + 2, "tss")]

@@ -1,0 +1,146 @@
+"""SVG elements, and a panel with two axes.
+
+Every string that enters is escaped (markupsafe). Colours are CSS classes of the page, never
+written here; coordinates are rounded to a tenth of a pixel, so equal input gives equal bytes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup, escape
+from matplotlib.ticker import MaxNLocator
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def tag(name: str, *children, **attributes) -> Markup:
+    """An element; `class_` is class, `stroke_width` is stroke-width; None leaves one out."""
+    written = Markup("").join(
+        Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _value(value))
+        for key, value in attributes.items()
+        if value is not None
+    )
+    inside = Markup("").join(children)
+    return Markup("<{0}{1}>{2}</{0}>").format(Markup(name), written, inside)
+
+
+def _value(value) -> str:
+    return number(value) if isinstance(value, float | np.floating) else str(value)
+
+
+def number(value: float) -> str:
+    """A coordinate to a tenth of a pixel, as short as it can be written."""
+    text = f"{value:.1f}"
+    return text.removesuffix(".0") if text != "-0.0" else "0"
+
+
+def label(value: float) -> str:
+    """A tick label: as short as it can be, with a true minus sign."""
+    return f"{value:.10g}".replace("-", MINUS)
+
+
+def shorten(text: str, length: int) -> str:
+    """`text`, cut to `length` characters with an ellipsis."""
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def text(x: float, y: float, string: str, class_: str = "", *, length: int | None = None, **more):
+    """A text; one cut to `length` characters keeps the whole string as its tooltip."""
+    shown = shorten(string, length) if length else string
+    whole = tag("title", escape(string)) if shown != string else ""
+    return tag("text", escape(shown), whole, x=float(x), y=float(y), class_=class_ or None, **more)
+
+
+def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
+    return tag("line", x1=float(x1), y1=float(y1), x2=float(x2), y2=float(y2), class_=class_)
+
+
+def dots(x: np.ndarray, y: np.ndarray, class_: str) -> Markup:
+    """Round dots as one path of zero-length strokes: ten bytes a dot."""
+    path = "".join(f"M{number(a)} {number(b)}h0" for a, b in zip(x, y, strict=True))
+    return tag("path", d=path, class_=f"dots {class_}")
+
+
+def rectangles(corners: list[tuple[float, float]], width: float, height: float, **attributes):
+    """Equal rectangles (left, top) as one path."""
+    wide, tall = number(width), number(height)
+    path = "".join(f"M{number(x)} {number(y)}h{wide}v{tall}h-{wide}z" for x, y in corners)
+    return tag("path", d=path, **attributes)
+
+
+def polyline(x: np.ndarray, y: np.ndarray, class_: str) -> Markup:
+    points = " ".join(f"{number(a)},{number(b)}" for a, b in zip(x, y, strict=True))
+    return tag("polyline", points=points, class_=class_)
+
+
+def figure(width: float, height: float, title: str, *marks) -> Markup:
+    """The svg element: scales down to its box, read out as `title`."""
+    return tag(
+        "svg",
+        *marks,
+        viewBox=f"0 0 {number(width)} {number(height)}",
+        style=f"max-width:{number(width)}px",
+        role="img",
+        aria_label=title,
+    )
+
+
+def limits(values: np.ndarray, pad: float = 0.05) -> tuple[float, float]:
+    """Lowest and highest finite value with a margin; (0, 1) where there is none."""
+    values = np.asarray(values, float)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return 0.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    margin = pad * (high - low) or 0.5 * abs(high) or 0.5
+    return low - margin, high + margin
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A box with axes. `x` and `y` turn data into pixels, held inside the limits."""
+
+    xlim: tuple[float, float]
+    ylim: tuple[float, float]
+    width: float = 360
+    height: float = 260
+    left: float = 48
+    right: float = 10
+    top: float = 10
+    bottom: float = 40
+
+    def x(self, value):
+        return self.left + _share(value, self.xlim) * (self.width - self.left - self.right)
+
+    def y(self, value):
+        return self.height - self.bottom - _share(value, self.ylim) * self._tall
+
+    @property
+    def _tall(self) -> float:
+        return self.height - self.bottom - self.top
+
+    def axes(self, xlabel: str, ylabel: str, *, whole_x: bool = False, xticks: int = 6) -> Markup:
+        """Grid, tick labels and axis labels; `whole_x` keeps to whole numbers on x, an empty
+        `ylabel` leaves the ticks of y out."""
+        end, base = self.width - self.right, self.height - self.bottom
+        marks = []
+        for tick in ticks(self.xlim, xticks, whole_x):
+            marks.append(line(self.x(tick), self.top, self.x(tick), base, "grid"))
+            marks.append(text(self.x(tick), base + 15, label(tick), "tick mid"))
+        for tick in ticks(self.ylim, max(2, int(self._tall / 40))) if ylabel else []:
+            marks.append(line(self.left, self.y(tick), end, self.y(tick), "grid"))
+            marks.append(text(self.left - 6, self.y(tick) + 3.5, label(tick), "tick end"))
+        marks.append(text((self.left + end) / 2, self.height - 6, xlabel, "axis mid"))
+        turn = f"rotate(-90 12 {number(self.top + self._tall / 2)})"
+        marks.append(text(12, self.top + self._tall / 2, ylabel, "axis mid", transform=turn))
+        return Markup("").join(marks)
+
+
+def ticks(lim: tuple[float, float], n: int, whole: bool = False) -> list[float]:
+    """About `n` round values inside the limits."""
+    found = MaxNLocator(n, integer=whole, steps=[1, 2, 5, 10]).tick_values(*lim)
+    return [float(v) for v in found if lim[0] <= v <= lim[1]]
+
+
+def _share(value, lim: tuple[float, float]):
+    return np.clip((np.asarray(value, float) - lim[0]) / (lim[1] - lim[0]), 0, 1)

@@ -1,0 +1,275 @@
+"""Search a network from sequence-class scores to expression.
+
+An architecture search with Optuna (tree-structured Parzen estimator, median pruning) over spatial
+pooling, width, interaction terms, nonlinearity, dropout, weight decay and gate penalty. Every trial
+is trained on the training genes and judged on the validation genes; the best one is the teacher.
+One network serves all cell types of a data set, with a head for each; the loss weighs a head by
+its cell type's reliability.
+"""
+
+import json
+from argparse import ArgumentParser, Namespace
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pandas as pd
+import torch
+
+from . import folds
+from .artifacts import EXPRESSION, GENES, PREDICTIONS, TRIALS, Features, read_json
+from .errors import GeneqError
+from .oracles import device
+from .teacher import NONLINEARITIES, POOLINGS, Architecture, Scaling, Teacher, TrainedTeacher
+
+BATCH = 256
+PATIENCE = 12
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--features", required=True, help="features.zarr of the genome")
+    parser.add_argument("--expression", required=True, help="folder that pseudobulk wrote")
+    parser.add_argument("--genes", required=True, help="genes.parquet of the genome")
+    parser.add_argument(
+        "--test_fold",
+        type=int,
+        choices=range(5),
+        help="test this fold and validate on the next one (default: the table's own split)",
+    )
+    parser.add_argument("--trials", type=int, default=30, help="architectures tried (30)")
+    parser.add_argument("--max_epochs", type=int, default=150, help="epochs a trial at most (150)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of search and training (1)")
+    parser.add_argument("--out", required=True, help="folder for the results")
+
+
+def run(args: Namespace) -> None:
+    """Run the search and write teacher, trials and predictions."""
+    if args.trials < 1 or args.max_epochs < 1:
+        raise GeneqError(
+            "--trials and --max_epochs must be at least 1",
+            value=f"{args.trials}, {args.max_epochs}",
+        )
+    # Networks and batches this small are slower on more threads than one.
+    torch.set_num_threads(1)
+    data = load_data(args.features, args.expression, args.genes, args.test_fold)
+    teacher, trials = search(data, args.trials, args.max_epochs, args.seed)
+    out = Path(args.out)
+    TRIALS.write(trials, out / "trials.parquet")
+    predictions = data.long(data.y, "measured").assign(
+        teacher=data.long(teacher.predict(data.features.values), "teacher")["teacher"]
+    )
+    PREDICTIONS.write(predictions.dropna(subset="measured"), out / "predictions.parquet")
+    teacher.save(out)
+    best = trials["loss"].min()
+    print(f"{len(trials)} trials, validation loss {best:.4f} (1 = predicting the mean)")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Genes that have features and expression, in the order of the gene table.
+
+    y: float64[genes, cell types], log2(CPM + 1), NaN where a gene is not in the file.
+    weight: float32[cell types], reliability as the weight of a head, mean 1.
+    """
+
+    dataset: str
+    genes: pd.DataFrame
+    features: Features
+    y: np.ndarray
+    cell_types: list[str]
+    weight: np.ndarray
+    test_fold: int | None
+
+    def rows(self, split: str) -> np.ndarray:
+        return np.flatnonzero(self.genes["split"] == split)
+
+    def long(self, values: np.ndarray, name: str) -> pd.DataFrame:
+        """[genes, cell types] as rows gene_id, cell_type, fold, split, `name`."""
+        genes = self.genes[["gene_id", "fold", "split"]]
+        parts = [
+            genes.assign(**{"cell_type": cell_type, name: values[:, j]})
+            for j, cell_type in enumerate(self.cell_types)
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+
+def load_data(features_path, expression_folder, genes_path, test_fold: int | None) -> Data:
+    """Read and align the inputs. Raises GeneqError when too few genes are left to learn from."""
+    features = Features.read(features_path)
+    expression = EXPRESSION.read(Path(expression_folder) / "expression.parquet")
+    about = read_json(Path(expression_folder) / "expression.json")
+    genes = GENES.read(genes_path)
+    genes = genes.assign(split=folds.split_for(genes, test_fold))
+    wide = expression.pivot(index="gene_id", columns="cell_type", values="log2cpm")
+    cell_types = [entry["cell_type"] for entry in about["cell_types"]]
+    row = pd.Series(np.arange(len(features.gene_id)), index=features.gene_id)
+    genes = genes[genes["gene_id"].isin(row.index) & genes["gene_id"].isin(wide.index)]
+    genes = genes.reset_index(drop=True)
+    _check_enough(genes, expression_folder)
+    rows = row[genes["gene_id"]].to_numpy()
+    features = Features(
+        features.values[rows], features.gene_id[rows], features.classes, features.meta
+    )
+    y = wide.loc[genes["gene_id"], cell_types].to_numpy()
+    weight = np.array([entry["reliability"] or 0 for entry in about["cell_types"]], np.float32)
+    weight = np.clip(np.nan_to_num(weight), 0.05, 1)
+    return Data(about["dataset"], genes, features, y, cell_types, weight / weight.mean(), test_fold)
+
+
+def _check_enough(genes: pd.DataFrame, file) -> None:
+    counts = {split: int((genes["split"] == split).sum()) for split in ("train", "valid", "test")}
+    if counts["train"] < 20 or counts["valid"] < 3 or counts["test"] < 3:
+        raise GeneqError(
+            "Too few genes have both DNA and expression: at least 20 training, 3 validation and "
+            "3 test genes are needed",
+            value=counts,
+            file=file,
+            fix="Check that the data set's genes are those of the genome, or choose other "
+            "chromosomes for validation and test",
+        )
+
+
+def search(
+    data: Data, trials: int, max_epochs: int, seed: int
+) -> tuple[TrainedTeacher, pd.DataFrame]:
+    """Find and train the teacher; also every trial as the table TRIALS."""
+    train, valid = data.rows("train"), data.rows("valid")
+    x, y = data.features.values, data.y
+    scaling = Scaling.of(x[train], y[train])
+    where = device()
+    tensors = [
+        t.to(where) for rows in (train, valid) for t in (scaling.x(x[rows]), scaling.y(y[rows]))
+    ]
+    weight = torch.from_numpy(data.weight).to(where)
+    best: dict = {"loss": np.inf, "network": None}
+
+    def objective(trial: optuna.Trial) -> float:
+        architecture = suggest(trial)
+        torch.manual_seed(seed * 100_003 + trial.number)
+        network = Teacher(architecture, *x.shape[1:], y.shape[1]).to(where)
+        loss = train_network(network, *tensors, weight, max_epochs, trial)
+        if loss < best["loss"]:
+            best.update(loss=loss, network=network)
+        return loss
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(5, trials // 3)),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=15),
+    )
+    study.enqueue_trial(FIRST)
+    study.optimize(objective, n_trials=trials, catch=(torch.linalg.LinAlgError,))
+    if best["network"] is None:
+        raise GeneqError(
+            "No trial of the architecture search reached a finite validation loss",
+            value=data.dataset,
+            fix="Look for extreme values in the expression table",
+        )
+    about = {
+        "dataset": data.dataset,
+        "test_fold": data.test_fold,
+        "seed": seed,
+        "features": data.features.meta,
+        "weight": data.weight,
+        "validation_loss": best["loss"],
+    }
+    teacher = TrainedTeacher(
+        best["network"].cpu(), scaling, data.features.classes, data.cell_types, about
+    )
+    return teacher, _trial_table(study)
+
+
+# A plain network that does well on most data; the search starts from it.
+FIRST = {
+    "pooling": "smooth",
+    "width": 16,
+    "interactions": 4,
+    "nonlinearity": "gelu",
+    "dropout": 0.1,
+    "weight_decay": 0.05,
+    "gate_penalty": 0.001,
+    "learning_rate": 0.005,
+}
+
+
+def suggest(trial: optuna.Trial) -> Architecture:
+    """The search space."""
+    return Architecture(
+        pooling=trial.suggest_categorical("pooling", POOLINGS),
+        width=trial.suggest_categorical("width", [0, 8, 16, 32, 64]),
+        interactions=trial.suggest_categorical("interactions", [0, 2, 4, 8]),
+        nonlinearity=trial.suggest_categorical("nonlinearity", list(NONLINEARITIES)),
+        dropout=trial.suggest_float("dropout", 0.0, 0.5),
+        weight_decay=trial.suggest_float("weight_decay", 1e-3, 1.0, log=True),
+        gate_penalty=trial.suggest_float("gate_penalty", 1e-5, 1e-2, log=True),
+        learning_rate=trial.suggest_float("learning_rate", 1e-3, 2e-2, log=True),
+    )
+
+
+def train_network(
+    network: Teacher,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    x_valid: torch.Tensor,
+    y_valid: torch.Tensor,
+    weight: torch.Tensor,
+    max_epochs: int,
+    trial: optuna.Trial,
+) -> float:
+    """Train with AdamW, keep the weights of the best epoch; gives its validation loss.
+
+    Stops after PATIENCE epochs without improvement; raises TrialPruned when the trial is told to.
+    """
+    architecture = network.architecture
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=architecture.learning_rate, weight_decay=architecture.weight_decay
+    )
+    best, kept, kept_at = np.inf, None, 0
+    for epoch in range(max_epochs):
+        network.train()
+        for rows in torch.randperm(len(x)).to(x.device).split(BATCH):
+            loss = weighted_error(network(x[rows]), y[rows], weight)
+            loss = loss + architecture.gate_penalty * network.gate.abs().sum()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+        network.eval()
+        with torch.inference_mode():
+            valid = weighted_error(network(x_valid), y_valid, weight).item()
+        trial.set_user_attr("epochs", epoch + 1)
+        if valid < best:
+            best, kept_at = valid, epoch
+            kept = {k: v.detach().clone() for k, v in network.state_dict().items()}
+        elif epoch - kept_at >= PATIENCE or not np.isfinite(valid):
+            break
+        trial.report(best, epoch)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+    if kept is not None:
+        network.load_state_dict(kept)
+    return best
+
+
+def weighted_error(
+    predicted: torch.Tensor, target: torch.Tensor, weight: torch.Tensor
+) -> torch.Tensor:
+    """Mean over cell types of weight × mean squared error, missing targets (NaN) left out."""
+    known = ~torch.isnan(target)
+    error = torch.where(known, predicted - torch.nan_to_num(target), 0.0) ** 2
+    return (weight * error.sum(0) / known.sum(0).clamp(min=1)).mean()
+
+
+def _trial_table(study: optuna.Study) -> pd.DataFrame:
+    rows = [
+        {
+            "trial": trial.number,
+            "state": trial.state.name.lower().replace("fail", "failed"),
+            "loss": trial.value if trial.value is not None else np.nan,
+            "epochs": trial.user_attrs.get("epochs", 0),
+            "seconds": trial.duration.total_seconds(),
+            "parameters": json.dumps(trial.params),
+        }
+        for trial in study.trials
+    ]
+    return pd.DataFrame(rows)

@@ -1,0 +1,218 @@
+"""The teacher: the searched network from sequence-class scores to expression.
+
+    x   features, standardised                                       [genes, bins, classes]
+    z   pooled features: per class one weighted sum over the bins      [genes, classes]
+    s   gated: z times a gate per class, driven towards 0 by its penalty
+    y   one linear head per cell type over s, hidden units act(W s + b) and products (U s)(V s)
+
+Because the bins of a class are pooled before anything nonlinear happens, every pooled feature is an
+explicit weighted sum over bins, and an equation in the pooled features is one in the DNA.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from .artifacts import read_json, write_json, written_whole
+from .errors import GeneqError
+
+POOLINGS = ("shared", "smooth", "class")
+NONLINEARITIES = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "softplus": nn.Softplus}
+SMOOTH_BASIS = 4
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What the search varies.
+
+    pooling: one profile over bins for all classes (shared), one per class out of four smooth bumps
+    (smooth), or one per class, free (class). width: hidden units. interactions: products of two
+    mixtures of gated features. gate_penalty: weight of the sum of absolute gates in the loss.
+    """
+
+    pooling: str
+    width: int
+    interactions: int
+    nonlinearity: str
+    dropout: float
+    weight_decay: float
+    gate_penalty: float
+    learning_rate: float
+
+
+class Teacher(nn.Module):
+    """See the module's docstring. Inputs and outputs are standardised; `predict` is not."""
+
+    def __init__(self, architecture: Architecture, bins: int, classes: int, cell_types: int):
+        super().__init__()
+        self.architecture = architecture
+        basis = _profile_basis(architecture.pooling, bins)
+        profiles = 1 if architecture.pooling == "shared" else classes
+        start = torch.linalg.lstsq(basis, torch.ones(bins, 1)).solution
+        self.register_buffer("basis", basis)
+        self.profile = nn.Parameter(start.repeat(1, profiles))
+        self.gate = nn.Parameter(torch.ones(classes))
+        self.hidden = nn.Linear(classes, architecture.width) if architecture.width else None
+        self.activation = NONLINEARITIES[architecture.nonlinearity]()
+        self.dropout = nn.Dropout(architecture.dropout)
+        rank = architecture.interactions
+        self.left = nn.Linear(classes, rank, bias=False) if rank else None
+        self.right = nn.Linear(classes, rank, bias=False) if rank else None
+        self.head = nn.Linear(classes + architecture.width + rank, cell_types)
+        nn.init.zeros_(self.head.bias)
+
+    def pooling_weights(self) -> torch.Tensor:
+        """float32[bins, classes]: the profile of each class, of unit length."""
+        weights = self.basis @ self.profile
+        weights = weights / weights.norm(dim=0, keepdim=True).clamp(min=1e-6)
+        return weights.expand(-1, len(self.gate))
+
+    def pool(self, x: torch.Tensor) -> torch.Tensor:
+        """float32[n, bins, classes] → float32[n, classes]."""
+        return torch.einsum("nbc,bc->nc", x, self.pooling_weights())
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """float32[n, bins, classes] → float32[n, cell types]."""
+        return self.from_pooled(self.pool(x))
+
+    def from_pooled(self, z: torch.Tensor) -> torch.Tensor:
+        """float32[n, classes] → float32[n, cell types]."""
+        s = z * self.gate
+        parts = [s]
+        if self.hidden is not None:
+            parts.append(self.dropout(self.activation(self.hidden(s))))
+        if self.left is not None:
+            parts.append(self.left(s) * self.right(s))
+        return self.head(torch.cat(parts, dim=1))
+
+
+def _profile_basis(pooling: str, bins: int) -> torch.Tensor:
+    """float32[bins, k]: what profiles over the bins are made of."""
+    if pooling != "smooth" or bins <= SMOOTH_BASIS:
+        return torch.eye(bins)
+    centres = torch.linspace(0, bins - 1, SMOOTH_BASIS)
+    distance = (torch.arange(bins)[:, None] - centres) / (centres[1] - centres[0])
+    return torch.exp(-(distance**2))
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Means and standard deviations of training genes; constant features have deviation 1.
+
+    x_mean, x_sd: float32[bins, classes]; y_mean, y_sd: float32[cell types].
+    """
+
+    x_mean: np.ndarray
+    x_sd: np.ndarray
+    y_mean: np.ndarray
+    y_sd: np.ndarray
+
+    @classmethod
+    def of(cls, x: np.ndarray, y: np.ndarray) -> "Scaling":
+        """From features [n, bins, classes] and expression [n, cell types] (NaN is missing)."""
+        x_sd, y_sd = x.std(0), np.nanstd(y, 0)
+        return cls(
+            x.mean(0),
+            np.where(x_sd > 1e-6, x_sd, 1).astype(np.float32),
+            np.nanmean(y, 0).astype(np.float32),
+            np.where(y_sd > 1e-6, y_sd, 1).astype(np.float32),
+        )
+
+    def x(self, features: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(((features - self.x_mean) / self.x_sd).astype(np.float32))
+
+    def y(self, expression: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(((expression - self.y_mean) / self.y_sd).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class TrainedTeacher:
+    """A teacher with what it needs to be used: scaling, names, and where it came from.
+
+    about: dataset, test_fold, seed, features (the meta of the features), weights of the heads.
+    """
+
+    network: Teacher
+    scaling: Scaling
+    classes: list[str]
+    cell_types: list[str]
+    about: dict
+
+    @torch.inference_mode()
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        """float32[n, bins, classes] → float32[n, cell types], log2(CPM + 1)."""
+        return self.unscaled(self.network.eval()(self.scaling.x(features)))
+
+    @torch.inference_mode()
+    def predict_pooled(self, pooled: np.ndarray) -> np.ndarray:
+        """Pooled features float32[n, classes] → float32[n, cell types], log2(CPM + 1)."""
+        return self.unscaled(self.network.eval().from_pooled(torch.from_numpy(pooled)))
+
+    @torch.inference_mode()
+    def pooled(self, features: np.ndarray) -> np.ndarray:
+        """float32[n, bins, classes] → pooled features float32[n, classes]."""
+        return self.network.pool(self.scaling.x(features)).numpy()
+
+    def unscaled(self, y: torch.Tensor) -> np.ndarray:
+        return y.numpy() * self.scaling.y_sd + self.scaling.y_mean
+
+    @torch.inference_mode()
+    def pooling(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weights float64[bins, classes] and offsets float64[classes] of the pooled features.
+
+        In raw feature units: pooled[n, c] = offset[c] + sum over bins of weight[b, c] x[n, b, c].
+        """
+        weights = self.network.pooling_weights().double().numpy() / self.scaling.x_sd
+        return weights, -(weights * self.scaling.x_mean).sum(0)
+
+    def save(self, folder: str | Path) -> None:
+        """Write `teacher.safetensors` and `teacher.json`."""
+        folder = Path(folder)
+        tensors = {f"network.{k}": v.contiguous() for k, v in self.network.state_dict().items()}
+        scaling = asdict(self.scaling)
+        tensors |= {
+            f"scaling.{k}": torch.from_numpy(np.array(v, np.float32)) for k, v in scaling.items()
+        }
+        with written_whole(folder / "teacher.safetensors") as path:
+            save_file(tensors, path, metadata={"format": "geneq-teacher"})
+        document = {
+            "format": "geneq-teacher",
+            "version": 1,
+            "architecture": asdict(self.network.architecture),
+            "classes": self.classes,
+            "cell_types": self.cell_types,
+            "about": self.about,
+        }
+        write_json(document, folder / "teacher.json")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "TrainedTeacher":
+        """Read what `save` wrote. Raises GeneqError when the files are not a teacher's."""
+        folder = Path(folder)
+        document = read_json(folder / "teacher.json")
+        if document.get("format") != "geneq-teacher" or document.get("version") != 1:
+            raise GeneqError(
+                "Not a teacher that this geneq reads",
+                value=json.dumps([document.get("format"), document.get("version")]),
+                file=folder / "teacher.json",
+            )
+        try:
+            tensors = load_file(folder / "teacher.safetensors")
+        except (FileNotFoundError, SafetensorError) as error:
+            raise GeneqError(
+                "The teacher's weights cannot be read",
+                value=str(error),
+                file=folder / "teacher.safetensors",
+            ) from None
+        scaling = Scaling(**{k: tensors[f"scaling.{k}"].numpy() for k in Scaling.__annotations__})
+        network = Teacher(Architecture(**document["architecture"]), *scaling.x_mean.shape,
+                          len(document["cell_types"]))  # fmt: skip
+        weights = {k: v for k, v in tensors.items() if k.startswith("network.")}
+        network.load_state_dict({k.removeprefix("network."): v for k, v in weights.items()})
+        return cls(network, scaling, document["classes"], document["cell_types"], document["about"])

@@ -1,0 +1,54 @@
+"""How the pipeline is started in tests: as a user starts it, in a folder of its own."""
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run of Nextflow ended with. text: all that it printed."""
+
+    status: int
+    text: str
+
+    @property
+    def submitted(self) -> list[str]:
+        """Names of the tasks that ran, as `SEARCH (a)`."""
+        return re.findall(r"Submitted process > (.+)", self.text)
+
+    @property
+    def cached(self) -> list[str]:
+        """Names of the tasks that did not need to run again."""
+        return re.findall(r"Cached process > (.+)", self.text)
+
+
+def nextflow(folder: Path, *words, timeout: int = 600) -> Run:
+    """Run `geneq-nextflow WORDS` in `folder`."""
+    done = subprocess.run(
+        [ROOT / "bin" / "geneq-nextflow", *map(str, words)],
+        cwd=folder,
+        env={**os.environ, "NXF_ANSI_LOG": "false"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+    )
+    return Run(done.returncode, done.stdout)
+
+
+def pipeline(folder: Path, *words, checkout: Path = ROOT, timeout: int = 600) -> Run:
+    """Run the pipeline of `checkout` in `folder`."""
+    return nextflow(folder, "run", checkout / "main.nf", *words, timeout=timeout)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.pipeline)

@@ -1,0 +1,118 @@
+"""Parameters and sheets are checked before any task starts."""
+
+import json
+import re
+
+import pytest
+
+from geneq.errors import GeneqError
+from geneq.tools.validate import read_genomes, read_samples
+
+from .conftest import ROOT, nextflow, pipeline
+
+SCHEMA = json.loads((ROOT / "nextflow_schema.json").read_text())
+PARAMETERS = {
+    name: rule for group in SCHEMA["$defs"].values() for name, rule in group["properties"].items()
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("a.h5ad", "genome.fa", "genes.gtf"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def faults(text):
+    """The lines of a message that name a line of a sheet."""
+    return [
+        line.split(" -- ")[0].strip() for line in text.splitlines() if line.startswith("  line")
+    ]
+
+
+def test_the_help_describes_every_parameter_and_runs_nothing(tmp_path):
+    run = pipeline(tmp_path, "--help")
+    assert run.status == 0
+    words = " ".join(run.text.split())
+    for name, rule in PARAMETERS.items():
+        assert f"--{name} {rule['description']}" in words
+    assert not (tmp_path / "results").exists()
+    assert max(map(len, run.text.splitlines()[2:])) <= 100
+
+
+def test_the_schema_and_the_configuration_have_the_same_parameters_and_defaults(tmp_path):
+    run = nextflow(tmp_path, "config", "-flat", ROOT)
+    found = dict(re.findall(r"^params\.(\w+) = (.*)$", run.text, re.MULTILINE))
+    literal = {None: "null", True: "true", False: "false"}
+    wanted = {name: rule.get("default") for name, rule in PARAMETERS.items()}
+    assert found == {
+        name: f"'{value}'"
+        if isinstance(value, str)
+        else literal.get(value, str(value))
+        if value is None or isinstance(value, bool)
+        else str(value)
+        for name, value in wanted.items()
+    }
+
+
+def test_wrong_parameters_are_refused_all_at_once(folder):
+    run = pipeline(
+        folder,
+        *("--input", "sheet.csv", "--min_cels", 5, "--shardGenes", 5, "--flavour", "sweet"),
+        *("--trials", 0, "--seed", "many", "--sr_engine", "steam", "--oracle", "sei"),
+        *("--bin_edges=-10;10", "--promoters", "p.fa", "--fasta", "genome.fa", "--vcf", "x.vcf"),
+    )
+    assert run.status != 0
+    assert run.submitted == []
+    for text in (
+        "--min_cels is no parameter; is --min_cells meant?",
+        "--shardGenes is no parameter; is --shard_genes meant?",
+        "--flavour is no parameter\n",
+        "--trials must be at least 1, not '0'",
+        "--seed must be a whole number, not 'many'",
+        "--sr_engine must be one of auto, operon, pysr, not 'steam'",
+        "--oracle must be motifs:core or motifs:FILE.meme, with a path without",
+        "--bin_edges must be numbers with commas between, not '-10;10'",
+        "--vcf cannot be used with --promoters: variants need coordinates",
+        "as a sheet of --genomes (given: --fasta, --promoters)",
+    ):
+        assert text in run.text
+
+
+def test_faults_of_a_samplesheet_are_those_that_validate_names(folder):
+    sheet = folder / "sheet.csv"
+    rows = [
+        "dataset,h5ad,cell_type_key,scale,genome",
+        'my data,a.h5ad,"cell ""type""",auto,',
+        "b,gone.h5ad,k,tpm,human",
+        "b,a.h5ad,,counts,mouse",
+        "c,a.h5ad,k",
+        'd,"a.h5ad,k,,',
+        "it's,a.h5ad,k,,",
+        "x/y,a.h5ad,k,,",
+        "",
+        "\tz ,a.h5ad,k,,human",
+        "y,$(touch gone).h5ad,k,,human",
+    ]
+    sheet.write_bytes(("\ufeff" + "\r\n".join(rows)).encode())
+    run = pipeline(folder, "--input", sheet, "--fasta", "genome.fa", "--gtf", "genes.gtf")
+    with pytest.raises(GeneqError) as caught:
+        read_samples(sheet)
+    assert run.status != 0
+    assert run.submitted == []
+    assert faults(run.text) == [line.rstrip(".") for line in faults(str(caught.value))]
+    assert len(faults(run.text)) == 12
+    assert "line 2, column dataset: must begin with a letter or digit" in run.text
+
+
+def test_faults_of_a_sheet_of_genomes_are_those_that_validate_names(folder):
+    sheet = folder / "genomes.csv"
+    sheet.write_text("genome,fasta,gtf,promoters\na,genome.fa,,\na,,,gone.fa\n,,,genome.fa\n")
+    (folder / "sheet.csv").write_text("dataset,h5ad,cell_type_key\na,a.h5ad,k\n")
+    run = pipeline(folder, "--input", "sheet.csv", "--genomes", sheet)
+    with pytest.raises(GeneqError) as caught:
+        read_genomes(sheet)
+    assert run.status != 0
+    assert run.submitted == []
+    assert faults(run.text) == [line.rstrip(".") for line in faults(str(caught.value))]
+    assert "line 2: a genome has fasta and gtf, or promoters alone" in run.text

@@ -1,0 +1,177 @@
+"""The extension against slow doubles, and what it refuses."""
+
+import ast
+import hashlib
+import inspect
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from geneq import _ext
+from twins import encoding
+
+ROOT = Path(__file__).parents[1]
+TOKENS = st.integers(0, 4)
+ROWS = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, min_side=0), elements=TOKENS)
+
+
+@given(st.text("ACGTNRYSWKMBDHVacgtnryswkmbdhv\r\n", max_size=200))
+def test_tokens_are_those_of_the_twin(text):
+    np.testing.assert_array_equal(_ext.tokens(text.encode()), encoding.tokens(text))
+
+
+@given(hnp.arrays(np.uint8, st.integers(0, 100), elements=TOKENS))
+def test_decode_and_the_other_strand_are_those_of_the_twin(tokens):
+    assert _ext.decode(tokens).decode() == encoding.decode(tokens)
+    np.testing.assert_array_equal(
+        _ext.reverse_complement(tokens), encoding.reverse_complement(tokens)
+    )
+
+
+@given(ROWS, st.sampled_from(["uint8", "float32"]), st.integers(1, 3))
+def test_one_hot_is_that_of_the_twin_in_both_layouts(tokens, dtype, threads):
+    wanted = encoding.one_hot(tokens)
+    nlc = _ext.one_hot(tokens, dtype, threads=threads)
+    ncl = _ext.one_hot(tokens, dtype, "ncl", threads=threads)
+    assert nlc.dtype == ncl.dtype == dtype
+    np.testing.assert_array_equal(nlc, wanted)
+    np.testing.assert_array_equal(ncl, wanted.transpose(0, 2, 1))
+
+
+@given(
+    st.text("ACGTN", min_size=1, max_size=50),
+    st.lists(st.tuples(st.integers(-80, 80), st.sampled_from("+-")), max_size=10),
+    st.integers(1, 60),
+    st.integers(1, 3),
+)
+def test_windows_are_those_of_the_twin(text, places, length, threads):
+    starts = np.array([start for start, _ in places], dtype=np.int64)
+    minus = np.array([strand == "-" for _, strand in places], dtype=bool)
+    cut = _ext.windows(_ext.tokens(text.encode()), starts, length, minus, threads)
+    assert cut.shape == (len(places), length)
+    for row, (start, strand) in zip(cut, places, strict=True):
+        position = start if strand == "+" else start + length - 1
+        np.testing.assert_array_equal(row, encoding.window(text, position, strand, 0, length))
+
+
+def test_one_hot_fills_the_callers_buffer():
+    tokens = np.array([[0, 4]], dtype=np.uint8)
+    out = np.full((1, 2, 4), 7, dtype=np.float32)
+    assert _ext.one_hot(tokens, "float32", out=out) is out
+    np.testing.assert_array_equal(out, [[[1, 0, 0, 0], [0, 0, 0, 0]]])
+
+
+GOOD = np.zeros((2, 3), dtype=np.uint8)
+STARTS, MINUS = np.zeros(2, dtype=np.int64), np.zeros(2, dtype=bool)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: _ext.tokens(b"AC\nG5"), "row 2, column 2: '5' is no nucleotide letter"),
+        (lambda: _ext.tokens(b"ACGU"), "row 1, column 4: 'U'"),
+        (lambda: _ext.decode(GOOD), "with 1 axis, not uint8 of shape"),
+        (lambda: _ext.decode(GOOD[0].astype(int)), "uint8 array with 1 axis, not int64"),
+        (lambda: _ext.decode("ACGT"), "not <class 'str'>"),
+        (lambda: _ext.decode(np.array([5], dtype=np.uint8)), "0…4, but one is 5"),
+        (lambda: _ext.reverse_complement(GOOD[:, ::2]), "tokens must be C-contiguous"),
+        (lambda: _ext.reverse_complement(np.uint8(1)), "tokens"),
+        (lambda: _ext.reverse_complement(GOOD, 0), "threads must be at least 1"),
+        (lambda: _ext.one_hot(GOOD[0]), "tokens must have 2 axes, not 1"),
+        (lambda: _ext.one_hot(GOOD, "float64"), "'uint8' or 'float32', not 'float64'"),
+        (lambda: _ext.one_hot(GOOD, layout="lnc"), "'nlc' or 'ncl', not 'lnc'"),
+        (lambda: _ext.one_hot(GOOD, out=np.zeros((2, 3, 4))), "out must be an array of the dtype"),
+        (lambda: _ext.one_hot(GOOD, out=np.zeros((2, 4, 3), np.uint8)), r"shape \[2, 3, 4\]"),
+        (lambda: _ext.windows(GOOD[0], STARTS, 0, MINUS), "length must be at least 1"),
+        (lambda: _ext.windows(GOOD[0], STARTS, 1 << 62, MINUS), "do not fit into memory"),
+        (lambda: _ext.windows(GOOD[0], STARTS[:1], 2, MINUS), "equally long, not 1 and 2"),
+        (
+            lambda: _ext.windows(GOOD[0], STARTS.astype(np.int32), 2, MINUS),
+            "starts must be an int64",
+        ),
+        (lambda: _ext.windows(GOOD[0] + 9, STARTS, 2, MINUS), "contig must be 0…4, but one is 9"),
+    ],
+)
+def test_wrong_arguments_are_value_errors_that_say_what_is_wrong(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_one_hot_refuses_a_buffer_that_must_not_be_written():
+    out = np.zeros((2, 3, 4), dtype=np.uint8)
+    out.flags.writeable = False
+    with pytest.raises(ValueError, match="out must be writeable"):
+        _ext.one_hot(GOOD, out=out)
+
+
+def test_a_scanner_ends_with_its_first_error():
+    scanner = _ext.FastaScanner()
+    with pytest.raises(ValueError, match="row 2: column 1: '!'"):
+        scanner.feed(b">a\n!")
+    with pytest.raises(ValueError, match="finished"):
+        scanner.feed(b"ACGT")
+    with pytest.raises(ValueError, match="finished"):
+        scanner.finish()
+
+
+def stub() -> dict[str, ast.stmt]:
+    """The public names of the hand-written `_ext.pyi`."""
+    tree = ast.parse((ROOT / "python/geneq/_ext.pyi").read_text())
+    named = {
+        node.name: node for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    }
+    constants = {node.target.id: node for node in tree.body if isinstance(node, ast.AnnAssign)}
+    return named | constants
+
+
+def parameters(node: ast.FunctionDef) -> list[tuple]:
+    """Names and defaults of a function of the stub, without `self`."""
+    names = [argument.arg for argument in node.args.args]
+    defaults = [ast.literal_eval(value) for value in node.args.defaults]
+    padded = [inspect.Parameter.empty] * (len(names) - len(defaults)) + defaults
+    return [pair for pair in zip(names, padded, strict=True) if pair[0] != "self"]
+
+
+def test_the_stub_names_what_the_module_has():
+    public = {name for name in dir(_ext) if not name.startswith("_")}
+    assert set(stub()) == public
+    methods = {
+        node.name for node in stub()["FastaScanner"].body if isinstance(node, ast.FunctionDef)
+    }
+    assert methods == {"__init__"} | {m for m in dir(_ext.FastaScanner) if not m.startswith("_")}
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, node in stub().items() if isinstance(node, ast.FunctionDef)]
+)
+def test_the_stub_has_the_modules_signatures(name):
+    found = inspect.signature(getattr(_ext, name)).parameters.values()
+    assert parameters(stub()[name]) == [(parameter.name, parameter.default) for parameter in found]
+
+
+def digest(root: Path) -> str:
+    """The code digest by its definition."""
+    files = [
+        path.relative_to(root).as_posix()
+        for folder in ("python", "rust_ext")
+        for path in (root / folder).rglob("*")
+        if path.is_file()
+    ]
+    kept = [
+        name
+        for name in files
+        if not any(p.startswith(".") or p in ("target", "__pycache__") for p in name.split("/"))
+        and not name.endswith((".so", ".pyc", ".pyd"))
+    ]
+    total = hashlib.sha256()
+    for name in sorted(kept, key=str.encode):
+        total.update(name.encode() + b"\0" + (root / name).read_bytes() + b"\0")
+    return total.hexdigest()
+
+
+def test_the_code_digest_is_that_of_the_checkout():
+    assert digest(ROOT) == _ext.CODE_DIGEST, "the checkout changed since the build: make install"

@@ -1,0 +1,265 @@
+"""The report of a data set: what a reader finds in it, and that it is one safe, whole file."""
+
+import json
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import synthetic
+from geneq import artifacts
+from geneq.cli import main
+from geneq.errors import GeneqError
+from geneq.plots import mathml
+from geneq.plots.classes import class_effects
+
+SCRIPT, B_CELLS, _, LONG, SILENT = synthetic.ODD_NAMES
+
+
+class Page(HTMLParser):
+    """The elements, attributes and text of a page."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.tags, self.links, self.words = [], [], []
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+        self.text = re.sub(r"\s+", " ", " ".join(self.words))
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        self.links += [value for key, value in attributes if key in ("src", "href", "action")]
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def count(self, tag):
+        return sum(name == tag for name, _ in self.tags)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A data set with cross-validation and a truth, and its report."""
+    root = tmp_path_factory.mktemp("made")
+    made = synthetic.outputs(root)
+    folds = [
+        synthetic.outputs(root / f"cv{k}", test_fold=k, distill_only=True).root / "distill"
+        for k in range(5)
+    ]
+    truth = synthetic.truth(made, root / "truth.parquet", missed=B_CELLS)
+    out = root / "out"
+    cv = ["--cv_distill", *map(str, folds)]
+    assert main(made.args(out, *cv, "--truth", str(truth))) == 0
+    return made, out
+
+
+@pytest.fixture(scope="module")
+def page(made):
+    return Page(made[1] / "report.html")
+
+
+def test_the_file_loads_nothing(page):
+    assert all(link.startswith("#") for link in page.links)
+    assert not re.search(r"@import|url\(|https?://", page.source)
+    policy = dict(page.tags[3][1])
+    assert page.tags[3][0] == "meta" and policy["content"].startswith("default-src 'none'")
+    assert not {"img", "link", "iframe", "object", "embed"} & {tag for tag, _ in page.tags}
+
+
+def test_names_are_text_and_never_markup(page):
+    assert page.count("script") == 1
+    assert page.count("i") == 2  # our own: Absolute, specific
+    assert not any(key.startswith("on") for _, attributes in page.tags for key in attributes)
+    for name in synthetic.ODD_NAMES:
+        assert name[:20] in page.text
+    assert "<b>by one s.e.</b>" in page.text
+    assert "<i>ENSG2</i>" in page.text and "Eryth<r>oid" in page.text
+
+
+def test_equations_are_typeset_with_readable_names(page, made):
+    document = artifacts.read_json(made[1] / "equations.json")[0]
+    first, second, third, _ = [variable["class"] for variable in document["variables"]]
+    written = str(mathml.equation(document))
+    text = re.sub(r"<[^>]*>", "", written)
+    assert text == (
+        f"6.51 −0.312{first}1 +1.23×10−5{second}·{third} +0.424e−{first}2 +0.9{second}1.5+{first}12"
+    )
+    assert written in page.source
+    assert "<mfrac>" in written and "<msub>" in written
+
+
+def test_a_cell_type_without_equation_says_so_with_the_reason(page):
+    assert "No equation is supported. No member beats the mean" in page.text
+    assert f"No equation is supported for {SILENT} ." in page.text
+    assert "In 4 of 5 cell types a short equation" in page.text
+
+
+def test_cross_validated_figures_come_first(page, made):
+    table = artifacts.METRICS.read(made[1] / "metrics.parquet")
+    assert table["split"].iloc[0] == "cv" and set(table["split"]) == {"cv", "test"}
+    cv = table[(table["split"] == "cv") & (table["cell_type"] == SCRIPT)]
+    assert set(cv["n"]) == {400} and set(cv["kind"]) == {"absolute", "specific"}
+    assert page.text.index("Cross-validated:") < page.text.index("Test genes of one run")
+    quoted = cv.set_index(["model", "against", "kind"])["r"]["equation", "expression", "absolute"]
+    assert f"{quoted:.3f}" in page.text
+
+
+def test_the_report_says_what_was_dropped(page):
+    for words in ("window leaves the contig", "fewer than 10 cells", "no cell type", "412",
+                  "Chromosome names of the annotation lacked 'chr'"):  # fmt: skip
+        assert words in page.text
+    assert "Test: chr1. Valid: chr2." in page.text
+
+
+def test_recovery_needs_every_planted_class_and_silence_where_nothing_was_planted(made, page):
+    rows = {row["cell_type"]: row for row in json.loads((made[1] / "recovery.json").read_text())}
+    assert list(rows) == list(synthetic.ODD_NAMES)
+    assert rows[SCRIPT]["recovered"] and rows[SCRIPT]["r_truth"] > 0.95
+    assert set(rows[SCRIPT]["planted"]) <= set(rows[SCRIPT]["found"])
+    assert rows[SCRIPT]["equation"].startswith("6.5 - 0.31*")
+    assert not rows[B_CELLS]["recovered"] and "MISSED" not in rows[B_CELLS]["found"]
+    assert rows[SILENT] == {
+        "dataset": "synthetic", "cell_type": SILENT, "r_truth": None, "planted": [], "found": [],
+        "equation": None, "recovered": True,
+    }  # fmt: skip
+    assert "✗ MISSED missed" in page.text
+
+
+def test_an_equation_far_from_the_truth_is_not_recovered(tmp_path):
+    made = synthetic.outputs(tmp_path, cell_types=("B", "silent"))
+    truth = synthetic.truth(made, tmp_path / "truth.parquet")
+    predictions = artifacts.PREDICTIONS.read(tmp_path / "distill" / "predictions.parquet")
+    noise = np.random.default_rng(3).normal(0, 3, len(predictions))
+    predictions["equation"] += noise
+    artifacts.PREDICTIONS.write(predictions, tmp_path / "distill" / "predictions.parquet")
+    assert main(made.args(tmp_path / "out", "--truth", str(truth))) == 0
+    row = artifacts.read_json(tmp_path / "out" / "recovery.json")[0]
+    assert row["r_truth"] < 0.95 and not row["recovered"]
+
+
+def test_few_genes_carry_a_plain_warning(tmp_path, page):
+    made = synthetic.outputs(tmp_path, cell_types=("only one",), n_genes=120)
+    assert main(made.args(tmp_path / "out")) == 0
+    few = Page(tmp_path / "out" / "report.html")
+    assert "Too few genes to generalise." in few.text
+    assert "72 genes to learn from and 24 test genes" in few.text
+    assert "No equation is supported in any cell type" in few.text
+    assert "Too few genes" not in page.text
+    assert not (tmp_path / "out" / "recovery.json").exists()
+
+
+def test_the_same_input_gives_the_same_bytes(made, tmp_path):
+    first, second = tmp_path / "1", tmp_path / "2"
+    assert main(made[0].args(first)) == main(made[0].args(second)) == 0
+    assert (first / "report.html").read_bytes() == (second / "report.html").read_bytes()
+
+
+def test_forty_cell_types_and_nine_thousand_genes_stay_small(tmp_path):
+    names = tuple(f"type {i}" for i in range(40))
+    made = synthetic.outputs(tmp_path, cell_types=names, n_genes=9000)
+    assert main(made.args(tmp_path / "out")) == 0
+    assert (tmp_path / "out" / "report.html").stat().st_size < 2.5e6
+
+
+def refused(capsys, arguments, out) -> str:
+    """The message of a command that must fail and leave nothing."""
+    assert main(arguments) == 1
+    assert not out.exists() or not list(out.iterdir())
+    return capsys.readouterr().err
+
+
+def test_files_of_another_data_set_are_refused(made, tmp_path, capsys):
+    arguments = made[0].args(tmp_path / "out")
+    arguments[arguments.index("--dataset") + 1] = "other"
+    message = refused(capsys, arguments, tmp_path / "out")
+    assert "not that of the data set 'other': 'synthetic' (in " in message
+
+
+def test_an_equation_cut_short_is_named(tmp_path, capsys):
+    made = synthetic.outputs(tmp_path, cell_types=("B", "silent"))
+    path = tmp_path / "distill" / "equations" / "0.json"
+    path.write_text(path.read_text()[:100])
+    message = refused(capsys, made.args(tmp_path / "out"), tmp_path / "out")
+    assert "Not a whole JSON document" in message and "0.json" in message
+
+
+def test_an_equation_of_a_newer_format_is_refused(tmp_path, capsys):
+    made = synthetic.outputs(tmp_path, cell_types=("B", "silent"))
+    path = tmp_path / "distill" / "equations" / "0.json"
+    artifacts.write_json({**artifacts.read_json(path), "version": 2}, path)
+    message = refused(capsys, made.args(tmp_path / "out"), tmp_path / "out")
+    assert "Not an equation that this geneq reads: 'geneq-equation 2'" in message
+
+
+def test_the_same_fold_given_twice_is_refused(made, tmp_path, capsys):
+    fold = str(made[0].root / "cv0" / "distill")
+    arguments = made[0].args(tmp_path / "out", "--cv_distill", fold, fold)
+    assert "test gene in one run" in refused(capsys, arguments, tmp_path / "out")
+
+
+def test_a_truth_of_other_data_is_refused(made, tmp_path, capsys):
+    other = synthetic.outputs(tmp_path / "o", dataset="other", cell_types=("B", "silent"))
+    truth = synthetic.truth(other, tmp_path / "truth.parquet")
+    arguments = made[0].args(tmp_path / "out", "--truth", str(truth))
+    message = refused(capsys, arguments, tmp_path / "out")
+    assert "The truth holds nothing of the data set 'synthetic'" in message
+
+
+# Equations on the page
+
+
+def document(expression, constants=None, classes=("A", "B")):
+    variables = [
+        {"name": f"z_{c}", "class": c, "range": [-2.0, 2.0], "weights": [], "offset": 0}
+        for c in classes
+    ]
+    return {"expression": expression, "constants": constants or {}, "variables": variables}
+
+
+def shown(*args) -> str:
+    return re.sub(r"<[^>]*>", "", str(mathml.equation(document(*args))))
+
+
+@pytest.mark.parametrize(
+    ("expression", "constants", "text"),
+    [
+        ("c0 - c1*z_A", {"c0": -1.0, "c1": -2.5}, "−1 +2.5A"),
+        ("c0*(z_A + c1)", {"c0": -0.123456, "c1": 2}, "−0.123(A+2)"),
+        ("z_A*(c0*z_B)", {"c0": -3}, "−A·3B"),
+        ("exp(z_A - z_B)", {}, "exp(A−B)"),
+        ("exp(-z_A)", {}, "e−A"),
+        ("tanh(z_A)**2", {}, "(tanh(A))2"),
+        ("Abs(z_A)/sqrt(z_B)", {}, "|A|B"),
+        ("-z_A - -z_B", {}, "−A +B"),
+        ("c0*z_A", {"c0": 12345678.0}, "1.23×107A"),
+    ],
+)
+def test_typesetting_keeps_the_meaning(expression, constants, text):
+    assert shown(expression, constants) == text
+
+
+@pytest.mark.parametrize("code", ["__import__('os')", "z_A.x", "[z_A]", "z_A if z_B else 1", "("])
+def test_what_is_no_equation_is_refused(code):
+    with pytest.raises(GeneqError, match=r"Not an expression|sums, products, powers"):
+        mathml.equation(document(code))
+
+
+@given(st.text(st.characters(exclude_categories=("Cc", "Cs", "Cn")), min_size=1))
+def test_any_class_name_is_typeset_as_it_is_written(name):
+    written = mathml.equation(document("z_X", {}, ()) | {
+        "variables": [{"name": "z_X", "class": name}]})  # fmt: skip
+    assert ElementTree.fromstring(str(written)).findtext("mi") == name
+
+
+def test_effects_of_classes_have_size_and_direction():
+    effects = class_effects(document("c0 + 2*z_A - c1*z_B", {"c0": 1.0, "c1": 0.5}))
+    assert effects["A"].size == pytest.approx(8) and effects["A"].direction == 1
+    assert effects["B"].size == pytest.approx(2) and effects["B"].direction == -1
+    hill = class_effects(document("z_A**2 + z_B"))["A"]
+    assert hill.size == pytest.approx(4) and hill.direction == 0
+    assert class_effects(document("z_A*z_B"))["A"].direction == 0
+    assert set(class_effects(document("z_A + 1"))) == {"A"}

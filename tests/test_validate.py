@@ -1,0 +1,175 @@
+"""Samplesheets: every fault is named with its line and column, all at once."""
+
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geneq import cli
+from geneq.errors import GeneqError
+from geneq.tools.validate import Sheet, read_genomes, read_samples
+
+HEADER = "dataset,h5ad,cell_type_key,layer,scale,donor_key,genome"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("a.h5ad", "b c.h5ad", "genome.fa", "genes.gtf", "promoters.fa"):
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def write(folder, *lines, newline="\n"):
+    sheet = folder / "sheet.csv"
+    sheet.write_bytes(newline.join(lines).encode())
+    return sheet
+
+
+def message(folder, *lines, genomes=()):
+    with pytest.raises(GeneqError) as caught:
+        read_samples(write(folder, *lines), list(genomes))
+    return str(caught.value)
+
+
+def test_rows_come_with_their_line_and_without_empty_cells(folder):
+    sheet = write(
+        folder,
+        HEADER,
+        "a,a.h5ad,cell type's,,,,",
+        "",
+        'b.2,b c.h5ad,"cell, ""type""",raw,counts,donor,human',
+    )
+    first, second = read_samples(sheet)
+    assert first == {
+        "dataset": "a",
+        "h5ad": "a.h5ad",
+        "cell_type_key": "cell type's",
+        "genome": "human",
+        "line": 2,
+    }
+    assert second["cell_type_key"] == 'cell, "type"'
+    assert (second["line"], second["scale"], second["layer"]) == (4, "counts", "raw")
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_spreadsheet_marks_are_tolerated(folder, newline):
+    sheet = write(folder, "\ufeffdataset,h5ad,cell_type_key", " a , a.h5ad ,k", "", newline=newline)
+    assert read_samples(sheet) == [
+        {"dataset": "a", "h5ad": "a.h5ad", "cell_type_key": "k", "genome": "genome", "line": 2}
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["my data", "it's", 'a"b', "a/b", "..", ".hidden", "-x", "ä", "a\tb", "$(x)"]
+)
+def test_odd_names_are_refused(folder, name):
+    row = io.StringIO()
+    csv.writer(row).writerow([name, "a.h5ad", "k"])
+    text = message(folder, "dataset,h5ad,cell_type_key", row.getvalue().strip("\r\n"))
+    assert "line 2, column dataset: must begin with a letter or digit" in text
+    assert f"'{name}'" in text
+
+
+@pytest.mark.parametrize(
+    ("lines", "faults"),
+    [
+        ([HEADER, "a,gone.h5ad,k,,,,"], ["line 2, column h5ad: there is no such file"]),
+        ([HEADER, "a,a.h5ad,,,,,"], ["line 2, column cell_type_key: a value is missing"]),
+        ([HEADER, "a,a.h5ad,k,,log,,"], ["line 2, column scale: must be one of auto, counts, cpm"]),
+        (
+            [HEADER, "a,a.h5ad,k,,,,", "", "a,a.h5ad,k,,,,"],
+            ["line 4, column dataset: must be unlike that of line 2: 'a'"],
+        ),
+        (["dataset,h5ad", "a,a.h5ad"], ["line 1, column cell_type_key: the column is missing"]),
+        (
+            ["dataset,h5ad,cell_type_key,sex", "a,a.h5ad,k,f"],
+            ["line 1, column sex: there is no such column; the columns are dataset, h5ad"],
+        ),
+        ([HEADER + ",layer", "a"], ["line 1, column layer: the column stands there twice"]),
+        ([HEADER, "a,a.h5ad"], ["line 2: has 2 fields where the header has 7"]),
+        ([HEADER, '"a,a.h5ad,k,,,,'], ["line 2: quotes must enclose a whole field"]),
+        ([HEADER], ["line 2: there must be at least one row below the header"]),
+        ([HEADER, "", "  "], ["line 2: there must be at least one row below the header"]),
+        ([""], ["line 1, column dataset: the column is missing"]),
+        (
+            [HEADER, "a,a.h5ad,k,,,,human", "b,a.h5ad,k,,,,mouse"],
+            ["line 3, column genome: must be one of the genomes given (human): 'mouse'"],
+        ),
+        (
+            [HEADER, "a b,gone.h5ad,k,,,,", "c,a.h5ad,,,TPM,,"],
+            [
+                "line 2, column dataset",
+                "line 2, column h5ad",
+                "line 3, column cell_type_key",
+                "line 3, column scale",
+            ],
+        ),
+    ],
+)
+def test_faults_are_named(folder, lines, faults):
+    text = message(folder, *lines)
+    assert text.startswith("sheet.csv breaks the rules of its sheet\n")
+    for fault in faults:
+        assert fault in text
+
+
+def test_several_genomes_must_be_told_apart(folder):
+    text = message(
+        folder, HEADER, "a,a.h5ad,k,,,,", "b,a.h5ad,k,,,,rat", genomes=["human", "mouse"]
+    )
+    assert "line 2, column genome: must be one of human, mouse" in text
+    assert "line 3, column genome: must be one of the genomes given (human, mouse): 'rat'" in text
+
+
+def test_what_stands_at_a_url_is_left_to_the_pipeline(folder):
+    rows = read_samples(write(folder, "dataset,h5ad,cell_type_key", "a,s3://bucket/a.h5ad,k"))
+    assert rows[0]["h5ad"] == "s3://bucket/a.h5ad"
+
+
+def test_a_genome_has_fasta_and_gtf_or_promoters(folder):
+    header = "genome,fasta,gtf,promoters"
+    good = write(folder, header, "human,genome.fa,genes.gtf,", "fly,,,promoters.fa")
+    assert [row["genome"] for row in read_genomes(good)] == ["human", "fly"]
+    bad = write(
+        folder, header, "a,genome.fa,,", "b,genome.fa,genes.gtf,promoters.fa", "a,,,promoters.fa"
+    )
+    with pytest.raises(GeneqError) as caught:
+        read_genomes(bad)
+    assert "line 2: a genome has fasta and gtf, or promoters alone" in str(caught.value)
+    assert "line 3: a genome has" in str(caught.value)
+    assert "line 4, column genome: must be unlike that of line 2: 'a'" in str(caught.value)
+
+
+def test_a_missing_sheet_and_one_that_is_no_text(folder):
+    with pytest.raises(GeneqError, match="There is no such file"):
+        read_samples(folder / "none.csv")
+    (folder / "sheet.csv").write_bytes(b"\xff\xfe\x00d")
+    with pytest.raises(GeneqError, match="must be UTF-8 text"):
+        read_samples(folder / "sheet.csv")
+
+
+def test_the_command_says_what_it_found(folder, capsys):
+    good = write(folder, "dataset,h5ad,cell_type_key", "a,a.h5ad,k")
+    assert cli.main(["validate", "--input", str(good)]) == 0
+    assert "1 data sets, no fault" in capsys.readouterr().out
+    bad = write(folder, "dataset,h5ad,cell_type_key", "a a,a.h5ad,k")
+    assert cli.main(["validate", "--input", str(bad)]) == 1
+    assert "line 2, column dataset" in capsys.readouterr().err
+
+
+cells = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=20)
+
+
+@given(st.lists(cells, min_size=1, max_size=3))
+def test_any_cell_is_read_as_csv_writers_write_it(tmp_path_factory, values):
+    row = io.StringIO()
+    csv.writer(row).writerow(["a", "s3://b/a.h5ad", *values])
+    names = ["cell_type_key", "layer", "donor_key"][: len(values)]
+    sheet = tmp_path_factory.mktemp("sheet") / "s.csv"
+    lines = [",".join(["dataset", "h5ad", *names]), row.getvalue().removesuffix("\r\n")]
+    sheet.write_bytes("\n".join(lines).encode())
+    (read,) = Sheet(sheet, "samplesheet").rows
+    expected = {n: v.strip() for n, v in zip(names, values, strict=True) if v.strip()}
+    assert {name: read[name] for name in names if name in read} == expected
