@@ -31,9 +31,8 @@ workflow {
     def used = samples*.genome
     def motifs = params.oracle == 'motifs:core' ? [] : optional(params.oracle - 'motifs:')
     def truth = optional(params.truth)
-    def folds = params.cv ? [null, 0, 1, 2, 3, 4] : [null]
     def digest = [code_digest: Checkout.digest(projectDir)]
-    def options = { names -> params.subMap(names) + digest }
+    def folds = params.cv ? [null, 0, 1, 2, 3, 4] : [null]
 
     workflow.onComplete {
         def failed = Failures.summary(samples)
@@ -45,7 +44,7 @@ workflow {
     GENES(
         channel.fromList(genomes.findAll { row -> row.genome in used })
             .map { row -> [[genome: row.genome], optional(row.fasta), optional(row.gtf), optional(row.promoters)] },
-        options(['promoter_choice', 'bin_edges', 'valid_chroms', 'test_chroms', 'seed'])
+        params.subMap(['promoter_choice', 'bin_edges', 'valid_chroms', 'test_chroms', 'seed']) + digest
     )
     // [genome, genes.parquet, genes.json]
     tables = GENES.out.table.map { meta, genes, about -> [meta.genome, genes, about] }
@@ -57,7 +56,7 @@ workflow {
             (1..shards).collect { shard -> [meta + [shard: shard, shards: shards], folder] }
         },
         motifs,
-        options(['bin_edges', 'max_classes'])
+        params.subMap(['bin_edges', 'max_classes']) + digest
     )
     // A group is whole when all its shards are there; they are joined in the order of the genes.
     JOIN(
@@ -74,11 +73,11 @@ workflow {
         channel.fromList(samples)
             .map { row -> [row.genome, row] }
             .combine(tables, by: 0)
-            .map { genome, row, genes, about ->
+            .map { genome, row, genes, _about ->
                 def columns = row.subMap(['dataset', 'cell_type_key', 'layer', 'scale', 'donor_key'])
                 [[dataset: row.dataset, genome: genome], columns, row.h5ad, genes]
             },
-        options(['min_cells', 'seed'])
+        params.subMap(['min_cells', 'seed']) + digest
     )
 
     // One run a data set, and with --cv one more for each fold as test.
@@ -87,22 +86,25 @@ workflow {
             .map { meta, expression -> [meta.genome, meta, expression] }
             .combine(features, by: 0)
             .combine(tables, by: 0)
-            .flatMap { genome, meta, expression, joined, genes, about ->
-                folds.collect { fold -> [meta + [fold: fold], joined, expression, genes] }
+            .flatMap { _genome, meta, expression, joined, genes, _about ->
+                folds.collect { fold ->
+                    def run = fold == null ? meta.dataset : "${meta.dataset}/cv/fold${fold}".toString()
+                    [meta + [fold: fold, run: run], joined, expression, genes]
+                }
             },
-        options(['trials', 'seed'])
+        params.subMap(['trials', 'seed']) + digest
     )
     DISTILL(
         SEARCH.out.teacher
             .map { meta, search -> [meta.genome, meta, search] }
             .combine(features, by: 0)
-            .map { genome, meta, search, joined -> [meta, search, joined] },
-        options(['sr_engine', 'sr_generations', 'max_variables', 'seed'])
+            .map { _genome, meta, search, joined -> [meta, search, joined] },
+        params.subMap(['sr_engine', 'sr_generations', 'max_variables', 'seed']) + digest
     )
 
     // [dataset, folder] of the main runs, and [dataset, folders of the folds in their order]
-    searches = SEARCH.out.teacher.filter { meta, search -> meta.fold == null }.map { meta, search -> [meta.dataset, search] }
-    runs = DISTILL.out.equations.branch { meta, distill ->
+    searches = SEARCH.out.teacher.filter { meta, _search -> meta.fold == null }.map { meta, search -> [meta.dataset, search] }
+    runs = DISTILL.out.equations.branch { meta, _distill ->
         main: meta.fold == null
         cv: true
     }
@@ -117,10 +119,10 @@ workflow {
             .map { meta, expression -> [meta.dataset, meta, expression] }
             .join(searches)
             .join(equations)
-            .join(params.cv ? outOfFold : equations.map { dataset, distill -> [dataset, []] })
-            .map { dataset, meta, expression, search, distill, cv -> [meta.genome, meta, expression, search, distill, cv] }
+            .join(params.cv ? outOfFold : equations.map { dataset, _distill -> [dataset, []] })
+            .map { _dataset, meta, expression, search, distill, cv -> [meta.genome, meta, expression, search, distill, cv] }
             .combine(tables, by: 0)
-            .map { genome, meta, expression, search, distill, cv, genes, about ->
+            .map { _genome, meta, expression, search, distill, cv, genes, about ->
                 [meta, [genes, about], expression, search, distill, cv]
             },
         truth,

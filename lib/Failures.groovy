@@ -29,7 +29,7 @@ class Failures {
     }
 
     private static boolean concerns(Map failure, Map sample) {
-        def subject = failure.tag.toString().tokenize(' ')[0]
+        def subject = failure.tag.toString().tokenize(' /')[0]
         def stages = ['GENES', 'FEATURIZE', 'JOIN']
         return subject == (failure.process in stages ? sample.genome : sample.dataset)
     }

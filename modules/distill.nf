@@ -1,7 +1,7 @@
 // The equations behind a network.
 process DISTILL {
-    tag "${meta.dataset}${meta.fold == null ? '' : " fold ${meta.fold}"}"
-    label 'large'
+    tag "${meta.run}"
+    label 'medium'
     errorStrategy { Failures.strategy(task) }
 
     input:

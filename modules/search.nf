@@ -1,7 +1,7 @@
 // The network from sequence classes to expression; with a fold, that fold is its test.
 process SEARCH {
-    tag "${meta.dataset}${meta.fold == null ? '' : " fold ${meta.fold}"}"
-    label 'large'
+    tag "${meta.run}"
+    label 'medium'
     label 'gpu'
     errorStrategy { Failures.strategy(task) }
 

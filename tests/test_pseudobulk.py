@@ -204,15 +204,16 @@ def test_the_seed_decides_the_halves_and_nothing_else(small):
     assert one["cell_types"][0]["reliability"] != other["cell_types"][0]["reliability"]
 
 
-def test_cpm_is_averaged_and_put_to_one_million_again(tmp_path):
+@pytest.mark.parametrize("size", [1e6, 1e4, 20])
+def test_cells_of_equal_totals_are_averaged_and_put_to_one_million_again(tmp_path, size):
     x, types = draw_counts(60, 20, seed=8)
-    cpm = 1e6 * x / x.sum(axis=1, keepdims=True)
+    cpm = size * x / x.sum(axis=1, keepdims=True)
     path = write_h5ad(tmp_path / "cpm.h5ad", cpm, types)
     table, document = pseudobulk(path, "cell_type", gene_table(["g1", "g4"]))
     assert document["scale"] == "cpm"
     assert table["counts"].isna().all()
     assert {about["counts"] for about in document["cell_types"]} == {None}
-    mean = cpm[types == 0].mean(axis=0)
+    mean = cpm[types == 0].mean(axis=0) * 1e6 / size
     np.testing.assert_allclose(table["log2cpm"][:2], np.log2(mean[[1, 4]] + 1), rtol=1e-6)
 
 
@@ -356,10 +357,11 @@ def mapped(names, ids, symbols, **columns):
 
 
 def test_genes_map_by_id_version_symbol_and_any_case():
-    names = ["ENSG2.7", "ENSG1", "abc1", "Xyz", "XYZ", "none"]
-    found, where = mapped(names, ["ENSG1", "ENSG2", "ENSG3", "ENSG4"], ["A", "B", "ABC1", "XYZ"])
-    assert where == ["ENSG2", "ENSG1", "ENSG3", None, "ENSG4", None]
-    counted = found.counted(gene_table(["ENSG1", "ENSG2", "ENSG3", "ENSG4"]))
+    names = ["ENSG2.7", "ENSG1", "abc1", "Xyz", "XYZ", "none", "Two", "two"]
+    ids = [f"ENSG{i}" for i in range(1, 6)]
+    found, where = mapped(names, ids, ["A", "B", "ABC1", "XYZ", "TWO"])
+    assert where == ["ENSG2", "ENSG1", "ENSG3", None, "ENSG4", None, None, None]
+    counted = found.counted(gene_table(ids))
     assert counted["mapped_by"] == {
         "identifier": "var index",
         "gene_id without version": 1,
@@ -367,7 +369,7 @@ def test_genes_map_by_id_version_symbol_and_any_case():
         "gene_name in any case": 1,
         "gene_name": 1,
     }
-    assert counted["unmapped"] == {"n": 2, "examples": ["Xyz", "none"]}
+    assert counted["unmapped"] == {"n": 4, "examples": ["Xyz", "none", "Two", "two"]}
 
 
 def test_a_symbol_of_several_genes_is_given_to_none_of_them():

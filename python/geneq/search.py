@@ -21,9 +21,17 @@ from . import folds
 from .artifacts import EXPRESSION, GENES, PREDICTIONS, TRIALS, Features, read_json
 from .errors import GeneqError
 from .oracles import device
-from .teacher import NONLINEARITIES, POOLINGS, Architecture, Scaling, Teacher, TrainedTeacher
+from .teacher import (
+    HIDDEN,
+    NONLINEARITIES,
+    POOLINGS,
+    Architecture,
+    Scaling,
+    Teacher,
+    TrainedTeacher,
+)
 
-BATCH = 256
+BATCH = 128
 PATIENCE = 12
 
 
@@ -71,6 +79,7 @@ class Data:
 
     y: float64[genes, cell types], log2(CPM + 1), NaN where a gene is not in the file.
     weight: float32[cell types], reliability as the weight of a head, mean 1.
+    ceilings: cell type → square root of the reliability, or None.
     """
 
     dataset: str
@@ -79,6 +88,7 @@ class Data:
     y: np.ndarray
     cell_types: list[str]
     weight: np.ndarray
+    ceilings: dict[str, float | None]
     test_fold: int | None
 
     def rows(self, split: str) -> np.ndarray:
@@ -114,7 +124,9 @@ def load_data(features_path, expression_folder, genes_path, test_fold: int | Non
     y = wide.loc[genes["gene_id"], cell_types].to_numpy()
     weight = np.array([entry["reliability"] or 0 for entry in about["cell_types"]], np.float32)
     weight = np.clip(np.nan_to_num(weight), 0.05, 1)
-    return Data(about["dataset"], genes, features, y, cell_types, weight / weight.mean(), test_fold)
+    ceilings = {entry["cell_type"]: entry["ceiling"] for entry in about["cell_types"]}
+    weight /= weight.mean()
+    return Data(about["dataset"], genes, features, y, cell_types, weight, ceilings, test_fold)
 
 
 def _check_enough(genes: pd.DataFrame, file) -> None:
@@ -172,6 +184,7 @@ def search(
         "seed": seed,
         "features": data.features.meta,
         "weight": data.weight,
+        "ceilings": data.ceilings,
         "validation_loss": best["loss"],
     }
     teacher = TrainedTeacher(
@@ -182,13 +195,14 @@ def search(
 
 # A plain network that does well on most data; the search starts from it.
 FIRST = {
-    "pooling": "smooth",
-    "width": 16,
+    "pooling": "partial",
+    "hidden": "additive",
+    "width": 4,
     "interactions": 4,
-    "nonlinearity": "gelu",
+    "nonlinearity": "tanh",
     "dropout": 0.1,
     "weight_decay": 0.05,
-    "gate_penalty": 0.001,
+    "gate_penalty": 0.01,
     "learning_rate": 0.005,
 }
 
@@ -197,12 +211,13 @@ def suggest(trial: optuna.Trial) -> Architecture:
     """The search space."""
     return Architecture(
         pooling=trial.suggest_categorical("pooling", POOLINGS),
-        width=trial.suggest_categorical("width", [0, 8, 16, 32, 64]),
+        hidden=trial.suggest_categorical("hidden", list(HIDDEN)),
+        width=trial.suggest_categorical("width", [2, 4, 8, 16, 32]),
         interactions=trial.suggest_categorical("interactions", [0, 2, 4, 8]),
         nonlinearity=trial.suggest_categorical("nonlinearity", list(NONLINEARITIES)),
         dropout=trial.suggest_float("dropout", 0.0, 0.5),
         weight_decay=trial.suggest_float("weight_decay", 1e-3, 1.0, log=True),
-        gate_penalty=trial.suggest_float("gate_penalty", 1e-5, 1e-2, log=True),
+        gate_penalty=trial.suggest_float("gate_penalty", 1e-4, 1e-1, log=True),
         learning_rate=trial.suggest_float("learning_rate", 1e-3, 2e-2, log=True),
     )
 

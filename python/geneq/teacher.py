@@ -3,7 +3,8 @@
     x   features, standardised                                       [genes, bins, classes]
     z   pooled features: per class one weighted sum over the bins      [genes, classes]
     s   gated: z times a gate per class, driven towards 0 by its penalty
-    y   one linear head per cell type over s, hidden units act(W s + b) and products (U s)(V s)
+    h   hidden units act(W s + b), which mix classes (dense) or read one class each (additive)
+    y   one linear head per cell type over s, h and products (U s)(V s)
 
 Because the bins of a class are pooled before anything nonlinear happens, every pooled feature is an
 explicit weighted sum over bins, and an equation in the pooled features is one in the DNA.
@@ -22,21 +23,23 @@ from torch import nn
 from .artifacts import read_json, write_json, written_whole
 from .errors import GeneqError
 
-POOLINGS = ("shared", "smooth", "class")
+POOLINGS = ("shared", "partial", "class")
 NONLINEARITIES = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "softplus": nn.Softplus}
-SMOOTH_BASIS = 4
 
 
 @dataclass(frozen=True)
 class Architecture:
     """What the search varies.
 
-    pooling: one profile over bins for all classes (shared), one per class out of four smooth bumps
-    (smooth), or one per class, free (class). width: hidden units. interactions: products of two
-    mixtures of gated features. gate_penalty: weight of the sum of absolute gates in the loss.
+    pooling: one profile over bins for all classes (shared), one per class (class), or one per class
+    that departs from a shared one (partial). hidden: what hidden units read (none, dense,
+    additive). width: hidden units in all (dense) or of each class (additive). interactions:
+    products of two mixtures of gated features. gate_penalty: weight of the sum of absolute gates
+    in the loss.
     """
 
     pooling: str
+    hidden: str
     width: int
     interactions: int
     nonlinearity: str
@@ -46,30 +49,55 @@ class Architecture:
     learning_rate: float
 
 
+class Dense(nn.Linear):
+    """Hidden units that mix classes: float32[n, classes] → float32[n, width]."""
+
+    def __init__(self, classes: int, width: int):
+        super().__init__(classes, width)
+        self.units = width
+
+
+class Additive(nn.Module):
+    """Hidden units that read one class each: float32[n, classes] → float32[n, classes × width]."""
+
+    def __init__(self, classes: int, width: int):
+        super().__init__()
+        self.units = classes * width
+        self.slope = nn.Parameter(torch.randn(classes, width))
+        self.shift = nn.Parameter(torch.randn(classes, width))
+
+    def forward(self, s: torch.Tensor) -> torch.Tensor:
+        return (s[:, :, None] * self.slope + self.shift).flatten(1)
+
+
+HIDDEN = {"none": lambda classes, width: None, "dense": Dense, "additive": Additive}
+
+
 class Teacher(nn.Module):
     """See the module's docstring. Inputs and outputs are standardised; `predict` is not."""
 
     def __init__(self, architecture: Architecture, bins: int, classes: int, cell_types: int):
         super().__init__()
         self.architecture = architecture
-        basis = _profile_basis(architecture.pooling, bins)
-        profiles = 1 if architecture.pooling == "shared" else classes
-        start = torch.linalg.lstsq(basis, torch.ones(bins, 1)).solution
-        self.register_buffer("basis", basis)
-        self.profile = nn.Parameter(start.repeat(1, profiles))
+        shared, own = (architecture.pooling != kind for kind in ("class", "shared"))
+        even = bins**-0.5
+        self.profile = nn.Parameter(torch.full((bins, 1), even)) if shared else None
+        start = torch.full((bins, classes), 0.0 if shared else even)
+        self.own_profile = nn.Parameter(start) if own else None
         self.gate = nn.Parameter(torch.ones(classes))
-        self.hidden = nn.Linear(classes, architecture.width) if architecture.width else None
+        self.hidden = HIDDEN[architecture.hidden](classes, architecture.width)
         self.activation = NONLINEARITIES[architecture.nonlinearity]()
         self.dropout = nn.Dropout(architecture.dropout)
         rank = architecture.interactions
         self.left = nn.Linear(classes, rank, bias=False) if rank else None
         self.right = nn.Linear(classes, rank, bias=False) if rank else None
-        self.head = nn.Linear(classes + architecture.width + rank, cell_types)
+        units = self.hidden.units if self.hidden else 0
+        self.head = nn.Linear(classes + units + rank, cell_types)
         nn.init.zeros_(self.head.bias)
 
     def pooling_weights(self) -> torch.Tensor:
         """float32[bins, classes]: the profile of each class, of unit length."""
-        weights = self.basis @ self.profile
+        weights = sum(part for part in (self.profile, self.own_profile) if part is not None)
         weights = weights / weights.norm(dim=0, keepdim=True).clamp(min=1e-6)
         return weights.expand(-1, len(self.gate))
 
@@ -90,15 +118,6 @@ class Teacher(nn.Module):
         if self.left is not None:
             parts.append(self.left(s) * self.right(s))
         return self.head(torch.cat(parts, dim=1))
-
-
-def _profile_basis(pooling: str, bins: int) -> torch.Tensor:
-    """float32[bins, k]: what profiles over the bins are made of."""
-    if pooling != "smooth" or bins <= SMOOTH_BASIS:
-        return torch.eye(bins)
-    centres = torch.linspace(0, bins - 1, SMOOTH_BASIS)
-    distance = (torch.arange(bins)[:, None] - centres) / (centres[1] - centres[0])
-    return torch.exp(-(distance**2))
 
 
 @dataclass(frozen=True)

@@ -1,39 +1,14 @@
 """What each sequence class does in each cell type's equation, and the order that shows it best."""
 
-import ast
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage
 
-from .mathml import parse, used_variables
+from ..equations import evaluate, parse, used_variables
 
 DRAWS, POINTS = 128, 9
 MIXED = 0.3
-
-FUNCTIONS = {
-    "exp": np.exp,
-    "log": np.log,
-    "sqrt": np.sqrt,
-    "sin": np.sin,
-    "cos": np.cos,
-    "tan": np.tan,
-    "tanh": np.tanh,
-    "atan": np.arctan,
-    "asinh": np.arcsinh,
-    "Abs": np.abs,
-    "abs": np.abs,
-    "sign": np.sign,
-    "Max": np.maximum,
-    "Min": np.minimum,
-}
-OPERATORS = {
-    ast.Add: np.add,
-    ast.Sub: np.subtract,
-    ast.Mult: np.multiply,
-    ast.Div: np.divide,
-    ast.Pow: np.power,
-}
 
 
 @dataclass(frozen=True)
@@ -75,23 +50,6 @@ def class_effects(document: dict) -> dict[str, Effect]:
 
 def _direction(size: float, swing: float) -> int:
     return 0 if abs(swing) < MIXED * size else int(np.sign(swing))
-
-
-def evaluate(node: ast.expr, values: dict) -> np.ndarray:
-    """The value of a parsed expression, names looked up in `values` (arrays that broadcast)."""
-    with np.errstate(all="ignore"):
-        match node:
-            case ast.Constant(value):
-                return np.float64(value)
-            case ast.Name(name):
-                return np.asarray(values[name], float)
-            case ast.UnaryOp(ast.USub(), operand):
-                return -evaluate(operand, values)
-            case ast.BinOp(left, operator, right):
-                return OPERATORS[type(operator)](evaluate(left, values), evaluate(right, values))
-            case ast.Call(ast.Name(name), arguments, []) if name in FUNCTIONS:
-                return FUNCTIONS[name](*[evaluate(argument, values) for argument in arguments])
-    return np.float64(np.nan)
 
 
 def matrix(effects: list[dict[str, Effect]]) -> tuple[list[str], list[list[Effect | None]]]:

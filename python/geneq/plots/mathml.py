@@ -11,11 +11,10 @@ from collections.abc import Callable
 
 from markupsafe import Markup, escape
 
-from ..errors import GeneqError
+from ..equations import parse, used_variables
 from .svg import MINUS, tag
 
 TIMES = "\N{MULTIPLICATION SIGN}"
-MAX_CHARACTERS = 100_000
 Names = Callable[[str], Markup]
 
 
@@ -34,23 +33,6 @@ def equation(document: dict) -> Markup:
         tag("math", _signed(negative, term, names, first=i == 0))
         for i, (negative, term) in enumerate(terms)
     )
-
-
-def parse(expression: str) -> ast.expr:
-    """The syntax tree of an infix expression. Raises GeneqError when it is none."""
-    try:
-        if len(expression) > MAX_CHARACTERS:
-            raise SyntaxError(f"longer than {MAX_CHARACTERS} characters")
-        return ast.parse(expression, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise GeneqError(f"Not an expression ({error})", value=expression[:80]) from None
-
-
-def used_variables(document: dict) -> list[dict]:
-    """The variables that occur in the expression, in the document's order."""
-    tree = ast.walk(parse(document["expression"]))
-    names = {node.id for node in tree if isinstance(node, ast.Name)}
-    return [variable for variable in document["variables"] if variable["name"] in names]
 
 
 def variable_symbols(document: dict) -> dict[str, Markup]:

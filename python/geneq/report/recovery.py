@@ -8,9 +8,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..equations import used_variables
 from ..errors import GeneqError
 from ..evaluation import pearson
-from ..plots.mathml import used_variables
 from .inputs import Inputs
 
 NEEDED_R = 0.95

@@ -1,0 +1,338 @@
+"""Equations: read, evaluate, fit, count and print them; load the ones that distill wrote.
+
+An expression is infix text over variables, constants and the functions of FUNCTIONS
+(`c0 + c1*z_SP1*tanh(c2*z_ETS)`). It is read with Python's grammar and walked; it is never run.
+"""
+
+import ast
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import sympy
+from scipy.optimize import least_squares
+
+from .artifacts import Features, read_json, write_json
+from .errors import GeneqError
+
+FORMAT, VERSION = "geneq-equation", 1
+MAX_CHARACTERS = 100_000
+
+FUNCTIONS = {
+    "exp": (np.exp, sympy.exp),
+    "log": (np.log, sympy.log),
+    "sqrt": (np.sqrt, sympy.sqrt),
+    "tanh": (np.tanh, sympy.tanh),
+    "square": (np.square, lambda x: x**2),
+    "abs": (np.abs, sympy.Abs),
+    "Abs": (np.abs, sympy.Abs),
+}
+OPERATORS = {
+    ast.Add: np.add,
+    ast.Sub: np.subtract,
+    ast.Mult: np.multiply,
+    ast.Div: np.divide,
+    ast.Pow: np.power,
+}
+
+
+# --- infix text -----------------------------------------------------------------------------------
+
+
+def parse(expression: str) -> ast.expr:
+    """The syntax tree of an infix expression.
+
+    Raises GeneqError when it is none, or holds anything but numbers, names, + - * / **, and calls
+    of FUNCTIONS.
+    """
+    try:
+        if len(expression) > MAX_CHARACTERS:
+            raise SyntaxError(f"longer than {MAX_CHARACTERS} characters")
+        tree = ast.parse(expression, mode="eval").body
+        _check(tree)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise GeneqError(f"Not an expression ({error})", value=expression[:80]) from None
+    return tree
+
+
+def _check(node: ast.expr) -> None:
+    match node:
+        case ast.Constant(int() | float()) | ast.Name():
+            pass
+        case ast.UnaryOp(ast.USub() | ast.UAdd(), operand):
+            _check(operand)
+        case ast.BinOp(left, operator, right) if type(operator) in OPERATORS:
+            _check(left)
+            _check(right)
+        case ast.Call(ast.Name(name), [argument], []) if name in FUNCTIONS:
+            _check(argument)
+        case _:
+            raise ValueError(f"'{ast.unparse(node)[:40]}' is not allowed in it")
+
+
+def evaluate(node: ast.expr, values: dict) -> np.ndarray:
+    """float64: the value of a parsed expression, names looked up in `values` (they broadcast).
+
+    Overflow and division by zero give infinity or NaN.
+    """
+    with np.errstate(all="ignore"):
+        return np.asarray(_value(node, values), dtype=float)
+
+
+def _value(node: ast.expr, values: dict):
+    match node:
+        case ast.Constant(value):
+            return np.float64(value)
+        case ast.Name(name):
+            return np.asarray(values[name], float)
+        case ast.UnaryOp(sign, operand):
+            value = _value(operand, values)
+            return -value if isinstance(sign, ast.USub) else value
+        case ast.BinOp(left, operator, right):
+            return OPERATORS[type(operator)](_value(left, values), _value(right, values))
+        case ast.Call(ast.Name(name), [argument], []):
+            return FUNCTIONS[name][0](_value(argument, values))
+    raise AssertionError("parse lets nothing else through")
+
+
+def to_sympy(node: ast.expr) -> sympy.Expr:
+    """A parsed expression as sympy's; every name is a real symbol."""
+    match node:
+        case ast.Constant(value):
+            return sympy.Integer(value) if isinstance(value, int) else sympy.Float(value)
+        case ast.Name(name):
+            return sympy.Symbol(name, real=True)
+        case ast.UnaryOp(sign, operand):
+            value = to_sympy(operand)
+            return -value if isinstance(sign, ast.USub) else value
+        case ast.BinOp(left, operator, right):
+            a, b = to_sympy(left), to_sympy(right)
+            match operator:
+                case ast.Add():
+                    return a + b
+                case ast.Sub():
+                    return a - b
+                case ast.Mult():
+                    return a * b
+                case ast.Div():
+                    return a / b
+                case ast.Pow():
+                    return a**b
+        case ast.Call(ast.Name(name), [argument], []):
+            return FUNCTIONS[name][1](to_sympy(argument))
+    raise AssertionError("parse lets nothing else through")
+
+
+def used_variables(document: dict) -> list[dict]:
+    """The variables that occur in the expression of a document, in the document's order."""
+    tree = ast.walk(parse(document["expression"]))
+    names = {node.id for node in tree if isinstance(node, ast.Name)}
+    return [variable for variable in document["variables"] if variable["name"] in names]
+
+
+# --- a form with constants to fit -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Form:
+    """An expression whose numbers are named constants: what is fitted to data.
+
+    expression: sympy, over `variables` and the constants c0, c1, …; start: their first values.
+    """
+
+    expression: sympy.Expr
+    variables: tuple[str, ...]
+    start: np.ndarray
+
+    @classmethod
+    def of(cls, expression: sympy.Expr) -> "Form":
+        """Spread numeric factors over sums, gather numbers, and name each that can be fitted.
+
+        A sum without a constant summand gets one. Integer exponents stay as they are.
+        """
+        expression = _spread(expression)
+        if not any(term.is_Number for term in sympy.Add.make_args(expression)):
+            expression = sympy.Add(sympy.Float(0), expression, evaluate=False)
+        start: list[float] = []
+        named = _name_numbers(expression, start)
+        names = {symbol.name for symbol in expression.free_symbols}
+        return cls(named, tuple(sorted(names)), np.array(start))
+
+    @property
+    def complexity(self) -> int:
+        """Nodes of the sympy expression: the one measure for every engine."""
+        return sum(1 for _ in sympy.preorder_traversal(self.expression))
+
+    @property
+    def text(self) -> str:
+        return str(self.expression)
+
+    @cached_property
+    def _functions(self) -> tuple[Callable, Callable]:
+        constants = [_constant(i) for i in range(len(self.start))]
+        arguments = [constants, [sympy.Symbol(name, real=True) for name in self.variables]]
+        gradient = [sympy.diff(self.expression, constant) for constant in constants]
+        value = sympy.lambdify(arguments, self.expression, "numpy", cse=True)
+        return value, sympy.lambdify(arguments, gradient, "numpy", cse=True)
+
+    def values(self, constants: np.ndarray, x: dict[str, np.ndarray], n: int) -> np.ndarray:
+        """float64[n] for the variables `x`, each float64[n]."""
+        with np.errstate(all="ignore"):
+            value = self._functions[0](constants, [x[name] for name in self.variables])
+        return np.broadcast_to(np.asarray(value, float), n)
+
+    def _gradient(self, constants: np.ndarray, x: dict[str, np.ndarray], n: int) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            columns = self._functions[1](constants, [x[name] for name in self.variables])
+        return np.stack([np.broadcast_to(np.asarray(c, float), n) for c in columns], axis=1)
+
+    def fit(self, x: dict[str, np.ndarray], y: np.ndarray, start: np.ndarray) -> np.ndarray | None:
+        """Constants that minimise the squared error to float64[n] `y`; None where that fails."""
+        n = len(y)
+
+        def residual(constants):
+            return np.nan_to_num(self.values(constants, x, n) - y, nan=1e6, posinf=1e6, neginf=-1e6)
+
+        def jacobian(constants):
+            return np.nan_to_num(self._gradient(constants, x, n), nan=0, posinf=1e6, neginf=-1e6)
+
+        if not np.isfinite(self.values(start, x, n)).all():
+            return None
+        try:
+            found = least_squares(residual, start, jacobian, max_nfev=60, x_scale="jac")
+        except (ValueError, np.linalg.LinAlgError):
+            return None
+        return found.x if np.isfinite(found.x).all() else None
+
+
+def _constant(i: int) -> sympy.Symbol:
+    return sympy.Symbol(f"c{i}", real=True)
+
+
+def _spread(expression: sympy.Expr) -> sympy.Expr:
+    """Multiply numeric factors into sums, innermost first, so that numbers are counted once."""
+
+    def is_scaled_sum(e: sympy.Expr) -> bool:
+        return e.is_Mul and len(e.args) == 2 and e.args[0].is_Number and e.args[1].is_Add
+
+    while True:
+        spread = expression.replace(
+            is_scaled_sum, lambda e: sympy.Add(*[e.args[0] * term for term in e.args[1].args])
+        )
+        if spread == expression:
+            return spread
+        expression = spread
+
+
+def _name_numbers(expression: sympy.Expr, start: list[float]) -> sympy.Expr:
+    """Replace numbers by c0, c1, …, depth first, and put their values into `start`."""
+    if expression.is_Number:
+        start.append(float(expression))
+        return _constant(len(start) - 1)
+    if not expression.args:
+        return expression
+    if expression.is_Pow and expression.exp.is_Integer:
+        return sympy.Pow(_name_numbers(expression.base, start), expression.exp)
+    numbers_first = sorted(expression.args, key=lambda e: (not e.is_Number, str(e)))
+    return expression.func(*[_name_numbers(argument, start) for argument in numbers_first])
+
+
+# --- the documents that distill writes ------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Equation:
+    """One equation with all it needs to be evaluated: `document` is `equations/<n>.json`.
+
+    It predicts log2(CPM + 1) of one cell type from the features of the oracle that it names.
+    """
+
+    document: dict
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Equation":
+        """Read a document. Raises GeneqError when it is none, or of a newer format."""
+        document = read_json(path)
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            raise GeneqError("Not an equation of geneq", file=path)
+        if document["version"] > VERSION:
+            raise GeneqError(
+                f"Written by a newer geneq (format {document['version']}, this one reads up to "
+                f"{VERSION})",
+                file=path,
+                fix="Update geneq",
+            )
+        parse(document["expression"])
+        return cls(document)
+
+    def save(self, path: str | Path) -> None:
+        write_json(self.document, path)
+
+    @property
+    def supported(self) -> bool:
+        """False where no equation predicts better than a constant: then it is that constant."""
+        return self.document["supported"]
+
+    def __str__(self) -> str:
+        return self.document["infix"]
+
+    def variables(self, features: Features) -> dict[str, np.ndarray]:
+        """float64[genes] by name. Raises GeneqError when the features are of another oracle."""
+        self._check_features(features)
+        column = {name: j for j, name in enumerate(features.classes)}
+        x = features.values
+        return {
+            variable["name"]: variable["offset"]
+            + sum(
+                weight["weight"] * x[:, weight["bin"], column[weight["class"]]].astype(float)
+                for weight in variable["weights"]
+            )
+            for variable in used_variables(self.document)
+        }
+
+    def predict(self, features: Features) -> np.ndarray:
+        """float64[genes], log2(CPM + 1)."""
+        values = {**self.document["constants"], **self.variables(features)}
+        value = evaluate(parse(self.document["expression"]), values)
+        return np.broadcast_to(value, len(features.values)).copy()
+
+    def _check_features(self, features: Features) -> None:
+        mine = {
+            "oracle_hash": self.document["oracle"]["hash"],
+            "bin_edges": self.document["bin_edges"],
+        }
+        for key, value in mine.items():
+            if features.meta[key] != value:
+                raise GeneqError(
+                    f"The features were made otherwise than those of the equation: {key} is "
+                    f"{features.meta[key]}, the equation's {value}",
+                    fix=f"Featurize with the oracle {self.document['oracle']['name']} and the "
+                    "equation's bin edges",
+                )
+
+
+def with_numbers(form: Form, constants: np.ndarray, digits: int = 3) -> sympy.Expr:
+    """The expression with its constants put in, to `digits` significant digits."""
+    values = {_constant(i): sympy.Float(round_to(c, digits)) for i, c in enumerate(constants)}
+    return form.expression.xreplace(values)
+
+
+def round_to(value: float, digits: int) -> float:
+    """`value` to that many significant digits."""
+    if value == 0 or not math.isfinite(value):
+        return value
+    return round(value, digits - 1 - math.floor(math.log10(abs(value))))
+
+
+def infix(expression: sympy.Expr, digits: int = 3) -> str:
+    """Text of an expression, numbers to `digits` significant digits."""
+    from sympy.printing.str import StrPrinter
+
+    class Printer(StrPrinter):
+        def _print_Float(self, number):  # noqa: N802 (sympy's name)
+            return f"{float(number):.{digits}g}"
+
+    return Printer().doprint(expression)
