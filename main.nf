@@ -11,9 +11,13 @@ include { DISTILL } from './modules/distill'
 include { REPORT } from './modules/report'
 include { ATLAS } from './modules/atlas'
 
-// The file that a parameter names, as what a process takes for an optional file: one or none.
+def existing(name) {
+    return file(name, checkIfExists: true, glob: false)
+}
+
+// What a process takes for an optional file: one or none.
 def optional(name) {
-    return name ? [file(name, checkIfExists: true, glob: false)] : []
+    return name ? [existing(name)] : []
 }
 
 workflow {
@@ -25,10 +29,11 @@ workflow {
     parameters.check(params)
 
     def rules = projectDir.resolve('python/geneq/data')
-    def sheet = params.genomes ? Sheet.genomes(file(params.genomes, checkIfExists: true), rules.resolve('genomes.json')) : []
-    def samples = Sheet.samples(file(params.input, checkIfExists: true), rules.resolve('samplesheet.json'), sheet*.genome)
-    def genomes = sheet ?: [[genome: samples.first().genome, fasta: params.fasta, gtf: params.gtf, promoters: params.promoters]]
+    def sheet = params.genomes ? Sheet.genomes(existing(params.genomes), rules.resolve('genomes.json')) : []
+    def samples = Sheet.samples(existing(params.input), rules.resolve('samplesheet.json'), sheet*.genome)
     def used = samples*.genome
+    def single = [genome: used.first(), fasta: params.fasta, gtf: params.gtf, promoters: params.promoters]
+    def genomes = sheet ? sheet.findAll { row -> row.genome in used } : [single]
     def motifs = params.oracle == 'motifs:core' ? [] : optional(params.oracle - 'motifs:')
     def truth = optional(params.truth)
     def digest = [code_digest: Checkout.digest(projectDir)]
@@ -42,7 +47,7 @@ workflow {
     }
 
     GENES(
-        channel.fromList(genomes.findAll { row -> row.genome in used })
+        channel.fromList(genomes)
             .map { row -> [[genome: row.genome], optional(row.fasta), optional(row.gtf), optional(row.promoters)] },
         params.subMap(['promoter_choice', 'bin_edges', 'valid_chroms', 'test_chroms', 'seed']) + digest
     )
@@ -103,7 +108,9 @@ workflow {
     )
 
     // [dataset, folder] of the main runs, and [dataset, folders of the folds in their order]
-    searches = SEARCH.out.teacher.filter { meta, _search -> meta.fold == null }.map { meta, search -> [meta.dataset, search] }
+    searches = SEARCH.out.teacher
+        .filter { meta, _search -> meta.fold == null }
+        .map { meta, search -> [meta.dataset, search] }
     runs = DISTILL.out.equations.branch { meta, _distill ->
         main: meta.fold == null
         cv: true
@@ -142,6 +149,7 @@ workflow {
             DISTILL.out.versions, REPORT.out.versions, ATLAS.out.versions
         )
         .map { versions -> versions.text }
+        .mix(channel.of("pipeline:\n  nextflow: \"${nextflow.version}\"\n  code_digest: \"${digest.code_digest}\"\n"))
         .unique()
         .collectFile(name: 'versions.yml', storeDir: "${params.outdir}/pipeline_info", sort: true)
 }

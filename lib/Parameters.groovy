@@ -76,9 +76,13 @@ class Parameters {
 
     private static String fault(value, Map rule) {
         // Nextflow makes numbers of what looks like one: `--valid_chroms 20` is still a name.
-        def kinds = [integer: Integer, number: Number, boolean: Boolean, string: Object]
-        if (!kinds[rule.type].isInstance(value) || (rule.type == 'string' && value instanceof Boolean)) {
-            return "must be ${[integer: 'a whole number', number: 'a number', boolean: 'true or false', string: 'given a value'][rule.type]}"
+        def right = [
+            integer: value instanceof Integer || value instanceof Long,
+            boolean: value instanceof Boolean,
+            string: !(value instanceof Boolean),
+        ]
+        if (!right[rule.type]) {
+            return "must be ${[integer: 'a whole number', boolean: 'true or false', string: 'given a value'][rule.type]}"
         }
         if (rule.enum && !(value.toString() in rule.enum)) {
             return "must be one of ${rule.enum.join(', ')}"

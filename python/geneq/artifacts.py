@@ -30,16 +30,22 @@ SPLITS = ("train", "valid", "test")
 def written_whole(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` on success, remove it on failure.
 
-    Works for files and for folders (an existing folder at `path` is replaced).
+    Works for files and for folders; a folder takes the place of an existing one. Raises GeneqError
+    when nothing can be written there, or a file would take the place of a folder.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    path = Path(os.path.abspath(path))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise GeneqError("Cannot write here", value=error.strerror, file=path) from None
     temporary = scratch / path.name
     try:
         yield temporary
+        if path.is_dir() and not temporary.is_dir():
+            raise GeneqError("A folder stands where a file is to be written", file=path)
         if path.is_dir():
-            shutil.rmtree(path)
+            os.replace(path, scratch / f".{path.name}")
         os.replace(temporary, path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -49,13 +55,13 @@ def write_json(document: dict | list, path: str | Path) -> None:
     """Write `document` as JSON; NaN and infinity are written as null."""
     with written_whole(path) as temporary:
         text = json.dumps(_plain(document), indent=1, ensure_ascii=False, allow_nan=False)
-        temporary.write_text(text + "\n")
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def read_json(path: str | Path) -> dict | list:
     """Read a JSON document. Raises GeneqError when it is missing or cut short."""
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise GeneqError("File not found", file=path) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -130,7 +136,14 @@ class Table:
                 f"The table '{self.name}' has unknown columns", value=", ".join(extra), file=path
             )
         types = {**self.columns, **dict.fromkeys(extra, self.extra)}
-        frame = frame[list(types)].astype(types).reset_index(drop=True)
+        try:
+            frame = frame[list(types)].astype(types).reset_index(drop=True)
+        except (TypeError, ValueError) as error:
+            raise GeneqError(
+                f"A column of the table '{self.name}' holds values of another type",
+                value=str(error),
+                file=path,
+            ) from None
         repeated = frame.duplicated(list(self.key))
         if repeated.any():
             row = frame.loc[repeated.idxmax(), list(self.key)].to_dict()
@@ -183,7 +196,8 @@ TRIALS = Table(
     key=("trial",),
 )
 
-# Columns past `measured` are predictions: teacher, equation, elastic_net, lasso2.
+# Columns past `measured` are predictions: teacher, teacher_out_of_fold (NaN for test genes),
+# equation, elastic_net, lasso2.
 PREDICTIONS = Table(
     "predictions",
     {
@@ -250,9 +264,17 @@ class Features:
     CHUNK = 1024
 
     def write(self, path: str | Path) -> None:
-        """Write as a zarr folder in chunks of genes."""
+        """Write as a zarr folder in chunks of genes.
+
+        Raises GeneqError rather than replace a folder that holds something else.
+        """
         import zarr
 
+        path = Path(path)
+        if path.is_dir() and any(path.iterdir()) and not (path / "zarr.json").exists():
+            raise GeneqError(
+                "The folder to write holds something else", file=path, fix="Name a new folder"
+            )
         with written_whole(path) as temporary:
             group = zarr.open_group(str(temporary), mode="w", zarr_format=3)
             n, bins, classes = self.values.shape
@@ -261,6 +283,7 @@ class Features:
                 shape=self.values.shape,
                 chunks=(max(1, min(n, self.CHUNK)), bins, classes),
                 dtype="float32",
+                fill_value=np.nan,  # by which a chunk that got lost is told
             )
             array[...] = self.values
             group.attrs.update(
@@ -275,14 +298,15 @@ class Features:
 
     @classmethod
     def read(cls, path: str | Path) -> "Features":
-        """Read a zarr folder. Raises GeneqError when it holds no features."""
+        """Read a zarr folder. Raises GeneqError when it holds no features, or not all of them."""
         import zarr
 
         try:
             group = zarr.open_group(str(path), mode="r")
             attrs = dict(group.attrs)
             values = np.asarray(group["values"][...])
-        except (FileNotFoundError, KeyError, ValueError, zarr.errors.BaseZarrError) as error:
+        # RuntimeError: a chunk that does not decompress.
+        except (OSError, KeyError, ValueError, RuntimeError, zarr.errors.BaseZarrError) as error:
             raise GeneqError("Not a folder of features", value=str(error), file=path) from None
         if attrs.get("format") != "geneq-features" or attrs["version"] > FORMAT_VERSION:
             raise GeneqError(
@@ -290,6 +314,8 @@ class Features:
                 value=f"{attrs.get('format')} {attrs.get('version')}",
                 file=path,
             )
+        if np.isnan(values).any():
+            raise GeneqError("A part of the features is missing", file=path, fix="Make them again")
         return cls(
             values, np.array(attrs["gene_id"], dtype=object), attrs["classes"], attrs["meta"]
         )

@@ -1,6 +1,7 @@
 """Motif files in the MEME format, and families of similar motifs."""
 
 import gzip
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,12 +46,12 @@ def read_meme(path: str | Path) -> list[Motif]:
     if alphabets and alphabets[0] != "ACGT":
         raise GeneqError("The motifs' alphabet must be ACGT", value=alphabets[0], file=path)
     starts = [i for i, line in enumerate(lines) if line.startswith("MOTIF")]
+    if not starts:
+        raise GeneqError("A motif file must hold at least one MOTIF", file=path)
     motifs = [
         _motif(lines[i:j], i + 1, path)
         for i, j in zip(starts, [*starts[1:], len(lines)], strict=True)
     ]
-    if not motifs:
-        raise GeneqError("A motif file must hold at least one MOTIF", file=path)
     names = [motif.name for motif in motifs]
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
@@ -66,7 +67,7 @@ def _lines(path: str | Path) -> list[str]:
         return data.decode("utf-8").splitlines()
     except FileNotFoundError:
         raise GeneqError("File not found", file=path) from None
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise GeneqError("Not a readable motif file", value=str(error), file=path) from None
 
 
@@ -82,11 +83,11 @@ def _motif(block: list[str], line: int, path) -> Motif:
     rows = []
     for text in block[heads[0] + 1 :]:
         numbers = text.split()
-        if len(numbers) != 4 or not _is_number(numbers[0]):
+        if len(numbers) != 4:
             break
-        rows.append([float(number) if _is_number(number) else np.nan for number in numbers])
+        rows.append([_number(number) for number in numbers])
     matrix = np.array(rows, dtype=np.float64).reshape(-1, 4)
-    width = _stated_width(block[heads[0]])
+    width = _stated_width(block[heads[0]], name, path)
     if len(matrix) == 0 or (width is not None and width != len(matrix)):
         raise GeneqError(
             f"The matrix of motif {name} must have {width or 'at least one'} rows of 4 numbers",
@@ -102,16 +103,24 @@ def _motif(block: list[str], line: int, path) -> Motif:
     return Motif(name, matrix / matrix.sum(1, keepdims=True))
 
 
-def _stated_width(head: str) -> int | None:
+def _stated_width(head: str, name: str, path) -> int | None:
     words = head.replace("=", "= ").split()
-    return int(words[words.index("w=") + 1]) if "w=" in words else None
+    if "w=" not in words:
+        return None
+    stated = words[words.index("w=") + 1 :][:1]
+    if not stated or not stated[0].isdecimal():
+        raise GeneqError(
+            f"The width (w=) of motif {name} must be a whole number", value=head, file=path
+        )
+    return int(stated[0])
 
 
-def _is_number(text: str) -> bool:
+def _number(text: str) -> float:
+    """The number that `text` spells, NaN for none."""
     try:
-        return bool(np.isfinite(float(text)))
+        return float(text)
     except ValueError:
-        return False
+        return np.nan
 
 
 def families(motifs: list[Motif], most: int) -> list[tuple[str, list[int]]]:
@@ -145,7 +154,8 @@ def motif_similarity(motifs: list[Motif]) -> np.ndarray:
     kernels = torch.zeros(len(motifs), 4, width)
     for kernel, motif in zip(kernels, motifs, strict=True):
         kernel[:, : motif.width] = torch.from_numpy(motif.log_odds().T)
-    kernels /= kernels.flatten(1).norm(dim=1)[:, None, None]
+    norm = kernels.flatten(1).norm(dim=1)
+    kernels /= norm.clamp(min=1e-6)[:, None, None]  # 0 where every letter is as background
     padded = torch.nn.functional.pad(kernels, (width - 1, width - 1))
     forward = torch.nn.functional.conv1d(padded, kernels).amax(2)
     reverse = torch.nn.functional.conv1d(padded, kernels.flip(1, 2)).amax(2)

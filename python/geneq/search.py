@@ -9,7 +9,9 @@ its cell type's reliability.
 
 import json
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -64,8 +66,13 @@ def run(args: Namespace) -> None:
     teacher, trials = search(data, args.trials, args.max_epochs, args.seed)
     out = Path(args.out)
     TRIALS.write(trials, out / "trials.parquet")
-    predictions = data.long(data.y, "measured").assign(
-        teacher=data.long(teacher.predict(data.features.values), "teacher")["teacher"]
+    out_of_fold = predict_out_of_fold(
+        data, teacher.network.architecture, teacher.about["epochs"], args.seed
+    )
+    predictions = data.long(
+        measured=data.y,
+        teacher=teacher.predict(data.features.values),
+        teacher_out_of_fold=out_of_fold,
     )
     PREDICTIONS.write(predictions.dropna(subset="measured"), out / "predictions.parquet")
     teacher.save(out)
@@ -94,11 +101,11 @@ class Data:
     def rows(self, split: str) -> np.ndarray:
         return np.flatnonzero(self.genes["split"] == split)
 
-    def long(self, values: np.ndarray, name: str) -> pd.DataFrame:
-        """[genes, cell types] as rows gene_id, cell_type, fold, split, `name`."""
+    def long(self, **columns: np.ndarray) -> pd.DataFrame:
+        """`columns`, each [genes, cell types], as long rows by gene and cell type."""
         genes = self.genes[["gene_id", "fold", "split"]]
         parts = [
-            genes.assign(**{"cell_type": cell_type, name: values[:, j]})
+            genes.assign(cell_type=cell_type, **{name: v[:, j] for name, v in columns.items()})
             for j, cell_type in enumerate(self.cell_types)
         ]
         return pd.concat(parts, ignore_index=True)
@@ -160,9 +167,9 @@ def search(
         architecture = suggest(trial)
         torch.manual_seed(seed * 100_003 + trial.number)
         network = Teacher(architecture, *x.shape[1:], y.shape[1]).to(where)
-        loss = train_network(network, *tensors, weight, max_epochs, trial)
+        loss, epochs = train_network(network, *tensors, weight, max_epochs, trial)
         if loss < best["loss"]:
-            best.update(loss=loss, network=network)
+            best.update(loss=loss, network=network, epochs=epochs)
         return loss
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -186,6 +193,7 @@ def search(
         "weight": data.weight,
         "ceilings": data.ceilings,
         "validation_loss": best["loss"],
+        "epochs": best["epochs"],
     }
     teacher = TrainedTeacher(
         best["network"].cpu(), scaling, data.features.classes, data.cell_types, about
@@ -222,6 +230,26 @@ def suggest(trial: optuna.Trial) -> Architecture:
     )
 
 
+def training_epochs(
+    network: Teacher, x: torch.Tensor, y: torch.Tensor, weight: torch.Tensor
+) -> Iterator[int]:
+    """Train with AdamW; gives the number of epochs after each, without end."""
+    architecture = network.architecture
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=architecture.learning_rate, weight_decay=architecture.weight_decay
+    )
+    for epoch in count(1):
+        network.train()
+        for rows in torch.randperm(len(x)).to(x.device).split(BATCH):
+            loss = weighted_error(network(x[rows]), y[rows], weight)
+            loss = loss + architecture.gate_penalty * network.gate.abs().sum()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+        network.eval()
+        yield epoch
+
+
 def train_network(
     network: Teacher,
     x: torch.Tensor,
@@ -231,39 +259,54 @@ def train_network(
     weight: torch.Tensor,
     max_epochs: int,
     trial: optuna.Trial,
-) -> float:
-    """Train with AdamW, keep the weights of the best epoch; gives its validation loss.
+) -> tuple[float, int]:
+    """Train and keep the weights of the best epoch; gives its validation loss and number.
 
     Stops after PATIENCE epochs without improvement; raises TrialPruned when the trial is told to.
     """
-    architecture = network.architecture
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=architecture.learning_rate, weight_decay=architecture.weight_decay
-    )
     best, kept, kept_at = np.inf, None, 0
-    for epoch in range(max_epochs):
-        network.train()
-        for rows in torch.randperm(len(x)).to(x.device).split(BATCH):
-            loss = weighted_error(network(x[rows]), y[rows], weight)
-            loss = loss + architecture.gate_penalty * network.gate.abs().sum()
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-        network.eval()
+    for epoch in training_epochs(network, x, y, weight):
         with torch.inference_mode():
             valid = weighted_error(network(x_valid), y_valid, weight).item()
-        trial.set_user_attr("epochs", epoch + 1)
+        trial.set_user_attr("epochs", epoch)
         if valid < best:
             best, kept_at = valid, epoch
             kept = {k: v.detach().clone() for k, v in network.state_dict().items()}
-        elif epoch - kept_at >= PATIENCE or not np.isfinite(valid):
+        if epoch - kept_at >= PATIENCE or epoch >= max_epochs or not np.isfinite(valid):
             break
         trial.report(best, epoch)
         if trial.should_prune():
             raise optuna.TrialPruned
     if kept is not None:
         network.load_state_dict(kept)
-    return best
+    return best, kept_at
+
+
+def predict_out_of_fold(
+    data: Data, architecture: Architecture, epochs: int, seed: int
+) -> np.ndarray:
+    """float64[genes, cell types]: training and validation genes predicted by networks that never
+    saw their fold; test genes are NaN.
+
+    The architecture and the number of epochs are the teacher's. What is left of the teacher's
+    success here is no overfitting: it tells whether a cell type carries any signal.
+    """
+    x, y, where = data.features.values, data.y, device()
+    known = np.flatnonzero(data.genes["split"] != "test")
+    fold = data.genes["fold"].to_numpy()
+    predicted = np.full(y.shape, np.nan)
+    for k in np.unique(fold[known]):
+        inside, outside = known[fold[known] != k], known[fold[known] == k]
+        scaling = Scaling.of(x[inside], y[inside])
+        torch.manual_seed(seed * 100_003 + int(k))
+        network = Teacher(architecture, *x.shape[1:], y.shape[1]).to(where)
+        tensors = (scaling.x(x[inside]), scaling.y(y[inside]), torch.from_numpy(data.weight))
+        training = training_epochs(network, *(tensor.to(where) for tensor in tensors))
+        for _ in islice(training, epochs):
+            pass
+        trained = TrainedTeacher(network.cpu(), scaling, data.features.classes, data.cell_types, {})
+        predicted[outside] = trained.predict(x[outside])
+    return predicted
 
 
 def weighted_error(

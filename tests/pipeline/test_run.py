@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from geneq import cli
+from geneq._ext import CODE_DIGEST
 
 from .conftest import ROOT, pipeline
 
@@ -47,7 +48,9 @@ def test_a_broken_data_set_is_named_and_stops_no_other(data, tmp_path):
     assert "blood" in (results / "atlas.html").read_text()
     recovery = json.loads((results / "recovery.json").read_text())
     assert {entry["dataset"] for entry in recovery} == {"blood"}
-    assert "DISTILL:\n  geneq:" in (results / "pipeline_info/versions.yml").read_text()
+    versions = (results / "pipeline_info/versions.yml").read_text()
+    assert "DISTILL:\n  geneq:" in versions
+    assert f'code_digest: "{CODE_DIGEST}"' in versions
 
     # Mended, and taken up again: only what was broken, and the atlas over both, is computed.
     (data / "whole.h5ad").replace(data / "muscle.h5ad")

@@ -153,6 +153,7 @@ class CellType:
             {name: column[known] for name, column in self.variables.items()},
             self.rows["measured"].to_numpy()[known],
             teacher[known],
+            self.rows["teacher_out_of_fold"].to_numpy()[known],
             self.rows["fold"].to_numpy()[known],
             train[known],
         )
@@ -201,7 +202,7 @@ class CellType:
                 "engine": engine,
                 "reason": choice.reason,
                 "support_z": choice.support_z,
-                "valid_z": choice.valid_z,
+                "teacher_z": choice.teacher_z,
                 "fidelity": member.fidelity,
                 "oof_mse": member.mse,
                 "oof_r2": 1 - member.mse / constant.mse,

@@ -14,20 +14,21 @@ from ..equations import Form
 from .simplify import simplifications
 
 SUPPORT_Z = 2.0
-SUPPORT_VALID_Z = 1.0
 
 
 @dataclass(frozen=True)
 class Sample:
     """Genes of training and validation of one cell type.
 
-    x: variables, each float64[n]; y: measured float64[n]; teacher: float64[n]; fold: int[n];
-    train: bool[n].
+    x: variables, each float64[n]; y: measured float64[n]; teacher: float64[n]; out_of_fold:
+    float64[n], predictions of networks that never saw the gene's fold; fold: int[n]; train:
+    bool[n].
     """
 
     x: dict[str, np.ndarray]
     y: np.ndarray
     teacher: np.ndarray
+    out_of_fold: np.ndarray
     fold: np.ndarray
     train: np.ndarray
 
@@ -57,14 +58,13 @@ class Choice:
     """The front by complexity, the place of the chosen member in it, and why.
 
     Member 0 is the constant; it is chosen where no equation is supported. support_z: paired z of
-    the chosen member's gain over the constant, over all genes out of fold and over validation
-    genes alone, which no part of the teacher was fitted to.
+    the chosen member's gain over the constant, out of fold; teacher_z: the same of the network's.
     """
 
     members: list[Member]
     chosen: int
     support_z: float
-    valid_z: float
+    teacher_z: float
     reason: str
 
     @property
@@ -97,21 +97,25 @@ def _simplest(constant: Member, candidates: list[Member]) -> tuple[list[Member],
 
 
 def _supported(members: list[Member], chosen: int, sample: Sample) -> Choice:
-    """The choice, or the constant where its gain over the constant is not certain enough."""
+    """The choice, or the constant where its gain over the constant is not certain enough.
+
+    The variables were learned on most of these genes, so the equation's own gain is a little too
+    good; that of the network, whose out-of-fold predictions learned nothing from them, is not.
+    """
+    constant = members[0].errors
+    teacher_z = _z(constant - (sample.out_of_fold - sample.y) ** 2)
     if chosen == 0:
         reason = "nothing predicts better out of fold than a constant, by one standard error"
-        return Choice(members, 0, 0.0, 0.0, reason)
-    gain = members[0].errors - members[chosen].errors
-    z, valid_z = _z(gain), _z(gain[~sample.train])
-    if z < SUPPORT_Z or valid_z < SUPPORT_VALID_Z:
+        return Choice(members, 0, 0.0, teacher_z, reason)
+    z = _z(constant - members[chosen].errors)
+    if min(z, teacher_z) < SUPPORT_Z:
         reason = (
-            f"the gain over a constant is too uncertain: z = {z:.1f} over all genes out of fold "
-            f"(at least {SUPPORT_Z:g} is needed), {valid_z:.1f} over the validation genes "
-            f"(at least {SUPPORT_VALID_Z:g})"
+            f"the gain over a constant, out of fold, is too uncertain: z = {z:.1f} for the "
+            f"equation, {teacher_z:.1f} for the network (at least {SUPPORT_Z:g} is needed)"
         )
-        return Choice(members, 0, z, valid_z, reason)
+        return Choice(members, 0, z, teacher_z, reason)
     reason = "the simplest within one paired standard error of the best out of fold"
-    return Choice(members, chosen, z, valid_z, reason)
+    return Choice(members, chosen, z, teacher_z, reason)
 
 
 def _z(gain: np.ndarray) -> float:

@@ -13,6 +13,7 @@ from ..equations import Form, with_numbers
 
 LARGEST_LOSS = 0.3
 MOST_STEPS = 25
+MOST_NODES = 80
 # The teacher has no noise: so many genes are enough to see what it misses.
 ROWS = 600
 
@@ -22,8 +23,9 @@ def simplifications(
 ) -> list[sympy.Expr]:
     """The paths of backward elimination from `form`, each step refitted to float64[n] `y`.
 
-    One keeps the form as it is nested; where that differs, another multiplies products of sums
-    out at every step. A path ends at one variable, or where R² has fallen by LARGEST_LOSS.
+    One keeps the form as it is nested; where that differs and is not too long, another multiplies
+    products of sums out at every step. A path ends at one variable, or where R² has fallen by
+    LARGEST_LOSS.
     """
     some = slice(None, None, -(-len(y) // ROWS))
     x, y = {name: column[some] for name, column in x.items()}, y[some]
@@ -31,7 +33,8 @@ def simplifications(
     if start is None:
         return []
     path = _path(start, x, y, lambda expression: expression)
-    if sympy.expand(start[1]) != start[1]:
+    expanded = sympy.expand(start[1])
+    if expanded != start[1] and Form.of(expanded).complexity <= MOST_NODES:
         path += _path(start, x, y, sympy.expand)
     return path
 

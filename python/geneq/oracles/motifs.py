@@ -11,7 +11,7 @@ stretch's length. (The sum of exponentiated log-odds as the affinity of a sequen
 Bioinformatics 23:134, 2007.)
 
 Two classes of base composition follow: GC, the share of G and C among known letters less 0.5, and
-CpG, the number of CG dinucleotides per position.
+CpG, the number of CG dinucleotides per position; a CG counts where its C lies.
 """
 
 import hashlib
@@ -26,6 +26,9 @@ from ..meme import Motif, families, read_meme
 from . import device, one_hot
 
 COMPOSITION = ["GC", "CpG"]
+
+# Log-odds are held to ±LIMIT: beyond it their exponentials leave the range of float32.
+LIMIT = 75.0
 
 
 class MotifOracle:
@@ -62,6 +65,14 @@ class MotifOracle:
         shipped = resources.files("geneq") / "data" / "core.meme"
         path = Path(str(shipped)) if file == "core" else Path(file)
         motifs = read_meme(path)
+        taken = sorted({motif.name for motif in motifs} & set(COMPOSITION))
+        if taken:
+            raise GeneqError(
+                f"No motif may be named {' or '.join(COMPOSITION)}: so the base composition is",
+                value=taken[0],
+                file=path,
+                fix="Rename it",
+            )
         groups = families(motifs, max_classes - len(COMPOSITION))
         return cls(f"motifs:{path.name if file != 'core' else 'core'}", motifs, groups)
 
@@ -104,7 +115,9 @@ class MotifOracle:
         n, length = tokens.shape
         if length < self.width:
             raise GeneqError(
-                f"Sequences must be as long as the longest motif ({self.width})", value=length
+                f"Sequences must be as long as the longest motif ({self.width})",
+                value=length,
+                fix="Leave out the shorter sequences, or the motifs longer than them",
             )
         bins = self._bins(length, edges)
         weights = self._position_weights(length, bins)
@@ -119,7 +132,7 @@ class MotifOracle:
 
     def _bins(self, length: int, edges: np.ndarray) -> torch.Tensor:
         """float32[bins, length]: 1 where a position lies in a bin."""
-        edges = torch.as_tensor(np.asarray(edges), device=self._device)
+        edges = torch.as_tensor(np.ascontiguousarray(edges), device=self._device)
         position = torch.arange(length, device=self._device)
         return ((position >= edges[:-1, None]) & (position < edges[1:, None])).float()
 
@@ -140,8 +153,10 @@ class MotifOracle:
         """one-hot → float32[n, bins, classes]: log mean affinity."""
         left = self.width // 2
         padded = torch.nn.functional.pad(x, (left, self.width - 1 - left))
-        affinity = torch.nn.functional.conv1d(padded, self._kernels).exp_()
-        affinity = affinity.unflatten(1, (2, -1)).mean(1)
+        # TensorFloat-32, cuDNN's default, would put the log-odds off by some hundredths.
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            log_odds = torch.nn.functional.conv1d(padded, self._kernels)
+        affinity = log_odds.clamp_(-LIMIT, LIMIT).exp_().unflatten(1, (2, -1)).mean(1)
         bins = weights[0].shape[1]
         means = affinity.new_empty(len(x), len(self.motifs), bins)
         for width, weight in zip(sorted(set(self.widths)), weights, strict=True):

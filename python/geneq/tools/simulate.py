@@ -70,7 +70,9 @@ def product(a: str, b: str, scale: float = 1.0) -> Term:
 PLANTED = {
     "blood": {
         "T cell": [linear("ETS"), linear("NRF1", -0.9), product("RUNX", "IRF", 0.7)],
-        "B cell": [saturating("NFKB", 1.2), linear("NFY"), linear("YY1", -0.8), linear("CREB", 0.8)],
+        "B cell": [
+            saturating("NFKB", 1.2), linear("NFY"), linear("YY1", -0.8), linear("CREB", 0.8),
+        ],
         "monocyte (CD14+)": [product("CEBP", "ETS", 0.8), linear("SP1"), linear("STAT", 0.8)],
         "silent": [],
     },
@@ -90,10 +92,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     """Write genome.fa.gz, genes.gtf, a h5ad per data set, samplesheet.csv and truth.parquet."""
-    if args.genes < 100 or args.cells < 4:
+    if args.genes < 100 or args.cells < 4 or args.seed < 0:
         raise GeneqError(
-            "--genes must be at least 100 and --cells at least 4",
-            value=f"{args.genes}, {args.cells}",
+            "--genes must be at least 100, --cells at least 4 and --seed at least 0",
+            value=f"{args.genes}, {args.cells}, {args.seed}",
         )
     rng = np.random.default_rng(args.seed)
     motifs = {
@@ -106,12 +108,13 @@ def run(args: Namespace) -> None:
     write_genome(genes, windows, rng, out / "genome.fa.gz")
     write_annotation(genes, rng, out / "genes.gtf")
     truth, planted = make_truth(windows, motifs, rng)
-    write_truth(truth, planted, genes, out / "truth.parquet")
     for dataset, types in truth.items():
         write_dataset(dataset, types, genes, args.cells, rng, out / f"{dataset}.h5ad")
     rows = [f"{dataset},{dataset}.h5ad,cell_type" for dataset in truth]
     with written_whole(out / "samplesheet.csv") as path:
         path.write_text("\n".join(["dataset,h5ad,cell_type_key", *rows]) + "\n")
+    # Last, so that its presence says that all is there.
+    write_truth(truth, planted, genes, out / "truth.parquet")
     print(f"seed {args.seed}: {args.genes} genes, {len(truth)} data sets in {out}")
 
 

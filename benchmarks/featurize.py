@@ -1,0 +1,133 @@
+"""The motif oracle on the CPU: windows of 2,048 nt scored with the core motifs in the default bins,
+beside a plain NumPy scan and, where it is installed, lightmotif (a scanner in Rust with SIMD).
+
+All on one thread, on the same windows, to the same scores: log mean affinity by bin. What geneq
+adds to that, base composition, it computes too; the peers do not.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+
+import numpy as np
+import torch
+
+from geneq.binning import ANNOTATION, parse_edges
+from geneq.oracles import load_oracle
+
+SEED = 1
+FLOORS = {"NumPy": 3.0, "lightmotif": None}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--genes", type=int, default=2000)
+    parser.add_argument("--quick", action="store_true", help="200 genes: under a minute")
+    parser.add_argument("--json", help="write the figures here too")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    figures = measure(200 if args.quick else args.genes, guarded=not args.quick)
+    print_table(figures)
+    if args.json:
+        with open(args.json, "w", encoding="utf-8") as file:
+            file.write(json.dumps(figures, indent=1) + "\n")
+
+
+def measure(genes: int, guarded: bool) -> dict:
+    """Genes and site scores a second; ratio: how many times the peer's rate is ours."""
+    oracle = load_oracle("motifs:core")
+    edges = np.array(parse_edges(None, ANNOTATION))
+    edges = edges - edges[0]
+    tokens = np.random.default_rng(SEED).integers(0, 4, (genes, edges[-1])).astype(np.uint8)
+    tokens[:, :5] = 4
+    matrices = [motif.log_odds() for motif in oracle.motifs]
+    sites = 2 * sum(edges[-1] - len(matrix) + 1 for matrix in matrices)
+    ours, scores = timed(oracle.predict_bins, tokens, edges)
+    peers = {"NumPy": (np.asarray, numpy_scan)}
+    if find_spec("lightmotif"):
+        peers["lightmotif"] = (striped, lightmotif_scan)
+    figures = {}
+    for name, peer in peers.items():
+        # Rates do not depend on the number of genes; the peers are slow.
+        part = tokens[: max(100, genes // 10)]
+        seconds, theirs = timed(bin_scores, part, edges, matrices, *peer)
+        np.testing.assert_allclose(theirs, scores[: len(part), :, : len(matrices)], atol=1e-3)
+        for unit, scale in (("genes/s", 1), ("million sites/s", sites / 1e6)):
+            figures[f"featurize {unit}, {genes:,} genes, one thread, beside {name}"] = {
+                "value": round(genes / ours * scale, 1),
+                "unit": unit,
+                "peer": round(len(part) / seconds * scale, 1),
+                "ratio": round(genes / ours / (len(part) / seconds), 2),
+                "floor": FLOORS[name] if guarded else None,
+            }
+    return figures
+
+
+def timed(function: Callable, tokens: np.ndarray, *others) -> tuple[float, np.ndarray]:
+    """Seconds of the faster of two runs after one on little, and what the function gave."""
+    function(tokens[:2], *others)
+    seconds = []
+    for _ in range(2):
+        start = time.perf_counter()
+        result = function(tokens, *others)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds), result
+
+
+def bin_scores(tokens, edges, matrices: list, prepare: Callable, scan: Callable) -> np.ndarray:
+    """float32[genes, bins, motifs] by a peer's scan of what it prepared of the tokens."""
+    n, length = tokens.shape
+    prepared = prepare(tokens)
+    scores = np.empty((n, len(edges) - 1, len(matrices)), np.float32)
+    for m, matrix in enumerate(matrices):
+        left = len(matrix) // 2
+        right = length - (len(matrix) - 1 - left)
+        counts = np.diff(np.clip(edges, left, right))
+        affinity = np.zeros((n, length), np.float32)
+        for strand in (matrix, matrix[::-1, ::-1]):
+            affinity[:, left:right] += np.exp(scan(prepared, strand))
+        sums = np.add.reduceat(affinity, edges[:-1], axis=1)
+        scores[:, :, m] = np.log(sums / (2 * counts))
+    return scores
+
+
+def numpy_scan(tokens: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """float32[genes, positions]: log-odds at every start."""
+    table = np.concatenate([matrix, np.zeros((len(matrix), 1), np.float32)], axis=1)
+    positions = tokens.shape[1] - len(matrix) + 1
+    score = np.zeros((len(tokens), positions), np.float32)
+    for i, row in enumerate(table):
+        score += row[tokens[:, i : i + positions]]
+    return score
+
+
+def striped(tokens: np.ndarray) -> list:
+    """lightmotif's form of the sequences."""
+    import lightmotif
+
+    letters = np.frombuffer(b"ACGTN", np.uint8)
+    return [lightmotif.stripe(letters[row].tobytes().decode()) for row in tokens]
+
+
+def lightmotif_scan(sequences: list, matrix: np.ndarray) -> np.ndarray:
+    """What `numpy_scan` gives, of striped sequences."""
+    import lightmotif
+
+    columns = {base: matrix[:, i].tolist() for i, base in enumerate("ACGT")}
+    scanner = lightmotif.ScoringMatrix({**columns, "N": [0.0] * len(matrix)})
+    scored = [scanner.calculate(sequence) for sequence in sequences]
+    return np.stack([np.asarray(score).reshape(-1)[: len(score)] for score in scored])
+
+
+def print_table(figures: dict) -> None:
+    width = max(map(len, figures))
+    print(f"{'':{width}}  {'geneq':>10}  {'peer':>10}  {'ratio':>7}")
+    for name, about in figures.items():
+        print(f"{name:{width}}  {about['value']:>10,}  {about['peer']:>10,}  {about['ratio']:>7,}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,366 @@
+"""Files between stages: whole or not there, checked when written and when read."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from geneq.artifacts import (
+    FORMAT_VERSION,
+    GENES,
+    PREDICTIONS,
+    Features,
+    Table,
+    read_json,
+    write_json,
+    written_whole,
+)
+from geneq.errors import GeneqError
+
+
+def genes(n: int = 3) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "gene_id": [f"G{i}" for i in range(n)],
+            "gene_name": "name",
+            "chrom": "chr1",
+            "tss": range(n),
+            "strand": "+",
+            "records": "",
+            "fold": 0,
+            "split": "train",
+        }
+    )
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# --- written whole ----------------------------------------------------------------------------
+
+
+def test_a_file_appears_whole_and_replaces(tmp_path):
+    target = tmp_path / "new" / "folder" / "file"
+    for text in ("first", "second"):
+        with written_whole(target) as temporary:
+            temporary.write_text(text)
+            assert not target.exists() or target.read_text() == "first"
+        assert target.read_text() == text
+        assert names(target.parent) == ["file"]
+
+
+def test_a_folder_appears_whole_and_replaces(tmp_path):
+    target = tmp_path / "folder"
+    for name in ("a", "b"):
+        with written_whole(target) as temporary:
+            temporary.mkdir()
+            (temporary / name).touch()
+            assert not target.exists() or names(target) == ["a"]
+        assert names(target) == [name]
+        assert names(tmp_path) == ["folder"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+@pytest.mark.parametrize("folder", [False, True])
+def test_nothing_is_left_of_what_failed(tmp_path, error, folder):
+    with pytest.raises(error), written_whole(tmp_path / "x") as temporary:
+        if folder:
+            temporary.mkdir()
+        (temporary / "a" if folder else temporary).write_text("half")
+        raise error
+    assert names(tmp_path) == []
+
+
+def test_what_was_there_outlives_a_failure(tmp_path):
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "old").touch()
+    with pytest.raises(RuntimeError), written_whole(tmp_path / "file") as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    with pytest.raises(RuntimeError), written_whole(tmp_path / "folder") as temporary:
+        temporary.mkdir()
+        raise RuntimeError
+    assert (tmp_path / "file").read_text() == "old"
+    assert names(tmp_path / "folder") == ["old"]
+    assert names(tmp_path) == ["file", "folder"]
+
+
+def test_a_file_does_not_replace_a_folder(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "work").touch()
+    with pytest.raises(GeneqError, match=r"A folder stands where a file is to be written .*mine"):
+        write_json({}, tmp_path / "mine")
+    assert names(tmp_path) == ["mine"]
+    assert names(tmp_path / "mine") == ["work"]
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(GeneqError, match=r"Cannot write here: '.*' \(in .*/file/deeper/x.json\)"):
+        write_json({}, tmp_path / "file" / "deeper" / "x.json")
+
+
+# --- JSON -------------------------------------------------------------------------------------
+
+
+def test_numbers_that_json_lacks_become_null(tmp_path):
+    document = {
+        "nan": float("nan"),
+        "inf": np.float32("inf"),
+        "array": np.array([1.5, np.nan]),
+        "int": np.int8(3),
+        "bool": np.bool_(True),
+        5: (1, [np.float64(-np.inf)]),
+        "text": "Mönozyten — 单核细胞",
+    }
+    write_json(document, tmp_path / "x.json")
+    assert read_json(tmp_path / "x.json") == {
+        "nan": None,
+        "inf": None,
+        "array": [1.5, None],
+        "int": 3,
+        "bool": True,
+        "5": [1, [None]],
+        "text": "Mönozyten — 单核细胞",
+    }
+    assert (tmp_path / "x.json").read_bytes().endswith(b"}\n")
+
+
+def test_json_is_utf_8_whatever_the_locale(tmp_path):
+    code = (
+        "from geneq.artifacts import *; import sys;"
+        "write_json({'type': '\\xf6 \\u2014'}, sys.argv[1]); read_json(sys.argv[1])"
+    )
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [sys.executable, "-c", code, str(tmp_path / "x.json")]
+    subprocess.run(command, check=True, env={**os.environ, **locale})
+    assert read_json(tmp_path / "x.json") == {"type": "ö —"}
+
+
+@pytest.mark.parametrize("content", [b"", b'{"a": [1, 2', b"\xff\xfe"])
+def test_json_that_is_cut_short_is_refused(tmp_path, content):
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(GeneqError, match=r"Not a whole JSON document: .*x.json"):
+        read_json(tmp_path / "x.json")
+
+
+def test_json_that_is_missing_is_named(tmp_path):
+    with pytest.raises(GeneqError, match=r"File not found \(in .*x.json\)"):
+        read_json(tmp_path / "x.json")
+
+
+def test_a_document_that_cannot_be_written_leaves_nothing(tmp_path):
+    with pytest.raises(TypeError):
+        write_json({"a": object()}, tmp_path / "x.json")
+    assert names(tmp_path) == []
+
+
+# --- tables -----------------------------------------------------------------------------------
+
+
+def test_a_table_comes_back_in_its_order_and_types(tmp_path):
+    shuffled = genes()[sorted(GENES.columns, reverse=True)].iloc[::-1]
+    GENES.write(shuffled, tmp_path / "genes.parquet")
+    found = GENES.read(tmp_path / "genes.parquet")
+    assert found.dtypes.astype(str).to_dict() == GENES.columns
+    assert found["gene_id"].tolist() == ["G2", "G1", "G0"]
+    assert found.index.tolist() == [0, 1, 2]
+    assert names(tmp_path) == ["genes.parquet"]
+
+
+def test_an_empty_table_keeps_its_types(tmp_path):
+    GENES.write(genes(0), tmp_path / "genes.parquet")
+    assert GENES.read(tmp_path / "genes.parquet").dtypes.astype(str).to_dict() == GENES.columns
+
+
+def test_columns_past_those_known_are_kept_where_they_may_follow(tmp_path):
+    frame = genes()[["gene_id", "fold", "split"]].assign(cell_type="B", measured=1, teacher=2)
+    PREDICTIONS.write(frame, tmp_path / "p.parquet")
+    found = PREDICTIONS.read(tmp_path / "p.parquet")
+    assert list(found) == [*PREDICTIONS.columns, "teacher"]
+    assert found["teacher"].dtype == float
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (genes().drop(columns=["tss", "fold"]), r"The table 'genes' lacks columns: 'tss, fold'"),
+        (genes().assign(more=1), r"The table 'genes' has unknown columns: 'more'"),
+        (
+            pd.concat([genes(), genes(2)]),
+            r"Rows of the table 'genes' must differ in gene_id: {'gene_id': 'G0'}",
+        ),
+        (genes().assign(tss="here"), "A column of the table 'genes' holds values of another"),
+        (
+            genes().assign(fold=np.nan),
+            "A column of the table 'genes' holds values of another",
+        ),
+    ],
+)
+def test_a_table_that_breaks_a_rule_is_neither_written_nor_read(tmp_path, frame, message):
+    path = tmp_path / "genes.parquet"
+    with pytest.raises(GeneqError, match=rf"{message}.*genes\.parquet\)"):
+        GENES.write(frame, path)
+    assert names(tmp_path) == []
+    frame.to_parquet(path)
+    with pytest.raises(GeneqError, match=rf"{message}.*genes\.parquet\)"):
+        GENES.read(path)
+
+
+def test_another_table_is_refused(tmp_path):
+    like_genes = Table("promoters", GENES.columns, GENES.key)
+    like_genes.write(genes(), tmp_path / "x.parquet")
+    with pytest.raises(GeneqError, match=r"Expected the table 'genes': 'promoters'"):
+        GENES.read(tmp_path / "x.parquet")
+
+
+def test_a_table_of_a_newer_format_is_refused(tmp_path):
+    GENES.write(genes(), tmp_path / "x.parquet")
+    table = pq.read_table(tmp_path / "x.parquet")
+    about = json.dumps({"table": "genes", "version": FORMAT_VERSION + 1}).encode()
+    pq.write_table(table.replace_schema_metadata({b"geneq": about}), tmp_path / "x.parquet")
+    with pytest.raises(GeneqError, match=r"newer geneq \(format 2, .* up to 1\).* Update geneq"):
+        GENES.read(tmp_path / "x.parquet")
+
+
+def test_a_table_of_other_making_is_checked_alike(tmp_path):
+    pq.write_table(pa.Table.from_pandas(genes(), preserve_index=False), tmp_path / "x.parquet")
+    assert GENES.read(tmp_path / "x.parquet")["tss"].tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("keep", [0, 3, -20])
+def test_a_table_that_is_cut_short_is_refused(tmp_path, keep):
+    path = tmp_path / "genes.parquet"
+    GENES.write(genes(), path)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(GeneqError, match=r"Not a whole parquet file: .*genes.parquet"):
+        GENES.read(path)
+
+
+def test_a_table_that_is_missing_is_named(tmp_path):
+    with pytest.raises(GeneqError, match=r"File not found \(in .*none.parquet\)"):
+        GENES.read(tmp_path / "none.parquet")
+
+
+# --- features ---------------------------------------------------------------------------------
+
+
+def features(n: int = 5, first: int = 0, **meta) -> Features:
+    rng = np.random.default_rng(first)
+    gene_id = np.array([f"G{i}" for i in range(first, first + n)], dtype=object)
+    about = {"oracle": "motifs:core", "bin_edges": [-2, 0, 2], "window": [-2, 2], **meta}
+    return Features(rng.normal(size=(n, 2, 3)).astype(np.float32), gene_id, ["a", "b", "c"], about)
+
+
+@pytest.mark.parametrize("n", [0, 1, 5, Features.CHUNK + 1])
+def test_features_come_back_as_they_were(tmp_path, n):
+    made = features(n)
+    made.write(tmp_path / "f.zarr")
+    found = Features.read(tmp_path / "f.zarr")
+    np.testing.assert_array_equal(found.values, made.values)
+    assert found.values.dtype == np.float32
+    assert found.gene_id.tolist() == made.gene_id.tolist()
+    assert (found.classes, found.meta) == (made.classes, made.meta)
+    assert names(tmp_path) == ["f.zarr"]
+
+
+def test_features_that_are_all_0_come_back(tmp_path):
+    made = Features(np.zeros((4, 2, 3), np.float32), features(4).gene_id, ["a", "b", "c"], {})
+    made.write(tmp_path / "f.zarr")
+    assert not Features.read(tmp_path / "f.zarr").values.any()
+
+
+def test_features_replace_features_and_nothing_else(tmp_path):
+    features(3).write(tmp_path / "f.zarr")
+    features(4).write(tmp_path / "f.zarr")
+    assert len(Features.read(tmp_path / "f.zarr").gene_id) == 4
+    (tmp_path / "empty").mkdir()
+    features(3).write(tmp_path / "empty")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "work").touch()
+    with pytest.raises(GeneqError, match=r"holds something else \(in .*mine\). Name a new folder"):
+        features(3).write(tmp_path / "mine")
+    assert names(tmp_path / "mine") == ["work"]
+
+
+def damaged(tmp_path: Path) -> Path:
+    """A folder of features, and its only chunk."""
+    features().write(tmp_path / "f.zarr")
+    return tmp_path / "f.zarr" / "values" / "c" / "0" / "0" / "0"
+
+
+@pytest.mark.parametrize("keep", [0, 10, -1])
+def test_features_with_a_chunk_cut_short_are_refused(tmp_path, keep):
+    chunk = damaged(tmp_path)
+    chunk.write_bytes(chunk.read_bytes()[:keep])
+    with pytest.raises(GeneqError, match=r"Not a folder of features: .*f.zarr"):
+        Features.read(tmp_path / "f.zarr")
+
+
+def test_features_that_lost_a_chunk_are_refused(tmp_path):
+    damaged(tmp_path).unlink()
+    with pytest.raises(GeneqError, match=r"A part of the features is missing .*f.zarr.*Make them"):
+        Features.read(tmp_path / "f.zarr")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"{}", b'{"zarr_format": 3, "node_type": "group"}'])
+def test_features_with_damaged_metadata_are_refused(tmp_path, content):
+    features().write(tmp_path / "f.zarr")
+    (tmp_path / "f.zarr" / "zarr.json").write_bytes(content)
+    with pytest.raises(GeneqError, match=r"Not (a folder of )?features"):
+        Features.read(tmp_path / "f.zarr")
+
+
+@pytest.mark.parametrize("kind", ["nothing", "folder", "file"])
+def test_what_holds_no_features_is_refused(tmp_path, kind):
+    path = tmp_path / "x.zarr"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "file":
+        path.touch()
+    with pytest.raises(GeneqError, match=r"Not a folder of features: .*x.zarr"):
+        Features.read(path)
+
+
+@pytest.mark.parametrize(("key", "value"), [("version", FORMAT_VERSION + 1), ("format", "other")])
+def test_features_of_another_format_are_refused(tmp_path, key, value):
+    features().write(tmp_path / "f.zarr")
+    path = tmp_path / "f.zarr" / "zarr.json"
+    document = json.loads(path.read_text())
+    document["attributes"][key] = value
+    path.write_text(json.dumps(document))
+    with pytest.raises(GeneqError, match=rf"Not features that this geneq reads: '.*{value}"):
+        Features.read(tmp_path / "f.zarr")
+
+
+def test_joined_features_are_stacked_in_the_order_given():
+    parts = [features(2, first=7), features(0), features(3)]
+    joined = Features.join(parts, ["a", "b", "c"])
+    assert joined.gene_id.tolist() == ["G7", "G8", "G0", "G1", "G2"]
+    np.testing.assert_array_equal(joined.values[2:], parts[2].values)
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        (features(2, first=9, oracle="other"), r"from one oracle, window and genome \(in second\)"),
+        (features(2, first=9, bin_edges=[-1, 0, 1]), r"from one oracle, window and genome"),
+        (
+            Features(np.zeros((1, 2, 1), np.float32), ["x"], ["a"], features().meta),
+            r"from one oracle, window and genome",
+        ),
+        (features(1, first=2), r"Shards must not share genes \(in first, second\)"),
+    ],
+)
+def test_shards_that_do_not_belong_together_are_refused(other, message):
+    with pytest.raises(GeneqError, match=message):
+        Features.join([features(), other], ["first", "second"])

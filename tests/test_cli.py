@@ -1,0 +1,126 @@
+"""`geneq …`: exit statuses, messages and help."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from geneq import __version__, cli
+from geneq._ext import CODE_DIGEST
+
+
+def usage_error(capsys, *arguments: str) -> str:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(list(arguments))
+    assert caught.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_what_succeeds_exits_with_0(capsys):
+    assert cli.main(["doctor", "--code_digest", CODE_DIGEST]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_bad_input_exits_with_1_and_one_line(tmp_path):
+    command = [sys.executable, "-m", "geneq.cli", "featurize", "--genome_dir", tmp_path]
+    done = subprocess.run([*command, "--out", tmp_path / "out"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == f"geneq featurize: error: File not found (in {tmp_path}/genes.json).\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_that_is_told_to_end_exits_with_130_and_leaves_nothing(tmp_path):
+    os.mkfifo(tmp_path / "genes.json")
+    command = [sys.executable, "-m", "geneq.cli", "featurize", "--genome_dir", str(tmp_path)]
+    with (
+        subprocess.Popen(
+            [*command, "--out", str(tmp_path / "out")], stderr=subprocess.PIPE, text=True
+        ) as process,
+        open(tmp_path / "genes.json", "w"),
+    ):  # waits until the command reads it
+        process.send_signal(signal.SIGTERM)
+        _, message = process.communicate(timeout=60)
+    assert (process.returncode, message) == (130, "geneq featurize: interrupted\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["genes.json"]
+
+
+def test_an_unknown_command_is_bad_usage(capsys):
+    message = usage_error(capsys, "nope")
+    assert "no command 'nope'; there are: genes, featurize, pseudobulk, search" in message
+
+
+def test_no_command_is_bad_usage(capsys):
+    assert "COMMAND" in usage_error(capsys)
+
+
+def test_options_are_not_guessed(capsys):
+    assert "--genes" not in usage_error(capsys, "simulate", "--gene", "200", "--out", "x")
+    assert "unrecognized arguments: --gene 200" in usage_error(
+        capsys, "simulate", "--gene", "200", "--out", "x"
+    )
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"geneq {__version__}\n"
+
+
+def test_help_lists_every_command(capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    commands = text[text.index("COMMAND\n") : text.index("\noptions:")].splitlines()[1:]
+    listed = [line.split()[0] for line in commands if not line.startswith(" " * 5)]
+    assert listed == list(cli.COMMANDS)
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_has_help_and_the_common_options(capsys, command):
+    with pytest.raises(SystemExit) as caught:
+        cli.main([command, "--help"])
+    assert caught.value.code == 0
+    text = capsys.readouterr().out
+    assert f"usage: geneq {command}" in text
+    assert "--threads" in text
+    assert "--code_digest" in text
+
+
+def test_code_that_is_not_the_checkouts_is_refused(capsys, tmp_path):
+    digest = "f" * 64
+    arguments = ["simulate", "--out", str(tmp_path / "out"), "--code_digest", digest]
+    assert cli.main(arguments) == 1
+    message = capsys.readouterr().err
+    assert "The installed geneq holds other code than the checkout" in message
+    assert f"(digest {CODE_DIGEST[:12]}, checkout ffffffffffff)" in message
+    assert "Rebuild the image or the virtual environment" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("threads", ["0", "-1"])
+def test_less_than_one_thread_is_refused(capsys, threads):
+    assert cli.main(["doctor", "--threads", threads]) == 1
+    assert f"--threads must be at least 1: {threads}" in capsys.readouterr().err
+
+
+def test_threads_hold_for_torch(capsys):
+    before = torch.get_num_threads()
+    try:
+        assert cli.main(["doctor", "--threads", "1"]) == 0
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_modules_of_other_commands_are_not_loaded():
+    code = (
+        "import sys; from geneq import cli; cli._parser('doctor');"
+        "print([m for m in ('optuna', 'geneq.search', 'geneq.report') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

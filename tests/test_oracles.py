@@ -1,0 +1,300 @@
+"""The motif oracle scores DNA as its slow double does, on either strand and in any batch."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geneq.errors import GeneqError
+from geneq.meme import Motif
+from geneq.oracles import load_oracle
+from geneq.oracles.motifs import MotifOracle
+from twins import encoding
+from twins import features as twin
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Small batches on a machine at work with other things are slow with more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def random_motif(rng: np.random.Generator, width: int, name: str = "m", sharp=1.0) -> Motif:
+    """Letters drawn from a Dirichlet distribution; the smaller `sharp`, the surer they are."""
+    return Motif(name, rng.dirichlet(np.full(4, sharp), width))
+
+
+def oracle_of(*classes: list[Motif]) -> MotifOracle:
+    """An oracle whose classes c0, c1, … hold these motifs."""
+    groups, motifs = [], []
+    for i, members in enumerate(classes):
+        groups.append((f"c{i}", list(range(len(motifs), len(motifs) + len(members)))))
+        motifs += members
+    return MotifOracle("motifs:test", motifs, groups)
+
+
+def one_class_each(*motifs: Motif) -> MotifOracle:
+    return oracle_of(*([motif] for motif in motifs))
+
+
+def random_dna(rng, n: int, length: int, unknown: float = 0.0) -> np.ndarray:
+    tokens = rng.integers(0, 4, (n, length)).astype(np.uint8)
+    tokens[rng.random((n, length)) < unknown] = 4
+    return tokens
+
+
+def matrices(oracle: MotifOracle) -> list[list[np.ndarray]]:
+    return [[oracle.motifs[i].probabilities for i in members] for _, members in oracle.groups]
+
+
+def assert_like_twin(oracle: MotifOracle, tokens: np.ndarray, edges) -> None:
+    expected = twin.scores(tokens, matrices(oracle), edges)
+    np.testing.assert_allclose(oracle.predict_bins(tokens, edges), expected, atol=1e-4)
+
+
+# --- the double -------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    widths=st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=3), min_size=1, max_size=3),
+    beyond=st.integers(0, 30),
+    bins=st.integers(1, 5),
+    unknown=st.sampled_from([0.0, 0.2, 1.0]),
+    sharp=st.sampled_from([0.05, 1.0]),
+)
+def test_scores_are_those_of_the_double(seed, widths, beyond, bins, unknown, sharp):
+    rng = np.random.default_rng(seed)
+    oracle = oracle_of(*([random_motif(rng, w, sharp=sharp) for w in group] for group in widths))
+    tokens = random_dna(rng, 2, oracle.width + beyond, unknown)
+    inner = rng.choice(tokens.shape[1] + 1, min(bins, tokens.shape[1]) + 1, replace=False)
+    assert_like_twin(oracle, tokens, np.sort(inner))
+
+
+@pytest.mark.parametrize("widths", [[6], [7], [6, 6], [7, 6, 11, 2]])
+def test_motifs_of_even_and_odd_widths(widths):
+    rng = np.random.default_rng(2)
+    oracle = one_class_each(*(random_motif(rng, width) for width in widths))
+    assert_like_twin(oracle, random_dna(rng, 3, 40, 0.05), np.array([0, 1, 5, 6, 20, 39, 40]))
+
+
+def test_a_class_is_the_mean_of_its_motifs():
+    rng = np.random.default_rng(3)
+    motifs = [random_motif(rng, width) for width in (4, 7, 10)]
+    tokens, edges = random_dna(rng, 4, 60), np.array([0, 30, 60])
+    apart = one_class_each(*motifs).predict_bins(tokens, edges)[:, :, :3]
+    together = oracle_of(motifs).predict_bins(tokens, edges)[:, :, 0]
+    np.testing.assert_allclose(together, apart.mean(2), atol=1e-5)
+
+
+def test_core_motifs_are_scored_as_the_double_scores_them():
+    oracle = load_oracle("motifs:core")
+    tokens = random_dna(np.random.default_rng(4), 1, 90, 0.02)
+    assert_like_twin(oracle, tokens, np.array([0, 32, 64, 90]))
+
+
+def test_long_motifs_that_match_nowhere_score_at_the_limit_and_not_0():
+    all_a = Motif("A", np.tile([1.0, 0, 0, 0], (40, 1)))
+    all_g = np.full((1, 50), 2, np.uint8)
+    assert one_class_each(all_a).predict(all_g)[0, 0] == pytest.approx(-75)
+    assert_like_twin(one_class_each(all_a), all_g, np.array([0, 25, 50]))
+
+
+def test_long_motifs_that_match_stay_finite():
+    all_a = Motif("A", np.tile([1.0, 0, 0, 0], (80, 1)))
+    found = one_class_each(all_a).predict(np.zeros((1, 100), np.uint8))
+    assert found[0, 0] == pytest.approx(75 - np.log(2), abs=1e-3)
+
+
+# --- bins, ends and N -------------------------------------------------------------------------
+
+
+def test_a_bin_in_which_nothing_fits_scores_0():
+    rng = np.random.default_rng(5)
+    oracle = one_class_each(random_motif(rng, 9), random_motif(rng, 1))
+    tokens = np.zeros((1, 30), np.uint8)
+    found = oracle.predict_bins(tokens, np.array([0, 4, 26, 30]))[0]
+    assert found[0, 0] == found[2, 0] == 0
+    assert found[1, 0] != 0
+    assert np.all(found[:, 1] != 0)
+
+
+@pytest.mark.parametrize(("width", "first", "end"), [(4, 2, 9), (5, 2, 8), (1, 0, 10)])
+def test_a_motif_lies_wholly_inside_and_counts_at_its_centre(width, first, end):
+    oracle = one_class_each(random_motif(np.random.default_rng(6), width))
+    tokens = random_dna(np.random.default_rng(7), 1, 10)
+    by_position = oracle.predict_bins(tokens, np.arange(11))[0, :, 0]
+    assert np.flatnonzero(by_position).tolist() == list(range(first, end))
+
+
+def test_n_everywhere_scores_0():
+    found = load_oracle("motifs:core").predict_bins(np.full((2, 300), 4, np.uint8), [0, 100, 300])
+    assert found.shape == (2, 2, 40)
+    np.testing.assert_allclose(found, 0, atol=1e-6)
+
+
+def test_n_adds_nothing():
+    motif = random_motif(np.random.default_rng(8), 3)
+    middle = Motif("middle", motif.probabilities[1:2])
+    tokens = np.array([[4, 1, 4]], np.uint8)
+    whole = one_class_each(motif).predict(tokens)[0, 0]
+    assert whole == pytest.approx(one_class_each(middle).predict(tokens[:, 1:2])[0, 0], abs=1e-6)
+
+
+def test_composition():
+    tokens = encoding.tokens("CGCGNNATAC")[None]
+    oracle = one_class_each(random_motif(np.random.default_rng(9), 1))
+    assert oracle.targets[-2:] == ["GC", "CpG"]
+    found = oracle.predict_bins(tokens, np.array([0, 3, 4, 6, 10]))[0, :, -2:]
+    # CGC: its last C begins no CG of this bin's own letters, but one with the next bin's G.
+    expected = [[0.5, 2 / 3], [0.5, 0], [0, 0], [-0.25, 0]]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_sequences_shorter_than_the_longest_motif_are_refused():
+    rng = np.random.default_rng(10)
+    oracle = one_class_each(random_motif(rng, 3), random_motif(rng, 8))
+    assert oracle.predict(random_dna(rng, 1, 8)).shape == (1, 4)
+    with pytest.raises(GeneqError, match=r"as long as the longest motif \(8\): 7. Leave out"):
+        oracle.predict(random_dna(rng, 1, 7))
+
+
+# --- strands ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("widths", "shift"), [((1, 5, 11), 0), ((2, 6, 10), 1)])
+def test_the_reverse_complement_scores_the_same_in_mirrored_bins(widths, shift):
+    """The centre of an even width is its right middle letter, on either strand: one further on."""
+    rng = np.random.default_rng(11)
+    oracle = one_class_each(*(random_motif(rng, width) for width in widths))
+    tokens = random_dna(rng, 3, 80, 0.05)
+    edges = np.array([7, 20, 21, 40, 70])
+    other = np.stack([encoding.reverse_complement(sequence) for sequence in tokens])
+    mirrored = oracle.predict_bins(other, (80 - edges + shift)[::-1])[:, ::-1]
+    np.testing.assert_allclose(
+        mirrored[:, :, :3], oracle.predict_bins(tokens, edges)[:, :, :3], atol=1e-5
+    )
+
+
+def test_a_whole_sequence_and_its_reverse_complement_score_the_same():
+    oracle = load_oracle("motifs:core")
+    assert oracle.strand == "both"
+    tokens = random_dna(np.random.default_rng(12), 5, 200, 0.02)
+    other = np.stack([encoding.reverse_complement(sequence) for sequence in tokens])
+    np.testing.assert_allclose(oracle.predict(other), oracle.predict(tokens), atol=1e-4)
+
+
+# --- what a user relies on --------------------------------------------------------------------
+
+
+def test_a_planted_site_lifts_its_class_in_its_bin_most():
+    """Every motif of `core`: written into random DNA, on the average of 12 sequences."""
+    oracle = load_oracle("motifs:core")
+    rng, edges = np.random.default_rng(13), np.array([0, 50, 100, 150, 200])
+    for k, motif in enumerate(oracle.motifs):
+        before = random_dna(rng, 12, 200)
+        after = before.copy()
+        start = 125 - motif.width // 2
+        best = motif.probabilities > 0.9 * motif.probabilities.max(1, keepdims=True)
+        drawn = np.where(best, rng.random((12, *best.shape)), -1).argmax(2)
+        after[:, start : start + motif.width] = drawn
+        lift = (oracle.predict_bins(after, edges) - oracle.predict_bins(before, edges)).mean(0)
+        assert np.unravel_index(lift[:, :-2].argmax(), (4, 38)) == (2, k), motif.name
+        assert lift[2, k] > 1
+
+
+def test_batches_do_not_change_results(monkeypatch):
+    oracle = load_oracle("motifs:core")
+    tokens, edges = random_dna(np.random.default_rng(14), 7, 120), np.array([0, 50, 120])
+    whole = oracle.predict_bins(tokens, edges)
+    for scores_at_a_time in (1, 3 * 76 * 120):
+        monkeypatch.setattr(MotifOracle, "BATCH_SCORES", scores_at_a_time)
+        np.testing.assert_allclose(oracle.predict_bins(tokens, edges), whole, atol=1e-5)
+
+
+def test_no_sequences_give_no_scores():
+    found = load_oracle("motifs:core").predict_bins(np.empty((0, 50), np.uint8), [0, 25, 50])
+    assert found.shape == (0, 2, 40)
+
+
+def test_settings_of_torch_are_left_as_they_were():
+    before = torch.backends.cudnn.allow_tf32
+    load_oracle("motifs:core").predict(np.zeros((1, 40), np.uint8))
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
+# --- opening ----------------------------------------------------------------------------------
+
+
+def write_meme(path: Path, motifs: list[Motif]) -> Path:
+    text = "MEME version 4\n\nALPHABET= ACGT\n"
+    for motif in motifs:
+        text += f"\nMOTIF {motif.name}\nletter-probability matrix: w= {motif.width}\n"
+        text += "\n".join(" ".join(f"{p:.9f}" for p in row) for row in motif.probabilities) + "\n"
+    path.write_text(text)
+    return path
+
+
+def test_core_has_38_families_and_base_composition():
+    oracle = load_oracle("motifs:core")
+    assert oracle.name == "motifs:core"
+    assert len(oracle.targets) == 40
+    assert oracle.targets[0] == "SP1"
+    assert oracle.targets[-2:] == ["GC", "CpG"]
+    assert len(set(oracle.targets)) == 40
+
+
+def test_a_file_is_named_without_its_folder(tmp_path):
+    rng = np.random.default_rng(15)
+    file = write_meme(
+        tmp_path / "mine.meme", [random_motif(rng, 5, "a"), random_motif(rng, 6, "b")]
+    )
+    oracle = load_oracle(f"motifs:{file}")
+    assert oracle.name == "motifs:mine.meme"
+    assert oracle.targets == ["a", "b", "GC", "CpG"]
+
+
+def test_the_hash_changes_with_what_determines_scores(tmp_path):
+    rng = np.random.default_rng(16)
+    motifs = [random_motif(rng, 5, name) for name in "abc"]
+    changed = [*motifs[:2], random_motif(rng, 5, "c")]
+
+    def opened(motifs, most=40):
+        return MotifOracle.open(str(write_meme(tmp_path / "m.meme", motifs)), most).hash
+
+    hashes = [opened(motifs), opened(changed), opened(motifs, 4)]
+    assert len(set(hashes)) == 3
+    assert opened(motifs) == hashes[0]
+
+
+def test_max_classes_counts_base_composition():
+    oracle = load_oracle("motifs:core", 12)
+    assert len(oracle.targets) == 12
+    assert sorted(i for _, members in oracle.groups for i in members) == list(range(38))
+    with pytest.raises(GeneqError, match="--max_classes must be at least 3: 2"):
+        load_oracle("motifs:core", 2)
+
+
+@pytest.mark.parametrize("spec", ["sei:weights", "motifs", "motifs:", "core", ""])
+def test_an_unknown_kind_of_oracle_is_refused(spec):
+    with pytest.raises(GeneqError, match=r"KIND is one of: motifs: .* For example motifs:core"):
+        load_oracle(spec)
+
+
+def test_a_motif_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(GeneqError, match=r"File not found \(in .*none.meme\)"):
+        load_oracle(f"motifs:{tmp_path}/none.meme")
+
+
+@pytest.mark.parametrize("name", ["GC", "CpG"])
+def test_a_motif_named_like_base_composition_is_refused(tmp_path, name):
+    file = write_meme(tmp_path / "m.meme", [random_motif(np.random.default_rng(17), 5, name)])
+    with pytest.raises(GeneqError, match=f"No motif may be named GC or CpG.*'{name}'.*Rename it"):
+        load_oracle(f"motifs:{file}")

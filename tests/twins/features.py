@@ -1,0 +1,67 @@
+"""Slow, obvious double of the motif oracle: one sequence, position, strand and motif at a time.
+
+Imports nothing of geneq, so that an error there cannot hide here.
+"""
+
+import math
+
+import numpy as np
+
+PSEUDOCOUNT = 0.01
+LIMIT = 75.0
+
+
+def log_odds(matrix: np.ndarray) -> list[list[float]]:
+    """ln(p / 0.25) of a probability matrix [width, 4] with pseudocount."""
+    return [
+        [math.log((p + PSEUDOCOUNT / 4) / (1 + PSEUDOCOUNT) / 0.25) for p in row] for row in matrix
+    ]
+
+
+def site_score(site, table: list[list[float]]) -> float:
+    """Log-odds of the letters `site`; N counts as background."""
+    total = sum(row[letter] for row, letter in zip(table, site, strict=True) if letter < 4)
+    return min(max(total, -LIMIT), LIMIT)
+
+
+def other_strand(site) -> list[int]:
+    return [4 if letter == 4 else 3 - letter for letter in reversed(site)]
+
+
+def motif_score(sequence, matrix: np.ndarray, first: int, end: int) -> float:
+    """ln of the mean affinity of sites whose centre lies in [first, end); 0 where none fits."""
+    sequence, table = [int(letter) for letter in sequence], log_odds(matrix)
+    affinities = []
+    for start in range(len(sequence) - len(table) + 1):
+        if first <= start + len(table) // 2 < end:
+            site = sequence[start : start + len(table)]
+            for strand in (site, other_strand(site)):
+                affinities.append(math.exp(site_score(strand, table)))
+    return math.log(sum(affinities) / len(affinities)) if affinities else 0.0
+
+
+def gc(sequence, first: int, end: int) -> float:
+    """Share of G and C among the known letters of [first, end), less 0.5."""
+    known = [letter for letter in sequence[first:end] if letter < 4]
+    return sum(letter in (1, 2) for letter in known) / len(known) - 0.5 if known else 0.0
+
+
+def cpg(sequence, first: int, end: int) -> float:
+    """CG dinucleotides whose C lies in [first, end), per position."""
+    found = 0
+    for i in range(first, min(end, len(sequence) - 1)):
+        found += sequence[i] == 1 and sequence[i + 1] == 2
+    return found / (end - first)
+
+
+def scores(tokens: np.ndarray, classes: list[list[np.ndarray]], edges) -> np.ndarray:
+    """float64[n, bins, classes + 2] of tokens [n, length]; a class is a list of matrices."""
+    values = np.empty((len(tokens), len(edges) - 1, len(classes) + 2))
+    for n, sequence in enumerate(tokens):
+        for b in range(len(edges) - 1):
+            first, end = edges[b], edges[b + 1]
+            for c, matrices in enumerate(classes):
+                values[n, b, c] = np.mean([motif_score(sequence, m, first, end) for m in matrices])
+            values[n, b, -2] = gc(sequence, first, end)
+            values[n, b, -1] = cpg(sequence, first, end)
+    return values
