@@ -143,13 +143,14 @@ workflow {
         digest
     )
 
+    def about = "pipeline:\n  nextflow: \"${nextflow.version}\"\n  code_digest: \"${digest.code_digest}\"\n".toString()
     GENES.out.versions
         .mix(
             FEATURIZE.out.versions, JOIN.out.versions, PSEUDOBULK.out.versions, SEARCH.out.versions,
             DISTILL.out.versions, REPORT.out.versions, ATLAS.out.versions
         )
         .map { versions -> versions.text }
-        .mix(channel.of("pipeline:\n  nextflow: \"${nextflow.version}\"\n  code_digest: \"${digest.code_digest}\"\n"))
+        .mix(channel.of(about))
         .unique()
         .collectFile(name: 'versions.yml', storeDir: "${params.outdir}/pipeline_info", sort: true)
 }

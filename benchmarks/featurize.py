@@ -19,7 +19,7 @@ from geneq.binning import ANNOTATION, parse_edges
 from geneq.oracles import load_oracle
 
 SEED = 1
-FLOORS = {"NumPy": 3.0, "lightmotif": None}
+FLOORS = {"NumPy": 1.5, "lightmotif": 0.25}
 
 
 def main() -> None:

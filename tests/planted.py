@@ -1,9 +1,8 @@
 """Inputs of search and distill with a known answer: features, genes and expression, written as
 the stages before them write them, and a teacher whose weights are set by hand."""
 
-from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -118,3 +117,74 @@ def write_expression(made: World, measured: np.ndarray, reliability=None, root=N
     about = {"dataset": "planted", "cell_types": entries}
     artifacts.write_json(about, root / "expression.json")
     return root
+
+
+def exact_teacher(made: World) -> TrainedTeacher:
+    """Three cell types over the pooled features s of one profile (names as in CLASSES):
+
+    "T cell"  5 + 0.6 s_SP1 + 0.4 s_H13CORE.0.P.B s_NRF1 + 0.7 tanh(0.8 s_<x>)
+    "B"       4 - 0.5 s_YY1 + 0.6 tanh(0.8 s_<x>)
+    "silent"  3
+    """
+    architecture = Architecture(
+        pooling="shared", hidden="additive", width=1, interactions=1, nonlinearity="tanh",
+        dropout=0.0, weight_decay=0.01, gate_penalty=0.01, learning_rate=0.01,
+    )  # fmt: skip
+    x = made.features.values
+    scaling = Scaling.of(x, np.zeros((len(x), 3)))
+    scaling.y_mean[:] = 5, 4, 3
+    network = Teacher(architecture, *x.shape[1:], 3)
+    column = {name: i for i, name in enumerate(CLASSES)}
+    with torch.no_grad():
+        network.profile[:, 0] = torch.from_numpy(PROFILE)
+        network.hidden.slope.fill_(0.8)
+        network.hidden.shift.zero_()
+        network.left.weight.zero_()[0, column["H13CORE.0.P.B"]] = 1
+        network.right.weight.zero_()[0, column["NRF1"]] = 1
+        linear, saturating = network.head.weight.zero_()[:, :8], network.head.weight[:, 8:16]
+        linear[0, column["SP1"]], linear[1, column["YY1"]] = 0.6, -0.5
+        saturating[0, column["<x>"]], saturating[1, column["<x>"]] = 0.7, 0.6
+        network.head.weight[0, 16] = 0.4
+    about = {
+        "dataset": "planted",
+        "test_fold": None,
+        "seed": 1,
+        "features": META,
+        "weight": [1, 1, 1],
+        "ceilings": {"T cell": 0.9, "B": 0.9, "silent": None},
+    }
+    return TrainedTeacher(network, scaling, CLASSES, ["T cell", "B", "silent"], about)
+
+
+PLANTED = {"T cell": {"SP1", "H13CORE.0.P.B", "NRF1", "<x>"}, "B": {"YY1", "<x>"}, "silent": set()}
+
+
+def exact_search(root: Path, n: int = 600, noise: float = 0.5, seed: int = 2) -> World:
+    """What search writes, in root/search, of the exact teacher; `truth` is its prediction."""
+    made = world(root, {"T cell": lambda p: 0, "B": lambda p: 0, "silent": lambda p: 0}, n, 1, seed)
+    teacher = exact_teacher(made)
+    made = replace(made, truth=teacher.predict(made.features.values).astype(float))
+    rng = np.random.default_rng(seed)
+    measured = made.truth + rng.normal(0, noise, made.truth.shape)
+    # The network of a silent type learns noise, which is worth nothing out of fold.
+    known = (made.genes["split"] != "test").to_numpy()[:, None]
+    out_of_fold = np.where(known, made.truth + rng.normal(0, 0.05, measured.shape), np.nan)
+    write_search(made, teacher, measured, out_of_fold, root / "search")
+    return made
+
+
+def write_search(made: World, teacher, measured, out_of_fold, folder: Path) -> None:
+    """Write teacher and predictions.parquet of float64[genes, cell types]."""
+    predicted = teacher.predict(made.features.values)
+    genes = made.genes[["gene_id", "fold", "split"]]
+    frames = [
+        genes.assign(
+            cell_type=cell_type,
+            measured=measured[:, j],
+            teacher=predicted[:, j],
+            teacher_out_of_fold=out_of_fold[:, j],
+        )
+        for j, cell_type in enumerate(made.cell_types)
+    ]
+    artifacts.PREDICTIONS.write(pd.concat(frames), folder / "predictions.parquet")
+    teacher.save(folder)

@@ -210,13 +210,18 @@ def test_a_planted_site_lifts_its_class_in_its_bin_most():
         assert lift[2, k] > 1
 
 
-def test_batches_do_not_change_results(monkeypatch):
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("most", [1, 3 * 76 * 120])
+def test_batches_and_threads_do_not_change_results(monkeypatch, threads, most):
     oracle = load_oracle("motifs:core")
     tokens, edges = random_dna(np.random.default_rng(14), 7, 120), np.array([0, 50, 120])
     whole = oracle.predict_bins(tokens, edges)
-    for scores_at_a_time in (1, 3 * 76 * 120):
-        monkeypatch.setattr(MotifOracle, "BATCH_SCORES", scores_at_a_time)
+    monkeypatch.setattr(MotifOracle, "BATCH_SCORES", dict.fromkeys(["cpu", "cuda"], most))
+    torch.set_num_threads(threads)
+    try:
         np.testing.assert_allclose(oracle.predict_bins(tokens, edges), whole, atol=1e-5)
+    finally:
+        torch.set_num_threads(1)
 
 
 def test_no_sequences_give_no_scores():
@@ -225,9 +230,9 @@ def test_no_sequences_give_no_scores():
 
 
 def test_settings_of_torch_are_left_as_they_were():
-    before = torch.backends.cudnn.allow_tf32
+    before = torch.backends.cudnn.allow_tf32, torch.get_num_threads()
     load_oracle("motifs:core").predict(np.zeros((1, 40), np.uint8))
-    assert torch.backends.cudnn.allow_tf32 == before
+    assert (torch.backends.cudnn.allow_tf32, torch.get_num_threads()) == before
 
 
 # --- opening ----------------------------------------------------------------------------------

@@ -163,7 +163,7 @@ GENES = Table(
         "chrom": "object",  # as the FASTA spells it; "" for promoters without chromosome
         "tss": "int64",  # 0-based; -1 for promoters
         "strand": "object",  # "+", "-"; "." for promoters
-        "records": "object",  # promoters: record names joined by ","; "" with an annotation
+        "records": "object",  # promoters: record names joined by " "; "" with an annotation
         "fold": "int8",  # 0…4
         "split": "object",  # train, valid, test
     },

@@ -37,7 +37,7 @@ def main(argv: list[str] | None = None) -> int:
         _check_code_digest(args.code_digest)
         _use_threads(args.threads)
         args.run(args)
-    except GeneqError as error:
+    except (GeneqError, OSError) as error:
         print(f"geneq {argv[0]}: error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -69,8 +69,8 @@ def _parser(name: str | None) -> argparse.ArgumentParser:
         )
         code.add_arguments(child)
         child.set_defaults(run=code.run)
-    if name and not name.startswith("-") and name not in COMMANDS:
-        parser.error(f"no command {name!r}; there are: {', '.join(COMMANDS)}")
+    if name and name not in (*COMMANDS, "-h", "--help", "--version"):
+        parser.error(f"the command comes first, and there is no command {name!r}; there are: {', '.join(COMMANDS)}")
     return parser
 
 

@@ -129,7 +129,7 @@ def _promoter_scores(
     genes: pd.DataFrame, genome: Genome, oracle: Oracle, edges: list[float], choice: str
 ) -> np.ndarray:
     """float32[genes, bins, classes]: of the first promoter, or mean or maximum over promoters."""
-    records = genes["records"].str.split(",")
+    records = genes["records"].str.split(" ")
     names = [name for group in records for name in group]
     owner = np.repeat(np.arange(len(genes)), records.str.len())
     scores = _record_scores([genome.record(name) for name in names], oracle, np.array(edges))

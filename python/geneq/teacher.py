@@ -215,20 +215,25 @@ class TrainedTeacher:
         """Read what `save` wrote. Raises GeneqError when the files are not a teacher's."""
         folder = Path(folder)
         document = read_json(folder / "teacher.json")
-        if document.get("format") != "geneq-teacher" or document.get("version") != 1:
+        about = document if isinstance(document, dict) else {}
+        if about.get("format") != "geneq-teacher" or about.get("version") != 1:
             raise GeneqError(
                 "Not a teacher that this geneq reads",
-                value=json.dumps([document.get("format"), document.get("version")]),
+                value=json.dumps([about.get("format"), about.get("version")]),
                 file=folder / "teacher.json",
             )
         try:
-            tensors = load_file(folder / "teacher.safetensors")
-        except (FileNotFoundError, SafetensorError) as error:
+            return cls._of(document, load_file(folder / "teacher.safetensors"))
+        # KeyError to RuntimeError: weights that are not those of the document.
+        except (OSError, SafetensorError, KeyError, TypeError, RuntimeError) as error:
             raise GeneqError(
                 "The teacher's weights cannot be read",
-                value=str(error),
+                value=str(error).splitlines()[0],
                 file=folder / "teacher.safetensors",
             ) from None
+
+    @classmethod
+    def _of(cls, document: dict, tensors: dict[str, torch.Tensor]) -> "TrainedTeacher":
         scaling = Scaling(**{k: tensors[f"scaling.{k}"].numpy() for k in Scaling.__annotations__})
         network = Teacher(Architecture(**document["architecture"]), *scaling.x_mean.shape,
                           len(document["cell_types"]))  # fmt: skip

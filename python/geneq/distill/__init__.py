@@ -91,6 +91,14 @@ class Source:
                 file=features_path,
             )
         predictions = PREDICTIONS.read(Path(search) / "predictions.parquet")
+        absent = sorted(set(predictions["gene_id"]) - set(features.gene_id))
+        if absent:
+            raise GeneqError(
+                "The features lack genes that the teacher was trained on",
+                value=f"{len(absent)}, the first of them {absent[0]}",
+                file=features_path,
+                fix="Join the shards of the features",
+            )
         return cls(teacher, features, predictions)
 
 

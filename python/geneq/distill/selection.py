@@ -139,7 +139,9 @@ def _all_judged(expressions: list[sympy.Expr], sample: Sample) -> list[Member]:
 def _judged(form: Form, sample: Sample) -> Member | None:
     """The form with constants fitted, or None when it explodes or cannot be fitted."""
     n = len(sample.y)
-    if not _behaves(form.values(form.start, sample.x, n), sample.teacher[sample.train]):
+    distilled = form.values(form.start, sample.x, n)
+    # The constant is always a candidate, however little a silent type's teacher varies.
+    if form.variables and not _behaves(distilled, sample.teacher[sample.train]):
         return None
     everything = form.fit(sample.x, sample.y, form.start)
     if everything is None or not _behaves(form.values(everything, sample.x, n), sample.y):
@@ -154,9 +156,8 @@ def _judged(form: Form, sample: Sample) -> Member | None:
         predicted[~inside] = form.values(constants, sample.x, n)[~inside]
     if not _behaves(predicted, sample.y):
         return None
-    distilled = form.values(form.start, sample.x, n)[sample.train]
     teacher = sample.teacher[sample.train]
-    residual = teacher - distilled
+    residual = teacher - distilled[sample.train]
     fidelity = 1 - residual.var() / teacher.var() if teacher.var() > 0 else np.nan
     return Member(form, everything, float(fidelity), (predicted - sample.y) ** 2)
 

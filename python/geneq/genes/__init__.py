@@ -104,7 +104,7 @@ def _from_annotation(args, index: Index, genome: Genome, edges: list[int]) -> _M
 def _from_promoters(args, index: Index, genome: Genome, edges: list[float]) -> _Made:
     dropped = Tally()
     genes = promoters.choose(index, genome, args.promoter_choice, dropped)
-    sequences = [[genome.record(name) for name in names.split(",")] for names in genes["records"]]
+    sequences = [[genome.record(name) for name in names.split(" ")] for names in genes["records"]]
     divided = folds.assign(genes, None, None, sequences, *_named_chroms(args), args.seed)
     return _Made(genes, divided, dropped, [], {"n_records": len(index.records)})
 

@@ -98,5 +98,5 @@ def _row(chosen: list[Promoter], name: str) -> dict:
         "chrom": next((found.chrom for found in chosen if found.chrom), ""),
         "tss": -1,
         "strand": ".",
-        "records": ",".join(found.record for found in chosen),
+        "records": " ".join(found.record for found in chosen),
     }

@@ -1,0 +1,652 @@
+"""Distil: planted equations come back, silence stays silent, and the choice follows its rule."""
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pandas as pd
+import pytest
+import sympy
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import planted
+from geneq import artifacts, distill, load_equation
+from geneq.cli import main
+from geneq.distill import important, variable_names
+from geneq.distill.baselines import degree_two_lasso, elastic_net
+from geneq.distill.engines import Operon, PySR, choose_engine
+from geneq.distill.selection import Sample, choose
+from geneq.distill.simplify import simplifications
+from geneq.equations import Form, parse, to_sympy, used_variables
+from geneq.errors import GeneqError
+from geneq.teacher import TrainedTeacher
+from twins import equations as twin
+
+SHORT = ("--sr_generations", "3")
+
+
+def expressions(*texts):
+    return [to_sympy(parse(text)) for text in texts]
+
+
+def predictions(folder):
+    return artifacts.PREDICTIONS.read(folder / "predictions.parquet")
+
+
+def equations(folder):
+    return {
+        equation.document["cell_type"]: equation
+        for equation in map(load_equation, sorted((folder / "equations").iterdir()))
+    }
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A data set whose teacher is known exactly."""
+    return planted.exact_search(tmp_path_factory.mktemp("exact"), n=400, seed=2)
+
+
+@pytest.fixture(scope="module")
+def out(made):
+    out = made.root / "out"
+    args = ("--sr_generations", "15", "--sr_engine", "operon")
+    assert main(made.distill_args(made.root / "search", out, *args)) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The same with fewer genes, and a short run to compare others with."""
+    made = planted.exact_search(tmp_path_factory.mktemp("small"), n=150, seed=3)
+    args = made.distill_args(made.root / "search", made.root / "out", *SHORT, "--threads", "1")
+    assert main(args) == 0
+    return made
+
+
+# --- what comes out -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cell_type", ["T cell", "B"])
+def test_a_planted_equation_comes_back_with_its_classes(made, out, cell_type):
+    equation = equations(out)[cell_type]
+    assert equation.supported
+    test = (made.genes["split"] == "test").to_numpy()
+    predicted = equation.predict(made.features)[test]
+    truth = made.truth[test, made.cell_types.index(cell_type)]
+    assert np.corrcoef(predicted, truth)[0, 1] >= 0.98
+    found = {variable["class"] for variable in used_variables(equation.document)}
+    assert found == planted.PLANTED[cell_type]
+    assert equation.document["fit"]["oof_r2"] > 0.4
+
+
+def test_the_silent_type_is_a_constant(made, out):
+    equation = equations(out)["silent"]
+    document = equation.document
+    assert not equation.supported
+    assert (document["expression"], document["variables"], document["complexity"]) == ("c0", [], 1)
+    rows = predictions(out).query("cell_type == 'silent'")
+    known = rows.loc[rows["split"] != "test", "measured"]
+    assert document["constants"]["c0"] == pytest.approx(known.mean())
+    for model in ("equation", "lasso2"):
+        assert rows[model].nunique() == 1
+    assert "nothing predicts better" in document["fit"]["reason"]
+
+
+def test_documents_hold_all_that_they_promise(made, out):
+    paths = sorted((out / "equations").iterdir())
+    assert [path.name for path in paths] == ["0.json", "1.json", "2.json"]
+    for path, cell_type in zip(paths, made.cell_types, strict=True):
+        document = json.loads(path.read_text())
+        assert set(document) == {
+            "format", "version", "dataset", "cell_type", "supported", "oracle", "window",
+            "tss_index", "bin_edges", "orientation", "classes", "variables", "expression",
+            "constants", "y", "infix", "latex", "complexity", "fit",
+        }  # fmt: skip
+        assert (document["format"], document["version"]) == ("geneq-equation", 1)
+        assert (document["dataset"], document["cell_type"]) == ("planted", cell_type)
+        assert document["oracle"] == {"name": "motifs:core", "hash": planted.META["oracle_hash"]}
+        for key in ("window", "tss_index", "bin_edges", "orientation"):
+            assert document[key] == planted.META[key]
+        assert document["classes"] == planted.CLASSES
+        assert document["y"] == {"transform": "log2(CPM + 1)"}
+        assert isinstance(document["infix"], str) and isinstance(document["latex"], str)
+        assert all(np.isfinite(c) for c in document["constants"].values())
+        fit = document["fit"]
+        assert fit["engine"] == "operon" and fit["reason"]
+        assert all(np.isfinite(fit[k]) for k in ("support_z", "teacher_z", "oof_mse", "oof_r2"))
+        assert [v["name"] for v in used_variables(document)] == [
+            v["name"] for v in document["variables"]
+        ]
+
+
+def test_variables_are_weighted_sums_of_raw_features(made, out):
+    train = (made.genes["split"] == "train").to_numpy()
+    for equation in equations(out).values():
+        for variable in equation.document["variables"]:
+            c = planted.CLASSES.index(variable["class"])
+            value = np.full(len(made.features.values), variable["offset"])
+            for weight in variable["weights"]:
+                assert weight["class"] == variable["class"]
+                value += weight["weight"] * made.features.values[:, weight["bin"], c].astype(float)
+            assert value[train].mean() == pytest.approx(0, abs=1e-4)
+            assert value[train].std() == pytest.approx(1, abs=1e-4)
+            low, high = variable["range"]
+            np.testing.assert_allclose([value[train].min(), value[train].max()], [low, high], 1e-4)
+
+
+def test_a_loaded_equation_reproduces_the_predictions(made, out):
+    features = artifacts.Features.read(made.root / "features.zarr")
+    place = pd.Series(range(len(features.gene_id)), features.gene_id)
+    rows = predictions(out)
+    for cell_type, equation in equations(out).items():
+        mine = rows[rows["cell_type"] == cell_type]
+        found = equation.predict(features)[place[mine["gene_id"]]]
+        np.testing.assert_allclose(found, mine["equation"], rtol=0, atol=1e-6)
+
+
+def test_numbers_of_the_infix_are_the_constants(out):
+    for equation in equations(out).values():
+        if equation.supported:
+            read = Form.of(to_sympy(parse(str(equation))))
+            constants = sorted(equation.document["constants"].values())
+            np.testing.assert_allclose(sorted(read.start), constants, rtol=6e-3)
+
+
+def test_the_front_is_recorded_with_its_errors(out):
+    table = artifacts.EQUATIONS.read(out / "equations.parquet")
+    for cell_type, front in table.groupby("cell_type"):
+        document = equations(out)[cell_type].document
+        assert list(front["member"]) == list(range(len(front)))
+        assert front["complexity"].iloc[0] == 1 and front["complexity"].is_monotonic_increasing
+        assert front["fidelity"].iloc[1:].is_monotonic_increasing
+        np.testing.assert_allclose(front["oof_delta"], front["oof_mse"] - front["oof_mse"].min())
+        chosen = front[front["chosen"]]
+        assert len(chosen) == 1
+        assert chosen["complexity"].item() == document["complexity"]
+        assert chosen["oof_mse"].item() == pytest.approx(document["fit"]["oof_mse"])
+        first = front[front["oof_delta"] <= front["oof_delta_se"]].iloc[0]
+        assert chosen["member"].item() == (first["member"] if document["supported"] else 0)
+
+
+def test_complexity_is_that_of_the_printed_equation(out):
+    table = artifacts.EQUATIONS.read(out / "equations.parquet")
+    for row in table.itertuples():
+        assert Form.of(to_sympy(parse(row.infix))).complexity == row.complexity, row.infix
+
+
+def test_metrics_are_those_of_the_test_genes(made, out):
+    metrics = artifacts.METRICS.read(out / "metrics.parquet")
+    rows = predictions(out).query("split == 'test' and cell_type == 'B'")
+    row = metrics.query("cell_type == 'B' and kind == 'absolute' and against == 'expression'")
+    for model in ("equation", "teacher", "elastic_net", "lasso2"):
+        r = np.corrcoef(rows[model], rows["measured"])[0, 1]
+        assert row.loc[row["model"] == model, "r"].item() == pytest.approx(r)
+    assert (row["ceiling"] == 0.9).all() and (row["n"] == 80).all()
+
+
+def test_the_equation_beats_linear_models_on_a_product(made, out):
+    rows = predictions(out).query("split == 'test' and cell_type == 'T cell'")
+    r = {
+        m: np.corrcoef(rows[m], rows["measured"])[0, 1]
+        for m in ("equation", "elastic_net", "lasso2")
+    }
+    assert r["equation"] > r["elastic_net"] + 0.05
+    assert r["equation"] > r["lasso2"] - 0.01 > r["elastic_net"]
+
+
+# --- what may not matter --------------------------------------------------------------------------
+
+
+def documents(folder):
+    return [path.read_bytes() for path in sorted((folder / "equations").iterdir())]
+
+
+def test_the_same_seed_gives_the_same_equations_on_any_number_of_threads(small, tmp_path):
+    args = small.distill_args(small.root / "search", tmp_path, *SHORT, "--threads", "2")
+    assert main(args) == 0
+    assert documents(tmp_path) == documents(small.root / "out")
+    for name in ("equations.parquet", "predictions.parquet", "metrics.parquet"):
+        assert (tmp_path / name).read_bytes() == (small.root / "out" / name).read_bytes()
+
+
+def test_the_test_genes_expression_is_never_seen(small, tmp_path):
+    search = shutil.copytree(small.root / "search", tmp_path / "search")
+    rows = predictions(search)
+    test = rows["split"] == "test"
+    rows.loc[test, "measured"] = np.random.default_rng(4).normal(50, 30, test.sum())
+    artifacts.PREDICTIONS.write(rows, search / "predictions.parquet")
+    assert main(small.distill_args(search, tmp_path / "out", *SHORT, "--threads", "1")) == 0
+    assert documents(tmp_path / "out") == documents(small.root / "out")
+    fronts = [p / "equations.parquet" for p in (tmp_path / "out", small.root / "out")]
+    assert fronts[0].read_bytes() == fronts[1].read_bytes()
+    before, after = predictions(small.root / "out"), predictions(tmp_path / "out")
+    models = ["equation", "elastic_net", "lasso2"]
+    pd.testing.assert_frame_equal(before[models], after[models])
+
+
+def test_a_known_genes_expression_is_seen(small, tmp_path):
+    """The counterpart: what the test above would find."""
+    search = shutil.copytree(small.root / "search", tmp_path / "search")
+    rows = predictions(search)
+    rows.loc[rows["split"] == "valid", "measured"] += 1
+    artifacts.PREDICTIONS.write(rows, search / "predictions.parquet")
+    assert main(small.distill_args(search, tmp_path / "out", *SHORT)) == 0
+    assert documents(tmp_path / "out") != documents(small.root / "out")
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
+def test_noise_gives_no_equation(tmp_path, seed):
+    """Search and distill as users run them, on expression that has nothing to do with the DNA."""
+    noise = {"A": lambda p: 5.0, "B": lambda p: 3.0}
+    made = planted.world(tmp_path, noise, n=300, noise=1.0, seed=seed)
+    more = ("--trials", "3", "--max_epochs", "40", "--seed", str(seed))
+    assert main(made.search_args(tmp_path / "search", *more)) == 0
+    args = made.distill_args(tmp_path / "search", tmp_path / "out", "--sr_generations", "5")
+    assert main([*args, "--seed", str(seed)]) == 0
+    for equation in equations(tmp_path / "out").values():
+        assert not equation.supported
+        assert len(set(equation.predict(made.features))) == 1
+
+
+# --- input that does not do -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [("--sr_generations", "0"), ("--max_variables", "0")])
+def test_options_out_of_range(small, tmp_path, capsys, options):
+    assert main(small.distill_args(small.root / "search", tmp_path / "out", *options)) == 1
+    assert "--sr_generations and --max_variables must be at least 1" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("meta", "classes"),
+    [({"oracle_hash": "00"}, None), ({"bin_edges": [0, 1]}, None), ({"genome": "00"}, None),
+     ({}, list("abcdefgh"))],
+)  # fmt: skip
+def test_features_that_are_not_the_teachers(small, tmp_path, capsys, meta, classes):
+    features = small.features
+    other = artifacts.Features(
+        features.values,
+        features.gene_id,
+        classes or features.classes,
+        {**planted.META, **meta},
+    )
+    other.write(tmp_path / "other.zarr")
+    args = small.distill_args(small.root / "search", tmp_path / "out", *SHORT)
+    args[args.index("--features") + 1] = str(tmp_path / "other.zarr")
+    assert main(args) == 1
+    message = capsys.readouterr().err
+    assert "not those that the teacher was trained on" in message and "other.zarr" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_shard_of_the_features(small, tmp_path, capsys):
+    features = small.features
+    shard = artifacts.Features(
+        features.values[:100], features.gene_id[:100], features.classes, features.meta
+    )
+    shard.write(tmp_path / "shard.zarr")
+    args = small.distill_args(small.root / "search", tmp_path / "out", *SHORT)
+    args[args.index("--features") + 1] = str(tmp_path / "shard.zarr")
+    assert main(args) == 1
+    message = capsys.readouterr().err
+    assert "lack genes that the teacher was trained on: '50, the first of them g0100'" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_that_fails_between_cell_types_leaves_nothing(small, tmp_path, monkeypatch, capsys):
+    written = distill.CellType.predictions
+
+    def failing(self, equation, seed):
+        if self.name == "B":
+            raise GeneqError("The machine is on fire")
+        return written(self, equation, seed)
+
+    monkeypatch.setattr(distill.CellType, "predictions", failing)
+    assert main(small.distill_args(small.root / "search", tmp_path / "out", *SHORT)) == 1
+    assert "on fire" in capsys.readouterr().err
+    assert not list((tmp_path / "out").iterdir())
+
+
+# --- variables ------------------------------------------------------------------------------------
+
+
+def test_odd_class_names_give_distinct_variables():
+    names = variable_names(["H13CORE.0.P.B", "H13CORE_0_P_B", "a b", "a<b", "", "é", "SP1"])
+    assert names == ["z_H13CORE_0_P_B", "z_H13CORE_0_P_B_", "z_a_b", "z_a_b_", "z_", "z__", "z_SP1"]
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.lists(st.text(max_size=8), max_size=8))
+def test_every_class_name_gives_a_name_that_can_be_read(labels):
+    names = variable_names(labels)
+    assert len(set(names)) == len(labels)
+    for name in names:
+        assert name.isascii() and name.isidentifier() and name.startswith("z_")
+        assert str(to_sympy(parse(name))) == name
+
+
+def test_important_classes_are_those_that_the_teacher_uses(made):
+    teacher = TrainedTeacher.load(made.root / "search")
+    pooled = teacher.pooled(made.features.values)
+    found = {
+        cell_type: important(teacher, pooled, j, 12, seed=1)
+        for j, cell_type in enumerate(made.cell_types)
+    }
+    for cell_type, places in found.items():
+        assert {planted.CLASSES[c] for c in places} == planted.PLANTED[cell_type]
+    two = important(teacher, pooled, 0, 2, seed=1)
+    assert two == found["T cell"][:2] and planted.CLASSES[two[0]] == "SP1"
+
+
+# --- the choice -----------------------------------------------------------------------------------
+
+
+def sample(y, x, teacher=None, out_of_fold=None):
+    """Genes in five folds, the second of which validates."""
+    fold = np.arange(len(y)) % 5
+    teacher = y if teacher is None else teacher
+    out_of_fold = teacher if out_of_fold is None else out_of_fold
+    return Sample(x, y, teacher, out_of_fold, fold, fold != 1)
+
+
+def drawn(n=500, seed=5):
+    rng = np.random.default_rng(seed)
+    return {"a": rng.normal(size=n), "b": rng.normal(size=n)}, rng.normal(size=n)
+
+
+@pytest.mark.parametrize("bend", [0.0, 0.03, 0.06, 0.1, 0.2, 0.4, 0.8])
+def test_the_simplest_within_one_paired_standard_error_is_taken(bend):
+    """Polynomials, whose out-of-fold errors the double finds by least squares."""
+    x, noise = drawn()
+    truth = 3 + x["a"] + bend * x["a"] ** 2 + 0.5 * bend * x["b"]
+    given_sample = sample(truth + noise, x, teacher=truth)
+    texts = ["0.9*a", "0.9*a + 0.5*a**2", "0.9*a + 0.5*a**2 + 0.5*b"]
+    columns = [x["a"], x["a"] ** 2, x["b"]]
+    errors = [_out_of_fold(columns[:k], given_sample) for k in range(4)]
+    choice = choose([e + 3 for e in expressions(*texts)], given_sample)
+    wanted = twin.simplest_within_one_standard_error(errors)
+    chosen = choice.members[choice.chosen]
+    np.testing.assert_allclose(chosen.errors, errors[wanted], rtol=1e-3, atol=1e-3)
+    own = twin.simplest_within_one_standard_error([list(m.errors) for m in choice.members])
+    assert choice.chosen == own
+
+
+def _out_of_fold(columns, given_sample):
+    design = np.column_stack([np.ones(len(given_sample.y)), *columns])
+    errors = np.empty(len(given_sample.y))
+    for fold in range(5):
+        out = given_sample.fold == fold
+        weights = np.linalg.lstsq(design[~out], given_sample.y[~out], rcond=None)[0]
+        errors[out] = (design[out] @ weights - given_sample.y[out]) ** 2
+    return list(errors)
+
+
+def test_a_tiny_gain_is_not_worth_a_term_and_a_large_one_is():
+    x, noise = drawn()
+    front = expressions("3.0 + 0.9*a", "3.0 + 0.9*a + 0.5*tanh(2.0*b)")
+    for gain, wanted in ((0.0, ("a",)), (1.0, ("a", "b"))):
+        truth = 3 + x["a"] + gain * np.tanh(2 * x["b"])
+        choice = choose(front, sample(truth + noise, x, teacher=truth + 0.01 * x["b"]))
+        assert choice.members[choice.chosen].form.variables == wanted
+
+
+def test_fidelity_to_the_teacher_decides_nothing():
+    """The teacher has learned something that measured expression does not show."""
+    x, noise = drawn()
+    y = 3 + x["a"] + 0.5 * noise
+    teacher = 3 + x["a"] + 2 * x["b"]
+    front = expressions("3.0 + 1.1*a", "3.0 + 1.1*a + 2.1*b")
+    choice = choose(front, sample(y, x, teacher, out_of_fold=3 + x["a"]))
+    assert choice.supported and choice.members[choice.chosen].form.variables == ("a",)
+    assert choice.members[-1].fidelity == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1/a", "exp(9.0*a)", "3.0 + 1.0/(a - 0.1)", "exp(exp(4.0*a))", "a/(b - b)", "a/0.0",
+     "log(a)", "2.0**(90*a)", "1e300*a*1e300", "3.0 + 0.9*a + 0.001*exp(5.0*square(b))"],
+)  # fmt: skip
+@pytest.mark.filterwarnings("error")
+def test_exploding_members_are_dropped(text):
+    x, noise = drawn()
+    y = 3 + x["a"] + noise
+    choice = choose(expressions("3.0 + 0.9*a", text), sample(y, x, teacher=3 + x["a"]))
+    assert {member.form.text for member in choice.members} == {"c0", "a*c1 + c0"}
+    assert choice.chosen == 1
+
+
+def test_a_member_that_explodes_out_of_fold_only_is_dropped():
+    """One gene near the pole keeps the pole away, but only while it is fitted to."""
+    x, noise = drawn(200)
+    x["a"] = np.abs(x["a"]) + 1
+    x["a"][0] = 0.02
+    y = 3 + 1 / (0.5 + x["a"]) + 0.05 * noise
+    front = expressions("3.0 + 0.9/(0.5 + a)", "3.0 - 0.2*a")
+    choice = choose(front, sample(y, x, teacher=3 + 1 / (0.5 + x["a"])))
+    for member in choice.members:
+        assert np.isfinite(member.errors).all()
+        assert np.sqrt(member.errors.max()) < 2 * np.ptp(y)
+
+
+def test_no_support_without_the_networks_out_of_fold_success():
+    x, noise = drawn()
+    y = 3 + x["a"] + noise
+    front = expressions("3.0 + 0.9*a")
+    assert choose(front, sample(y, x, teacher=3 + x["a"])).supported
+    overfitted = 3 + 3 * np.random.default_rng(6).normal(size=len(y))
+    choice = choose(front, sample(y, x, teacher=3 + x["a"], out_of_fold=overfitted))
+    assert not choice.supported and choice.chosen == 0
+    assert choice.teacher_z < 0 < choice.support_z
+    assert "too uncertain" in choice.reason and "for the network" in choice.reason
+
+
+def test_no_support_for_a_gain_that_is_uncertain():
+    """A gain of some standard errors less than two."""
+    x, noise = drawn(120)
+    seen = []
+    for slope in np.linspace(0, 0.5, 21):
+        y = 3 + slope * x["a"] + noise
+        choice = choose(expressions("3.0 + 0.1*a"), sample(y, x, teacher=3 + 0.1 * x["a"]))
+        z = min(choice.support_z, choice.teacher_z)
+        assert choice.supported == (z >= 2), (slope, choice)
+        seen.append(choice.supported)
+    assert not seen[0] and seen[-1]
+
+
+@pytest.mark.parametrize("wobble", [0.0, 1e-9, 1e-4])
+def test_a_flat_teacher_leaves_the_constant(wobble):
+    """The mean of measured values is far from such a teacher, counted in the teacher's range."""
+    x, noise = drawn()
+    choice = choose(
+        expressions("3.0 + 0.5*a", "2.0"), sample(3.2 + noise, x, teacher=3 + wobble * x["a"])
+    )
+    assert choice.chosen == 0 and [m.form.text for m in choice.members] == ["c0"]
+    assert choice.members[0].constants[0] == pytest.approx((3.2 + noise).mean())
+    assert choose([], sample(3.2 + noise, x)).chosen == 0
+
+
+# --- simplification -------------------------------------------------------------------------------
+
+
+def test_a_useless_term_is_deleted():
+    x, noise = drawn()
+    truth = 3 + x["a"] + 0.8 * np.tanh(2 * x["b"])
+    long = expressions("3.0 + 0.9*a + 0.7*tanh(2.1*b + 0.003*a) + 0.002*a*b + 0.001*exp(0.1*b)")
+    choice = choose(long, sample(truth + 0.3 * noise, x, teacher=truth))
+    assert choice.members[choice.chosen].form.text == "a*c1 + c0 + c2*tanh(b*c3)"
+
+
+def test_products_of_sums_are_multiplied_out():
+    """(a + 1)(b - 1) + b is a product and two lone terms, of which one does nothing."""
+    x, _ = drawn()
+    y = 3 + x["a"] * x["b"] - x["a"]
+    written = Form.of(to_sympy(parse("4.0 + 1.1*(a + 1.02)*(b - 0.98) - 1.05*b")))
+    shorter = [Form.of(e) for e in simplifications(written, written.start, x, y)]
+    assert "a*b*c2 + a*c1 + c0" in {form.text for form in shorter}
+
+
+def test_every_simplification_is_simpler_and_fitted():
+    x, noise = drawn()
+    y = 3 + x["a"] + np.tanh(x["b"]) + 0.05 * noise
+    written = Form.of(to_sympy(parse("3.0 + 0.9*a + 1.1*tanh(0.9*b + 0.1) + 0.1*square(a)*b")))
+    shorter = [Form.of(e) for e in simplifications(written, written.start, x, y)]
+    assert len(shorter) >= 3
+    for form in shorter:
+        assert form.complexity < written.complexity and form.variables
+        refitted = form.fit(x, y, form.start)
+        before, after = (np.var(form.values(c, x, len(y)) - y) for c in (form.start, refitted))
+        assert before == pytest.approx(after, rel=0.02)
+
+
+def test_a_form_that_cannot_be_fitted_has_no_simplifications():
+    x, _ = drawn()
+    assert simplifications(Form.of(to_sympy(parse("1/(a - a)"))), np.zeros(2), x, x["a"]) == []
+
+
+# --- engines --------------------------------------------------------------------------------------
+
+
+def test_operon_finds_a_product_in_the_names_it_is_given():
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(200, 11))
+    y = 2 + x[:, 0] * x[:, 9] - x[:, 10]
+    names = [f"z_{letter}" for letter in "abcdefghijk"]
+    front = Operon().front(x, y, names, 15, 1, 2)
+    columns = dict(zip(names, x.T, strict=True))
+    errors = {}
+    for form in map(Form.of, front):
+        assert set(form.variables) <= set(names)
+        errors[form.variables] = np.var(form.values(form.start, columns, 200) - y)
+    assert errors[("z_a", "z_j", "z_k")] < 0.01 * y.var()
+
+
+def test_operon_takes_few_genes_and_one_variable():
+    x = np.linspace(-1, 1, 20)[:, None]
+    front = Operon().front(x, x[:, 0] ** 2, ["z_a"], 3, 1, 1)
+    assert any(expression.free_symbols for expression in front)
+
+
+@pytest.fixture
+def no_julia(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("PYTHON_JULIACALL_EXE", raising=False)
+    return tmp_path
+
+
+def test_without_julia_pysr_says_so_and_auto_is_operon(no_julia, small, capsys):
+    assert isinstance(choose_engine("auto"), Operon)
+    assert isinstance(choose_engine("operon"), Operon)
+    out = no_julia / "out"
+    args = small.distill_args(small.root / "search", out, "--sr_engine", "pysr")
+    assert main(args) == 1
+    message = capsys.readouterr().err
+    assert "--sr_engine pysr cannot run: there is no julia on PATH" in message
+    assert "Install Julia" in message and "take operon" in message
+    assert not out.exists()
+
+
+def executable(path):
+    path.write_text("#!/bin/sh\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+def test_julia_without_the_python_package(no_julia):
+    found = [sys.executable, "-c", "import importlib.util as u; u.find_spec('pysr') and exit(1)"]
+    if subprocess.run(found, env={}).returncode:
+        pytest.skip("pysr is installed here")
+    executable(no_julia / "julia")
+    assert isinstance(choose_engine("auto"), Operon)
+    with pytest.raises(GeneqError, match="the Python package pysr is not installed"):
+        choose_engine("pysr")
+
+
+# Julia cannot be had on every machine. This stands in for the package `pysr`, to run all of the
+# engine but PySR itself: the process, what is handed to it, and how its front is read.
+STAND_IN = """
+    import pandas as pd
+    import sympy
+
+    class PySRRegressor:
+        def __init__(self, *, niterations, binary_operators, unary_operators, maxsize,
+                     random_state, deterministic, parallelism, progress, verbosity,
+                     temp_equation_file):
+            assert deterministic and parallelism == "serial"
+            self.niterations, self.random_state = niterations, random_state
+
+        def fit(self, x, y):
+            if self.niterations == 13:
+                raise RuntimeError("Julia lost its way")
+            slope = float(((x[:, 1] - x[:, 1].mean()) * y).mean() / x[:, 1].var())
+            x0, x1 = sympy.symbols("x0 x1")
+            front = [sympy.Float(y.mean()), slope * x1, slope * x1 + sympy.exp(x0 * x1 / 3)**2]
+            front.append(x0 + self.random_state)
+            self.equations_ = pd.DataFrame({"sympy_format": front})
+"""
+
+
+@pytest.fixture
+def stand_in(no_julia, monkeypatch):
+    executable(no_julia / "julia")
+    folder = no_julia / "pysr"
+    folder.mkdir()
+    (folder / "__init__.py").write_text(textwrap.dedent(STAND_IN))
+    path = [str(no_julia), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path))
+
+
+def test_pysr_runs_in_a_process_of_its_own(stand_in):
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=(300, 2))
+    y = 2 + 0.5 * x[:, 1]
+    engine = choose_engine("auto")
+    assert isinstance(engine, PySR)
+    front = engine.front(x, y, ["z_SP1", "z_ETS"], 5, 7, 2)
+    a, b = (sympy.Symbol(name, real=True) for name in ("z_SP1", "z_ETS"))
+    assert front[0] == pytest.approx(2, abs=0.1) and front[1].coeff(b) == pytest.approx(0.5)
+    assert (front[2] - front[1]).equals(sympy.exp(2 * a * b / 3))
+    assert front[3] == a + 7
+    assert "pysr" not in sys.modules
+
+
+def test_what_pysr_dies_of_is_said(stand_in):
+    with pytest.raises(GeneqError, match=r"PySR failed.*Julia lost its way.*--sr_engine operon"):
+        PySR().front(np.ones((3, 2)), np.ones(3), ["a", "b"], 13, 1, 1)
+
+
+# --- baselines ------------------------------------------------------------------------------------
+
+
+def noisy(f, seed=9, n=300):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(n, 6))
+    return x, f(x), f(x) + 0.5 * rng.normal(size=n), np.arange(n) % 5
+
+
+def test_elastic_net_finds_a_sum_and_no_product():
+    x, truth, y, fold = noisy(lambda x: 3 + x[:, 0] - 0.5 * x[:, 4])
+    assert np.corrcoef(elastic_net(x, y, fold, 1).predict(x), truth)[0, 1] > 0.98
+    x, truth, y, fold = noisy(lambda x: 3 + x[:, 0] * x[:, 4])
+    assert np.std(elastic_net(x, y, fold, 1).predict(x)) < 0.3 * np.std(truth)
+
+
+def test_degree_two_lasso_finds_squares_and_products():
+    x, truth, y, fold = noisy(lambda x: x[:, 0] * x[:, 4] - x[:, 1] ** 2 + x[:, 2])
+    model = degree_two_lasso(x, y, fold, 1)
+    assert np.corrcoef(model.predict(x), truth)[0, 1] > 0.98
+    again = degree_two_lasso(x, y, fold, 1)
+    np.testing.assert_array_equal(model.predict(x), again.predict(x))
+
+
+@pytest.mark.parametrize("model", [elastic_net, degree_two_lasso])
+@pytest.mark.filterwarnings("error")
+def test_constant_expression_is_predicted_constant(model):
+    x, _, _, fold = noisy(lambda x: x[:, 0])
+    x[:, 3] = 1.0
+    np.testing.assert_allclose(model(x, np.full(300, 2.5), fold, 1).predict(x), 2.5)
