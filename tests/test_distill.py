@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -318,8 +319,11 @@ def test_a_run_that_fails_between_cell_types_leaves_nothing(small, tmp_path, mon
 
 
 def test_odd_class_names_give_distinct_variables():
-    names = variable_names(["H13CORE.0.P.B", "H13CORE_0_P_B", "a b", "a<b", "", "é", "SP1"])
-    assert names == ["z_H13CORE_0_P_B", "z_H13CORE_0_P_B_", "z_a_b", "z_a_b_", "z_", "z__", "z_SP1"]
+    names = variable_names(["H13CORE.0.P.B", "H13CORE_0_P_B", "a b", "a <b>", "", "é", "SP1"])
+    assert names == [
+        "z_H13CORE_0_P_B", "z_H13CORE_0_P_B_2", "z_a_b", "z_a_b_2", "z_", "z__2", "z_SP1"
+    ]  # fmt: skip
+    assert sympy.latex(sympy.Symbol(variable_names(["<x>::y"])[0])) == "z_{x y}"
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)
@@ -341,8 +345,8 @@ def test_important_classes_are_those_that_the_teacher_uses(made):
     }
     for cell_type, places in found.items():
         assert {planted.CLASSES[c] for c in places} == planted.PLANTED[cell_type]
-    two = important(teacher, pooled, 0, 2, seed=1)
-    assert two == found["T cell"][:2] and planted.CLASSES[two[0]] == "SP1"
+    assert important(teacher, pooled, 0, 2, seed=1) == found["T cell"][:2]
+    assert planted.CLASSES[found["B"][0]] == "YY1"
 
 
 # --- the choice -----------------------------------------------------------------------------------
@@ -356,26 +360,33 @@ def sample(y, x, teacher=None, out_of_fold=None):
     return Sample(x, y, teacher, out_of_fold, fold, fold != 1)
 
 
+def shape(form):
+    """A form's text, its constants all named c."""
+    return re.sub(r"\bc\d+", "c", form.text)
+
+
 def drawn(n=500, seed=5):
     rng = np.random.default_rng(seed)
     return {"a": rng.normal(size=n), "b": rng.normal(size=n)}, rng.normal(size=n)
 
 
-@pytest.mark.parametrize("bend", [0.0, 0.03, 0.06, 0.1, 0.2, 0.4, 0.8])
+@pytest.mark.parametrize("bend", [0.03, 0.06, 0.1, 0.2, 0.4, 0.8])
 def test_the_simplest_within_one_paired_standard_error_is_taken(bend):
-    """Polynomials, whose out-of-fold errors the double finds by least squares."""
+    """Of nested polynomials, whose out-of-fold errors are found by least squares."""
     x, noise = drawn()
     truth = 3 + x["a"] + bend * x["a"] ** 2 + 0.5 * bend * x["b"]
     given_sample = sample(truth + noise, x, teacher=truth)
-    texts = ["0.9*a", "0.9*a + 0.5*a**2", "0.9*a + 0.5*a**2 + 0.5*b"]
+    bent = f"3.0 + 0.99*a + {bend + 0.01}*a**2"
+    front = expressions("3.0 + 0.99*a", bent, f"{bent} + {0.5 * bend + 0.01}*b")
+    choice = choose(front, given_sample)
+    forms = [shape(member.form) for member in choice.members]
+    assert forms == ["c", "a*c + c", "a**2*c + a*c + c", "a**2*c + a*c + b*c + c"]
     columns = [x["a"], x["a"] ** 2, x["b"]]
     errors = [_out_of_fold(columns[:k], given_sample) for k in range(4)]
-    choice = choose([e + 3 for e in expressions(*texts)], given_sample)
-    wanted = twin.simplest_within_one_standard_error(errors)
-    chosen = choice.members[choice.chosen]
-    np.testing.assert_allclose(chosen.errors, errors[wanted], rtol=1e-3, atol=1e-3)
-    own = twin.simplest_within_one_standard_error([list(m.errors) for m in choice.members])
-    assert choice.chosen == own
+    for member, expected in zip(choice.members, errors, strict=True):
+        np.testing.assert_allclose(member.errors, expected, rtol=1e-3, atol=1e-3)
+    place = twin.simplest_within_one_standard_error(errors)
+    assert choice.chosen == place == (1 if bend <= 0.1 else 2 if bend == 0.2 else 3)
 
 
 def _out_of_fold(columns, given_sample):
@@ -418,21 +429,21 @@ def test_exploding_members_are_dropped(text):
     x, noise = drawn()
     y = 3 + x["a"] + noise
     choice = choose(expressions("3.0 + 0.9*a", text), sample(y, x, teacher=3 + x["a"]))
-    assert {member.form.text for member in choice.members} == {"c0", "a*c1 + c0"}
+    assert set(map(shape, (member.form for member in choice.members))) == {"c", "a*c + c"}
     assert choice.chosen == 1
 
 
 def test_a_member_that_explodes_out_of_fold_only_is_dropped():
-    """One gene near the pole keeps the pole away, but only while it is fitted to."""
+    """One gene holds the pole off; left out, the others put the pole next to it."""
     x, noise = drawn(200)
     x["a"] = np.abs(x["a"]) + 1
-    x["a"][0] = 0.02
-    y = 3 + 1 / (0.5 + x["a"]) + 0.05 * noise
-    front = expressions("3.0 + 0.9/(0.5 + a)", "3.0 - 0.2*a")
-    choice = choose(front, sample(y, x, teacher=3 + 1 / (0.5 + x["a"])))
-    for member in choice.members:
-        assert np.isfinite(member.errors).all()
-        assert np.sqrt(member.errors.max()) < 2 * np.ptp(y)
+    y = 3 + 1 / (x["a"] - 0.03) + 0.001 * noise
+    x["a"][0], y[0] = 0.031, 3.5
+    form = Form.of(*expressions("3.0 + 1/(0.5 + a)"))
+    fitted = form.fit(x, y, form.start)
+    assert np.ptp(form.values(fitted, x, 200)) < 2 * np.ptp(y)
+    choice = choose(expressions("3.0 + 1/(0.5 + a)"), sample(y, x, 3 + 1 / (0.5 + x["a"])))
+    assert [shape(member.form) for member in choice.members] == ["c"]
 
 
 def test_no_support_without_the_networks_out_of_fold_success():
@@ -451,9 +462,9 @@ def test_no_support_for_a_gain_that_is_uncertain():
     """A gain of some standard errors less than two."""
     x, noise = drawn(120)
     seen = []
-    for slope in np.linspace(0, 0.5, 21):
+    for slope in np.linspace(0, 1.5, 31):
         y = 3 + slope * x["a"] + noise
-        choice = choose(expressions("3.0 + 0.1*a"), sample(y, x, teacher=3 + 0.1 * x["a"]))
+        choice = choose(expressions("3.0 + 0.3*a"), sample(y, x, teacher=3 + 0.3 * x["a"]))
         z = min(choice.support_z, choice.teacher_z)
         assert choice.supported == (z >= 2), (slope, choice)
         seen.append(choice.supported)
@@ -480,16 +491,16 @@ def test_a_useless_term_is_deleted():
     truth = 3 + x["a"] + 0.8 * np.tanh(2 * x["b"])
     long = expressions("3.0 + 0.9*a + 0.7*tanh(2.1*b + 0.003*a) + 0.002*a*b + 0.001*exp(0.1*b)")
     choice = choose(long, sample(truth + 0.3 * noise, x, teacher=truth))
-    assert choice.members[choice.chosen].form.text == "a*c1 + c0 + c2*tanh(b*c3)"
+    assert shape(choice.members[choice.chosen].form) == "a*c + c + c*tanh(b*c)"
 
 
 def test_products_of_sums_are_multiplied_out():
     """(a + 1)(b - 1) + b is a product and two lone terms, of which one does nothing."""
-    x, _ = drawn()
-    y = 3 + x["a"] * x["b"] - x["a"]
+    x, noise = drawn()
+    y = 3 + x["a"] * x["b"] - x["a"] + 0.05 * noise
     written = Form.of(to_sympy(parse("4.0 + 1.1*(a + 1.02)*(b - 0.98) - 1.05*b")))
     shorter = [Form.of(e) for e in simplifications(written, written.start, x, y)]
-    assert "a*b*c2 + a*c1 + c0" in {form.text for form in shorter}
+    assert "a*b*c + a*c + c" in set(map(shape, shorter))
 
 
 def test_every_simplification_is_simpler_and_fitted():
@@ -507,16 +518,17 @@ def test_every_simplification_is_simpler_and_fitted():
 
 def test_a_form_that_cannot_be_fitted_has_no_simplifications():
     x, _ = drawn()
-    assert simplifications(Form.of(to_sympy(parse("1/(a - a)"))), np.zeros(2), x, x["a"]) == []
+    written = Form.of(to_sympy(parse("exp(900.0*a) + 0.5*b")))
+    assert simplifications(written, written.start, x, x["a"]) == []
 
 
 # --- engines --------------------------------------------------------------------------------------
 
 
-def test_operon_finds_a_product_in_the_names_it_is_given():
+def test_operon_writes_in_the_names_it_is_given():
     rng = np.random.default_rng(7)
     x = rng.normal(size=(200, 11))
-    y = 2 + x[:, 0] * x[:, 9] - x[:, 10]
+    y = 2 + x[:, 0] ** 2 + 0.5 * x[:, 9] - x[:, 10]
     names = [f"z_{letter}" for letter in "abcdefghijk"]
     front = Operon().front(x, y, names, 15, 1, 2)
     columns = dict(zip(names, x.T, strict=True))

@@ -70,7 +70,10 @@ def _parser(name: str | None) -> argparse.ArgumentParser:
         code.add_arguments(child)
         child.set_defaults(run=code.run)
     if name and name not in (*COMMANDS, "-h", "--help", "--version"):
-        parser.error(f"the command comes first, and there is no command {name!r}; there are: {', '.join(COMMANDS)}")
+        known = ", ".join(COMMANDS)
+        parser.error(
+            f"the command comes first, and there is no command {name!r}; there are: {known}"
+        )
     return parser
 
 

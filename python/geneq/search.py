@@ -37,6 +37,9 @@ BATCH = 128
 PATIENCE = 12
 # Factor on the learning rate after each epoch: with little signal, the last steps must be small.
 RATE_DECAY = 0.95
+# Batches in an epoch from which on it falls so; with fewer, an epoch is fewer steps and it falls
+# less, or the network of a few hundred genes would stand still before it has learned.
+FULL_EPOCH = 10
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -179,7 +182,7 @@ def search(
         sampler=optuna.samplers.TPESampler(seed=seed, n_startup_trials=max(5, trials // 3)),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=15),
     )
-    for rate in FIRST_RATES:
+    for rate in FIRST_RATES[:trials]:
         study.enqueue_trial({**FIRST, "learning_rate": rate})
     study.optimize(objective, n_trials=trials, catch=(torch.linalg.LinAlgError,))
     if best["network"] is None:
@@ -242,7 +245,8 @@ def training_epochs(
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=architecture.learning_rate, weight_decay=architecture.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, RATE_DECAY)
+    decay = RATE_DECAY ** min(1, len(x) / BATCH / FULL_EPOCH)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, decay)
     for epoch in count(1):
         network.train()
         for rows in torch.randperm(len(x)).to(x.device).split(BATCH):

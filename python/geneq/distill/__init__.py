@@ -277,11 +277,16 @@ def important(
 
 
 def variable_names(classes: list[str]) -> list[str]:
-    """`z_` and the class's name in letters, digits and underscores; distinct."""
+    """`z_` and the class's name in letters, digits and single underscores; distinct by a number.
+
+    Of two underscores side by side, LaTeX would make a superscript.
+    """
     names: list[str] = []
     for label in classes:
-        name = "z_" + re.sub(r"\W", "_", label, flags=re.ASCII)
+        stem = "z_" + re.sub(r"[\W_]+", "_", label, flags=re.ASCII).strip("_")
+        name, place = stem, 1
         while name in names:
-            name += "_"
+            place += 1
+            name = f"{stem}_{place}"
         names.append(name)
     return names

@@ -101,7 +101,8 @@ class PySR:
             np.savez(task / "data.npz", x=x, y=y)
             options = {"generations": generations, "seed": seed, "max_length": MAX_LENGTH}
             (task / "options.json").write_text(json.dumps(options))
-            worker = [sys.executable, "-m", "geneq.distill.pysr_worker", folder]
+            # Not as a module of geneq, which imports torch: Julia must be loaded before that.
+            worker = [sys.executable, "-P", str(Path(__file__).with_name("pysr_worker.py")), folder]
             done = subprocess.run(worker, capture_output=True, text=True)
             if done.returncode:
                 raise GeneqError(

@@ -8,11 +8,11 @@ import json
 import sys
 from pathlib import Path
 
-import numpy as np
-
 
 def main(folder: Path) -> None:
-    from pysr import PySRRegressor
+    # Julia's libraries come first: those of NumPy may be older.
+    from pysr import PySRRegressor  # isort: skip
+    import numpy as np
 
     data = np.load(folder / "data.npz", allow_pickle=False)
     options = json.loads((folder / "options.json").read_text())

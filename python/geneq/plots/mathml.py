@@ -12,6 +12,7 @@ from collections.abc import Callable
 from markupsafe import Markup, escape
 
 from ..equations import parse, used_variables
+from ..errors import GeneqError
 from .svg import MINUS, tag
 
 TIMES = "\N{MULTIPLICATION SIGN}"
