@@ -5,12 +5,14 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
+from optuna.trial import FixedTrial
 
 import planted
 from geneq import artifacts
 from geneq.cli import main
-from geneq.search import load_data, predict_out_of_fold
-from geneq.teacher import TrainedTeacher
+from geneq.search import load_data, predict_out_of_fold, train_network, weighted_error
+from geneq.teacher import Architecture, Teacher, TrainedTeacher
 
 TRUTHS = {
     "T cell": lambda p: 5 + p[:, 0] + 0.8 * p[:, 1] * p[:, 5],
@@ -182,6 +184,28 @@ def test_heads_weigh_as_much_as_their_reliability(made, tmp_path):
     data = load_data(*paths, None)
     np.testing.assert_allclose(data.weight, [1.9, 0.1], rtol=1e-6)  # little, but not nothing
     assert data.ceilings == {"T cell": pytest.approx(0.95**0.5), "B / <memory>": None}
+
+
+def test_the_loss_weighs_heads_and_leaves_out_missing_values():
+    predicted = torch.tensor([[1.0, 2.0], [3.0, 5.0], [0.0, 7.0]])
+    target = torch.tensor([[1.0, np.nan], [1.0, 2.0], [1.0, np.nan]])
+    loss = weighted_error(predicted, target, torch.tensor([1.5, 0.5]))
+    assert loss.item() == pytest.approx((1.5 * (0 + 4 + 1) / 3 + 0.5 * 9) / 2)
+    nothing = torch.full((3, 2), np.nan)
+    assert weighted_error(predicted, nothing, torch.ones(2)).item() == 0
+
+
+def test_the_weights_of_the_best_epoch_are_kept():
+    """On noise, every epoch after the first few is worse for validation genes."""
+    torch.manual_seed(1)
+    x, y, x_valid, y_valid = (torch.randn(60, *shape) for shape in ((5, 8), (1,), (5, 8), (1,)))
+    architecture = Architecture("class", "dense", 32, 4, "relu", 0.0, 1e-3, 1e-4, 0.02)
+    network, trial = Teacher(architecture, 5, 8, 1), FixedTrial({})
+    loss, epoch = train_network(network, x, y, x_valid, y_valid, torch.ones(1), 100, trial)
+    with torch.inference_mode():
+        kept = weighted_error(network(x_valid), y_valid, torch.ones(1)).item()
+    assert kept == pytest.approx(loss, rel=1e-6)
+    assert epoch >= 1 and trial.user_attrs["epochs"] == epoch + 12  # the patience
 
 
 def test_an_unreliable_cell_type_costs_the_others_little(made, tmp_path):

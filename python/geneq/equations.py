@@ -173,11 +173,12 @@ class Form:
 
     @classmethod
     def of(cls, expression: sympy.Expr) -> "Form":
-        """Spread numeric factors over sums, gather numbers, and name each that can be fitted.
+        """Name each number that can be fitted.
 
-        A sum without a constant summand gets one. Integer exponents stay as they are.
+        sympy has gathered numbers and multiplied numeric factors into sums, so that however an
+        engine writes a form, its numbers are the same ones. A sum without a constant summand gets
+        one. Integer exponents stay as they are.
         """
-        expression = _spread(expression)
         if not any(term.is_number for term in sympy.Add.make_args(expression)):
             expression = sympy.Add(sympy.Float(0), expression, evaluate=False)
         start: list[float] = []
@@ -255,21 +256,6 @@ class Form:
 
 def _constant(i: int) -> sympy.Symbol:
     return sympy.Symbol(f"c{i}", real=True)
-
-
-def _spread(expression: sympy.Expr) -> sympy.Expr:
-    """Multiply numeric factors into sums, innermost first, so that numbers are counted once."""
-
-    def is_scaled_sum(e: sympy.Expr) -> bool:
-        return e.is_Mul and len(e.args) == 2 and e.args[0].is_Number and e.args[1].is_Add
-
-    while True:
-        spread = expression.replace(
-            is_scaled_sum, lambda e: sympy.Add(*[e.args[0] * term for term in e.args[1].args])
-        )
-        if spread == expression:
-            return spread
-        expression = spread
 
 
 def _name_numbers(expression: sympy.Expr, start: list[float]) -> sympy.Expr:
