@@ -263,6 +263,12 @@ class Features:
 
     CHUNK = 1024
 
+    def of_genes(self, gene_id) -> "Features":
+        """The features of these genes, in their order; all of them must be here."""
+        place = pd.Series(np.arange(len(self.gene_id)), self.gene_id)
+        rows = place[gene_id].to_numpy()
+        return Features(self.values[rows], self.gene_id[rows], self.classes, self.meta)
+
     def write(self, path: str | Path) -> None:
         """Write as a zarr folder in chunks of genes.
 

@@ -125,14 +125,10 @@ def load_data(features_path, expression_folder, genes_path, test_fold: int | Non
     genes = genes.assign(split=folds.split_for(genes, test_fold))
     wide = expression.pivot(index="gene_id", columns="cell_type", values="log2cpm")
     cell_types = [entry["cell_type"] for entry in about["cell_types"]]
-    row = pd.Series(np.arange(len(features.gene_id)), index=features.gene_id)
-    genes = genes[genes["gene_id"].isin(row.index) & genes["gene_id"].isin(wide.index)]
+    genes = genes[genes["gene_id"].isin(features.gene_id) & genes["gene_id"].isin(wide.index)]
     genes = genes.reset_index(drop=True)
     _check_enough(genes, expression_folder)
-    rows = row[genes["gene_id"]].to_numpy()
-    features = Features(
-        features.values[rows], features.gene_id[rows], features.classes, features.meta
-    )
+    features = features.of_genes(genes["gene_id"])
     y = wide.loc[genes["gene_id"], cell_types].to_numpy()
     weight = np.array([entry["reliability"] or 0 for entry in about["cell_types"]], np.float32)
     weight = np.clip(np.nan_to_num(weight), 0.05, 1)

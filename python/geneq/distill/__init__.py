@@ -123,14 +123,7 @@ class CellType:
     def of(cls, source: Source, cell_type: str, most: int, seed: int) -> "CellType":
         rows = source.predictions[source.predictions["cell_type"] == cell_type]
         rows = rows.reset_index(drop=True)
-        place = pd.Series(np.arange(len(source.features.gene_id)), source.features.gene_id)
-        where = place[rows["gene_id"]].to_numpy()
-        features = Features(
-            source.features.values[where],
-            source.features.gene_id[where],
-            source.features.classes,
-            source.features.meta,
-        )
+        features = source.features.of_genes(rows["gene_id"])
         pooled = source.teacher.pooled(features.values)
         train = (rows["split"] == "train").to_numpy()
         j = source.teacher.cell_types.index(cell_type)
