@@ -11,7 +11,14 @@ from optuna.trial import FixedTrial
 import planted
 from geneq import artifacts
 from geneq.cli import main
-from geneq.search import load_data, predict_out_of_fold, train_network, weighted_error
+from geneq.search import (
+    average_in,
+    load_data,
+    predict_out_of_fold,
+    train_network,
+    training_epochs,
+    weighted_error,
+)
 from geneq.teacher import Architecture, Teacher, TrainedTeacher
 
 TRUTHS = {
@@ -191,6 +198,10 @@ def test_the_loss_weighs_heads_and_leaves_out_missing_values():
     target = torch.tensor([[1.0, np.nan], [1.0, 2.0], [1.0, np.nan]])
     loss = weighted_error(predicted, target, torch.tensor([1.5, 0.5]))
     assert loss.item() == pytest.approx((1.5 * (0 + 4 + 1) / 3 + 0.5 * 9) / 2)
+    members = torch.stack([predicted, predicted + 1])
+    each = [weighted_error(member, target, torch.tensor([1.5, 0.5])) for member in members]
+    together = weighted_error(members, target, torch.tensor([1.5, 0.5]))
+    assert together.item() == pytest.approx((each[0] + each[1]).item() / 2)
     nothing = torch.full((3, 2), np.nan)
     assert weighted_error(predicted, nothing, torch.ones(2)).item() == 0
 
@@ -199,13 +210,64 @@ def test_the_weights_of_the_best_epoch_are_kept():
     """On noise, every epoch after the first few is worse for validation genes."""
     torch.manual_seed(1)
     x, y, x_valid, y_valid = (torch.randn(60, *shape) for shape in ((5, 8), (1,), (5, 8), (1,)))
-    architecture = Architecture("class", "dense", 32, 4, "relu", 0.0, 1e-3, 1e-4, 0.02)
+    architecture = Architecture("class", "dense", 32, 4, "relu", 0.0, 1e-3, 1e-4, 0.02, 2)
     network, trial = Teacher(architecture, 5, 8, 1), FixedTrial({})
     loss, epoch = train_network(network, x, y, x_valid, y_valid, torch.ones(1), 100, trial)
     with torch.inference_mode():
         kept = weighted_error(network(x_valid), y_valid, torch.ones(1)).item()
     assert kept == pytest.approx(loss, rel=1e-6)
     assert epoch >= 1 and trial.user_attrs["epochs"] == epoch + 12  # the patience
+
+
+def small_network(members=2, rate=0.02):
+    return Teacher(Architecture("class", "dense", 4, 2, "tanh", 0.2, 0, 0, rate, members), 5, 8, 1)
+
+
+def test_averaged_weights_are_those_of_the_latest_steps():
+    """Of weights that grow by one a step, the average lags behind by about a tenth of the steps."""
+    torch.manual_seed(1)
+    network, average = small_network(), small_network()
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    for step in range(400):
+        with torch.no_grad():
+            for parameter, start in zip(network.parameters(), before, strict=True):
+                parameter.copy_(start + step)
+        average_in(average, network, step)
+        if step == 0:
+            for mean, start in zip(average.parameters(), before, strict=True):
+                torch.testing.assert_close(mean, start)
+    for mean, start in zip(average.parameters(), before, strict=True):
+        assert ((mean - start - 399 * 10 / 11).abs() < 2).all()
+
+
+def test_training_gives_averages_in_which_nothing_is_dropped():
+    torch.manual_seed(1)
+    x, y, network = torch.randn(300, 5, 8), torch.randn(300, 1), small_network()
+    epochs = training_epochs(network, x, y, torch.ones(1))
+    first = next(epochs)
+    kept = first.head.weight.detach().clone()
+    assert next(epochs) is first and not torch.equal(first.head.weight, kept)
+    assert not first.training and first is not network
+    assert not torch.equal(first.head.weight, network.head.weight)
+
+
+def test_members_are_trained_each_by_itself():
+    """Members share profiles and gates; with those held, one learns the same beside another."""
+    torch.manual_seed(1)
+    x, y = torch.randn(100, 5, 8), torch.randn(100, 1)
+    networks = [small_network(members=2) for _ in range(2)]
+    networks[1].load_state_dict(networks[0].state_dict())
+    with torch.no_grad():
+        networks[1].head.weight[1] += 5
+    for network in networks:
+        network.dropout.p = 0.0
+        network.own_profile.requires_grad_(False)
+        network.gate.requires_grad_(False)
+        torch.manual_seed(2)
+        next(training_epochs(network, x, y, torch.ones(1)))
+    one, other = (network.head.weight.detach() for network in networks)
+    torch.testing.assert_close(one[0], other[0])
+    assert not torch.isclose(one[1], other[1]).any()
 
 
 def test_an_unreliable_cell_type_costs_the_others_little(made, tmp_path):

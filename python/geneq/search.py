@@ -10,6 +10,7 @@ its cell type's reliability.
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -40,6 +41,10 @@ RATE_DECAY = 0.95
 # Batches in an epoch from which on it falls so; with fewer, an epoch is fewer steps and it falls
 # less, or the network of a few hundred genes would stand still before it has learned.
 FULL_EPOCH = 10
+# Of n steps, the weights of about the last n / 10 are averaged.
+AVERAGED = 10
+# Members of every ensemble: more are no better and take longer.
+MEMBERS = 4
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -223,37 +228,54 @@ def suggest(trial: optuna.Trial) -> Architecture:
     return Architecture(
         pooling=trial.suggest_categorical("pooling", POOLINGS),
         hidden=trial.suggest_categorical("hidden", list(HIDDEN)),
-        width=trial.suggest_categorical("width", [2, 4, 8, 16, 32]),
+        width=trial.suggest_categorical("width", [2, 4, 8, 16]),
         interactions=trial.suggest_categorical("interactions", [0, 2, 4, 8]),
         nonlinearity=trial.suggest_categorical("nonlinearity", list(NONLINEARITIES)),
         dropout=trial.suggest_float("dropout", 0.0, 0.5),
         weight_decay=trial.suggest_float("weight_decay", 1e-3, 1.0, log=True),
         gate_penalty=trial.suggest_float("gate_penalty", 1e-4, 1e-1, log=True),
         learning_rate=trial.suggest_float("learning_rate", 5e-4, 2e-2, log=True),
+        members=MEMBERS,
     )
 
 
 def training_epochs(
     network: Teacher, x: torch.Tensor, y: torch.Tensor, weight: torch.Tensor
-) -> Iterator[int]:
-    """Train with AdamW, the rate falling by epoch; gives the number of epochs, without end."""
+) -> Iterator[Teacher]:
+    """Train with AdamW, the rate falling by epoch; gives a network after each epoch, without end.
+
+    It is always the same one, whose weights are averages over the latest steps: those of `network`
+    itself go on wavering with the genes of the last batches.
+    """
     architecture = network.architecture
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=architecture.learning_rate, weight_decay=architecture.weight_decay
     )
     decay = RATE_DECAY ** min(1, len(x) / BATCH / FULL_EPOCH)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, decay)
-    for epoch in count(1):
-        network.train()
+    network.train()
+    average, steps = deepcopy(network).eval(), count()
+    while True:
         for rows in torch.randperm(len(x)).to(x.device).split(BATCH):
-            loss = weighted_error(network(x[rows]), y[rows], weight)
+            members = network.members(network.pool(x[rows]))
+            loss = weighted_error(members, y[rows], weight)
             loss = loss + architecture.gate_penalty * network.gate.abs().sum()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
+            average_in(average, network, next(steps))
         schedule.step()
-        network.eval()
-        yield epoch
+        yield average
+
+
+@torch.no_grad()
+def average_in(average: Teacher, network: Teacher, step: int) -> None:
+    """Take the weights after a step (0, 1, …) into their average, where the latest count most.
+
+    Polynomial-decay averaging of Shamir and Zhang (2013): about the last tenth of the steps counts.
+    """
+    for mean, latest in zip(average.parameters(), network.parameters(), strict=True):
+        mean.lerp_(latest, AVERAGED / (AVERAGED + step))
 
 
 def train_network(
@@ -266,18 +288,18 @@ def train_network(
     max_epochs: int,
     trial: optuna.Trial,
 ) -> tuple[float, int]:
-    """Train and keep the weights of the best epoch; gives its validation loss and number.
+    """Train and keep the averaged weights of the best epoch; gives its validation loss and number.
 
     Stops after PATIENCE epochs without improvement; raises TrialPruned when the trial is told to.
     """
     best, kept, kept_at = np.inf, None, 0
-    for epoch in training_epochs(network, x, y, weight):
+    for epoch, average in enumerate(training_epochs(network, x, y, weight), 1):
         with torch.inference_mode():
-            valid = weighted_error(network(x_valid), y_valid, weight).item()
+            valid = weighted_error(average(x_valid), y_valid, weight).item()
         trial.set_user_attr("epochs", epoch)
         if valid < best:
             best, kept_at = valid, epoch
-            kept = {k: v.detach().clone() for k, v in network.state_dict().items()}
+            kept = {k: v.detach().clone() for k, v in average.state_dict().items()}
         if epoch - kept_at >= PATIENCE or epoch >= max_epochs or not np.isfinite(valid):
             break
         trial.report(best, epoch)
@@ -285,6 +307,7 @@ def train_network(
             raise optuna.TrialPruned
     if kept is not None:
         network.load_state_dict(kept)
+    network.eval()
     return best, kept_at
 
 
@@ -308,9 +331,8 @@ def predict_out_of_fold(
         network = Teacher(architecture, *x.shape[1:], y.shape[1]).to(where)
         tensors = (scaling.x(x[inside]), scaling.y(y[inside]), torch.from_numpy(data.weight))
         training = training_epochs(network, *(tensor.to(where) for tensor in tensors))
-        for _ in islice(training, epochs):
-            pass
-        trained = TrainedTeacher(network.cpu(), scaling, data.features.classes, data.cell_types, {})
+        *_, average = islice(training, epochs)
+        trained = TrainedTeacher(average.cpu(), scaling, data.features.classes, data.cell_types, {})
         predicted[outside] = trained.predict(x[outside])
     return predicted
 
@@ -318,10 +340,13 @@ def predict_out_of_fold(
 def weighted_error(
     predicted: torch.Tensor, target: torch.Tensor, weight: torch.Tensor
 ) -> torch.Tensor:
-    """Mean over cell types of weight × mean squared error, missing targets (NaN) left out."""
+    """Mean over cell types of weight × mean squared error, missing targets (NaN) left out.
+
+    predicted: float32[n, cell types] or, to average over members, float32[members, n, cell types].
+    """
     known = ~torch.isnan(target)
     error = torch.where(known, predicted - torch.nan_to_num(target), 0.0) ** 2
-    return (weight * error.sum(0) / known.sum(0).clamp(min=1)).mean()
+    return (weight * error.sum(-2) / known.sum(-2).clamp(min=1)).mean()
 
 
 def _trial_table(study: optuna.Study) -> pd.DataFrame:
