@@ -12,7 +12,10 @@ import planted
 from geneq import artifacts
 from geneq.cli import main
 from geneq.search import (
+    Candidate,
     average_in,
+    choose,
+    gene_errors,
     load_data,
     predict_out_of_fold,
     train_network,
@@ -81,21 +84,37 @@ def test_predictions_are_the_saved_teachers(made, found):
     assert teacher.about["features"] == features.meta
 
 
-def test_every_trial_is_recorded_and_the_best_is_kept(made, found):
+def test_every_trial_is_recorded_and_the_teacher_is_one_of_them(made, found):
     trials = artifacts.TRIALS.read(found / "trials.parquet")
     assert list(trials["trial"]) == [0, 1, 2, 3]
     assert set(trials["state"]) <= {"complete", "pruned"}
     assert (trials["epochs"] >= 1).all() and (trials["seconds"] > 0).all()
-    best = trials.loc[trials["loss"].idxmin()]
+    (chosen,) = trials[trials["chosen"]].itertuples()
     teacher = TrainedTeacher.load(found)
     architecture = teacher.network.architecture
-    for name, value in json.loads(best["parameters"]).items():
+    for name, value in json.loads(chosen.parameters).items():
         assert getattr(architecture, name) == value
-    assert teacher.about["validation_loss"] == best["loss"]
+    assert teacher.about["validation_loss"] == chosen.loss
     valid = (made.genes["split"] == "valid").to_numpy()
     error = matrix(found, made, "teacher") - matrix(found, made, "measured")
     loss = np.mean((error[valid] / teacher.scaling.y_sd) ** 2)  # both heads weigh the same
-    assert loss == pytest.approx(best["loss"], rel=1e-4)
+    assert loss == pytest.approx(chosen.loss, rel=1e-4)
+
+
+def test_the_first_that_is_not_surely_worse_is_chosen():
+    rng = np.random.default_rng(4)
+    genes = 1 + rng.gamma(1, 1, 200)  # networks err on the same genes
+
+    def candidate(trial, worse, spread=0.1):
+        noise = rng.normal(0, spread, 200)
+        return Candidate(trial, None, 1, (genes + worse + noise - noise.mean()) / 200)
+
+    best = candidate(7, 0.0)
+    # Its standard error is about 0.01, by the noise of both.
+    assert choose([candidate(0, 0.1), candidate(1, 0.015), candidate(2, 0.0), best]).trial == 1
+    assert choose([candidate(0, 0.1), candidate(1, 0.03), best]) is best
+    assert choose([candidate(0, 0.1, spread=1.0), candidate(1, 0.03), best]).trial == 0
+    assert choose([best]) is best
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])
@@ -198,6 +217,8 @@ def test_the_loss_weighs_heads_and_leaves_out_missing_values():
     target = torch.tensor([[1.0, np.nan], [1.0, 2.0], [1.0, np.nan]])
     loss = weighted_error(predicted, target, torch.tensor([1.5, 0.5]))
     assert loss.item() == pytest.approx((1.5 * (0 + 4 + 1) / 3 + 0.5 * 9) / 2)
+    share = gene_errors(predicted, target, torch.tensor([1.5, 0.5]))
+    assert share.tolist() == pytest.approx([0, (1.5 * 4 / 3 + 0.5 * 9) / 2, 1.5 / 3 / 2])
     members = torch.stack([predicted, predicted + 1])
     each = [weighted_error(member, target, torch.tensor([1.5, 0.5])) for member in members]
     together = weighted_error(members, target, torch.tensor([1.5, 0.5]))
@@ -212,10 +233,10 @@ def test_the_weights_of_the_best_epoch_are_kept():
     x, y, x_valid, y_valid = (torch.randn(60, *shape) for shape in ((5, 8), (1,), (5, 8), (1,)))
     architecture = Architecture("class", "dense", 32, 4, "relu", 0.0, 1e-3, 1e-4, 0.02, 2)
     network, trial = Teacher(architecture, 5, 8, 1), FixedTrial({})
-    loss, epoch = train_network(network, x, y, x_valid, y_valid, torch.ones(1), 100, trial)
+    epoch, errors = train_network(network, x, y, x_valid, y_valid, torch.ones(1), 100, trial)
     with torch.inference_mode():
-        kept = weighted_error(network(x_valid), y_valid, torch.ones(1)).item()
-    assert kept == pytest.approx(loss, rel=1e-6)
+        kept = gene_errors(network(x_valid), y_valid, torch.ones(1)).numpy()
+    np.testing.assert_allclose(kept, errors, rtol=1e-5)
     assert epoch >= 1 and trial.user_attrs["epochs"] == epoch + 12  # the patience
 
 
