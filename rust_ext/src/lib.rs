@@ -2,9 +2,11 @@
 //!
 //! The core modules know nothing of Python; `ffi` is the only door to it.
 
+pub mod alphabet;
 pub mod encode;
 pub mod fasta;
 pub mod parallel;
+pub mod rng;
 pub mod windows;
 
 #[cfg(feature = "ffi")]

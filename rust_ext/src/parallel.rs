@@ -11,11 +11,28 @@ where
     T: Send,
     F: Fn(usize, &mut [T]) + Sync,
 {
+    for_rows_with(
+        out,
+        width,
+        threads,
+        || (),
+        |(), index, row| work(index, row),
+    );
+}
+
+/// `for_rows`, with a scratch that every thread makes once: `work(scratch, row index, row)`.
+pub fn for_rows_with<T, S, M, F>(out: &mut [T], width: usize, threads: usize, scratch: M, work: F)
+where
+    T: Send,
+    M: Fn() -> S + Sync,
+    F: Fn(&mut S, usize, &mut [T]) + Sync,
+{
     let rows = out.len() / width;
     let share = rows.div_ceil(threads.max(1)).max(1);
     let run = |first: usize, part: &mut [T]| {
+        let mut scratch = scratch();
         for (index, row) in part.chunks_exact_mut(width).enumerate() {
-            work(first + index, row);
+            work(&mut scratch, first + index, row);
         }
     };
     if share >= rows {
