@@ -6,6 +6,7 @@
 pub mod alphabet;
 pub mod encode;
 pub mod fasta;
+pub mod library;
 pub mod parallel;
 pub mod rng;
 pub mod windows;

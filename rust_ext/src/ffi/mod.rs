@@ -5,6 +5,7 @@
 
 mod encoding;
 mod fasta;
+mod library;
 mod windows;
 
 use crate::alphabet::Alphabet;
@@ -105,9 +106,11 @@ fn check_threads(threads: usize) -> PyResult<()> {
 #[pymodule]
 mod _ext {
     #[pymodule_export]
-    use super::encoding::{decode, one_hot, reverse_complement, tokens};
+    use super::encoding::{alphabet, decode, one_hot, reverse_complement, tokens};
     #[pymodule_export]
     use super::fasta::FastaScanner;
+    #[pymodule_export]
+    use super::library::Library;
     #[pymodule_export]
     use super::windows::windows;
 
