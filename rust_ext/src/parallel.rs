@@ -4,8 +4,8 @@ use std::thread;
 
 /// Call `work(row index, row)` for every `width`-long row of `out` on up to `threads` threads.
 ///
-/// What is written does not depend on the number of threads. `width` must be above 0 and divide
-/// the length of `out`.
+/// What is written does not depend on the number of threads. `width` must be above 0; where it does
+/// not divide the length of `out` the last row is shorter.
 pub fn for_rows<T, F>(out: &mut [T], width: usize, threads: usize, work: F)
 where
     T: Send,
@@ -27,11 +27,11 @@ where
     M: Fn() -> S + Sync,
     F: Fn(&mut S, usize, &mut [T]) + Sync,
 {
-    let rows = out.len() / width;
+    let rows = out.len().div_ceil(width);
     let share = rows.div_ceil(threads.max(1)).max(1);
     let run = |first: usize, part: &mut [T]| {
         let mut scratch = scratch();
-        for (index, row) in part.chunks_exact_mut(width).enumerate() {
+        for (index, row) in part.chunks_mut(width).enumerate() {
             work(&mut scratch, first + index, row);
         }
     };
