@@ -95,7 +95,10 @@ impl Graph for Words {
     #[inline]
     fn choose(&mut self, word: usize, rng: &mut Rng) -> usize {
         let (start, end) = self.range(word);
-        let edge = start as u32 + rng.below((end - start) as u32);
+        let mut edge = start as u32;
+        if end - start > 1 {
+            edge += rng.below((end - start) as u32);
+        }
         self.next[word] = edge;
         self.edges[edge as usize] as usize
     }
