@@ -4,11 +4,13 @@
 //! The core modules know nothing of Python; `ffi` is the only door to it.
 
 pub mod alphabet;
+pub mod background;
 pub mod encode;
 pub mod fasta;
 pub mod library;
 pub mod parallel;
 pub mod rng;
+pub mod shuffle;
 pub mod windows;
 
 #[cfg(feature = "ffi")]

@@ -6,8 +6,8 @@ use std::thread;
 
 /// Call `work(row index, row)` for every `width`-long row of `out` on up to `threads` threads.
 ///
-/// What is written does not depend on the number of threads. `width` must be above 0 and divide
-/// the length of `out`.
+/// What is written does not depend on the number of threads. `width` must be above 0; where it does
+/// not divide the length of `out` the last row is shorter.
 pub fn for_rows<T, F>(out: &mut [T], width: usize, threads: usize, work: F)
 where
     T: Send,
@@ -31,7 +31,7 @@ where
 {
     map_parts(out, width, threads, |first, part| {
         let mut scratch = scratch();
-        for (index, row) in part.chunks_exact_mut(width).enumerate() {
+        for (index, row) in part.chunks_mut(width).enumerate() {
             work(&mut scratch, first + index, row);
         }
     });
@@ -44,7 +44,7 @@ where
     R: Send,
     F: Fn(usize, &mut [T]) -> R + Sync,
 {
-    let rows = out.len() / width;
+    let rows = out.len().div_ceil(width);
     let share = rows.div_ceil(threads.max(1)).max(1);
     if share >= rows {
         return vec![work(0, out)];

@@ -135,8 +135,9 @@ class Library:
         stop: int | None = None,
         threads: int = 1,
     ) -> np.ndarray:
-        """One-hot of rows [start, stop), by layout [rows, length, letters] or [rows, letters, length].
+        """One-hot of rows [start, stop).
 
+        layout: "nlc" is [rows, length, letters], "ncl" [rows, letters, length].
         `out`, of that dtype and shape, is filled and returned when given. The unknown letter is
         all zero. Diploid genotypes are two-hot: counts of A, C, G, T. Raises GeneqError for another
         shape or dtype, and for what does not fit into memory.
