@@ -75,3 +75,47 @@ class FastaScanner:
         A record is (header, length, offset, line_bases, line_width, even): the columns of a .fai
         index for the file as it was read, and whether the lines are even, so that they hold.
         """
+
+class Background:
+    """What elements and motifs are put into; every background is a function of seed and number."""
+
+    @staticmethod
+    def random(alphabet: str, weights: list[float] | None = None) -> Background:
+        """Letters drawn one by one, all alike or by a weight for each."""
+
+    @staticmethod
+    def shuffled(sources: NDArray[np.uint8], k: int, alphabet: str) -> Background:
+        """Shuffles of uint8[sources, length] that keep their k-mers, of the sources in turn."""
+
+    @staticmethod
+    def given(sources: NDArray[np.uint8], alphabet: str) -> Background:
+        """uint8[sources, length] as they are, in turn."""
+
+class Library:
+    """Rows of a library, each a function of the recipe and of its number."""
+
+    @staticmethod
+    def in_background(element: Library, background: Background) -> Library:
+        """A random library whose letters outside of its positions are background `row`.
+
+        Backgrounds are as long as what lies outside, the stretches joined.
+        """
+
+    @staticmethod
+    def factorial(
+        background: Background,
+        length: int,
+        words: list[list[int]],
+        starts: NDArray[np.int32],
+        chosen: NDArray[np.int32],
+        backgrounds: int,
+        seed: int,
+        anew: bool = False,
+    ) -> Library:
+        """Words put into backgrounds; row b * points + p is point p in background b.
+
+        words: for every place a bit for each letter that may stand there (one is drawn for every
+        background), none where the background's stays. starts: int32[points, motifs], -1 where a
+        motif is absent. chosen: as starts, twice the word, and 1 more for its other strand. anew:
+        every row has a background of its own.
+        """

@@ -91,6 +91,14 @@ pub enum Background {
 }
 
 impl Background {
+    /// Letters of every background; None where they are drawn in any number.
+    pub fn length(&self) -> Option<usize> {
+        match self {
+            Background::Random(_) => None,
+            Background::Shuffled { length, .. } | Background::Given { length, .. } => Some(*length),
+        }
+    }
+
     /// Background `row` of the library of `seed`, a function of these two alone.
     ///
     /// Rows that run out are taken from the first again. `out` must be as long as they are.
@@ -114,6 +122,26 @@ impl Background {
             }
             Background::Given { rows, length } => out.copy_from_slice(around(rows, *length, row)),
         }
+    }
+}
+
+/// The background that a thread drew last: rows that follow each other can share it.
+#[derive(Default)]
+pub struct Drawn {
+    row: Option<u64>,
+    tokens: Vec<u8>,
+    shuffle: ShuffleScratch,
+}
+
+impl Drawn {
+    /// Background `row` of one library, `length` letters of it.
+    pub fn get(&mut self, background: &Background, seed: u64, row: u64, length: usize) -> &[u8] {
+        if self.row != Some(row) {
+            self.tokens.resize(length, 0);
+            background.fill(seed, row, &mut self.shuffle, &mut self.tokens);
+            self.row = Some(row);
+        }
+        &self.tokens
     }
 }
 

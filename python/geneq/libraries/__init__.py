@@ -9,13 +9,18 @@ a stream, or (libraries of substitutions) in sparse form.
 """
 
 from .base import Library, Mutations
+from .designed import FactorialLibrary, GlobalLibrary
 from .enumerated import CombinatorialLibrary, PairwiseLibrary, SaturationLibrary
+from .motifs import Motif
 from .random import DiploidLibrary, RandomLibrary, transition_bias
 
 __all__ = [
     "CombinatorialLibrary",
     "DiploidLibrary",
+    "FactorialLibrary",
+    "GlobalLibrary",
     "Library",
+    "Motif",
     "Mutations",
     "PairwiseLibrary",
     "RandomLibrary",

@@ -387,6 +387,14 @@ def rate(value, name: str) -> float:
     return float(value)
 
 
+def numbers(values, name: str) -> tuple[float, ...]:
+    """`values` as floats. Raises GeneqError that names them otherwise."""
+    try:
+        return tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        raise GeneqError(f"{name} must be numbers", value=repr(values)) from None
+
+
 def compiled(make, *args) -> "_ext.Library":
     """`make(*args)`, which is of the extension; what it refuses becomes GeneqError."""
     try:

@@ -16,6 +16,7 @@ from .base import (
     checked_windows,
     compiled,
     encoded,
+    numbers,
     rate,
     whole,
     window_positions,
@@ -55,6 +56,10 @@ class RandomLibrary(Sparse, Library):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check()
+        _ = self._compiled
+
+    def _check(self) -> None:
         wild_type = checked_sequence(self.wild_type, self.alphabet, "wild_type")
         checked = {
             "wild_type": wild_type,
@@ -67,7 +72,6 @@ class RandomLibrary(Sparse, Library):
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
-        _ = self._compiled
 
     def _checked_rates(self) -> tuple[float, ...] | None:
         if self.position_rates is None:
@@ -83,6 +87,9 @@ class RandomLibrary(Sparse, Library):
 
     @cached_property
     def _compiled(self) -> _ext.Library:
+        return self._mutated()
+
+    def _mutated(self) -> _ext.Library:
         positions = window_positions(self.windows, len(self.wild_type))
         return compiled(
             _ext.Library.random,
@@ -144,14 +151,7 @@ def _checked_counts(counts) -> str | int | tuple[float, ...]:
         return counts
     if isinstance(counts, int | np.integer):
         return whole(counts, "counts", 0)
-    return _numbers(counts, "counts")
-
-
-def _numbers(values, name: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(value) for value in values)
-    except (TypeError, ValueError):
-        raise GeneqError(f"{name} must be numbers", value=repr(values)) from None
+    return numbers(counts, "counts")
 
 
 def _matrix(weights, alphabet: str) -> tuple[tuple[float, ...], ...] | None:
@@ -159,7 +159,7 @@ def _matrix(weights, alphabet: str) -> tuple[tuple[float, ...], ...] | None:
     if weights is None:
         return None
     if not isinstance(weights, Mapping):
-        return tuple(_numbers(row, "letter_weights") for row in weights)
+        return tuple(numbers(row, "letter_weights") for row in weights)
     letters = _ext.alphabet(alphabet)[0]
     named = {**weights, **{letter: 1 for row in weights.values() for letter in row}}
     unknown = sorted(set(named) - set(letters))
@@ -168,5 +168,5 @@ def _matrix(weights, alphabet: str) -> tuple[tuple[float, ...], ...] | None:
                          value=", ".join(unknown))  # fmt: skip
     rows = (weights.get(wild, {}) for wild in letters)
     return tuple(
-        _numbers([row.get(letter, 0) for letter in letters], "letter_weights") for row in rows
+        numbers([row.get(letter, 0) for letter in letters], "letter_weights") for row in rows
     )

@@ -1,16 +1,21 @@
 //! Libraries for Python: made from a checked recipe, then asked for rows.
 
+use super::background::Background;
 use super::encoding::layout_named;
 use super::{array, check_threads, check_tokens, filled, refuse};
 use crate::alphabet::Alphabet;
 use crate::encode::{Hot, Layout, F16};
 use crate::library::combinations::Combinations;
 use crate::library::counts::Counts;
+use crate::library::factorial::{Design, Factorial, Place, Word};
+use crate::library::global::Global;
 use crate::library::pairs::Pairs;
 use crate::library::random::{Letters, Places, Random};
 use crate::library::saturation::{Edits, Keep, Saturation};
 use crate::library::{self, Refused, Rows, Target};
-use numpy::{Element, IntoPyArray, PyArray1, PyReadonlyArray1};
+use numpy::{
+    Element, IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods,
+};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -19,6 +24,8 @@ enum Kind {
     Combinations(Combinations),
     Pairs(Pairs),
     Saturation(Saturation),
+    Global(Global),
+    Factorial(Factorial),
 }
 
 /// `$work` with `$library` bound to whatever kind of library this is.
@@ -29,6 +36,8 @@ macro_rules! with {
             Kind::Combinations($library) => $work,
             Kind::Pairs($library) => $work,
             Kind::Saturation($library) => $work,
+            Kind::Global($library) => $work,
+            Kind::Factorial($library) => $work,
         }
     };
 }
@@ -95,6 +104,39 @@ fn chances(rates: &[f64]) -> PyResult<Vec<u64>> {
         .iter()
         .map(|rate| (rate * 2f64.powi(32)) as u64)
         .collect())
+}
+
+/// What stands where: `starts` are -1 where a motif is absent, `chosen` is twice the word, and 1
+/// more for its other strand.
+fn design(
+    words: Vec<Vec<u64>>,
+    starts: &Bound<'_, PyAny>,
+    chosen: &Bound<'_, PyAny>,
+    alphabet: &Alphabet,
+) -> PyResult<Design> {
+    let letters = u64::MAX >> (64 - alphabet.size());
+    if words.iter().flatten().any(|place| place & !letters != 0) {
+        return refuse("words must be of letters of the alphabet");
+    }
+    let wanted = "an int32 array with 2 axes";
+    let starts: PyReadonlyArray2<'_, i32> = array(starts, "starts", wanted)?;
+    let chosen: PyReadonlyArray2<'_, i32> = array(chosen, "chosen", wanted)?;
+    if starts.shape() != chosen.shape() {
+        return refuse("starts and chosen must be of one shape");
+    }
+    let cells = starts.as_slice()?.iter().zip(chosen.as_slice()?);
+    let place = |(&start, &chosen): (&i32, &i32)| {
+        Some(Place {
+            start: usize::try_from(start).ok()?,
+            word: (chosen >> 1) as usize,
+            minus: chosen & 1 == 1,
+        })
+    };
+    Ok(Design {
+        words: words.into_iter().map(Word::new).collect(),
+        motifs: starts.shape()[1],
+        places: cells.map(place).collect(),
+    })
 }
 
 /// Position, deleted letters, tokens of the inserted ones.
@@ -219,6 +261,44 @@ impl Library {
         Ok(Library { kind, alphabet })
     }
 
+    /// The element of a random library, in a background of its own for every row.
+    #[staticmethod]
+    fn in_background(element: &Library, background: &Background) -> PyResult<Self> {
+        let Kind::Random(random) = &element.kind else {
+            return refuse("the element must be a random library");
+        };
+        if element.alphabet != background.alphabet {
+            return refuse("element and background must be of one alphabet");
+        }
+        let library = Global::new(random.clone(), background.kind.clone())?;
+        Ok(Library {
+            kind: Kind::Global(library),
+            alphabet: element.alphabet.clone(),
+        })
+    }
+
+    #[staticmethod]
+    #[pyo3(signature = (background, length, words, starts, chosen, backgrounds, seed, anew = false))]
+    #[allow(clippy::too_many_arguments)]
+    fn factorial(
+        background: &Background,
+        length: usize,
+        words: Vec<Vec<u64>>,
+        starts: &Bound<'_, PyAny>,
+        chosen: &Bound<'_, PyAny>,
+        backgrounds: u64,
+        seed: u64,
+        anew: bool,
+    ) -> PyResult<Self> {
+        let alphabet = background.alphabet.clone();
+        let design = design(words, starts, chosen, &alphabet)?;
+        let background = background.kind.clone();
+        let pairs = alphabet.pairs().unwrap_or_default();
+        let library = Factorial::new(design, background, length, backgrounds, seed, anew, pairs)?;
+        let kind = Kind::Factorial(library);
+        Ok(Library { kind, alphabet })
+    }
+
     #[getter]
     fn rows(&self) -> u64 {
         with!(&self.kind, library => Rows::rows(library))
@@ -307,8 +387,11 @@ impl Library {
                 py.detach(|| library::mutations(library, first..end, threads))
             }
             Kind::Pairs(library) => py.detach(|| library::mutations(library, first..end, threads)),
-            Kind::Saturation(_) => {
-                return refuse("a saturation library is more than substitutions");
+            Kind::Global(library) => {
+                py.detach(|| library::mutations(library.element(), first..end, threads))
+            }
+            Kind::Saturation(_) | Kind::Factorial(_) => {
+                return refuse("rows of this library are more than substitutions");
             }
         };
         Ok((

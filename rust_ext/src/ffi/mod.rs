@@ -3,6 +3,7 @@
 //! Every function checks what it is given (ValueError), lets go of the GIL while it works, and
 //! fills the caller's buffer or gives its own to NumPy without a copy.
 
+mod background;
 mod encoding;
 mod fasta;
 mod library;
@@ -105,6 +106,8 @@ fn check_threads(threads: usize) -> PyResult<()> {
 
 #[pymodule]
 mod _ext {
+    #[pymodule_export]
+    use super::background::Background;
     #[pymodule_export]
     use super::encoding::{alphabet, decode, one_hot, reverse_complement, tokens};
     #[pymodule_export]

@@ -5,11 +5,14 @@
 
 pub mod combinations;
 pub mod counts;
+pub mod factorial;
+pub mod global;
 pub mod pairs;
 pub mod random;
 pub mod saturation;
 
 use crate::alphabet::Alphabet;
+use crate::background::Drawn;
 use crate::encode::{self, Hot, Layout};
 use crate::parallel::{for_rows_with, map_shares};
 use std::fmt;
@@ -35,6 +38,7 @@ pub struct Scratch {
     tokens: Vec<u8>,
     taken: Taken,
     combination: combinations::Cursor,
+    drawn: Drawn,
 }
 
 /// Memory of a set of small numbers that is emptied in no time.

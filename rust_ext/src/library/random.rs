@@ -71,6 +71,7 @@ impl Letters {
 }
 
 /// Random mutagenesis of a target.
+#[derive(Clone)]
 pub struct Random {
     pub target: Target,
     pub places: Places,
