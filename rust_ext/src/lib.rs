@@ -8,6 +8,8 @@ pub mod encode;
 pub mod fasta;
 pub mod parallel;
 pub mod rng;
+#[cfg(target_arch = "x86_64")]
+mod simd;
 pub mod windows;
 
 #[cfg(feature = "ffi")]
