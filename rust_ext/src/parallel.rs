@@ -1,11 +1,12 @@
 //! Rows of a buffer shared out among threads.
 
+use std::panic::resume_unwind;
 use std::thread;
 
 /// Call `work(row index, row)` for every `width`-long row of `out` on up to `threads` threads.
 ///
-/// What is written does not depend on the number of threads. `width` must be above 0; where it does
-/// not divide the length of `out` the last row is shorter.
+/// What is written does not depend on the number of threads. `width` must be above 0; the last row
+/// is shorter where it does not divide the length of `out`.
 pub fn for_rows<T, F>(out: &mut [T], width: usize, threads: usize, work: F)
 where
     T: Send,
@@ -27,23 +28,38 @@ where
     M: Fn() -> S + Sync,
     F: Fn(&mut S, usize, &mut [T]) + Sync,
 {
-    let rows = out.len().div_ceil(width);
-    let share = rows.div_ceil(threads.max(1)).max(1);
-    let run = |first: usize, part: &mut [T]| {
+    map_parts(out, width, threads, |first, part| {
         let mut scratch = scratch();
         for (index, row) in part.chunks_mut(width).enumerate() {
             work(&mut scratch, first + index, row);
         }
-    };
+    });
+}
+
+/// Call `work(first row, rows)` for the share of every thread; gives what they return, in order.
+pub fn map_parts<T, R, F>(out: &mut [T], width: usize, threads: usize, work: F) -> Vec<R>
+where
+    T: Send,
+    R: Send,
+    F: Fn(usize, &mut [T]) -> R + Sync,
+{
+    let rows = out.len().div_ceil(width);
+    let share = rows.div_ceil(threads.max(1)).max(1);
     if share >= rows {
-        return run(0, out);
+        return vec![work(0, out)];
     }
     thread::scope(|scope| {
-        for (part, rows) in out.chunks_mut(share * width).enumerate() {
-            let run = &run;
-            scope.spawn(move || run(part * share, rows));
-        }
-    });
+        let parts = out.chunks_mut(share * width).enumerate();
+        let start = |(part, rows)| {
+            let work = &work;
+            scope.spawn(move || work(part * share, rows))
+        };
+        let threads: Vec<_> = parts.map(start).collect();
+        let join = |thread: thread::ScopedJoinHandle<R>| {
+            thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+        };
+        threads.into_iter().map(join).collect()
+    })
 }
 
 #[cfg(test)]
