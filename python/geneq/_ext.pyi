@@ -104,6 +104,40 @@ def unpack(
 ) -> NDArray[np.uint8]:
     """Tokens uint8[n, length] of what `pack` gave."""
 
+def shuffle(
+    tokens: NDArray[np.uint8],
+    k: int = 2,
+    seed: int = 1,
+    first_row: int = 0,
+    copies: int = 1,
+    out: NDArray[np.uint8] | None = None,
+    threads: int = 1,
+    alphabet: str = "dna",
+) -> NDArray[np.uint8]:
+    """Shuffles uint8[n, copies, length] of uint8[n, length] tokens that keep all k-mer counts.
+
+    Each is drawn uniformly from all rows with the same k-mers, first and last (k-1)-mer. The
+    unknown letter is a letter like the others. k: 1…length. Copy c of row i depends on tokens[i],
+    seed, first_row + i and c alone. `out` is filled and returned when given.
+    """
+
+def random_sequences(
+    n: int,
+    length: int,
+    composition: NDArray[np.float64] | None = None,
+    seed: int = 1,
+    first_row: int = 0,
+    out: NDArray[np.uint8] | None = None,
+    threads: int = 1,
+    alphabet: str = "dna",
+) -> NDArray[np.uint8]:
+    """Tokens uint8[n, length], each drawn by itself.
+
+    composition: a weight for each letter, all equal by default; probabilities are rounded to
+    multiples of 2^-32. Row i depends on seed and first_row + i alone. `out` is filled and returned
+    when given.
+    """
+
 class FastaScanner:
     """One pass over a FASTA file, in chunks: checks it, notes its layout, gives canonical text.
 

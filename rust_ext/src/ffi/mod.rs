@@ -6,6 +6,7 @@
 mod encoding;
 mod fasta;
 mod library;
+mod shuffle;
 mod windows;
 
 use crate::alphabet::Alphabet;
@@ -114,6 +115,8 @@ mod _ext {
     use super::fasta::FastaScanner;
     #[pymodule_export]
     use super::library::Library;
+    #[pymodule_export]
+    use super::shuffle::{random_sequences, shuffle};
     #[pymodule_export]
     use super::windows::windows;
 
