@@ -11,14 +11,16 @@ import pandas as pd
 
 from .. import _ext
 from ..errors import GeneqError
-from ..memory import available
 from .base import (
     Compiled,
     Library,
+    check_room,
     checked_sequence,
     choices,
     compiled,
     encoded,
+    flag,
+    listed,
     numbers,
     whole,
     window_positions,
@@ -79,7 +81,8 @@ class InBackground:
     def _checked_sources(self) -> tuple[str, ...] | None:
         if self.sources is None:
             return None
-        sources = (self.sources,) if isinstance(self.sources, str) else tuple(self.sources)
+        one = isinstance(self.sources, str)
+        sources = (self.sources,) if one else listed(self.sources, "sources")
         if not sources:
             raise GeneqError("sources: there must be at least one")
         return tuple(
@@ -98,7 +101,8 @@ class InBackground:
     def _drawn(self, sources: Sequence[str], positions: slice | np.ndarray) -> _ext.Background:
         """The backgrounds as the extension takes them, of these positions of the sources."""
         if self.background == "random":
-            return compiled(_ext.Background.random, self.alphabet, self.composition)
+            weights = None if self.composition is None else np.array(self.composition)
+            return compiled(_ext.Background.random, self.alphabet, weights)
         tokens = np.array([encoded(source, self.alphabet)[positions] for source in sources])
         if self.background == "given":
             return compiled(_ext.Background.given, tokens, self.alphabet)
@@ -192,6 +196,7 @@ class FactorialLibrary(Compiled, InBackground, Library):
         object.__setattr__(self, "length", self._checked_length())
         self._check_lengths(self.length)
         distinct(self._columns(), "Names of motifs, and the columns named for them,")
+        object.__setattr__(self, "paired", flag(self.paired, "paired"))
         object.__setattr__(self, "n_backgrounds", self._checked_backgrounds())
         _ = self._compiled
 
@@ -255,10 +260,11 @@ class FactorialLibrary(Compiled, InBackground, Library):
         Raises GeneqError when the table does not fit into memory.
         """
         start, stop = self._range(start, stop)
-        size = (stop - start) * CELL * (1 + len(self.motifs))
-        if size > available():
-            raise GeneqError("The design is too big for memory", value=f"{size / 1e9:,.1f} GB",
-                             fix="Take a part of it with start and stop")  # fmt: skip
+        check_room(
+            (stop - start) * CELL * (1 + len(self.motifs)),
+            f"The design of {stop - start:,} rows takes",
+            "Take a part of it with start and stop",
+        )
         rows = np.arange(start, stop)
         background, point = np.divmod(rows, self.n_points)
         table = {"point": point, "background": background if self.paired else rows}

@@ -12,7 +12,7 @@ import pandas as pd
 
 from .. import _ext
 from ..errors import GeneqError
-from .base import choices, whole
+from .base import choices, flag, listed, whole
 
 # Combinations of levels that a design may have: they are listed in memory.
 MOST_POINTS = 10_000_000
@@ -51,11 +51,9 @@ class Motif:
         if self.orientations not in ("+", "-", "+-"):
             raise GeneqError(f"orientations of {self.name} must be +, - or +-",
                              value=str(self.orientations))  # fmt: skip
-        if not isinstance(self.optional, bool):
-            raise GeneqError(f"optional of {self.name} must be true or false",
-                             value=repr(self.optional))  # fmt: skip
         if self.positions is not None and self.spacings is not None:
             raise GeneqError("A motif has either positions or spacings", value=self.name)
+        object.__setattr__(self, "optional", flag(self.optional, f"optional of {self.name}"))
         object.__setattr__(self, "sequence", self._checked_sequence())
         for field in ("positions", "spacings"):
             object.__setattr__(self, field, self._checked_levels(field))
@@ -76,9 +74,7 @@ class Motif:
         values, label = getattr(self, field), f"{field} of {self.name}"
         if values is None:
             return None
-        if not isinstance(values, Sequence | np.ndarray) or isinstance(values, str):
-            raise GeneqError(f"{label} must be a list of whole numbers", value=repr(values))
-        levels = tuple(whole(value, label, 0, MOST_LETTERS) for value in values)
+        levels = tuple(whole(value, label, 0, MOST_LETTERS) for value in listed(values, label))
         distinct(levels, label)
         return levels
 
@@ -123,9 +119,7 @@ class Points(NamedTuple):
 
 def checked_motifs(motifs) -> tuple[Motif, ...]:
     """Motifs as given, or as a recipe has them. Raises GeneqError for anything else."""
-    if not isinstance(motifs, Sequence) or isinstance(motifs, str):
-        raise GeneqError("motifs must be a list of Motif", value=repr(motifs))
-    checked = tuple(_motif(motif) for motif in motifs)
+    checked = tuple(_motif(motif) for motif in listed(motifs, "motifs"))
     if not checked:
         raise GeneqError("motifs: there must be at least one")
     if checked[0].spacings is not None:

@@ -1,5 +1,6 @@
 //! Backgrounds for Python.
 
+use super::shuffle::weighted;
 use super::{array, check_tokens, refuse};
 use crate::alphabet::Alphabet;
 use crate::background::{self, Composition};
@@ -16,12 +17,12 @@ pub struct Background {
 #[pymethods]
 impl Background {
     #[staticmethod]
-    #[pyo3(signature = (alphabet, weights = None))]
-    fn random(alphabet: &str, weights: Option<Vec<f64>>) -> PyResult<Self> {
+    #[pyo3(signature = (alphabet, composition = None))]
+    fn random(alphabet: &str, composition: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let alphabet = super::alphabet(alphabet)?;
-        let composition = match weights {
+        let composition = match composition {
             None => Composition::uniform(alphabet.size()),
-            Some(weights) => weighted(&weights, &alphabet)?,
+            Some(weights) => weighted(weights, alphabet.size())?,
         };
         let kind = background::Background::Random(composition);
         Ok(Background { kind, alphabet })
@@ -52,17 +53,6 @@ impl Background {
         let kind = background::Background::Given { rows, length };
         Ok(Background { kind, alphabet })
     }
-}
-
-fn weighted(weights: &[f64], alphabet: &Alphabet) -> PyResult<Composition> {
-    let size = alphabet.size();
-    let composition = Composition::weighted(weights).filter(|_| weights.len() == size);
-    let Some(composition) = composition else {
-        return refuse(format!(
-            "a composition is {size} weights that are not negative, nor all 0, not {weights:?}"
-        ));
-    };
-    Ok(composition)
 }
 
 /// Tokens, and how many there are in a row.
