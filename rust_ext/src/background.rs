@@ -62,26 +62,63 @@ impl Composition {
 
     /// Draw every token of `out` by itself.
     pub fn fill(&self, rng: &mut Rng, out: &mut [u8]) {
+        // Of its own the generator stays in registers.
+        let mut own = *rng;
         match self.bits {
-            Some(bits) => fill_evenly(bits, rng, out),
-            None => out.iter_mut().for_each(|token| {
-                let number = u64::from(rng.next_u32());
-                *token = self.ends.iter().map(|&end| u8::from(number >= end)).sum();
-            }),
+            Some(bits) => fill_evenly(bits, &mut own, out),
+            None => self.fill_weighted(&mut own, out),
+        }
+        *rng = own;
+    }
+
+    #[inline(always)]
+    fn fill_weighted(&self, rng: &mut Rng, out: &mut [u8]) {
+        let passed =
+            |number: u64, ends: &[u64]| ends.iter().map(|&end| u8::from(number >= end)).sum();
+        match self.ends[..] {
+            // As many comparisons as the compiler can see are made at once.
+            [a, b, c, _] => draw_each(rng, out, |number| passed(number, &[a, b, c])),
+            _ => draw_each(rng, out, |number| passed(number, &self.ends)),
         }
     }
 }
 
+/// Make every token from a number of 32 random bits.
+#[inline(always)]
+fn draw_each(rng: &mut Rng, out: &mut [u8], token_of: impl Fn(u64) -> u8) {
+    for token in out {
+        *token = token_of(u64::from(rng.next_u32()));
+    }
+}
+
 /// Tokens of `bits` random bits each, as many of one number as it has.
+#[inline(always)]
 fn fill_evenly(bits: u32, rng: &mut Rng, out: &mut [u8]) {
     let mask = (1u32 << bits) - 1;
     for tokens in out.chunks_mut((u32::BITS / bits.max(1)) as usize) {
         let mut number = rng.next_u32();
+        if let (2, Ok(tokens)) = (bits, <&mut [u8; 16]>::try_from(&mut *tokens)) {
+            *tokens = sixteen(number);
+            continue;
+        }
         for token in tokens {
             *token = (number & mask) as u8;
             number >>= bits;
         }
     }
+}
+
+/// Every two bits of `number` as a byte, the lowest first.
+#[inline]
+fn sixteen(number: u32) -> [u8; 16] {
+    let spread = |half: u32| {
+        let bytes = u64::from(half);
+        let bytes = (bytes | bytes << 24) & 0x0000_00ff_0000_00ff;
+        let bytes = (bytes | bytes << 12) & 0x000f_000f_000f_000f;
+        (bytes | bytes << 6) & 0x0303_0303_0303_0303
+    };
+    let both = u128::from(spread(number & 0xffff)) | u128::from(spread(number >> 16)) << 64;
+    both.to_le_bytes()
 }
 
 /// Where the sequences around an element come from.
@@ -220,6 +257,14 @@ mod tests {
             );
             let tokens = drawn(&uniform, 10_000);
             assert_eq!(usize::from(*tokens.iter().max().unwrap()), size - 1);
+        }
+    }
+
+    #[test]
+    fn sixteen_letters_at_once_are_those_of_one_by_one() {
+        for number in [0, u32::MAX, 0x1b1b_1b1b, 0x89ab_cdef, 0x0102_0408] {
+            let wanted: Vec<u8> = (0..16).map(|at| (number >> (2 * at) & 3) as u8).collect();
+            assert_eq!(sixteen(number)[..], wanted);
         }
     }
 

@@ -15,7 +15,7 @@ from ..errors import GeneqError
 from .base import choices, flag, listed, whole
 
 # Combinations of levels that a design may have: they are listed in memory.
-MOST_POINTS = 10_000_000
+MOST_POINTS = 4_000_000
 # What the extension takes are 32 bits.
 MOST_LETTERS = 2**31 - 1
 # Ambiguity codes of nucleotides.
