@@ -282,6 +282,12 @@ class _Plain:
 # --- reading ----------------------------------------------------------------------------------
 
 
+def bare(chrom: str) -> str:
+    """The name of a chromosome without "chr", M as MT: how names are compared."""
+    name = chrom[3:] if chrom[:3].lower() == "chr" else chrom
+    return "MT" if name in ("M", "MT", "Mt") else name
+
+
 class Genome:
     """Sequence from a folder that `geneq genes` wrote.
 
@@ -301,6 +307,16 @@ class Genome:
     def digest(self) -> str:
         """sha256 of the canonical text, as `genes.json` states it."""
         return read_json(self.folder / "genes.json")["digest"]
+
+    def contig(self, name: str) -> str | None:
+        """The contig that another file calls `name`; None when there is none, or more than one.
+
+        As it is, else without "chr" and with M for MT.
+        """
+        if name in self.lengths:
+            return name
+        alike = [contig for contig in self.lengths if bare(contig) == bare(name)]
+        return alike[0] if len(alike) == 1 else None
 
     def record(self, name: str) -> np.ndarray:
         """Tokens uint8[length] of a whole record. Raises GeneqError for an unknown name."""
