@@ -3,10 +3,12 @@
 //! The core modules know nothing of Python; `ffi` is the only door to it.
 
 pub mod alphabet;
+pub mod edit;
 pub mod encode;
 pub mod fasta;
 pub mod parallel;
 pub mod rng;
+pub mod vcf;
 pub mod windows;
 
 #[cfg(feature = "ffi")]

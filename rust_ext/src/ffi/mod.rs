@@ -3,6 +3,9 @@
 //! Every function checks what it is given (ValueError), lets go of the GIL while it works, and
 //! fills the caller's buffer or gives its own to NumPy without a copy.
 
+mod edit;
+mod vcf;
+
 use crate::encode::{self, Layout};
 use crate::fasta;
 use crate::windows as cutting;
@@ -260,6 +263,10 @@ impl FastaScanner {
 
 #[pymodule]
 mod _ext {
+    #[pymodule_export]
+    use super::edit::edited_windows;
+    #[pymodule_export]
+    use super::vcf::vcf_alleles;
     #[pymodule_export]
     use super::{decode, one_hot, reverse_complement, tokens, windows, FastaScanner};
 
