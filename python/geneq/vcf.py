@@ -86,7 +86,7 @@ def trimmed(table: pd.DataFrame) -> pd.DataFrame:
     2015, "Unified representation of genetic variants", without the shift along repeats.
     """
     found = table[["start", "ref", "alt"]].copy()
-    long = np.flatnonzero((_lengths(found["ref"]) > 1) | (_lengths(found["alt"]) > 1))
+    long = np.flatnonzero((lengths(found["ref"]) > 1) | (lengths(found["alt"]) > 1))
     cut = [_trim(*row) for row in found.iloc[long].itertuples(index=False)]
     for column, values in zip(found, zip(*cut, strict=True), strict=bool(cut)):
         found.iloc[long, found.columns.get_loc(column)] = list(values)
@@ -238,7 +238,7 @@ def _fitting(
     table: pd.DataFrame, genome: Genome, threads: int, skipped: Tally, path: Path
 ) -> pd.DataFrame:
     """The rows whose REF is what the genome has there."""
-    ends = table["start"] + _lengths(table["ref"])
+    ends = table["start"] + lengths(table["ref"])
     reasons = np.where(ends > table["chrom"].map(genome.lengths), "beyond_contig", "")
     reasons = reasons.astype(object)
     inside = np.flatnonzero(reasons == "")
@@ -259,28 +259,29 @@ def _fitting(
 
 def _differs(table: pd.DataFrame, genome: Genome, threads: int) -> np.ndarray:
     """bool[row]: has the genome another base than REF, which is not N?"""
-    lengths = _lengths(table["ref"])
+    sizes = lengths(table["ref"])
     differs = np.zeros(len(table), dtype=bool)
-    for width, rows in _by_width(lengths):
+    for width, rows in _by_width(sizes):
         part = table.iloc[rows]
         strands = np.full(len(part), "+")
         there = genome.windows(part["chrom"], part["start"], strands, 0, width, threads)
         letters = "".join(ref.ljust(width, "N") for ref in part["ref"])
         given = _ext.tokens(letters.encode()).reshape(there.shape)
-        asked = np.arange(width) < lengths[rows, None]
+        asked = np.arange(width) < sizes[rows, None]
         differs[rows] = (asked & (there != given) & (there != UNKNOWN)).any(axis=1)
     return differs
 
 
-def _lengths(texts: pd.Series) -> np.ndarray:
+def lengths(texts: pd.Series) -> np.ndarray:
+    """int64[row]: letters of every text."""
     return np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
 
 
-def _by_width(lengths: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+def _by_width(sizes: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """Rows in groups that fit into windows of one width, not much wider than they are long."""
     width, done = SHORT, 0
-    while done < lengths.max(initial=0):
-        rows = np.flatnonzero((lengths > done) & (lengths <= width))
+    while done < sizes.max(initial=0):
+        rows = np.flatnonzero((sizes > done) & (sizes <= width))
         if len(rows):
             yield width, rows
         done, width = width, 4 * width
