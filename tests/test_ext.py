@@ -82,7 +82,7 @@ STARTS, MINUS = np.zeros(2, dtype=np.int64), np.zeros(2, dtype=bool)
         (lambda: _ext.reverse_complement(np.uint8(1)), "tokens"),
         (lambda: _ext.reverse_complement(GOOD, 0), "threads must be at least 1"),
         (lambda: _ext.one_hot(GOOD[0]), "tokens must have 2 axes, not 1"),
-        (lambda: _ext.one_hot(GOOD, "float64"), "'uint8' or 'float32', not 'float64'"),
+        (lambda: _ext.one_hot(GOOD, "float64"), "'float16' or 'float32', not 'float64'"),
         (lambda: _ext.one_hot(GOOD, layout="lnc"), "'nlc' or 'ncl', not 'lnc'"),
         (lambda: _ext.one_hot(GOOD, out=np.zeros((2, 3, 4))), "out must be an array of the dtype"),
         (lambda: _ext.one_hot(GOOD, out=np.zeros((2, 4, 3), np.uint8)), r"shape \[2, 3, 4\]"),

@@ -12,8 +12,8 @@ from geneq import _ext
 from geneq.artifacts import write_json
 from geneq.errors import GeneqError
 from geneq.genome import GAP, Genome, index_fasta
-from geneq.libraries.base import Library
-from geneq.libraries.variants import BATCH, SIDES, VariantLibrary
+from geneq.libraries import Library, VariantLibrary
+from geneq.libraries.variants import BATCH, SIDES
 from geneq.vcf import read_vcf
 from test_genome import bgzip, fasta
 from test_vcf import vcf_text
@@ -197,9 +197,10 @@ def test_what_the_reader_leaves_out_is_counted_too(tmp_path, genome):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"window": 0}, "A window must be at least 1 long: 0"),
-        ({"anchor": 9}, "must be a column of the window, 0 to 8: 9"),
-        ({"anchor": -1}, "must be a column of the window, 0 to 8: -1"),
+        ({"window": 2.5}, "window must be a whole number: '2.5'"),
+        ({"window": 0}, "window must be between 1 and .*: 0"),
+        ({"anchor": 9}, "anchor must be between 0 and 8: 9"),
+        ({"anchor": -1}, "anchor must be between 0 and 8: -1"),
         ({"keep": "middle"}, "keep must be one of left, right, centre: 'middle'"),
         ({"alphabet": "rna"}, "Variants are of the alphabet 'dna': 'rna'"),
         ({"digest": "abc"}, "The genome is not the one that the recipe was made with: 'digest "),
@@ -269,8 +270,8 @@ OUT, CONTIG = np.zeros((1, 5), dtype=np.uint8), np.zeros(3, dtype=np.uint8)
         ([[0, 1, 0, 0, 4]], "must lie in its window"),
         ([[0, 1, 0, 2, 1]], "must lie in its window"),
         ([[0, 1, 0, -1, 1]], "must lie in its window"),
-        ([[0, 1, 0, 1]], r"shape \[1, 5\], not \[1, 4\]"),
-        ([[0, 1, 0, 0, 1]] * 2, r"shape \[1, 5\], not \[2, 5\]"),
+        ([[0, 1, 0, 1]], "edits must have 5 columns"),
+        ([[0, 1, 0, 0, 1]] * 2, r"out must be C-contiguous and of shape \[2, 5\]"),
     ],
 )
 def test_edits_that_cannot_be_are_value_errors(edits, message):
@@ -286,7 +287,7 @@ def test_edits_that_cannot_be_are_value_errors(edits, message):
         ((CONTIG, EDIT, CONTIG + 5, OUT), "letters must be 0…4"),
         ((CONTIG, EDIT, CONTIG, OUT[0]), "out must be a uint8 array with 2 axes"),
         ((CONTIG, EDIT, CONTIG, OUT.astype(np.float32)), "out must be a uint8 array"),
-        ((CONTIG, EDIT, CONTIG, OUT[:, :0]), "its rows not empty"),
+        ((CONTIG, EDIT, CONTIG, OUT[:, :0]), "5 columns, and out at least 1"),
         ((CONTIG, EDIT, CONTIG, np.zeros((1, 9), np.uint8)[:, ::2]), "must be C-contiguous"),
         ((CONTIG, EDIT, CONTIG, OUT, 0), "threads must be at least 1"),
     ],

@@ -1,5 +1,9 @@
 """Sequence reading and encoding in Rust. Bases A, C, G, T are tokens 0…3, N is 4.
 
+The letters of any alphabet are tokens by their place in it; the unknown letter is the token after
+them. An alphabet is "dna", "rna", "protein", "diploid" (unphased genotypes), or "letters:" and the
+letters of one's own. Numbers of half precision cross as their bits, in uint16.
+
 Every function raises ValueError for a wrong dtype, shape, order in memory or value, and lets go
 of the GIL while it works. Results do not depend on `threads`.
 """
@@ -12,17 +16,19 @@ from numpy.typing import NDArray
 CODE_DIGEST: str
 """sha256 of the code this was built from: the files under python/ and rust_ext/."""
 
-def tokens(text: bytes) -> NDArray[np.uint8]:
+def tokens(text: bytes, alphabet: str = "dna") -> NDArray[np.uint8]:
     """Tokens uint8[letters] of sequence text without headers.
 
-    Either case; every IUPAC ambiguity letter is N; line ends are passed over. Any other byte is
-    a ValueError that names its row, its column and itself.
+    Either case; every IUPAC ambiguity letter of DNA is N; line ends are passed over. Any other byte
+    is a ValueError that names its row, its column and itself.
     """
 
-def decode(tokens: NDArray[np.uint8]) -> bytes:
+def decode(tokens: NDArray[np.uint8], alphabet: str = "dna") -> bytes:
     """Upper-case letters of uint8[n] tokens."""
 
-def reverse_complement(tokens: NDArray[np.uint8], threads: int = 1) -> NDArray[np.uint8]:
+def reverse_complement(
+    tokens: NDArray[np.uint8], threads: int = 1, alphabet: str = "dna"
+) -> NDArray[np.uint8]:
     """The other strand of uint8[..., length] tokens, as a new array; N stays N."""
 
 def windows(
@@ -40,14 +46,16 @@ def windows(
 
 def one_hot(
     tokens: NDArray[np.uint8],
-    dtype: Literal["uint8", "float32"] = "uint8",
+    dtype: Literal["uint8", "float16", "float32"] = "uint8",
     layout: Literal["nlc", "ncl"] = "nlc",
     out: NDArray | None = None,
     threads: int = 1,
+    alphabet: str = "dna",
 ) -> NDArray:
     """One-hot of uint8[n, length] tokens: [n, length, 4] ("nlc") or [n, 4, length] ("ncl").
 
-    N is all zero. `out`, of that dtype and shape, is filled and returned when given.
+    As many columns as the alphabet has letters; genotypes count the bases A, C, G, T. The unknown
+    letter is all zero. `out`, of that dtype and shape, is filled and returned when given.
     """
 
 def edited_windows(

@@ -13,14 +13,16 @@ from ..errors import GeneqError
 from ..genome import Genome
 from ..tally import Tally
 from ..vcf import leave_out, lengths, read_vcf, trimmed
-from .base import Library
+from .base import Library, whole
 
 SIDES = ("left", "right", "centre")
 # Rows whose part of the genome is read in one go.
 BATCH = 4096
+# Letters of a window: more than any contig has, and far from what int64 holds.
+LONGEST = 2**40
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, repr=False)
 class VariantLibrary(Library):
     """Rows 2i and 2i + 1 are the reference and the alternative of variant i, both `window` long.
 
@@ -55,7 +57,8 @@ class VariantLibrary(Library):
     digest: str | None = None
     sha256: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
+        super().__post_init__()
         for name in ("genome", "vcf"):
             object.__setattr__(self, name, os.fspath(getattr(self, name)))
         self._check_window()
@@ -67,17 +70,12 @@ class VariantLibrary(Library):
     def _check_window(self) -> None:
         if self.alphabet != "dna":
             raise GeneqError("Variants are of the alphabet 'dna'", value=self.alphabet)
-        if self.window < 1:
-            raise GeneqError("A window must be at least 1 long", value=self.window)
-        if self.anchor is None:
-            object.__setattr__(self, "anchor", self.window // 2)
-        if not 0 <= self.anchor < self.window:
-            raise GeneqError(
-                f"The anchor must be a column of the window, 0 to {self.window - 1}",
-                value=self.anchor,
-            )
+        window = whole(self.window, "window", 1, LONGEST)
+        anchor = window // 2 if self.anchor is None else self.anchor
+        object.__setattr__(self, "window", window)
+        object.__setattr__(self, "anchor", whole(anchor, "anchor", 0, window - 1))
         if self.keep not in SIDES:
-            raise GeneqError(f"keep must be one of {', '.join(SIDES)}", value=self.keep)
+            raise GeneqError(f"keep must be one of {', '.join(SIDES)}", value=str(self.keep))
 
     def _check_digest(self, name: str, found: str, what: str) -> None:
         """Note the digest that was found; it must be that of the recipe, where it has one."""

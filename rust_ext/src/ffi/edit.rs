@@ -1,6 +1,7 @@
 //! Windows of a contig with letters put in.
 
-use super::{array, check_threads, check_tokens, refuse};
+use super::{array, check_threads, check_tokens, filled, refuse};
+use crate::alphabet::Alphabet;
 use crate::edit::{self, Edit};
 use numpy::{PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
@@ -17,35 +18,25 @@ pub fn edited_windows<'py>(
 ) -> PyResult<()> {
     check_threads(threads)?;
     let contig: PyReadonlyArray1<'py, u8> = array(contig, "contig", "a uint8 array with 1 axis")?;
+    let edits: PyReadonlyArray2<'py, i64> = array(edits, "edits", "an int64 array with 2 axes")?;
     let letters: PyReadonlyArray1<'py, u8> =
         array(letters, "letters", "a uint8 array with 1 axis")?;
-    let edits: PyReadonlyArray2<'py, i64> = array(edits, "edits", "an int64 array with 2 axes")?;
-    let (contig, letters) = (contig.as_slice()?, letters.as_slice()?);
-    check_tokens(py, contig, "contig")?;
-    check_tokens(py, letters, "letters")?;
     let Ok(target) = out.cast::<PyArray2<u8>>() else {
         return refuse("out must be a uint8 array with 2 axes");
     };
-    let &[rows, length] = target.shape() else {
-        return refuse("out must be a uint8 array with 2 axes");
-    };
-    if length == 0 || !target.is_c_contiguous() {
-        return refuse("out must be C-contiguous, its rows not empty");
+    let (rows, length) = (edits.shape()[0], target.dims()[1]);
+    if edits.shape()[1] != 5 || length == 0 {
+        return refuse("edits must have 5 columns, and out at least 1");
     }
-    if edits.shape() != [rows, 5] {
-        return refuse(format!(
-            "edits must be of shape [{rows}, 5], not {:?}",
-            edits.shape()
-        ));
-    }
+    let (contig, letters) = (contig.as_slice()?, letters.as_slice()?);
+    check_tokens(py, &Alphabet::dna(), contig, "contig")?;
+    check_tokens(py, &Alphabet::dna(), letters, "letters")?;
     let windows = edits.as_slice()?.chunks_exact(5);
     let windows: Result<Vec<_>, _> = windows.map(|edit| made(edit, letters, length)).collect();
     let windows = windows.or_else(refuse)?;
-    let Ok(mut target) = target.try_readwrite() else {
-        return refuse("out must be writeable and not overlap with what it is made from");
-    };
-    let buffer = target.as_slice_mut()?;
-    py.detach(|| edit::edited(contig, &windows, length, buffer, threads));
+    filled(py, Some(out), &[rows, length], |buffer| {
+        edit::edited(contig, &windows, length, buffer, threads)
+    })?;
     Ok(())
 }
 
