@@ -138,6 +138,31 @@ def random_sequences(
     when given.
     """
 
+def edited_windows(
+    contig: NDArray[np.uint8],
+    edits: NDArray[np.int64],
+    letters: NDArray[np.uint8],
+    out: NDArray[np.uint8],
+    threads: int = 1,
+) -> None:
+    """Fill the rows of uint8[n, length] `out` with windows of a contig in which letters are put.
+
+    edits: int64[n, 5] of start, end, place, first, last: letters[first:last] (tokens) stand from
+    column place on, in place of [start, end) of the contig (0-based). What stands left of them
+    ends at start, what stands right of them begins at end; positions outside of the contig are N.
+    """
+
+def vcf_alleles(
+    lines: bytes, first: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8], bytes, bytes, bytes, bytes]:
+    """Alleles of whole lines of a VCF: line, pos, kind, chrom, id, ref, alt; one an alternative.
+
+    first: number of the first line in the file. Empty lines and those that begin with "#" are
+    passed over. pos as it stands there (from 1). kind: 0 letters of ACGTN, 1 ".", 2 "*",
+    3 symbolic, 4 breakend, 5 the letters of ref. Text has a line feed after every value; letters
+    are in upper case. A broken rule is a ValueError that names its line.
+    """
+
 class FastaScanner:
     """One pass over a FASTA file, in chunks: checks it, notes its layout, gives canonical text.
 
