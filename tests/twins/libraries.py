@@ -14,7 +14,9 @@ LETTERS = {
     "diploid": "ACGTRYSWKM",
 }
 UNKNOWN = {"protein": "X"}
-GENOTYPES = dict(zip("ACGTRYSWKM", "AA CC GG TT AG CT CG AT GT AC".split(), strict=True))
+GENOTYPES = dict(
+    zip("ACGTRYSWKM", ["AA", "CC", "GG", "TT", "AG", "CT", "CG", "AT", "GT", "AC"], strict=True)
+)
 MUTATIONS, SAMPLE = 1, 2
 WORD, HALF = 2**64, 2**32
 
