@@ -13,6 +13,7 @@ from .designed import FactorialLibrary, GlobalLibrary
 from .enumerated import CombinatorialLibrary, PairwiseLibrary, SaturationLibrary
 from .motifs import Motif
 from .random import DiploidLibrary, RandomLibrary, transition_bias
+from .variants import VariantLibrary
 
 __all__ = [
     "CombinatorialLibrary",
@@ -25,5 +26,6 @@ __all__ = [
     "PairwiseLibrary",
     "RandomLibrary",
     "SaturationLibrary",
+    "VariantLibrary",
     "transition_bias",
 ]

@@ -4,10 +4,12 @@
 //! fills the caller's buffer or gives its own to NumPy without a copy.
 
 mod background;
+mod edit;
 mod encoding;
 mod fasta;
 mod library;
 mod shuffle;
+mod vcf;
 mod windows;
 
 use crate::alphabet::Alphabet;
@@ -110,6 +112,8 @@ mod _ext {
     #[pymodule_export]
     use super::background::Background;
     #[pymodule_export]
+    use super::edit::edited_windows;
+    #[pymodule_export]
     use super::encoding::{
         alphabet, decode, from_one_hot, letter_one_hot, letter_tokens, one_hot, pack,
         reverse_complement, tokens, unpack,
@@ -120,6 +124,8 @@ mod _ext {
     use super::library::Library;
     #[pymodule_export]
     use super::shuffle::{random_sequences, shuffle};
+    #[pymodule_export]
+    use super::vcf::vcf_alleles;
     #[pymodule_export]
     use super::windows::windows;
 
