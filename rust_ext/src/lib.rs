@@ -4,12 +4,17 @@
 //! The core modules know nothing of Python; `ffi` is the only door to it.
 
 pub mod alphabet;
+pub mod background;
+pub mod edit;
 pub mod encode;
 pub mod fasta;
+pub mod library;
 pub mod parallel;
 pub mod rng;
+pub mod shuffle;
 #[cfg(target_arch = "x86_64")]
 mod simd;
+pub mod vcf;
 pub mod windows;
 
 #[cfg(feature = "ffi")]

@@ -10,6 +10,15 @@ use numpy::{
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+/// Letters, unknown letter and columns of one-hot.
+#[pyfunction]
+pub fn alphabet(name: &str) -> PyResult<(String, char, usize)> {
+    let alphabet = super::alphabet(name)?;
+    let letter = |token| char::from(alphabet.letter(token));
+    let letters = (0..alphabet.unknown()).map(letter).collect();
+    Ok((letters, letter(alphabet.unknown()), alphabet.columns()))
+}
+
 #[pyfunction]
 #[pyo3(signature = (text, alphabet = "dna"))]
 pub fn tokens<'py>(
@@ -314,7 +323,7 @@ fn packed_width(alphabet: &Alphabet, length: usize) -> PyResult<usize> {
     }
 }
 
-fn layout_named(name: &str) -> PyResult<Layout> {
+pub fn layout_named(name: &str) -> PyResult<Layout> {
     match name {
         "nlc" => Ok(Layout::Nlc),
         "ncl" => Ok(Layout::Ncl),

@@ -3,8 +3,12 @@
 //! Every function checks what it is given (ValueError), lets go of the GIL while it works, and
 //! fills the caller's buffer or gives its own to NumPy without a copy.
 
+mod edit;
 mod encoding;
 mod fasta;
+mod library;
+mod shuffle;
+mod vcf;
 mod windows;
 
 use crate::alphabet::Alphabet;
@@ -105,12 +109,20 @@ fn check_threads(threads: usize) -> PyResult<()> {
 #[pymodule]
 mod _ext {
     #[pymodule_export]
+    use super::edit::edited_windows;
+    #[pymodule_export]
     use super::encoding::{
-        decode, from_one_hot, letter_one_hot, letter_tokens, one_hot, pack, reverse_complement,
-        tokens, unpack,
+        alphabet, decode, from_one_hot, letter_one_hot, letter_tokens, one_hot, pack,
+        reverse_complement, tokens, unpack,
     };
     #[pymodule_export]
     use super::fasta::FastaScanner;
+    #[pymodule_export]
+    use super::library::Library;
+    #[pymodule_export]
+    use super::shuffle::{random_sequences, shuffle};
+    #[pymodule_export]
+    use super::vcf::vcf_alleles;
     #[pymodule_export]
     use super::windows::windows;
 

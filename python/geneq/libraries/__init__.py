@@ -1,0 +1,26 @@
+"""Mutagenesis libraries: recipes over the extension, one class a kind.
+
+A recipe is frozen, prints itself and goes to JSON and back; its rows come as tokens, as one-hot, as
+a stream, or (libraries of substitutions) in sparse form.
+
+    library = RandomLibrary(sequence, n=100_000, rate=0.1, seed=7)
+    for tokens in library.stream(batch=4096):
+        ...
+"""
+
+from .base import Library, Mutations
+from .enumerated import CombinatorialLibrary, PairwiseLibrary, SaturationLibrary
+from .random import DiploidLibrary, RandomLibrary, transition_bias
+from .variants import VariantLibrary
+
+__all__ = [
+    "CombinatorialLibrary",
+    "DiploidLibrary",
+    "Library",
+    "Mutations",
+    "PairwiseLibrary",
+    "RandomLibrary",
+    "SaturationLibrary",
+    "VariantLibrary",
+    "transition_bias",
+]
