@@ -649,7 +649,7 @@ def test_the_peak_of_memory_is_the_output_and_five_percent(ask, rows, output):
 
 ENDLESS = """
 import time
-from geneq.libraries import RandomLibrary
+from geneq.libraries import CombinatorialLibrary, RandomLibrary
 library = RandomLibrary("ACGTACGTAC" * 25, 4_000_000, position_rates=[{rate}] * 250)
 print("ready", flush=True)
 try:
@@ -665,6 +665,8 @@ except KeyboardInterrupt:
         ("library.tokens()", 0.5),
         ("library.one_hot(stop=1_500_000)", 0.5),
         ("library.mutations()", 0.02),
+        ("RandomLibrary('ACGTACGTAC' * 25, 50_000_000, unique=True)", 0),
+        ("CombinatorialLibrary('ACGTACGTAC' * 25, 5, n=50_000_000)", 0),
         ("for _ in library.stream(): pass", 0.5),
         ("for _ in library.stream(1_000_000): pass", 0.5),
     ],

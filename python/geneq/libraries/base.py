@@ -417,10 +417,11 @@ def rate(value, name: str) -> float:
 
 def number(value, name: str) -> float:
     """`value` as a float. Raises GeneqError that names it otherwise."""
-    kinds = int | float | np.integer | np.floating
-    if isinstance(value, bool) or not isinstance(value, kinds) or abs(value) > float_info.max:
+    plain = value.item() if isinstance(value, np.generic) else value
+    kinds = int | float
+    if isinstance(plain, bool) or not isinstance(plain, kinds) or abs(plain) > float_info.max:
         raise GeneqError(f"{name} must be a number", value=_short(value))
-    return float(value)
+    return float(plain)
 
 
 def flag(value, name: str) -> bool:
