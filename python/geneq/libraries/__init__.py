@@ -11,6 +11,7 @@ a stream, or (libraries of substitutions) in sparse form.
 from .base import Library, Mutations
 from .enumerated import CombinatorialLibrary, PairwiseLibrary, SaturationLibrary
 from .random import DiploidLibrary, RandomLibrary, transition_bias
+from .variants import VariantLibrary
 
 __all__ = [
     "CombinatorialLibrary",
@@ -20,5 +21,6 @@ __all__ = [
     "PairwiseLibrary",
     "RandomLibrary",
     "SaturationLibrary",
+    "VariantLibrary",
     "transition_bias",
 ]

@@ -3,13 +3,16 @@
 //! Every function checks what it is given (ValueError), lets go of the GIL while it works, and
 //! fills the caller's buffer or gives its own to NumPy without a copy.
 
+mod edit;
 mod encoding;
 mod fasta;
 mod library;
+mod shuffle;
+mod vcf;
 mod windows;
 
 use crate::alphabet::Alphabet;
-use crate::encode;
+use crate::encode::Code;
 use numpy::{
     Element, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyReadonlyArray,
     PyUntypedArrayMethods,
@@ -86,14 +89,14 @@ fn alphabet(name: &str) -> PyResult<Alphabet> {
 }
 
 fn check_tokens(py: Python<'_>, alphabet: &Alphabet, tokens: &[u8], name: &str) -> PyResult<()> {
-    match py.detach(|| encode::first_not_token(alphabet, tokens)) {
-        Some(at) => refuse(format!(
-            "{name} must be 0…{}, but one is {} (at {at})",
-            alphabet.unknown(),
-            tokens[at]
-        )),
-        None => Ok(()),
-    }
+    py.detach(|| Code::Tokens.check(alphabet, tokens))
+        .or_else(|at| refuse(not_token(name, alphabet, tokens, at)))
+}
+
+/// What is wrong with the token at `at`.
+fn not_token(name: &str, alphabet: &Alphabet, tokens: &[u8], at: usize) -> String {
+    let (most, given) = (alphabet.unknown(), tokens[at]);
+    format!("{name} must be 0…{most}, but one is {given} (at {at})")
 }
 
 fn check_threads(threads: usize) -> PyResult<()> {
@@ -106,11 +109,20 @@ fn check_threads(threads: usize) -> PyResult<()> {
 #[pymodule]
 mod _ext {
     #[pymodule_export]
-    use super::encoding::{alphabet, decode, one_hot, reverse_complement, tokens};
+    use super::edit::edited_windows;
+    #[pymodule_export]
+    use super::encoding::{
+        alphabet, decode, from_one_hot, letter_one_hot, letter_tokens, one_hot, pack,
+        reverse_complement, tokens, unpack,
+    };
     #[pymodule_export]
     use super::fasta::FastaScanner;
     #[pymodule_export]
     use super::library::Library;
+    #[pymodule_export]
+    use super::shuffle::{random_sequences, shuffle};
+    #[pymodule_export]
+    use super::vcf::vcf_alleles;
     #[pymodule_export]
     use super::windows::windows;
 
