@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from itertools import pairwise
+from sys import float_info
 from threading import Event
 from typing import ClassVar, Literal, NamedTuple
 
@@ -26,7 +27,6 @@ BATCH = 1 << 23
 MOST_THREADS = 1024
 # Letters of a sequence that a recipe shows when it prints itself.
 SHOWN = 20
-FLOATS = np.finfo(np.float64)
 
 DType = Literal["uint8", "float16", "float32"]
 Layout = Literal["nlc", "ncl"]
@@ -417,10 +417,11 @@ def rate(value, name: str) -> float:
 
 def number(value, name: str) -> float:
     """`value` as a float. Raises GeneqError that names it otherwise."""
-    kinds = int | float | np.integer | np.floating
-    if isinstance(value, bool) or not isinstance(value, kinds) or abs(value) > FLOATS.max:
+    plain = value.item() if isinstance(value, np.generic) else value
+    kinds = int | float
+    if isinstance(plain, bool) or not isinstance(plain, kinds) or abs(plain) > float_info.max:
         raise GeneqError(f"{name} must be a number", value=_short(value))
-    return float(value)
+    return float(plain)
 
 
 def flag(value, name: str) -> bool:
