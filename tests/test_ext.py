@@ -32,16 +32,6 @@ def test_decode_and_the_other_strand_are_those_of_the_twin(tokens):
     )
 
 
-@given(ROWS, st.sampled_from(["uint8", "float32"]), st.integers(1, 3))
-def test_one_hot_is_that_of_the_twin_in_both_layouts(tokens, dtype, threads):
-    wanted = encoding.one_hot(tokens)
-    nlc = _ext.one_hot(tokens, dtype, threads=threads)
-    ncl = _ext.one_hot(tokens, dtype, "ncl", threads=threads)
-    assert nlc.dtype == ncl.dtype == dtype
-    np.testing.assert_array_equal(nlc, wanted)
-    np.testing.assert_array_equal(ncl, wanted.transpose(0, 2, 1))
-
-
 @given(
     st.text("ACGTN", min_size=1, max_size=50),
     st.lists(st.tuples(st.integers(-80, 80), st.sampled_from("+-")), max_size=10),
@@ -81,11 +71,19 @@ STARTS, MINUS = np.zeros(2, dtype=np.int64), np.zeros(2, dtype=bool)
         (lambda: _ext.reverse_complement(GOOD[:, ::2]), "tokens must be C-contiguous"),
         (lambda: _ext.reverse_complement(np.uint8(1)), "tokens"),
         (lambda: _ext.reverse_complement(GOOD, 0), "threads must be at least 1"),
-        (lambda: _ext.one_hot(GOOD[0]), "tokens must have 2 axes, not 1"),
+        (lambda: _ext.one_hot(GOOD[0]), "uint8 array with 2 axes, not uint8 of shape"),
         (lambda: _ext.one_hot(GOOD, "float64"), "'float16' or 'float32', not 'float64'"),
         (lambda: _ext.one_hot(GOOD, layout="lnc"), "'nlc' or 'ncl', not 'lnc'"),
         (lambda: _ext.one_hot(GOOD, out=np.zeros((2, 3, 4))), "out must be an array of the dtype"),
         (lambda: _ext.one_hot(GOOD, out=np.zeros((2, 4, 3), np.uint8)), r"shape \[2, 3, 4\]"),
+        (lambda: _ext.one_hot(GOOD, alphabet="DNA"), "alphabet must be 'dna', .* not 'DNA'"),
+        (lambda: _ext.one_hot(GOOD + 5), r"0…4, but one is 5 \(at 0\)"),
+        (lambda: _ext.reverse_complement(GOOD, 1, "protein"), "'protein' do not pair"),
+        (lambda: _ext.letter_tokens(GOOD[0]), "letters must be a uint8 array with 2 axes"),
+        (lambda: _ext.from_one_hot(GOOD), "float32 array with 3 axes, not uint8 of shape"),
+        (lambda: _ext.pack(GOOD + 5), "tokens must be 0…4"),
+        (lambda: _ext.pack(np.zeros((0, 1 << 31), np.uint8)), "too long to pack"),
+        (lambda: _ext.unpack(GOOD, 3, STARTS, STARTS), "unknown_position must be an int32 array"),
         (lambda: _ext.windows(GOOD[0], STARTS, 0, MINUS), "length must be at least 1"),
         (lambda: _ext.windows(GOOD[0], STARTS, 1 << 62, MINUS), "do not fit into memory"),
         (lambda: _ext.windows(GOOD[0], STARTS[:1], 2, MINUS), "equally long, not 1 and 2"),

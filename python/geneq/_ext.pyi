@@ -58,6 +58,52 @@ def one_hot(
     letter is all zero. `out`, of that dtype and shape, is filled and returned when given.
     """
 
+def letter_tokens(
+    letters: NDArray[np.uint8], threads: int = 1, alphabet: str = "dna"
+) -> NDArray[np.uint8]:
+    """Tokens uint8[n, length] of the bytes uint8[n, length] of letters.
+
+    A byte that is no letter is a ValueError that names its row and column (from 1) and itself; the
+    byte 0 is said to be the end of a row.
+    """
+
+def letter_one_hot(
+    letters: NDArray[np.uint8],
+    dtype: Literal["uint8", "float16", "float32"] = "uint8",
+    layout: Literal["nlc", "ncl"] = "nlc",
+    out: NDArray | None = None,
+    threads: int = 1,
+    alphabet: str = "dna",
+) -> NDArray:
+    """`one_hot` of `letter_tokens`, at once. After an error the content of `out` is undefined."""
+
+def from_one_hot(
+    hot: NDArray, layout: Literal["nlc", "ncl"] = "nlc", threads: int = 1, alphabet: str = "dna"
+) -> NDArray[np.uint8]:
+    """Tokens uint8[n, length] of one-hot in uint8, uint16 (half precision) or float32.
+
+    Columns that are those of no letter are a ValueError that names row and column (from 1).
+    """
+
+def pack(
+    tokens: NDArray[np.uint8], threads: int = 1, alphabet: str = "dna"
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int32]]:
+    """Tokens uint8[n, length] in as few bits as the alphabet needs: (data, row, position).
+
+    data: uint8[n, ceil(length * bits / 8)], least significant bits first, rows filled up with zero
+    bits. Unknown letters are zero there; their rows and positions (0-based) are listed in order.
+    """
+
+def unpack(
+    data: NDArray[np.uint8],
+    length: int,
+    unknown_row: NDArray[np.int64],
+    unknown_position: NDArray[np.int32],
+    threads: int = 1,
+    alphabet: str = "dna",
+) -> NDArray[np.uint8]:
+    """Tokens uint8[n, length] of what `pack` gave."""
+
 class FastaScanner:
     """One pass over a FASTA file, in chunks: checks it, notes its layout, gives canonical text.
 

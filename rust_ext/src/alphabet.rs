@@ -45,6 +45,7 @@ pub struct Alphabet {
     letters: Vec<u8>,
     unknown: u8,
     bytes: [u8; 256],
+    four: Option<[u8; 4]>,
     pairs: Option<Vec<u8>>,
     /// One-hot of every token, the unknown one last: `columns` counts each.
     hot: Vec<u8>,
@@ -62,6 +63,10 @@ impl Alphabet {
             letters: letters.to_vec(),
             unknown: unknown[0],
             bytes: byte_table(letters, unknown),
+            four: letters
+                .try_into()
+                .ok()
+                .filter(|four: &[u8; 4]| four.iter().all(u8::is_ascii_alphabetic)),
             pairs: pairs.map(<[u8]>::to_vec),
             hot,
             columns,
@@ -152,7 +157,7 @@ impl Alphabet {
         self.columns
     }
 
-    /// Is every letter a column of its own?
+    /// Is every letter a column of its own? Else the columns are the bases A, C, G, T.
     pub fn is_plain(&self) -> bool {
         self.columns == self.size()
     }
@@ -178,10 +183,10 @@ impl Alphabet {
         self.bytes[usize::from(byte)]
     }
 
-    /// The letters, when there are four columns for four of A…Z.
+    /// The letters, when they are four of A…Z.
+    #[inline]
     pub fn four(&self) -> Option<[u8; 4]> {
-        let four = <[u8; 4]>::try_from(self.letters.as_slice()).ok()?;
-        four.iter().all(u8::is_ascii_alphabetic).then_some(four)
+        self.four
     }
 
     /// The token that pairs with each token (the unknown one with itself), where letters pair.

@@ -11,6 +11,8 @@ pub mod library;
 pub mod parallel;
 pub mod rng;
 pub mod shuffle;
+#[cfg(target_arch = "x86_64")]
+mod simd;
 pub mod windows;
 
 #[cfg(feature = "ffi")]

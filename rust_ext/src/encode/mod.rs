@@ -1,11 +1,17 @@
 //! Letters to tokens and back, the other strand, one-hot.
 
+mod back;
+mod four;
 mod hot;
+mod pack;
 
+pub use back::from_one_hot;
+pub use four::Four;
 pub use hot::{one_hot, one_hot_row, Hot, Layout, F16};
+pub use pack::{bits, pack, packed_width, unpack, UnpackError};
 
 use crate::alphabet::{Alphabet, BAD};
-use crate::parallel::for_rows;
+use crate::parallel::{for_rows, map_parts};
 
 /// Token of N in DNA and RNA.
 pub const N: u8 = 4;
@@ -34,22 +40,83 @@ impl BadByte {
     }
 }
 
+/// What the bytes of a sequence are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    Letters,
+    Tokens,
+}
+
+impl Code {
+    fn four(self, alphabet: &Alphabet) -> Option<Four> {
+        let letters = alphabet.four()?;
+        Some(match self {
+            Code::Tokens => Four::TOKENS,
+            Code::Letters => Four::either_case(letters, alphabet.letter(alphabet.unknown())),
+        })
+    }
+
+    /// Are all bytes of `source` of the alphabet? Gives the place of the first that is not.
+    pub fn check(self, alphabet: &Alphabet, source: &[u8]) -> Result<(), usize> {
+        let unknown = alphabet.unknown();
+        let bad = match self {
+            Code::Letters => source.iter().position(|&byte| alphabet.token(byte) == BAD),
+            // The largest is found many at a time, the place of one is not.
+            Code::Tokens if source.iter().fold(0, |most, &token| most.max(token)) <= unknown => {
+                None
+            }
+            Code::Tokens => source.iter().position(|&token| token > unknown),
+        };
+        bad.map_or(Ok(()), Err)
+    }
+}
+
 /// Tokens of sequence text; line ends are passed over.
 pub fn tokens(alphabet: &Alphabet, text: &[u8]) -> Result<Vec<u8>, BadByte> {
-    let mut out = Vec::with_capacity(text.len());
-    for (offset, &byte) in text.iter().enumerate() {
-        match alphabet.token(byte) {
-            BAD if matches!(byte, b'\n' | b'\r') => {}
-            BAD => return Err(BadByte::at(text, offset)),
-            token => out.push(token),
-        }
+    let mut out = vec![0; text.len()];
+    let (mut read, mut written) = (0, 0);
+    for line in text.split(|byte| matches!(byte, b'\n' | b'\r')) {
+        letters_row(alphabet, line, &mut out[written..][..line.len()])
+            .map_err(|at| BadByte::at(text, read + at))?;
+        read += line.len() + 1;
+        written += line.len();
     }
+    out.truncate(written);
     Ok(out)
 }
 
-/// Where the first value above the unknown letter's stands, if any does.
-pub fn first_not_token(alphabet: &Alphabet, tokens: &[u8]) -> Option<usize> {
-    tokens.iter().position(|&token| token > alphabet.unknown())
+/// Tokens of `letters` into `out`, as long; gives the place of the first that is none.
+pub fn letters(
+    alphabet: &Alphabet,
+    letters: &[u8],
+    out: &mut [u8],
+    threads: usize,
+) -> Result<(), usize> {
+    const BLOCK: usize = 1 << 14;
+    let parts = map_parts(out, 1, threads, |first, part| {
+        let source = &letters[first..][..part.len()];
+        for (index, (source, out)) in source.chunks(BLOCK).zip(part.chunks_mut(BLOCK)).enumerate() {
+            letters_row(alphabet, source, out).map_err(|at| first + index * BLOCK + at)?;
+        }
+        Ok(())
+    });
+    parts.into_iter().collect()
+}
+
+fn letters_row(alphabet: &Alphabet, letters: &[u8], out: &mut [u8]) -> Result<(), usize> {
+    let known = match Code::Letters.four(alphabet) {
+        Some(four) => four.tokens(letters, out),
+        None => {
+            for (token, &letter) in out.iter_mut().zip(letters) {
+                *token = alphabet.token(letter);
+            }
+            out.iter().fold(0, |most, &token| most.max(token)) != BAD
+        }
+    };
+    if known {
+        return Ok(());
+    }
+    Code::Letters.check(alphabet, letters)
 }
 
 /// Upper-case letters of `tokens`.
@@ -99,6 +166,21 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn letters_are_tokens_of_text_whatever_the_threads(
+            text in prop::collection::vec(any::<u8>(), 0..200), threads in 1usize..4,
+        ) {
+            for alphabet in [Alphabet::dna(), Alphabet::protein(), Alphabet::diploid()] {
+                let wanted: Vec<u8> = text.iter().map(|&byte| alphabet.token(byte)).collect();
+                let mut out = vec![9; text.len()];
+                let found = letters(&alphabet, &text, &mut out, threads);
+                match wanted.iter().position(|&token| token == BAD) {
+                    Some(place) => prop_assert_eq!(found, Err(place)),
+                    None => prop_assert_eq!(out, wanted),
+                }
+            }
+        }
+
         #[test]
         fn decode_undoes_tokens(text in "[ACGTN]{0,200}") {
             let dna = Alphabet::dna();

@@ -9,7 +9,7 @@ mod library;
 mod windows;
 
 use crate::alphabet::Alphabet;
-use crate::encode;
+use crate::encode::Code;
 use numpy::{
     Element, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods, PyReadonlyArray,
     PyUntypedArrayMethods,
@@ -86,14 +86,14 @@ fn alphabet(name: &str) -> PyResult<Alphabet> {
 }
 
 fn check_tokens(py: Python<'_>, alphabet: &Alphabet, tokens: &[u8], name: &str) -> PyResult<()> {
-    match py.detach(|| encode::first_not_token(alphabet, tokens)) {
-        Some(at) => refuse(format!(
-            "{name} must be 0…{}, but one is {} (at {at})",
-            alphabet.unknown(),
-            tokens[at]
-        )),
-        None => Ok(()),
-    }
+    py.detach(|| Code::Tokens.check(alphabet, tokens))
+        .or_else(|at| refuse(not_token(name, alphabet, tokens, at)))
+}
+
+/// What is wrong with the token at `at`.
+fn not_token(name: &str, alphabet: &Alphabet, tokens: &[u8], at: usize) -> String {
+    let (most, given) = (alphabet.unknown(), tokens[at]);
+    format!("{name} must be 0…{most}, but one is {given} (at {at})")
 }
 
 fn check_threads(threads: usize) -> PyResult<()> {
@@ -106,7 +106,10 @@ fn check_threads(threads: usize) -> PyResult<()> {
 #[pymodule]
 mod _ext {
     #[pymodule_export]
-    use super::encoding::{alphabet, decode, one_hot, reverse_complement, tokens};
+    use super::encoding::{
+        alphabet, decode, from_one_hot, letter_one_hot, letter_tokens, one_hot, pack,
+        reverse_complement, tokens, unpack,
+    };
     #[pymodule_export]
     use super::fasta::FastaScanner;
     #[pymodule_export]
