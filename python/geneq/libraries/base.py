@@ -2,11 +2,12 @@
 
 import json
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -220,6 +221,23 @@ class Library:
                 f"{room / 1e9:,.1f} GB are free",
                 fix="Take it batch by batch with stream(), or a part of it with start and stop",
             )
+
+    def write(
+        self,
+        path: str | Path,
+        batch: int | None = None,
+        threads: int = 1,
+        progress: Callable[[int], object] | None = None,
+    ) -> None:
+        """Write the library to a file, and its recipe to `<path>.recipe.json`.
+
+        .fa, .fasta (and these with .gz: bgzip): FASTA. .parquet: a table with the sequences.
+        .packed.parquet: a table with tokens in as few bits as the alphabet needs. See
+        `geneq.libraries.files`: write_library for the rest, open_library to read it back.
+        """
+        from .files import write_library
+
+        write_library(self, path, batch, threads, progress)
 
     # --- recipe -------------------------------------------------------------------------------
 
