@@ -104,6 +104,65 @@ def unpack(
 ) -> NDArray[np.uint8]:
     """Tokens uint8[n, length] of what `pack` gave."""
 
+def shuffle(
+    tokens: NDArray[np.uint8],
+    k: int = 2,
+    seed: int = 1,
+    first_row: int = 0,
+    copies: int = 1,
+    out: NDArray[np.uint8] | None = None,
+    threads: int = 1,
+    alphabet: str = "dna",
+) -> NDArray[np.uint8]:
+    """Shuffles uint8[n, copies, length] of uint8[n, length] tokens that keep all k-mer counts.
+
+    Each is drawn uniformly from all rows with the same k-mers, first and last (k-1)-mer. The
+    unknown letter is a letter like the others. k: 1…length. Copy c of row i depends on tokens[i],
+    seed, first_row + i and c alone. `out` is filled and returned when given.
+    """
+
+def random_sequences(
+    n: int,
+    length: int,
+    composition: NDArray[np.float64] | None = None,
+    seed: int = 1,
+    first_row: int = 0,
+    out: NDArray[np.uint8] | None = None,
+    threads: int = 1,
+    alphabet: str = "dna",
+) -> NDArray[np.uint8]:
+    """Tokens uint8[n, length], each drawn by itself.
+
+    composition: a weight for each letter, all equal by default; probabilities are rounded to
+    multiples of 2^-32. Row i depends on seed and first_row + i alone. `out` is filled and returned
+    when given.
+    """
+
+def edited_windows(
+    contig: NDArray[np.uint8],
+    edits: NDArray[np.int64],
+    letters: NDArray[np.uint8],
+    out: NDArray[np.uint8],
+    threads: int = 1,
+) -> None:
+    """Fill the rows of uint8[n, length] `out` with windows of a contig in which letters are put.
+
+    edits: int64[n, 5] of start, end, place, first, last: letters[first:last] (tokens) stand from
+    column place on, in place of [start, end) of the contig (0-based). What stands left of them
+    ends at start, what stands right of them begins at end; positions outside of the contig are N.
+    """
+
+def vcf_alleles(
+    lines: bytes, first: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8], bytes, bytes, bytes, bytes]:
+    """Alleles of whole lines of a VCF: line, pos, kind, chrom, id, ref, alt; one an alternative.
+
+    first: number of the first line in the file. Empty lines and those that begin with "#" are
+    passed over. pos as it stands there (from 1). kind: 0 letters of ACGTN, 1 ".", 2 "*",
+    3 symbolic, 4 breakend, 5 the letters of ref. Text has a line feed after every value; letters
+    are in upper case. A broken rule is a ValueError that names its line.
+    """
+
 class FastaScanner:
     """One pass over a FASTA file, in chunks: checks it, notes its layout, gives canonical text.
 

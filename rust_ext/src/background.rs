@@ -1,5 +1,6 @@
 //! What motifs and elements are put into: random, shuffled or given sequences.
 
+use crate::parallel::for_rows_with;
 use crate::rng::{Domain, Rng};
 use crate::shuffle::{shuffle_row, ShuffleScratch};
 
@@ -48,6 +49,15 @@ impl Composition {
             bits: even.then_some(bits),
             ends,
         }
+    }
+
+    /// Draw rows of `length` tokens (above 0) from `first_row` on, each by its own index alone.
+    pub fn rows(&self, seed: u64, first_row: u64, length: usize, out: &mut [u8], threads: usize) {
+        let rng = || Rng::new(seed, Domain::Background);
+        for_rows_with(out, length, threads, rng, |rng, index, row| {
+            rng.start(first_row.wrapping_add(index as u64), 0);
+            self.fill(rng, row);
+        });
     }
 
     /// Draw every token of `out` by itself.
@@ -156,6 +166,19 @@ mod tests {
             }
             assert!(chi < 23.5, "{weights:?}: {chi}");
             assert!(tokens.iter().all(|&t| usize::from(t) < weights.len()));
+        }
+    }
+
+    #[test]
+    fn a_row_depends_on_its_index_alone() {
+        let composition = Composition::uniform(5);
+        let mut whole = vec![0; 50];
+        composition.rows(3, u64::MAX, 10, &mut whole, 3);
+        for (row, wanted) in [u64::MAX, 0, 1, 2, 3].into_iter().zip(whole.chunks(10)) {
+            let mut out = [0; 10];
+            let background = Background::Random(composition.clone());
+            background.fill(3, row, &mut ShuffleScratch::default(), &mut out);
+            assert_eq!(out, wanted);
         }
     }
 

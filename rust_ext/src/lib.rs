@@ -5,6 +5,7 @@
 
 pub mod alphabet;
 pub mod background;
+pub mod edit;
 pub mod encode;
 pub mod fasta;
 pub mod library;
@@ -13,6 +14,7 @@ pub mod rng;
 pub mod shuffle;
 #[cfg(target_arch = "x86_64")]
 mod simd;
+pub mod vcf;
 pub mod windows;
 
 #[cfg(feature = "ffi")]

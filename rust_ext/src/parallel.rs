@@ -6,8 +6,8 @@ use std::thread;
 
 /// Call `work(row index, row)` for every `width`-long row of `out` on up to `threads` threads.
 ///
-/// What is written does not depend on the number of threads. `width` must be above 0; where it does
-/// not divide the length of `out` the last row is shorter.
+/// What is written does not depend on the number of threads. `width` must be above 0; the last row
+/// is shorter where it does not divide the length of `out`.
 pub fn for_rows<T, F>(out: &mut [T], width: usize, threads: usize, work: F)
 where
     T: Send,

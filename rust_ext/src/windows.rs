@@ -24,7 +24,8 @@ pub fn windows(
     });
 }
 
-fn cut(contig: &[u8], start: i64, row: &mut [u8]) {
+/// Fill `row` with the contig from `start`; positions outside of it are N.
+pub fn cut(contig: &[u8], start: i64, row: &mut [u8]) {
     let inside = |position: i64| position.clamp(0, contig.len() as i64) as usize;
     let end = start.saturating_add(row.len() as i64);
     let source = &contig[inside(start)..inside(end)];

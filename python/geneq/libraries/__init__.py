@@ -13,6 +13,7 @@ from .base import Library, Mutations
 from .enumerated import CombinatorialLibrary, PairwiseLibrary, SaturationLibrary
 from .files import LibraryFile, open_library
 from .random import DiploidLibrary, RandomLibrary, transition_bias
+from .variants import VariantLibrary
 
 __all__ = [
     "CombinatorialLibrary",
@@ -23,6 +24,7 @@ __all__ = [
     "PairwiseLibrary",
     "RandomLibrary",
     "SaturationLibrary",
+    "VariantLibrary",
     "open_library",
     "transition_bias",
 ]

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from threading import Event
 from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -18,11 +19,15 @@ from ..errors import GeneqError
 from ..memory import available
 
 FORMAT, VERSION = "geneq-recipe", 1
-# Bytes written without a look at the signals, and bytes of a batch where the user names none.
-CHUNK = 1 << 26
+# Bytes written without a look at the signals (the slowest recipes make 30 MB a second), and bytes
+# of a batch where the user names none.
+CHUNK = 1 << 24
 BATCH = 1 << 23
+# More threads than any machine has cores: where a system gives no more, to ask for them is fatal.
+MOST_THREADS = 1024
 # Letters of a sequence that a recipe shows when it prints itself.
 SHOWN = 20
+FLOATS = np.finfo(np.float64)
 
 DType = Literal["uint8", "float16", "float32"]
 Layout = Literal["nlc", "ncl"]
@@ -59,7 +64,7 @@ class Library:
             Library.kinds[cls.kind] = cls
 
     def __post_init__(self) -> None:
-        whole(self.seed, "seed", 0, 2**64 - 1)
+        object.__setattr__(self, "seed", whole(self.seed, "seed", 0, 2**64 - 1))
         self._check_alphabet()
 
     def _check_alphabet(self) -> None:
@@ -115,15 +120,27 @@ class Library:
     def __len__(self) -> int:
         return self.n_rows
 
+    def __getstate__(self) -> dict:
+        """The recipe alone: a copy in another process makes itself ready anew."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
     def tokens(self, start: int = 0, stop: int | None = None, threads: int = 1) -> np.ndarray:
         """Tokens uint8[rows, length] of rows [start, stop), by default of all.
 
         Raises GeneqError when they do not fit into memory.
         """
-        start, stop = self._range(start, stop)
+        start, stop = self._range(start, stop, threads)
         self._check_memory(stop - start, 1)
+        return self._tokens(start, stop, threads)
+
+    def _tokens(
+        self, start: int, stop: int, threads: int, dropped: Event | None = None
+    ) -> np.ndarray:
+        """Tokens of rows [start, stop); unfinished when `dropped` says that nobody wants them."""
         out = np.empty((stop - start, self.length), np.uint8)
         for a, b in pieces(start, stop, self.length):
+            if dropped and dropped.is_set():
+                break
             self._fill(a, b, out[a - start : b - start], threads)
         return out
 
@@ -143,22 +160,19 @@ class Library:
         all zero. Diploid genotypes are two-hot: counts of A, C, G, T. Raises GeneqError for another
         shape or dtype, and for what does not fit into memory.
         """
-        start, stop = self._range(start, stop)
+        start, stop = self._range(start, stop, threads)
         columns = _ext.alphabet(self.alphabet)[2]
         axes = {"nlc": (self.length, columns), "ncl": (columns, self.length)}
-        if layout not in axes:
-            raise GeneqError("layout must be nlc or ncl", value=layout)
+        if layout not in tuple(axes):
+            raise GeneqError("layout must be nlc or ncl", value=str(layout))
         if dtype not in ("uint8", "float16", "float32"):
             raise GeneqError("dtype must be uint8, float16 or float32", value=str(dtype))
         shape = (stop - start, *axes[layout])
         if out is None:
             self._check_memory(stop - start, columns * np.dtype(dtype).itemsize)
             out = np.empty(shape, dtype)
-        elif out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous:
-            raise GeneqError(
-                f"out must be C-contiguous {dtype} of shape {shape}",
-                value=f"{out.dtype} {out.shape}",
-            )
+        else:
+            check_buffer(out, shape, dtype)
         for a, b in pieces(start, stop, self.length * columns * out.itemsize):
             self._fill_one_hot(a, b, layout, out[a - start : b - start], threads)
         return out
@@ -177,7 +191,7 @@ class Library:
         background before they are asked for; no more than these and the one in hand are in
         memory. The stream may be dropped at any time.
         """
-        start, stop = self._range(start, stop)
+        start, stop = self._range(start, stop, threads)
         batch = max(1, BATCH // max(1, self.length)) if batch is None else batch
         whole(batch, "batch", 1)
         whole(ahead, "ahead", 1)
@@ -188,8 +202,10 @@ class Library:
     def _stream(
         self, starts: range, batch: int, stop: int, threads: int, ahead: int
     ) -> Iterator[np.ndarray]:
+        dropped = Event()
+
         def make(start: int) -> np.ndarray:
-            return self.tokens(start, min(start + batch, stop), threads)
+            return self._tokens(start, min(start + batch, stop), threads, dropped)
 
         pool = ThreadPoolExecutor(1, "library")
         try:
@@ -202,25 +218,24 @@ class Library:
             while pending:
                 yield pending.popleft().result()
         finally:
+            dropped.set()
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _range(self, start: int, stop: int | None) -> tuple[int, int]:
-        stop = self.n_rows if stop is None else stop
-        if not 0 <= start <= stop <= self.n_rows:
+    def _range(self, start: int, stop: int | None, threads: int = 1) -> tuple[int, int]:
+        whole(threads, "threads", 1, MOST_THREADS)
+        stop = self.n_rows if stop is None else whole(stop, "stop", 0)
+        if not whole(start, "start", 0) <= stop <= self.n_rows:
             raise GeneqError(
                 f"The library has rows 0 to {self.n_rows}", value=f"rows {start} to {stop}"
             )
         return start, stop
 
     def _check_memory(self, rows: int, bytes_a_letter: int) -> None:
-        size, room = rows * self.length * bytes_a_letter, available()
-        if size > room:
-            raise GeneqError(
-                "The library is too big for memory",
-                value=f"{rows:,} rows of {self.length:,} letters are {size / 1e9:,.1f} GB, "
-                f"{room / 1e9:,.1f} GB are free",
-                fix="Take it batch by batch with stream(), or a part of it with start and stop",
-            )
+        check_room(
+            rows * self.length * bytes_a_letter,
+            f"{rows:,} rows of {self.length:,} letters are",
+            "Take it batch by batch with stream(), or a part of it with start and stop",
+        )
 
     def write(
         self,
@@ -252,7 +267,7 @@ class Library:
         """The library of a recipe that `to_json` wrote. Raises GeneqError for anything else."""
         try:
             recipe = json.loads(text)
-        except ValueError as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise GeneqError("The recipe is no JSON", value=str(error)) from None
         if not isinstance(recipe, dict) or recipe.pop("format", None) != FORMAT:
             raise GeneqError(f"A recipe is a JSON object whose format is {FORMAT}")
@@ -264,7 +279,7 @@ class Library:
                 fix="Install the geneq that wrote it, or a newer one",
             )
         kind = recipe.pop("kind", None)
-        if kind not in Library.kinds:
+        if not isinstance(kind, str) or kind not in Library.kinds:
             raise GeneqError("Unknown kind of library", value=str(kind), fix=choices(Library.kinds))
         return Library.kinds[kind]._from_fields(recipe)
 
@@ -317,8 +332,18 @@ class Sparse(Compiled):
     """A compiled library of substitutions in one wild type."""
 
     def mutations(self, start: int = 0, stop: int | None = None, threads: int = 1) -> Mutations:
-        start, stop = self._range(start, stop)
-        return Mutations(*self._compiled.mutations(start, stop, threads))
+        start, stop = self._range(start, stop, threads)
+        parts, size = [self._compiled.mutations(start, start)], 0
+        for a, b in pieces(start, stop, self.length):
+            parts.append(self._compiled.mutations(a, b, threads))
+            size += sum(column.nbytes for column in parts[-1])
+            # Together and in parts, as many a row as so far.
+            check_room(
+                2 * (stop - start) * size // (b - start) - size,
+                f"The substitutions of {stop - start:,} rows take about",
+                "Take a part of them with start and stop",
+            )
+        return Mutations(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 # --- checks -----------------------------------------------------------------------------------
@@ -336,12 +361,14 @@ def whole(value, name: str, least: int, most: int = 2**63 - 1) -> int:
 def checked_sequence(text: str, alphabet: str, name: str) -> str:
     """`text` in upper case. Raises GeneqError when it is empty or has a letter of no meaning."""
     if not isinstance(text, str) or not text:
-        raise GeneqError(f"{name} must be a sequence", value=repr(text))
+        raise GeneqError(f"{name} must be a sequence", value=_short(text))
     try:
-        _ext.tokens(text.encode(), alphabet)
+        tokens = _ext.tokens(text.encode(), alphabet)
     except ValueError as error:
         raise GeneqError(f"{name} is not written in the alphabet {alphabet}",
                          value=str(error)) from None  # fmt: skip
+    if len(tokens) < len(text):
+        raise GeneqError(f"{name} must be one line", value=_short(text), fix="Remove line ends")
     return text.upper()
 
 
@@ -358,7 +385,8 @@ def checked_windows(
     Raises GeneqError when they are empty, lie outside, overlap, or hold an unknown letter.
     """
     if windows is not None:
-        windows = tuple(sorted(_window(window, len(sequence)) for window in windows))
+        parts = listed(windows, "windows")
+        windows = tuple(sorted(_window(window, len(sequence)) for window in parts))
         for (_, end), (start, _) in pairwise(windows):
             if start < end:
                 raise GeneqError("Windows must not overlap", value=windows)
@@ -377,8 +405,9 @@ def checked_windows(
 
 
 def _window(window: Sequence[int], length: int) -> tuple[int, int]:
-    if not isinstance(window, Sequence) or isinstance(window, str) or len(window) != 2:
-        raise GeneqError("A window is a start and an end", value=repr(window))
+    window = listed(window, "A window")
+    if len(window) != 2:
+        raise GeneqError("A window is a start and an end", value=_short(window))
     start, end = (whole(value, "The edge of a window", -(2**62)) for value in window)
     if not 0 <= start < end <= length:
         raise GeneqError(
@@ -398,11 +427,56 @@ def window_positions(windows: tuple[tuple[int, int], ...] | None, length: int) -
 
 def rate(value, name: str) -> float:
     """`value` as a float in [0, 1]. Raises GeneqError that names it otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise GeneqError(f"{name} must be a number", value=repr(value))
+    value = number(value, name)
     if not 0 <= value <= 1:
-        raise GeneqError(f"{name} must lie in [0, 1]", value=float(value))
+        raise GeneqError(f"{name} must lie in [0, 1]", value=value)
+    return value
+
+
+def number(value, name: str) -> float:
+    """`value` as a float. Raises GeneqError that names it otherwise."""
+    kinds = int | float | np.integer | np.floating
+    if isinstance(value, bool) or not isinstance(value, kinds) or abs(value) > FLOATS.max:
+        raise GeneqError(f"{name} must be a number", value=_short(value))
     return float(value)
+
+
+def flag(value, name: str) -> bool:
+    """`value` as a bool. Raises GeneqError that names it otherwise."""
+    if not isinstance(value, bool | np.bool_):
+        raise GeneqError(f"{name} must be true or false", value=_short(value))
+    return bool(value)
+
+
+def listed(values, name: str) -> list:
+    """`values`, a sequence or an array, as a list. Raises GeneqError that names it otherwise."""
+    if isinstance(values, np.ndarray) and values.ndim:
+        return values.tolist()
+    if isinstance(values, str | bytes) or not isinstance(values, Sequence):
+        raise GeneqError(f"{name} must be a list", value=_short(values))
+    return list(values)
+
+
+def check_buffer(out: np.ndarray, shape: tuple[int, ...], dtype: DType) -> None:
+    """Raises GeneqError unless `out` can be filled with that shape and dtype."""
+    if not isinstance(out, np.ndarray):
+        raise GeneqError("out must be a NumPy array", value=_short(out))
+    if out.shape != shape or out.dtype != dtype or not out.flags.carray:
+        raise GeneqError(
+            f"out must be {dtype} of shape {shape}, C-contiguous, aligned and writeable",
+            value=f"{out.dtype} of shape {out.shape}",
+        )
+
+
+def check_room(size: int, what: str, fix: str) -> None:
+    """Raises GeneqError when `size` bytes are not to be had; it says `what` they are."""
+    room = available()
+    if size > room:
+        raise GeneqError(
+            "The library is too big for memory",
+            value=f"{what} {size / 1e9:,.1f} GB, {room / 1e9:,.1f} GB are free",
+            fix=fix,
+        )
 
 
 def compiled(make, *args) -> "_ext.Library":

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import comb
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -15,13 +16,19 @@ from .base import (
     Library,
     Mutations,
     Sparse,
+    check_room,
     checked_sequence,
     checked_windows,
     compiled,
     encoded,
+    flag,
     whole,
     window_positions,
 )
+
+# What a table in memory takes: a line of the designs, a row that is known to be in a sample.
+BYTES_OF_AN_EDIT = 500
+BYTES_OF_A_RANK = 40
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,11 +63,13 @@ class SaturationLibrary(Compiled, Library):
         most = len(wild_type)
         checked = {
             "wild_type": wild_type,
+            "substitutions": flag(self.substitutions, "substitutions"),
             "deletions": whole(self.deletions, "deletions", 0, most),
             "insertions": whole(self.insertions, "insertions", 0, most),
             "windows": checked_windows(self.windows, wild_type, self.alphabet),
             "left_flank": self._flank("left_flank"),
             "right_flank": self._flank("right_flank"),
+            "include_wild_type": flag(self.include_wild_type, "include_wild_type"),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -71,7 +80,7 @@ class SaturationLibrary(Compiled, Library):
 
     def _flank(self, name: str) -> str:
         text = getattr(self, name)
-        return text and checked_sequence(text, self.alphabet, name)
+        return text if text == "" else checked_sequence(text, self.alphabet, name)
 
     @cached_property
     def _compiled(self) -> _ext.Library:
@@ -80,17 +89,17 @@ class SaturationLibrary(Compiled, Library):
             encoded(self.wild_type, self.alphabet),
             window_positions(self.windows, len(self.wild_type)),
             self.alphabet,
-            bool(self.substitutions),
+            self.substitutions,
             self.deletions,
             self.insertions,
             encoded(self.left_flank, self.alphabet),
             encoded(self.right_flank, self.alphabet),
             self.keep,
-            bool(self.include_wild_type),
+            self.include_wild_type,
         )
 
     def mutations(self, start: int = 0, stop: int | None = None, threads: int = 1) -> Mutations:
-        start, stop = self._range(start, stop)
+        start, stop = self._range(start, stop, threads)
         if self.deletions or self.insertions:
             return super().mutations()
         edits = self._compiled.edits(start, stop)
@@ -106,6 +115,11 @@ class SaturationLibrary(Compiled, Library):
         """edit (wild type, substitution, deletion, insertion), position (0-based; -1 for the wild
         type), deleted and inserted letters, one line a row.
         """
+        check_room(
+            self.n_rows * BYTES_OF_AN_EDIT,
+            f"The table of {self.n_rows:,} edits takes",
+            "Ask for shorter insertions",
+        )
         letters = _ext.alphabet(self.alphabet)[0]
         rows = []
         for edit in self._compiled.edits(0, self.n_rows):
@@ -163,7 +177,21 @@ class CombinatorialLibrary(Sparse, Library):
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+        if self.n is not None:
+            check_room(
+                self.n * BYTES_OF_A_RANK,
+                f"A sample of {self.n:,} rows takes",
+                "Ask for fewer, or for all of them",
+            )
         _ = self._compiled
+
+    @property
+    def total(self) -> int:
+        """How many combinations there are, sampled or not."""
+        positions = len(window_positions(self.windows, len(self.wild_type)))
+        others = len(_ext.alphabet(self.alphabet)[0]) - 1
+        orders = range(self.min_order, self.order + 1)
+        return sum(comb(positions, size) * others**size for size in orders)
 
     @cached_property
     def _compiled(self) -> _ext.Library:
@@ -202,6 +230,8 @@ class PairwiseLibrary(Sparse, Library):
         for name in ("first", "second"):
             (window,) = checked_windows((getattr(self, name),), wild_type, self.alphabet)
             object.__setattr__(self, name, window)
+        object.__setattr__(self, "singles", flag(self.singles, "singles"))
+        _ = self._compiled
 
     @cached_property
     def _compiled(self) -> _ext.Library:
@@ -212,5 +242,5 @@ class PairwiseLibrary(Sparse, Library):
             first,
             second,
             self.alphabet,
-            bool(self.singles),
+            self.singles,
         )

@@ -12,16 +12,22 @@ from ..errors import GeneqError
 from .base import (
     Library,
     Sparse,
+    check_room,
     checked_sequence,
     checked_windows,
     compiled,
     encoded,
+    flag,
+    listed,
+    number,
     rate,
     whole,
     window_positions,
 )
 
 DISTRIBUTIONS = ("poisson", "binomial")
+# What it takes to tell rows apart: a hash of 16 bytes, and its place in a table that grows.
+BYTES_A_ROW = 80
 
 
 @dataclass(frozen=True, repr=False)
@@ -64,15 +70,24 @@ class RandomLibrary(Sparse, Library):
             "windows": checked_windows(self.windows, wild_type, self.alphabet),
             "position_rates": self._checked_rates(),
             "letter_weights": _matrix(self.letter_weights, self.alphabet),
+            "include_wild_type": flag(self.include_wild_type, "include_wild_type"),
+            "unique": flag(self.unique, "unique"),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
+        if self.unique:
+            check_room(
+                self.n * BYTES_A_ROW,
+                f"Telling {self.n:,} rows apart takes",
+                "Ask for fewer rows, or leave unique out",
+            )
         _ = self._compiled
 
     def _checked_rates(self) -> tuple[float, ...] | None:
         if self.position_rates is None:
             return None
-        rates = tuple(rate(value, "A position's rate") for value in self.position_rates)
+        rates = listed(self.position_rates, "position_rates")
+        rates = tuple(rate(value, "A position's rate") for value in rates)
         positions = window_positions(self.windows, len(self.wild_type))
         if len(rates) != len(positions):
             raise GeneqError(
@@ -106,6 +121,9 @@ class RandomLibrary(Sparse, Library):
         if self.counts == "binomial":
             return "binomial", [self.rate]
         if isinstance(self.counts, int):
+            if self.counts > positions:
+                raise GeneqError("counts must not exceed the number of positions in the windows",
+                                 value=f"{self.counts} of {positions}")  # fmt: skip
             return "fixed", [self.counts]
         return "table", list(self.counts)
 
@@ -148,10 +166,7 @@ def _checked_counts(counts) -> str | int | tuple[float, ...]:
 
 
 def _numbers(values, name: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(value) for value in values)
-    except (TypeError, ValueError):
-        raise GeneqError(f"{name} must be numbers", value=repr(values)) from None
+    return tuple(number(value, f"Each of {name}") for value in listed(values, name))
 
 
 def _matrix(weights, alphabet: str) -> tuple[tuple[float, ...], ...] | None:
@@ -159,7 +174,10 @@ def _matrix(weights, alphabet: str) -> tuple[tuple[float, ...], ...] | None:
     if weights is None:
         return None
     if not isinstance(weights, Mapping):
-        return tuple(_numbers(row, "letter_weights") for row in weights)
+        rows = listed(weights, "letter_weights")
+        return tuple(_numbers(row, "letter_weights") for row in rows)
+    if not all(isinstance(row, Mapping) for row in weights.values()):
+        raise GeneqError("letter_weights must be weights of new letters by wild-type letter")
     letters = _ext.alphabet(alphabet)[0]
     named = {**weights, **{letter: 1 for row in weights.values() for letter in row}}
     unknown = sorted(set(named) - set(letters))

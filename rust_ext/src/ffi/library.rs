@@ -127,7 +127,7 @@ impl Library {
         let target = target(wild_type, positions, &alphabet)?;
         let places = places(how, &numbers, &target)?;
         let letters = match letter_weights {
-            Some(weights) => Letters::weighted(&weights, &target)?,
+            Some(weights) => Letters::weighted(&weights, &target, &alphabet)?,
             None => Letters::Uniform,
         };
         let mut library = Random::new(target, places, letters, rows, seed, wild_first)?;

@@ -3,9 +3,12 @@
 //! Every function checks what it is given (ValueError), lets go of the GIL while it works, and
 //! fills the caller's buffer or gives its own to NumPy without a copy.
 
+mod edit;
 mod encoding;
 mod fasta;
 mod library;
+mod shuffle;
+mod vcf;
 mod windows;
 
 use crate::alphabet::Alphabet;
@@ -106,6 +109,8 @@ fn check_threads(threads: usize) -> PyResult<()> {
 #[pymodule]
 mod _ext {
     #[pymodule_export]
+    use super::edit::edited_windows;
+    #[pymodule_export]
     use super::encoding::{
         alphabet, decode, from_one_hot, letter_one_hot, letter_tokens, one_hot, pack,
         reverse_complement, tokens, unpack,
@@ -114,6 +119,10 @@ mod _ext {
     use super::fasta::FastaScanner;
     #[pymodule_export]
     use super::library::Library;
+    #[pymodule_export]
+    use super::shuffle::{random_sequences, shuffle};
+    #[pymodule_export]
+    use super::vcf::vcf_alleles;
     #[pymodule_export]
     use super::windows::windows;
 

@@ -2,6 +2,7 @@
 
 use super::counts::Counts;
 use super::{refuse, Refused, Scratch, Site, Substitutions, Taken, Target};
+use crate::alphabet::Alphabet;
 use crate::parallel::map_shares;
 use crate::rng::{Domain, Rng};
 use std::collections::{HashMap, HashSet};
@@ -26,7 +27,11 @@ pub enum Letters {
 
 impl Letters {
     /// From `weights[wild type][new letter]`; the diagonal is not read.
-    pub fn weighted(weights: &[Vec<f64>], target: &Target) -> Result<Self, Refused> {
+    pub fn weighted(
+        weights: &[Vec<f64>],
+        target: &Target,
+        alphabet: &Alphabet,
+    ) -> Result<Self, Refused> {
         let size = usize::from(target.size);
         if weights.len() != size || weights.iter().any(|row| row.len() != size) {
             return refuse(format!(
@@ -36,7 +41,7 @@ impl Letters {
         let ends = |(wild, row): (usize, &Vec<f64>)| {
             let weight = |letter: usize| if letter == wild { 0.0 } else { row[letter] };
             let total: f64 = (0..size).map(weight).sum();
-            if (0..size).any(|letter| weight(letter) < 0.0 || !weight(letter).is_finite()) {
+            if (0..size).any(|letter| weight(letter) < 0.0) || !total.is_finite() {
                 return refuse("letter weights must be finite and not negative");
             }
             let occurs = target
@@ -45,7 +50,8 @@ impl Letters {
                 .any(|site| usize::from(site.wild) == wild);
             if total <= 0.0 && occurs {
                 return refuse(format!(
-                    "letter {wild} of the wild type has no weight to change"
+                    "letter {} of the wild type has no weight to change",
+                    char::from(alphabet.letter(wild as u8))
                 ));
             }
             let mut sum = 0.0;
@@ -241,7 +247,6 @@ impl Substitutions for Random {
 mod tests {
     use super::super::{mutations, tokens};
     use super::*;
-    use crate::alphabet::Alphabet;
     use proptest::prelude::*;
 
     fn random(positions: Vec<u32>, places: Places, rows: u64, seed: u64) -> Random {

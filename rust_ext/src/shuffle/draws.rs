@@ -49,3 +49,50 @@ fn below_each<const N: usize>(bound: u64, rng: &mut Rng) -> [usize; N] {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Domain;
+
+    /// How often item `from` lands in each eighth of `length` places.
+    fn landings(from: usize, length: usize, draws: usize, rng: &mut Rng) -> [f64; 8] {
+        let mut seen = [0.0; 8];
+        for _ in 0..draws {
+            let mut items: Vec<usize> = (0..length).collect();
+            permute(&mut items, 1, rng);
+            let place = items.iter().position(|&item| item == from).unwrap();
+            seen[8 * place / length] += 1.0;
+        }
+        seen
+    }
+
+    #[test]
+    fn every_item_lands_everywhere_whatever_the_length() {
+        let mut rng = Rng::new(1, Domain::Shuffle);
+        rng.start(0, 0);
+        for (length, draws) in [
+            (8, 8000),
+            (128, 8000),
+            (136, 8000),
+            (520, 4000),
+            (8200, 800),
+        ] {
+            for from in [0, 1, length / 2, length - 1] {
+                let expected = draws as f64 / 8.0;
+                let seen = landings(from, length, draws, &mut rng);
+                let chi: f64 = seen.iter().map(|n| (n - expected).powi(2) / expected).sum();
+                // 7 degrees of freedom: above 29.9 with probability 1e-4.
+                assert!(chi < 29.9, "{from} of {length}: {seen:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn settled_items_are_only_moved_by_the_others() {
+        let mut rng = Rng::new(1, Domain::Shuffle);
+        let mut items = [1, 2, 3, 4];
+        permute(&mut items, 4, &mut rng);
+        assert_eq!(items, [1, 2, 3, 4]);
+    }
+}
