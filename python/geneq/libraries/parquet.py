@@ -179,6 +179,7 @@ def read_about(path: Path) -> About:
         )
     try:
         length, alphabet = whole(about["length"], "length", 1), about["alphabet"]
+        _ext.alphabet(alphabet)
         types = LAYOUTS[about["layout"]].types(length, alphabet)
         said = About(
             about["layout"], about["rows"], length, alphabet, metadata[RECIPE_KEY].decode()

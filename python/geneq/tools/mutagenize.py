@@ -99,12 +99,16 @@ OPTIONS = {
     "insertions": Option(int, "N", "every insertion of 1 to N letters"),
     "left_flank": Option(str, "SEQ", "what comes in at the left end"),
     "right_flank": Option(str, "SEQ", "what comes in at the right end"),
-    "keep": Option(str, "SIDE", "side of a deletion or insertion that stays in place"),
+    "keep": Option(str, "SIDE", "what stays in its column beside a deletion or insertion"),
     "order": Option(int, "N", "most substitutions of a row"),
     "min_order": Option(int, "N", "fewest substitutions of a row"),
     "first": Option(window, "START-END", "first window"),
     "second": Option(window, "START-END", "second window"),
     "singles": Option(yes_or_no, "yes|no", "the substitutions of either window alone, too"),
+    "genome": Option(str, "FOLDER", "genome, as `geneq genes` leaves it"),
+    "vcf": Option(str, "FILE", "variants, plain or gzip"),
+    "window": Option(int, "N", "letters of a row"),
+    "anchor": Option(int, "N", "column of a variant's first reference base"),
 }
 
 
@@ -163,6 +167,8 @@ def run(args: Namespace) -> None:
     with tqdm(total=library.n_rows, unit=" rows", unit_scale=True, disable=None) as bar:
         library.write(args.out, args.batch, args.threads, bar.update)
     print(f"{args.out}: {library.n_rows:,} rows of {library.length:,} letters, {library!r}")
+    for reason, found in getattr(library, "skipped", {}).items():
+        print(f"left out, {reason}: {found['n']}, as {found['examples'][0]}")
 
 
 def _given(args: Namespace, names) -> dict:
