@@ -8,6 +8,7 @@ Every function raises ValueError for a wrong dtype, shape, order in memory or va
 of the GIL while it works. Results do not depend on `threads`.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,9 @@ from numpy.typing import NDArray
 
 CODE_DIGEST: str
 """sha256 of the code this was built from: the files under python/ and rust_ext/."""
+
+def alphabet(name: str) -> tuple[str, str, int]:
+    """The letters of an alphabet, its unknown letter, and the columns of its one-hot."""
 
 def tokens(text: bytes, alphabet: str = "dna") -> NDArray[np.uint8]:
     """Tokens uint8[letters] of sequence text without headers.
@@ -179,4 +183,122 @@ class FastaScanner:
 
         A record is (header, length, offset, line_bases, line_width, even): the columns of a .fai
         index for the file as it was read, and whether the lines are even, so that they hold.
+        """
+
+class Library:
+    """A library made ready: a kind with its numbers, checked, that gives any of its rows.
+
+    Every constructor takes the wild type as uint8[length] tokens and the positions that may change
+    as uint32[n], 0-based and rising, none with the unknown letter. Letters are tokens.
+    """
+
+    @staticmethod
+    def random(
+        wild_type: NDArray[np.uint8],
+        positions: NDArray[np.uint32],
+        alphabet: str,
+        rows: int,
+        seed: int,
+        how: Literal["poisson", "binomial", "fixed", "table", "rates"],
+        numbers: list[float],
+        letter_weights: Sequence[Sequence[float]] | None = None,
+        wild_first: bool = True,
+        distinct: bool = False,
+        threads: int = 1,
+    ) -> Library:
+        """Random mutations in every row.
+
+        numbers: of poisson the mean, of binomial the chance of a position, of fixed the count, of
+        table the weights of 0, 1, 2… mutations, of rates the chance of every position.
+        letter_weights: by wild-type letter, then by new letter; the diagonal is not read.
+        wild_first: row 0 is the wild type. distinct: a row that repeats an earlier one is drawn
+        again, which is done here, by `threads`.
+        """
+
+    @staticmethod
+    def combinations(
+        wild_type: NDArray[np.uint8],
+        positions: NDArray[np.uint32],
+        alphabet: str,
+        min_order: int,
+        max_order: int,
+        rows: int | None = None,
+        seed: int = 0,
+    ) -> Library:
+        """All combinations of min_order to max_order substitutions, or `rows` of them.
+
+        They rise by order, positions, letters; a sample is drawn without replacement.
+        """
+
+    @staticmethod
+    def pairs(
+        wild_type: NDArray[np.uint8],
+        first: NDArray[np.uint32],
+        second: NDArray[np.uint32],
+        alphabet: str,
+        singles: bool = True,
+    ) -> Library:
+        """The wild type, the substitutions at `first` and at `second` if asked for, their pairs.
+
+        No position is in both.
+        """
+
+    @staticmethod
+    def saturation(
+        wild_type: NDArray[np.uint8],
+        positions: NDArray[np.uint32],
+        alphabet: str,
+        substitutions: bool,
+        deletions: int,
+        insertions: int,
+        left: NDArray[np.uint8],
+        right: NDArray[np.uint8],
+        keep: Literal["left", "right"] = "left",
+        wild_first: bool = True,
+    ) -> Library:
+        """Every single edit: substitutions, deletions and insertions of up to so many letters.
+
+        left, right: uint8[n], the letters that stand beside the sequence. keep: the side of a
+        deletion or insertion that stays in place.
+        """
+
+    @property
+    def rows(self) -> int:
+        """Sequences in the library."""
+
+    @property
+    def length(self) -> int:
+        """Letters of every sequence."""
+
+    def tokens(
+        self, first: int, rows: int, out: NDArray[np.uint8] | None = None, threads: int = 1
+    ) -> NDArray[np.uint8]:
+        """uint8[rows, length] from row `first` on. `out` is filled and returned if given."""
+
+    def one_hot(
+        self,
+        first: int,
+        rows: int,
+        dtype: Literal["uint8", "float16", "float32"] = "uint8",
+        layout: Literal["nlc", "ncl"] = "nlc",
+        out: NDArray | None = None,
+        threads: int = 1,
+    ) -> NDArray:
+        """[rows, length, columns] ("nlc") or [rows, columns, length] ("ncl") from `first` on.
+
+        `out`, of that dtype and shape, is filled and returned if given.
+        """
+
+    def mutations(
+        self, first: int, end: int, threads: int = 1
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint8]]:
+        """Row, position and new letter of the substitutions in rows [first, end), in that order.
+
+        Not of a saturation library, whose rows may be more than substitutions.
+        """
+
+    def edits(self, first: int, end: int) -> list[tuple[int, int, bytes] | None]:
+        """Position, number of deleted letters, tokens of the inserted ones, of rows [first, end).
+
+        None is the wild type. Only of a saturation library.
         """

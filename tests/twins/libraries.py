@@ -14,9 +14,8 @@ LETTERS = {
     "diploid": "ACGTRYSWKM",
 }
 UNKNOWN = {"protein": "X"}
-GENOTYPES = dict(
-    zip("ACGTRYSWKM", ["AA", "CC", "GG", "TT", "AG", "CT", "CG", "AT", "GT", "AC"], strict=True)
-)
+GENOTYPES = {"A": "AA", "C": "CC", "G": "GG", "T": "TT", "R": "AG", "Y": "CT", "S": "CG"}
+GENOTYPES |= {"W": "AT", "K": "GT", "M": "AC"}
 MUTATIONS, SAMPLE = 1, 2
 WORD, HALF = 2**64, 2**32
 
@@ -42,7 +41,7 @@ def tokens(rows: list[str], alphabet: str) -> np.ndarray:
 def one_hot(rows: list[str], alphabet: str) -> np.ndarray:
     """[rows, length, letters] by a table; genotypes count the bases."""
     letters = letters_of(alphabet)
-    table = np.eye(len(letters) + 1)[:, :-1]
+    table = np.eye(len(letters) + 1)[:, :-1]  # of the unknown letter all is 0
     if alphabet == "diploid":
         table = np.array([[GENOTYPES[x].count(b) for b in "ACGT"] for x in letters] + [[0] * 4])
     return table[tokens(rows, alphabet)]

@@ -39,7 +39,7 @@ impl From<Refused> for PyErr {
     }
 }
 
-#[pyclass(frozen)]
+#[pyclass(frozen, module = "geneq._ext")]
 pub struct Library {
     kind: Kind,
     alphabet: Alphabet,
