@@ -225,6 +225,25 @@ def test_a_batch_is_cut_to_what_is_written_in_a_moment(tmp_path):
         assert file.metadata.row_group(0).num_rows == MOST // library.length
 
 
+def test_a_design_may_not_take_the_names_of_other_columns(tmp_path, monkeypatch):
+    rows = range(SATURATION.n_rows)
+    monkeypatch.setattr(
+        SaturationLibrary, "design", lambda self, *_: pd.DataFrame({"row": rows[::-1], "packed": 1})
+    )
+    for suffix in FORMATS:
+        with pytest.raises(GeneqError, match="name that the file needs for its own: 'row, packed'"):
+            SATURATION.write(tmp_path / f"x{suffix}")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["saturation", "variants"])
+def test_a_part_of_a_design_is_that_part_of_the_whole(libraries, name):
+    whole, part = libraries[name].design(), libraries[name].design(1, 4)
+    pd.testing.assert_frame_equal(part, whole[1:4].reset_index(drop=True))
+    with pytest.raises(GeneqError, match="The library has rows 0 to"):
+        libraries[name].design(0, 10**6)
+
+
 @pytest.mark.parametrize("name", BITS)
 def test_packed_tokens_are_as_documented(tmp_path, libraries, name):
     """Taken apart bit by bit, as another program would."""

@@ -108,8 +108,8 @@ class Library:
             fix="Use tokens(), one_hot() or stream()",
         )
 
-    def design(self) -> pd.DataFrame:
-        """What each row was designed to be, one line a row.
+    def design(self, start: int = 0, stop: int | None = None) -> pd.DataFrame:
+        """What each of rows [start, stop) was designed to be, one line a row.
 
         Raises GeneqError where rows are random or follow from their number.
         """

@@ -30,25 +30,23 @@ PLAIN = "!\"#$&'()*+,-./:;<>?@[\\]^_`{|}~"
 
 def write_fasta(
     library: Library,
-    design: pd.DataFrame,
     path: Path,
-    batches: Iterator[tuple[int, np.ndarray]],
+    batches: Iterator[tuple[np.ndarray, pd.DataFrame]],
     threads: int,
 ) -> None:
     """Write records `>KIND_ROW COLUMN=VALUE…` with their sequence on one line.
 
-    batches: number of the first row, and tokens. bgzip where the name ends in .gz. Raises
-    GeneqError for an alphabet with the letter ">".
+    batches: tokens, and a table of row and design; see `write_library`. bgzip where the name ends
+    in .gz. Raises GeneqError for an alphabet with the letter ">".
     """
     if ">" in library.alphabet:
         raise GeneqError("FASTA cannot hold the letter '>'", file=path.name, fix="Write parquet")
     name = _record_name(library.kind)
     with open(path, "wb") as file, _writer(file, path, threads) as write:
-        for first, tokens in batches:
+        for tokens, table in batches:
             letters = encoding.letters(tokens, library.alphabet).tolist()
-            about = _attributes(design, first, len(tokens))
-            rows = enumerate(zip(about, letters, strict=True), first)
-            write(b"".join(b">%b%d%b\n%b\n" % (name, row, *record) for row, record in rows))
+            rows = zip(table["row"].tolist(), _attributes(table), letters, strict=True)
+            write(b"".join(b">%b%d%b\n%b\n" % (name, *row) for row in rows))
 
 
 def _record_name(kind: str) -> bytes:
@@ -56,15 +54,14 @@ def _record_name(kind: str) -> bytes:
     return f"{kind}_".encode()
 
 
-def _attributes(design: pd.DataFrame, first: int, rows: int) -> list[bytes]:
-    """What the headers of these rows say past the name; missing values are left out."""
-    if design.columns.empty:
-        return [b""] * rows
-    columns = (
+def _attributes(table: pd.DataFrame) -> list[bytes]:
+    """What headers say past the name; missing values are left out."""
+    columns = [
         [f" {_quoted(name)}={_quoted(value)}" if pd.notna(value) else "" for value in values]
-        for name, values in design.iloc[first : first + rows].items()
-    )
-    return ["".join(row).encode() for row in zip(*columns, strict=True)]
+        for name, values in table.items()
+        if name != "row"
+    ]
+    return ["".join(row).encode() for row in zip(*columns, strict=True)] or [b""] * len(table)
 
 
 def _quoted(value) -> str:

@@ -25,8 +25,11 @@ from .fasta import read_fasta, write_fasta
 from .parquet import read_about, read_parquet, write_parquet
 
 PARQUET_MAGIC = b"PAR1"
-# Most letters that are written in one go: that takes less than a second, and then Ctrl-C is heard.
-MOST = 2 * BATCH
+# Names of columns that are not the design's.
+COLUMNS = ("row", "sequence", "packed", "unknown")
+# Most letters and rows that are written in one go: little enough for a moment's work, after which
+# Ctrl-C is heard, and for what describes the rows not to count.
+MOST, MOST_ROWS = 2 * BATCH, 1 << 16
 
 # What writes a file, by its suffix; the first that fits counts.
 FORMATS = {
@@ -52,18 +55,19 @@ def write_library(
     """Write `library` to `path`, and its recipe to `<path>.recipe.json`.
 
     The suffix, one of FORMATS, says in which format. batch: rows that are made and written at a
-    time, in parquet a row group; by default as many as are about 8 MB of tokens, and at most 16 MB.
-    A few batches are in memory at a time, and the whole design table where there is one.
-    progress: called with the number of rows of every batch that was written.
+    time, in parquet a row group; by default as many as are about 8 MB of tokens, at most 16 MB or
+    65,536 rows. No more than a few batches are in memory. progress: called after every batch with
+    the number of its rows.
 
     Files take their names when they are whole. Raises GeneqError for another suffix, and where
-    nothing can be written; OSError when the disk is full.
+    nothing can be written, or where a column of the design has the name of one that files have;
+    OSError when the disk is full.
     """
     path, write = Path(path), FORMATS[suffix_of(path)]
     stream = library.stream(_batch(library.length, batch), threads=threads)
     with written_whole(recipe_path(path)) as beside, written_whole(path) as temporary:
         beside.write_text(library.to_json() + "\n", encoding="utf-8")
-        write(library, _design(library), temporary, _numbered(stream, progress), threads)
+        write(library, temporary, _described(library, stream, progress), threads)
 
 
 def suffix_of(path: str | Path) -> str:
@@ -83,26 +87,32 @@ def recipe_path(path: str | Path) -> Path:
 
 def _batch(length: int, batch: int | None) -> int:
     batch = BATCH // length if batch is None else whole(batch, "batch", 1)
-    return max(1, min(batch, MOST // length))
+    return max(1, min(batch, MOST // length, MOST_ROWS))
 
 
-def _design(library: Library) -> pd.DataFrame:
-    """The design table less the number of the row; without columns where the kind has none."""
-    if type(library).design is Library.design:
-        return pd.DataFrame()
-    return library.design().drop(columns="row", errors="ignore")
-
-
-def _numbered(
-    stream: Iterator[np.ndarray], progress: Callable[[int], object] | None
-) -> Iterator[tuple[int, np.ndarray]]:
-    """The batches with the number of their first row."""
+def _described(
+    library: Library, stream: Iterator[np.ndarray], progress: Callable[[int], object] | None
+) -> Iterator[tuple[np.ndarray, pd.DataFrame]]:
+    """The batches, each with a table of its rows: row, and the design where the kind has one."""
     first = 0
     for tokens in stream:
-        yield first, tokens
+        yield tokens, _table(library, first, first + len(tokens))
         first += len(tokens)
         if progress:
             progress(len(tokens))
+
+
+def _table(library: Library, start: int, stop: int) -> pd.DataFrame:
+    rows = pd.DataFrame({"row": np.arange(start, stop)})
+    if type(library).design is Library.design:
+        return rows
+    design = library.design(start, stop)
+    if rows.equals(design.get(["row"])):
+        design = design.drop(columns="row")
+    if taken := [name for name in COLUMNS if name in design]:
+        raise GeneqError("A column of the design has a name that the file needs for its own",
+                         value=", ".join(taken), fix="Name motifs otherwise")  # fmt: skip
+    return rows.join(design)
 
 
 # --- reading ----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -114,34 +115,33 @@ class About(NamedTuple):
 def write_parquet(
     layout: str,
     library: Library,
-    design: pd.DataFrame,
     path: Path,
-    batches: Iterator[tuple[int, np.ndarray]],
+    batches: Iterator[tuple[np.ndarray, pd.DataFrame]],
     threads: int,
 ) -> None:
     """Write the number of the row, the columns of the layout, and those of the design.
 
-    batches: number of the first row, and tokens; each becomes a row group.
+    batches: tokens, and a table of row and design; see `write_library`. Each is a row group.
     """
     types, arrays, _ = LAYOUTS[layout]
-    table = pa.Table.from_pandas(design, preserve_index=False)
-    columns = {"row": pa.int64(), **types(library.length, library.alphabet)}
-    fields = [*map(pa.field, columns, columns.values()), *table.schema]
-    schema = pa.schema(fields, _metadata(layout, library))
+    own = [pa.field(*column) for column in types(library.length, library.alphabet).items()]
+    head = next(batches)
+    row, *design = pa.Schema.from_pandas(head[1], preserve_index=False)
+    schema = pa.schema([row, *own, *design], _metadata(layout, library))
     with pq.ParquetWriter(
         path,
         schema,
         # Packed tokens are dense, and quick to write as they are.
         compression={name: "none" if name == "packed" else "zstd" for name in schema.names},
-        use_dictionary=table.column_names,
+        use_dictionary=[field.name for field in design],
         write_statistics=["row"],
         column_encoding={"row": "DELTA_BINARY_PACKED"},
         write_page_checksum=True,
     ) as writer:
-        for first, tokens in batches:
-            row = pa.array(np.arange(first, first + len(tokens)))
-            described = table.slice(first, len(tokens)).columns
-            group = [row, *arrays(tokens, library.alphabet, threads), *described]
+        for tokens, table in chain([head], batches):
+            made = pa.Table.from_pandas(table, pa.schema([row, *design]), preserve_index=False)
+            number, *described = made.columns
+            group = [number, *arrays(tokens, library.alphabet, threads), *described]
             writer.write_table(pa.table(group, schema=schema), row_group_size=len(tokens))
 
 
