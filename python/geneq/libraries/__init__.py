@@ -1,7 +1,8 @@
 """Mutagenesis libraries: recipes over the extension, one class a kind.
 
 A recipe is frozen, prints itself and goes to JSON and back; its rows come as tokens, as one-hot, as
-a stream, or (libraries of substitutions) in sparse form.
+a stream, or (libraries of substitutions) in sparse form; `write` puts them into a file, and
+`open_library` reads that back.
 
     library = RandomLibrary(sequence, n=100_000, rate=0.1, seed=7)
     for tokens in library.stream(batch=4096):
@@ -10,6 +11,7 @@ a stream, or (libraries of substitutions) in sparse form.
 
 from .base import Library, Mutations
 from .enumerated import CombinatorialLibrary, PairwiseLibrary, SaturationLibrary
+from .files import LibraryFile, open_library
 from .random import DiploidLibrary, RandomLibrary, transition_bias
 from .variants import VariantLibrary
 
@@ -17,10 +19,12 @@ __all__ = [
     "CombinatorialLibrary",
     "DiploidLibrary",
     "Library",
+    "LibraryFile",
     "Mutations",
     "PairwiseLibrary",
     "RandomLibrary",
     "SaturationLibrary",
     "VariantLibrary",
+    "open_library",
     "transition_bias",
 ]
