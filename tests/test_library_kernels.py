@@ -265,6 +265,33 @@ def test_a_long_sequence_with_many_mutations_is_that_of_the_twin():
     np.testing.assert_array_equal(library.tokens(), twin.tokens(expected(library), "dna"))
 
 
+def test_numbers_that_would_make_a_draw_uneven_are_drawn_again_as_the_twin_does():
+    """So many positions and letters that every fourteenth pair is drawn again."""
+    letters = "".join(chr(code) for code in range(33, 97) if code != ord("?"))
+    wild_type = letters[0] * 4_950_000
+    library = RandomLibrary(wild_type, 20, counts=40, alphabet=f"letters:{letters}", seed=20)
+    recipe, found = json.loads(library.to_json()), library.mutations()
+    bound = len(wild_type) * (len(letters) - 1)
+    assert 2**32 % bound / 2**32 > 0.07
+    for row in range(1, 20):
+        numbers = twin.Numbers(20, twin.MUTATIONS, row)
+        numbers.u64()  # which says how many: always 40
+        wanted = twin.by_count(recipe, wild_type, range(len(wild_type)), 40, numbers)
+        here = found.row == row
+        put = [letters[token] for token in found.letter[here]]
+        assert dict(zip(found.position[here].tolist(), put, strict=True)) == wanted
+
+
+def test_a_sample_of_very_many_combinations_is_that_of_the_twin():
+    """Of a number of combinations for which every other 64-bit word is drawn again."""
+    wild_type = (WILD * 10)[:181]
+    library = CombinatorialLibrary(wild_type, 9, min_order=9, n=200, seed=21)
+    assert library.total == comb(181, 9) * 3**9
+    ranks = sorted(twin.sampled(library.total, 200, 21))
+    rows = [twin.combination(rank, 9, wild_type, "dna") for rank in ranks]
+    np.testing.assert_array_equal(library.tokens(), twin.tokens(rows, "dna"))
+
+
 @pytest.mark.parametrize("row", [0, 1, 10**6, 2**32 + 5, 2**62 - 2])
 def test_rows_far_into_a_huge_library_are_those_of_the_twin(row):
     library = RandomLibrary("ACGTACGTAC", 2**62, rate=0.4, seed=9)

@@ -23,10 +23,10 @@ def available() -> int:
 def _system() -> int | None:
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
+        sizes = dict(line.split(":") for line in lines)
+        return int(sizes["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):  # no such file, or the kernel does not say
         return None
-    sizes = dict(line.split(":") for line in lines)
-    return int(sizes["MemAvailable"].split()[0]) * 1024
 
 
 def _group(group: tuple[str, str, str, str]) -> int | None:

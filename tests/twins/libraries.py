@@ -4,6 +4,7 @@ Imports nothing of geneq, so that an error there cannot hide here.
 """
 
 from itertools import combinations, product
+from math import comb
 
 import numpy as np
 
@@ -299,6 +300,24 @@ def all_combinations(recipe: dict, wild_type: str):
         for places in combinations(positions, order):
             for letters in product(*(others(wild_type[at], recipe["alphabet"]) for at in places)):
                 yield mutated(wild_type, dict(zip(places, letters, strict=True)))
+
+
+def combination(rank: int, order: int, wild_type: str, alphabet: str) -> str:
+    """The combination of one order at `rank`: passes over whole blocks of those before it."""
+    many = len(letters_of(alphabet)) - 1
+    rank, spelling = divmod(rank, many**order)
+    places = []
+    for at in range(len(wild_type)):
+        block = comb(len(wild_type) - at - 1, order - len(places) - 1) if len(places) < order else 0
+        if rank < block:
+            places.append(at)
+        else:
+            rank -= block
+    changes = {}
+    for at in reversed(places):
+        spelling, choice = divmod(spelling, many)
+        changes[at] = others(wild_type[at], alphabet)[choice]
+    return mutated(wild_type, changes)
 
 
 def sampled(total: int, n: int, seed: int) -> set[int]:

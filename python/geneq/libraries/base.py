@@ -2,11 +2,13 @@
 
 import json
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
+from sys import float_info
 from threading import Event
 from typing import ClassVar, Literal, NamedTuple
 
@@ -26,7 +28,6 @@ BATCH = 1 << 23
 MOST_THREADS = 1024
 # Letters of a sequence that a recipe shows when it prints itself.
 SHOWN = 20
-FLOATS = np.finfo(np.float64)
 
 DType = Literal["uint8", "float16", "float32"]
 Layout = Literal["nlc", "ncl"]
@@ -107,8 +108,8 @@ class Library:
             fix="Use tokens(), one_hot() or stream()",
         )
 
-    def design(self) -> pd.DataFrame:
-        """What each row was designed to be, one line a row.
+    def design(self, start: int = 0, stop: int | None = None) -> pd.DataFrame:
+        """What each of rows [start, stop) was designed to be, one line a row.
 
         Raises GeneqError where rows are random or follow from their number.
         """
@@ -235,6 +236,23 @@ class Library:
             f"{rows:,} rows of {self.length:,} letters are",
             "Take it batch by batch with stream(), or a part of it with start and stop",
         )
+
+    def write(
+        self,
+        path: str | Path,
+        batch: int | None = None,
+        threads: int = 1,
+        progress: Callable[[int], object] | None = None,
+    ) -> None:
+        """Write the library to a file, and its recipe to `<path>.recipe.json`.
+
+        .fa, .fasta (and these with .gz: bgzip): FASTA. .parquet: a table with the sequences.
+        .packed.parquet: a table with tokens in as few bits as the alphabet needs. See
+        `geneq.libraries.files`: write_library for the rest, open_library to read it back.
+        """
+        from .files import write_library
+
+        write_library(self, path, batch, threads, progress)
 
     # --- recipe -------------------------------------------------------------------------------
 
@@ -417,10 +435,11 @@ def rate(value, name: str) -> float:
 
 def number(value, name: str) -> float:
     """`value` as a float. Raises GeneqError that names it otherwise."""
-    kinds = int | float | np.integer | np.floating
-    if isinstance(value, bool) or not isinstance(value, kinds) or abs(value) > FLOATS.max:
+    plain = value.item() if isinstance(value, np.generic) else value
+    kinds = int | float
+    if isinstance(plain, bool) or not isinstance(plain, kinds) or abs(plain) > float_info.max:
         raise GeneqError(f"{name} must be a number", value=_short(value))
-    return float(value)
+    return float(plain)
 
 
 def numbers(values, name: str) -> tuple[float, ...]:

@@ -111,18 +111,19 @@ class SaturationLibrary(Compiled, Library):
             np.array([letter for (letter,) in letters], np.uint8),
         )
 
-    def design(self) -> pd.DataFrame:
+    def design(self, start: int = 0, stop: int | None = None) -> pd.DataFrame:
         """edit (wild type, substitution, deletion, insertion), position (0-based; -1 for the wild
-        type), deleted and inserted letters, one line a row.
+        type), deleted and inserted letters, one line for each of rows [start, stop).
         """
+        start, stop = self._range(start, stop)
         check_room(
-            self.n_rows * BYTES_OF_AN_EDIT,
-            f"The table of {self.n_rows:,} edits takes",
-            "Ask for shorter insertions",
+            (stop - start) * BYTES_OF_AN_EDIT,
+            f"The table of {stop - start:,} edits takes",
+            "Take a part of it with start and stop",
         )
         letters = _ext.alphabet(self.alphabet)[0]
         rows = []
-        for edit in self._compiled.edits(0, self.n_rows):
+        for edit in self._compiled.edits(start, stop):
             position, deleted, inserted = edit or (-1, 0, [])
             cut = self.wild_type[position : position + deleted] if edit else ""
             put = "".join(letters[token] for token in inserted)

@@ -104,18 +104,18 @@ class VariantLibrary(Library):
         """What was left out: {reason: {"n": alleles, "examples": at most 5}}."""
         return self._pairs.skipped
 
-    def design(self) -> pd.DataFrame:
-        """What every row is.
+    def design(self, start: int = 0, stop: int | None = None) -> pd.DataFrame:
+        """What each of rows [start, stop) is.
 
         Columns: row, variant, allele ("ref" or "alt"), chrom, pos (1-based: the VCF's own), id,
         ref, alt (as in the VCF, upper case), offset: the column where the allele's own letters
         begin, without those that ref and alt share at their ends.
         """
-        rows = np.arange(self.n_rows)
+        rows = np.arange(*self._range(start, stop))
         table = self._pairs.table.loc[rows // 2].reset_index(drop=True)
         columns = table[["chrom", "pos", "id", "ref", "alt"]]
         made = {"row": rows, "variant": rows // 2, "allele": np.array(["ref", "alt"])[rows % 2]}
-        return pd.DataFrame({**made, **columns, "offset": self._pairs.edits[:, 2]})
+        return pd.DataFrame({**made, **columns, "offset": self._pairs.edits[rows, 2]})
 
     def _fill(self, start: int, stop: int, out: np.ndarray, threads: int) -> None:
         for first in range(start, stop, BATCH):

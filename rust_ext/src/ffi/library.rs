@@ -139,6 +139,24 @@ fn design(
     })
 }
 
+/// What `make` makes without the GIL, unless a signal handler raises (Ctrl-C): it asks now and then.
+fn interruptible<L: Send>(
+    py: Python<'_>,
+    make: impl FnOnce(&mut dyn FnMut() -> bool) -> Result<L, Refused> + Send,
+) -> PyResult<L> {
+    let mut raised = None;
+    let made = py.detach(|| {
+        make(&mut || {
+            raised = Python::attach(|py| py.check_signals()).err();
+            raised.is_none()
+        })
+    });
+    match raised {
+        Some(error) => Err(error),
+        None => Ok(made?),
+    }
+}
+
 /// Position, deleted letters, tokens of the inserted ones.
 type Edited = (usize, usize, Vec<u8>);
 
@@ -174,7 +192,7 @@ impl Library {
         };
         let mut library = Random::new(target, places, letters, rows, seed, wild_first)?;
         if distinct {
-            library = py.detach(|| library.distinct(threads))?;
+            library = interruptible(py, |going| library.distinct(threads, going))?;
         }
         let kind = Kind::Random(library);
         Ok(Library { kind, alphabet })
@@ -197,7 +215,7 @@ impl Library {
         let target = target(wild_type, positions, &alphabet)?;
         let mut library = Combinations::new(target, min_order, max_order, seed)?;
         if let Some(rows) = rows {
-            library = py.detach(|| library.sample(rows))?;
+            library = interruptible(py, |going| library.sample(rows, going))?;
         }
         let kind = Kind::Combinations(library);
         Ok(Library { kind, alphabet })

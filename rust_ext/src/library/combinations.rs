@@ -3,7 +3,7 @@
 //! Rows rise by order, then by positions as `itertools.combinations` gives them, then by letters as
 //! `itertools.product` does.
 
-use super::{refuse, Refused, Scratch, Substitutions, Target};
+use super::{refuse, Refused, Scratch, Substitutions, Target, STOPPED, STRETCH};
 use crate::rng::{Domain, Rng};
 use std::collections::HashSet;
 
@@ -91,8 +91,9 @@ impl Combinations {
         self.total
     }
 
-    /// Keep `rows` of them, uniformly drawn without replacement, in their order.
-    pub fn sample(mut self, rows: u64) -> Result<Self, Refused> {
+    /// Keep `rows` of them, uniformly drawn without replacement, in their order. `going` is asked
+    /// now and then whether to go on.
+    pub fn sample(mut self, rows: u64, going: &mut dyn FnMut() -> bool) -> Result<Self, Refused> {
         if rows > self.total {
             return refuse(format!(
                 "{rows} rows cannot be drawn from {} combinations without replacement",
@@ -106,6 +107,9 @@ impl Combinations {
             let drawn = rng.below_u64(last + 1);
             if !taken.insert(drawn) {
                 taken.insert(last);
+            }
+            if last % STRETCH as u64 == 0 && !going() {
+                return refuse(STOPPED);
             }
         }
         let mut ranks: Vec<u64> = taken.into_iter().collect();
@@ -227,7 +231,7 @@ mod tests {
         for seed in 0..4000 {
             let library = Combinations::new(target(&[0, 2, 5]), 0, 2, seed).unwrap();
             assert_eq!(library.total(), 37);
-            let sample = library.sample(10).unwrap();
+            let sample = library.sample(10, &mut || true).unwrap();
             sample
                 .ranks
                 .unwrap()
@@ -255,6 +259,6 @@ mod tests {
         assert!(Combinations::new(wide, 0, 9, 1).is_err());
         assert!(Combinations::new(target(&[1, 2]), 0, 3, 1).is_err());
         let few = Combinations::new(target(&[1]), 0, 1, 1).unwrap();
-        assert!(few.sample(5).is_err());
+        assert!(few.sample(5, &mut || true).is_err());
     }
 }

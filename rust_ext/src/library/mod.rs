@@ -32,6 +32,10 @@ fn refuse<T>(message: impl Into<String>) -> Result<T, Refused> {
     Err(Refused(message.into()))
 }
 
+/// Draws between two questions whether to go on, and what is said of work that was not to.
+const STRETCH: usize = 1 << 14;
+const STOPPED: &str = "stopped";
+
 /// What a thread keeps from row to row; it decides nothing.
 #[derive(Default)]
 pub struct Scratch {

@@ -1,11 +1,12 @@
 //! Random mutagenesis: a wild type with mutations drawn anew for every row.
 
 use super::counts::Counts;
-use super::{refuse, Refused, Scratch, Site, Substitutions, Taken, Target};
+use super::{refuse, Refused, Scratch, Site, Substitutions, Taken, Target, STOPPED, STRETCH};
 use crate::alphabet::Alphabet;
 use crate::parallel::map_shares;
 use crate::rng::{Domain, Rng};
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 /// Which positions of a row change.
 #[derive(Clone, Debug)]
@@ -128,30 +129,57 @@ impl Random {
 
     /// Draw rows that repeat an earlier one again, until all are distinct.
     ///
-    /// Rows are told apart by 128 bits of a hash of their mutations.
-    pub fn distinct(mut self, threads: usize) -> Result<Self, Refused> {
-        let hashes = map_shares(0..self.rows, threads, |rows| {
-            let mut scratch = Scratch::default();
-            rows.map(|row| self.hash(row, 0, &mut scratch))
-                .collect::<Vec<u128>>()
-        });
+    /// Rows are told apart by 128 bits of a hash of their mutations. `going` is asked now and then
+    /// whether to go on.
+    pub fn distinct(
+        mut self,
+        threads: usize,
+        going: &mut dyn FnMut() -> bool,
+    ) -> Result<Self, Refused> {
         let (mut seen, mut scratch) = (HashSet::new(), Scratch::default());
-        for (row, mut hash) in (0..).zip(hashes.into_iter().flatten()) {
-            let mut attempt = 0;
-            while !seen.insert(hash) {
-                attempt += 1;
-                if attempt > MAX_ATTEMPTS || (row == 0 && self.wild_first) {
-                    return refuse(format!(
-                        "only {row} distinct rows were found in {MAX_ATTEMPTS} draws each"
-                    ));
+        for start in (0..self.rows).step_by(STRETCH) {
+            let end = self.rows.min(start + STRETCH as u64);
+            for (row, hash) in (start..).zip(self.hashes(start..end, threads)) {
+                let attempt = self.first_new(row, hash, &mut seen, &mut scratch)?;
+                if attempt > 0 {
+                    self.attempts.insert(row, attempt);
                 }
-                hash = self.hash(row, attempt, &mut scratch);
             }
-            if attempt > 0 {
-                self.attempts.insert(row, attempt);
+            if !going() {
+                return refuse(STOPPED);
             }
         }
         Ok(self)
+    }
+
+    /// Hashes of the first draws of `rows`.
+    fn hashes(&self, rows: Range<u64>, threads: usize) -> Vec<u128> {
+        let share = |rows: Range<u64>| -> Vec<u128> {
+            let mut scratch = Scratch::default();
+            rows.map(|row| self.hash(row, 0, &mut scratch)).collect()
+        };
+        map_shares(rows, threads, share).concat()
+    }
+
+    /// The first draw of `row` that is not among `seen`, where it is put; `hash` is that of draw 0.
+    fn first_new(
+        &self,
+        row: u64,
+        mut hash: u128,
+        seen: &mut HashSet<u128>,
+        scratch: &mut Scratch,
+    ) -> Result<u64, Refused> {
+        let mut attempt = 0;
+        while !seen.insert(hash) {
+            attempt += 1;
+            if attempt > MAX_ATTEMPTS {
+                return refuse(format!(
+                    "only {row} distinct rows were found in {MAX_ATTEMPTS} draws each"
+                ));
+            }
+            hash = self.hash(row, attempt, scratch);
+        }
+        Ok(attempt)
     }
 
     /// A hash of the row's mutations that does not depend on their order.
@@ -319,7 +347,7 @@ mod tests {
         let places = || Places::Counts(Counts::fixed(1));
         let plain = random(vec![1, 2, 3, 4], places(), 12, 3);
         let library = random(vec![1, 2, 3, 4], places(), 12, 3)
-            .distinct(2)
+            .distinct(2, &mut || true)
             .unwrap();
         let (before, after) = (all(&plain, 1), all(&library, 1));
         let rows: HashSet<&[u8]> = after.chunks(40).collect();
@@ -330,7 +358,9 @@ mod tests {
             earlier.insert(after);
         }
         assert!(random(vec![1, 2, 3, 4], places(), 14, 3)
-            .distinct(1)
+            .distinct(1, &mut || true)
             .is_err());
+        let stopped = random(vec![1, 2, 3, 4], places(), 12, 3).distinct(1, &mut || false);
+        assert_eq!(stopped.err(), Some(Refused(STOPPED.into())));
     }
 }
