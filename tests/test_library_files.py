@@ -22,7 +22,10 @@ from geneq.genome import index_fasta, is_bgzip
 from geneq.libraries import (
     CombinatorialLibrary,
     DiploidLibrary,
+    FactorialLibrary,
+    GlobalLibrary,
     Library,
+    Motif,
     PairwiseLibrary,
     RandomLibrary,
     SaturationLibrary,
@@ -44,6 +47,15 @@ LIBRARIES = {
     "combinatorial": CombinatorialLibrary("ACGTRC", order=2, windows=[(0, 4)], alphabet="dna"),
     "pairwise": PairwiseLibrary("ACGUNACG", first=(0, 2), second=(5, 8), alphabet="rna"),
     "diploid": DiploidLibrary("ACGRYSWKMN", n=50, rate=0.3, windows=[(0, 9)]),
+    "global": GlobalLibrary("ACGTTGCAACGGTACATGTC", n=50, rate=0.3, windows=[(5, 8), (12, 16)]),
+    "factorial": FactorialLibrary(
+        motifs=[
+            Motif("a=b", {"TGA": "TGANTCA", "CRE": "TGACGTCA"}, positions=[3], optional=True),
+            Motif("GATA", "GATAA", spacings=(1, 4), orientations="+-"),
+        ],
+        length=30,
+        n_backgrounds=4,
+    ),
     "long rows": RandomLibrary("ACGT" * 5000, n=9, counts=3),
 }
 BITS = {"random": 2, "pairwise": 2, "diploid": 4, "protein": 5, "own": 3, "two": 1}

@@ -61,6 +61,10 @@ def yes_or_no(text: str) -> bool:
     return {"yes": True, "no": False}[text]
 
 
+def sequences(text: str) -> list[str]:
+    return text.split(",")
+
+
 def weights(text: str) -> dict | list:
     return json.loads(text)
 
@@ -105,6 +109,12 @@ OPTIONS = {
     "first": Option(window, "START-END", "first window"),
     "second": Option(window, "START-END", "second window"),
     "singles": Option(yes_or_no, "yes|no", "the substitutions of either window alone, too"),
+    "background": Option(
+        str, "NAME", "what is outside of the windows: random, shuffle (of the sources) or given"
+    ),
+    "sources": Option(sequences, "SEQ,SEQ,…", "as long as the wild type (default: itself)"),
+    "k": Option(int, "N", "length of the words that a shuffle keeps, 2 for dinucleotides"),
+    "composition": Option(weights, "JSON", 'weights of random letters, as {"A": 3, "C": 2, …}'),
     "genome": Option(str, "FOLDER", "genome, as `geneq genes` leaves it"),
     "vcf": Option(str, "FILE", "variants, plain or gzip"),
     "window": Option(int, "N", "letters of a row"),
