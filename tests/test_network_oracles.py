@@ -1,5 +1,6 @@
 """Published networks give the scores that Keras gives, and other files are refused."""
 
+import itertools
 from pathlib import Path
 
 import h5py
@@ -10,6 +11,7 @@ import torch
 from geneq.errors import GeneqError
 from geneq.featurize import featurize
 from geneq.oracles import load_oracle
+from geneq.oracles.feeding import on_device
 from twins import network as twin
 
 MODELS = Path(__file__).parents[2] / "shared/data/models"
@@ -101,6 +103,21 @@ def test_scores_do_not_depend_on_the_batch(tmp_path):
     one_by_one = np.concatenate([oracle.predict(tokens[i : i + 1]) for i in range(70)])
     np.testing.assert_allclose(oracle.predict(tokens), one_by_one, atol=1e-5)
     assert oracle.predict(tokens[:0]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("where", ["cpu", "cuda"])
+def test_batches_reach_the_device_whole_and_in_order(where):
+    if where == "cuda" and not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    tokens = sequences(1000, 64)
+    # Sizes rise and fall, so that buffers are made anew and used again; one lies apart in memory.
+    cuts = [0, 10, 300, 310, 900, 1000]
+    parts = [tokens[a:b] for a, b in itertools.pairwise(cuts)] + [tokens[::2], tokens[:0]]
+    arrived = [(part.sum(), part) for part in on_device(iter(parts), torch.device(where))]
+    assert len(arrived) == len(parts)
+    for (total, part), sent in zip(arrived, parts, strict=True):
+        assert part.device.type == where and total == sent.sum()
+        np.testing.assert_array_equal(part.cpu().numpy(), sent)
 
 
 def test_the_hash_tells_weights_apart(tmp_path):

@@ -8,6 +8,7 @@ from torch import nn
 
 from ..errors import GeneqError
 from . import device, one_hot
+from .feeding import on_device
 
 
 class NetworkOracle:
@@ -54,9 +55,10 @@ class NetworkOracle:
             raise GeneqError(f"{self.name} reads the TSS at index {self.tss}", value=anchor)
         scores = np.empty((len(tokens), len(self.targets)), np.float32)
         batch = self.BATCH[self._device.type]
-        for start in range(0, len(tokens), batch):
-            part = torch.from_numpy(np.ascontiguousarray(tokens[start : start + batch]))
-            hot = one_hot(part.to(self._device), len(self.alphabet))
+        starts = range(0, len(tokens), batch)
+        parts = on_device((tokens[start : start + batch] for start in starts), self._device)
+        for start, part in zip(starts, parts, strict=True):
+            hot = one_hot(part, len(self.alphabet))
             scores[start : start + batch] = self.module(hot).cpu().numpy()
         return scores
 

@@ -7,6 +7,7 @@
 use geneq_ext::alphabet::{Alphabet, BAD};
 use geneq_ext::encode::{self, Code, Layout};
 use geneq_ext::fasta::{FastaError, Record, Scanner};
+use geneq_ext::vcf;
 use libfuzzer_sys::fuzz_target;
 
 const NAMES: [&str; 6] = [
@@ -28,7 +29,8 @@ fuzz_target!(|input: &[u8]| {
         0 => text(&alphabet, rest),
         1 => letters(&alphabet, rest),
         2 => packed(&alphabet, rest),
-        _ => fasta(rest),
+        _ if first / 4 % 2 == 0 => fasta(rest),
+        _ => variants(rest),
     }
 });
 
@@ -131,4 +133,41 @@ fn fasta(input: &[u8]) {
         assert_eq!((again, same.len()), (canonical, records.len()));
         assert!(same.iter().all(|record| record.even));
     }
+}
+
+/// What is read of a VCF comes back when it is written with one alternative a line.
+fn variants(text: &[u8]) {
+    let Ok(alleles) = vcf::alleles(text, 1) else {
+        return;
+    };
+    let columns = [
+        &alleles.chrom,
+        &alleles.id,
+        &alleles.reference,
+        &alleles.alternative,
+    ];
+    let [chrom, id, reference, alternative] = columns.map(|column| {
+        let values: Vec<&[u8]> = column.split(|&byte| byte == b'\n').collect();
+        assert_eq!(values.len(), alleles.pos.len() + 1);
+        values
+    });
+    let mut lines = Vec::new();
+    for (row, pos) in alleles.pos.iter().enumerate() {
+        let pos = pos.to_string();
+        for value in [
+            chrom[row],
+            pos.as_bytes(),
+            id[row],
+            reference[row],
+            alternative[row],
+        ] {
+            lines.extend_from_slice(value);
+            lines.push(b'\t');
+        }
+        lines.push(b'\n');
+    }
+    let mut again = vcf::alleles(&lines, 1).expect("what was read can be read");
+    assert!(again.line.iter().copied().eq(1..=alleles.pos.len() as i64));
+    again.line = alleles.line.clone();
+    assert_eq!(again, alleles);
 }
