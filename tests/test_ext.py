@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import inspect
+import types
 from pathlib import Path
 
 import numpy as np
@@ -30,16 +31,6 @@ def test_decode_and_the_other_strand_are_those_of_the_twin(tokens):
     np.testing.assert_array_equal(
         _ext.reverse_complement(tokens), encoding.reverse_complement(tokens)
     )
-
-
-@given(ROWS, st.sampled_from(["uint8", "float32"]), st.integers(1, 3))
-def test_one_hot_is_that_of_the_twin_in_both_layouts(tokens, dtype, threads):
-    wanted = encoding.one_hot(tokens)
-    nlc = _ext.one_hot(tokens, dtype, threads=threads)
-    ncl = _ext.one_hot(tokens, dtype, "ncl", threads=threads)
-    assert nlc.dtype == ncl.dtype == dtype
-    np.testing.assert_array_equal(nlc, wanted)
-    np.testing.assert_array_equal(ncl, wanted.transpose(0, 2, 1))
 
 
 @given(
@@ -81,11 +72,19 @@ STARTS, MINUS = np.zeros(2, dtype=np.int64), np.zeros(2, dtype=bool)
         (lambda: _ext.reverse_complement(GOOD[:, ::2]), "tokens must be C-contiguous"),
         (lambda: _ext.reverse_complement(np.uint8(1)), "tokens"),
         (lambda: _ext.reverse_complement(GOOD, 0), "threads must be at least 1"),
-        (lambda: _ext.one_hot(GOOD[0]), "tokens must have 2 axes, not 1"),
-        (lambda: _ext.one_hot(GOOD, "float64"), "'uint8' or 'float32', not 'float64'"),
+        (lambda: _ext.one_hot(GOOD[0]), "uint8 array with 2 axes, not uint8 of shape"),
+        (lambda: _ext.one_hot(GOOD, "float64"), "'float16' or 'float32', not 'float64'"),
         (lambda: _ext.one_hot(GOOD, layout="lnc"), "'nlc' or 'ncl', not 'lnc'"),
         (lambda: _ext.one_hot(GOOD, out=np.zeros((2, 3, 4))), "out must be an array of the dtype"),
         (lambda: _ext.one_hot(GOOD, out=np.zeros((2, 4, 3), np.uint8)), r"shape \[2, 3, 4\]"),
+        (lambda: _ext.one_hot(GOOD, alphabet="DNA"), "alphabet must be 'dna', .* not 'DNA'"),
+        (lambda: _ext.one_hot(GOOD + 5), r"0…4, but one is 5 \(at 0\)"),
+        (lambda: _ext.reverse_complement(GOOD, 1, "protein"), "'protein' do not pair"),
+        (lambda: _ext.letter_tokens(GOOD[0]), "letters must be a uint8 array with 2 axes"),
+        (lambda: _ext.from_one_hot(GOOD), "float32 array with 3 axes, not uint8 of shape"),
+        (lambda: _ext.pack(GOOD + 5), "tokens must be 0…4"),
+        (lambda: _ext.pack(np.zeros((0, 1 << 31), np.uint8)), "too long to pack"),
+        (lambda: _ext.unpack(GOOD, 3, STARTS, STARTS), "unknown_position must be an int32 array"),
         (lambda: _ext.windows(GOOD[0], STARTS, 0, MINUS), "length must be at least 1"),
         (lambda: _ext.windows(GOOD[0], STARTS, 1 << 62, MINUS), "do not fit into memory"),
         (lambda: _ext.windows(GOOD[0], STARTS[:1], 2, MINUS), "equally long, not 1 and 2"),
@@ -99,6 +98,72 @@ STARTS, MINUS = np.zeros(2, dtype=np.int64), np.zeros(2, dtype=bool)
 def test_wrong_arguments_are_value_errors_that_say_what_is_wrong(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+WILD, SITES = np.array([0, 1, 4, 2], np.uint8), np.array([0, 3], np.uint32)
+NONE = np.zeros(0, np.uint8)
+
+
+def combinations(wild_type=WILD, positions=SITES, low=0, high=2, **more):
+    return _ext.Library.combinations(wild_type, positions, "dna", low, high, **more)
+
+
+def random(how, numbers, **more):
+    return _ext.Library.random(WILD, SITES, "dna", 5, 1, how, numbers, **more)
+
+
+def saturation(deletions=0, insertions=0, keep="left"):
+    return _ext.Library.saturation(
+        WILD, SITES, "dna", True, deletions, insertions, NONE, NONE, keep
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: combinations(WILD.astype(int)), "wild_type must be a uint8 array with 1 axis"),
+        (lambda: combinations(WILD + 1), "wild_type must be 0…4, but one is 5"),
+        (lambda: combinations(positions=[0, 3]), "positions must be a uint32 array"),
+        (lambda: combinations(positions=SITES[::-1].copy()), "positions must rise"),
+        (lambda: combinations(positions=SITES[[0, 0]]), "positions must rise, each only once"),
+        (lambda: combinations(positions=SITES[:0]), "at least one position"),
+        (lambda: combinations(positions=SITES + 1), "position 4 lies outside"),
+        (lambda: combinations(positions=SITES[1:] - 1), "position 2 holds the unknown letter"),
+        (lambda: combinations(low=2, high=1), "orders 2 to 1 do not fit into 2 positions"),
+        (lambda: combinations(high=3), "orders 0 to 3 do not fit into 2 positions"),
+        (lambda: combinations(rows=17), "17 rows cannot be drawn from 16 combinations"),
+        (lambda: combinations().tokens(16, 1), "rows 16 to 17 are not among the 16"),
+        (lambda: combinations().tokens(0, 1, np.zeros((1, 3), np.uint8)), r"of shape \[1, 4\]"),
+        (lambda: combinations().tokens(0, 1, threads=0), "threads must be at least 1"),
+        (lambda: combinations().one_hot(0, 1, "int8"), "dtype must be .* not 'int8'"),
+        (lambda: combinations().one_hot(0, 1, layout="l"), "layout must be .* not 'l'"),
+        (lambda: combinations().mutations(3, 2), "rows 3 to 2 are not among the 16"),
+        (lambda: combinations().edits(0, 1), "only a saturation library has edits"),
+        (lambda: random("gauss", [1]), "no distribution is named 'gauss'"),
+        (lambda: random("poisson", [2.1]), r"poisson takes one number in 0.0..=2.0, not \[2.1\]"),
+        (lambda: random("fixed", []), "fixed takes one number"),
+        (lambda: random("table", [1, 1, 1, 1]), "3 mutations do not fit into 2 positions"),
+        (lambda: random("rates", [0.5]), "a rate for every position"),
+        (lambda: random("rates", [0.5, -1]), r"rates must lie in \[0, 1\], but one is -1"),
+        (lambda: random("fixed", [1], letter_weights=[[1] * 4]), "4 rows of 4 numbers"),
+        (lambda: random("fixed", [1], letter_weights=[[1e308] * 4] * 4), "must be finite"),
+        (lambda: random("fixed", [1], letter_weights=[[1, 0, 0, 0]] * 4), "letter A .* no weight"),
+        (lambda: saturation(keep="both"), "keep must be 'left' or 'right', not 'both'"),
+        (lambda: saturation(deletions=5), "must not be longer than the sequence"),
+        (lambda: saturation().mutations(0, 1), "more than substitutions"),
+        (lambda: _ext.Library.pairs(WILD, SITES, SITES[1:], "dna"), "must lie apart"),
+        (lambda: _ext.Library.pairs(WILD, SITES, SITES, "letters:A"), "0…1, but one is 4"),
+    ],
+)
+def test_a_wrong_library_is_a_value_error_that_says_what_is_wrong(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_edits_are_positions_deleted_and_inserted_letters():
+    assert saturation(1, 0).edits(0, 9) == [
+        None, (0, 1, b"\1"), (0, 1, b"\2"), (0, 1, b"\3"), (3, 1, b"\0"), (3, 1, b"\1"),
+        (3, 1, b"\3"), (0, 1, b""), (3, 1, b"")]  # fmt: skip
 
 
 def test_one_hot_refuses_a_buffer_that_must_not_be_written():
@@ -139,18 +204,49 @@ def parameters(node: ast.FunctionDef) -> list[tuple]:
 def test_the_stub_names_what_the_module_has():
     public = {name for name in dir(_ext) if not name.startswith("_")}
     assert set(stub()) == public
-    methods = {
-        node.name for node in stub()["FastaScanner"].body if isinstance(node, ast.FunctionDef)
-    }
-    assert methods == {"__init__"} | {m for m in dir(_ext.FastaScanner) if not m.startswith("_")}
+    for name, node in stub().items():
+        if isinstance(node, ast.ClassDef):
+            public = {member for member in dir(getattr(_ext, name)) if not member.startswith("_")}
+            assert set(members(node)) - {"__init__"} == public
+
+
+def members(node: ast.ClassDef) -> dict[str, ast.FunctionDef]:
+    return {part.name: part for part in node.body if isinstance(part, ast.FunctionDef)}
+
+
+def signature(function) -> list[tuple]:
+    """Names and defaults of a function of the module, without `self`."""
+    found = inspect.signature(function).parameters.values()
+    return [(one.name, one.default) for one in found if one.name != "self"]
 
 
 @pytest.mark.parametrize(
     "name", [n for n, node in stub().items() if isinstance(node, ast.FunctionDef)]
 )
 def test_the_stub_has_the_modules_signatures(name):
-    found = inspect.signature(getattr(_ext, name)).parameters.values()
-    assert parameters(stub()[name]) == [(parameter.name, parameter.default) for parameter in found]
+    assert parameters(stub()[name]) == signature(getattr(_ext, name))
+
+
+@pytest.mark.parametrize(
+    ("name", "member"),
+    [(n, m) for n, node in stub().items() if isinstance(node, ast.ClassDef) for m in members(node)],
+)
+def test_the_stub_has_the_signatures_of_the_modules_classes(name, member):
+    node = members(stub()[name])[member]
+    found = inspect.getattr_static(getattr(_ext, name), member)
+    kinds = {"staticmethod": staticmethod, "property": types.GetSetDescriptorType}
+    kind = kinds[node.decorator_list[0].id] if node.decorator_list else types.MethodDescriptorType
+    if member == "__init__":
+        found = getattr(_ext, name)
+    else:
+        assert isinstance(found, kind)
+    if kind is not types.GetSetDescriptorType:
+        assert parameters(node) == signature(found)
+
+
+def test_a_library_is_made_by_its_constructors_alone():
+    with pytest.raises(TypeError, match="cannot create"):
+        _ext.Library()
 
 
 def digest(root: Path) -> str:

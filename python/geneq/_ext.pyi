@@ -1,9 +1,14 @@
 """Sequence reading and encoding in Rust. Bases A, C, G, T are tokens 0…3, N is 4.
 
+The letters of any alphabet are tokens by their place in it; the unknown letter is the token after
+them. An alphabet is "dna", "rna", "protein", "diploid" (unphased genotypes), or "letters:" and the
+letters of one's own. Numbers of half precision cross as their bits, in uint16.
+
 Every function raises ValueError for a wrong dtype, shape, order in memory or value, and lets go
 of the GIL while it works. Results do not depend on `threads`.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -12,17 +17,22 @@ from numpy.typing import NDArray
 CODE_DIGEST: str
 """sha256 of the code this was built from: the files under python/ and rust_ext/."""
 
-def tokens(text: bytes) -> NDArray[np.uint8]:
+def alphabet(name: str) -> tuple[str, str, int]:
+    """The letters of an alphabet, its unknown letter, and the columns of its one-hot."""
+
+def tokens(text: bytes, alphabet: str = "dna") -> NDArray[np.uint8]:
     """Tokens uint8[letters] of sequence text without headers.
 
-    Either case; every IUPAC ambiguity letter is N; line ends are passed over. Any other byte is
-    a ValueError that names its row, its column and itself.
+    Either case; every IUPAC ambiguity letter of DNA is N; line ends are passed over. Any other byte
+    is a ValueError that names its row, its column and itself.
     """
 
-def decode(tokens: NDArray[np.uint8]) -> bytes:
+def decode(tokens: NDArray[np.uint8], alphabet: str = "dna") -> bytes:
     """Upper-case letters of uint8[n] tokens."""
 
-def reverse_complement(tokens: NDArray[np.uint8], threads: int = 1) -> NDArray[np.uint8]:
+def reverse_complement(
+    tokens: NDArray[np.uint8], threads: int = 1, alphabet: str = "dna"
+) -> NDArray[np.uint8]:
     """The other strand of uint8[..., length] tokens, as a new array; N stays N."""
 
 def windows(
@@ -40,14 +50,121 @@ def windows(
 
 def one_hot(
     tokens: NDArray[np.uint8],
-    dtype: Literal["uint8", "float32"] = "uint8",
+    dtype: Literal["uint8", "float16", "float32"] = "uint8",
     layout: Literal["nlc", "ncl"] = "nlc",
     out: NDArray | None = None,
     threads: int = 1,
+    alphabet: str = "dna",
 ) -> NDArray:
     """One-hot of uint8[n, length] tokens: [n, length, 4] ("nlc") or [n, 4, length] ("ncl").
 
-    N is all zero. `out`, of that dtype and shape, is filled and returned when given.
+    As many columns as the alphabet has letters; genotypes count the bases A, C, G, T. The unknown
+    letter is all zero. `out`, of that dtype and shape, is filled and returned when given.
+    """
+
+def letter_tokens(
+    letters: NDArray[np.uint8], threads: int = 1, alphabet: str = "dna"
+) -> NDArray[np.uint8]:
+    """Tokens uint8[n, length] of the bytes uint8[n, length] of letters.
+
+    A byte that is no letter is a ValueError that names its row and column (from 1) and itself; the
+    byte 0 is said to be the end of a row.
+    """
+
+def letter_one_hot(
+    letters: NDArray[np.uint8],
+    dtype: Literal["uint8", "float16", "float32"] = "uint8",
+    layout: Literal["nlc", "ncl"] = "nlc",
+    out: NDArray | None = None,
+    threads: int = 1,
+    alphabet: str = "dna",
+) -> NDArray:
+    """`one_hot` of `letter_tokens`, at once. After an error the content of `out` is undefined."""
+
+def from_one_hot(
+    hot: NDArray, layout: Literal["nlc", "ncl"] = "nlc", threads: int = 1, alphabet: str = "dna"
+) -> NDArray[np.uint8]:
+    """Tokens uint8[n, length] of one-hot in uint8, uint16 (half precision) or float32.
+
+    Columns that are those of no letter are a ValueError that names row and column (from 1).
+    """
+
+def pack(
+    tokens: NDArray[np.uint8], threads: int = 1, alphabet: str = "dna"
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int32]]:
+    """Tokens uint8[n, length] in as few bits as the alphabet needs: (data, row, position).
+
+    data: uint8[n, ceil(length * bits / 8)], least significant bits first, rows filled up with zero
+    bits. Unknown letters are zero there; their rows and positions (0-based) are listed in order.
+    """
+
+def unpack(
+    data: NDArray[np.uint8],
+    length: int,
+    unknown_row: NDArray[np.int64],
+    unknown_position: NDArray[np.int32],
+    threads: int = 1,
+    alphabet: str = "dna",
+) -> NDArray[np.uint8]:
+    """Tokens uint8[n, length] of what `pack` gave."""
+
+def shuffle(
+    tokens: NDArray[np.uint8],
+    k: int = 2,
+    seed: int = 1,
+    first_row: int = 0,
+    copies: int = 1,
+    out: NDArray[np.uint8] | None = None,
+    threads: int = 1,
+    alphabet: str = "dna",
+) -> NDArray[np.uint8]:
+    """Shuffles uint8[n, copies, length] of uint8[n, length] tokens that keep all k-mer counts.
+
+    Each is drawn uniformly from all rows with the same k-mers, first and last (k-1)-mer. The
+    unknown letter is a letter like the others. k: 1…length. Copy c of row i depends on tokens[i],
+    seed, first_row + i and c alone. `out` is filled and returned when given.
+    """
+
+def random_sequences(
+    n: int,
+    length: int,
+    composition: NDArray[np.float64] | None = None,
+    seed: int = 1,
+    first_row: int = 0,
+    out: NDArray[np.uint8] | None = None,
+    threads: int = 1,
+    alphabet: str = "dna",
+) -> NDArray[np.uint8]:
+    """Tokens uint8[n, length], each drawn by itself.
+
+    composition: a weight for each letter, all equal by default; probabilities are rounded to
+    multiples of 2^-32. Row i depends on seed and first_row + i alone. `out` is filled and returned
+    when given.
+    """
+
+def edited_windows(
+    contig: NDArray[np.uint8],
+    edits: NDArray[np.int64],
+    letters: NDArray[np.uint8],
+    out: NDArray[np.uint8],
+    threads: int = 1,
+) -> None:
+    """Fill the rows of uint8[n, length] `out` with windows of a contig in which letters are put.
+
+    edits: int64[n, 5] of start, end, place, first, last: letters[first:last] (tokens) stand from
+    column place on, in place of [start, end) of the contig (0-based). What stands left of them
+    ends at start, what stands right of them begins at end; positions outside of the contig are N.
+    """
+
+def vcf_alleles(
+    lines: bytes, first: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8], bytes, bytes, bytes, bytes]:
+    """Alleles of whole lines of a VCF: line, pos, kind, chrom, id, ref, alt; one an alternative.
+
+    first: number of the first line in the file. Empty lines and those that begin with "#" are
+    passed over. pos as it stands there (from 1). kind: 0 letters of ACGTN, 1 ".", 2 "*",
+    3 symbolic, 4 breakend, 5 the letters of ref. Text has a line feed after every value; letters
+    are in upper case. A broken rule is a ValueError that names its line.
     """
 
 class FastaScanner:
@@ -66,4 +183,163 @@ class FastaScanner:
 
         A record is (header, length, offset, line_bases, line_width, even): the columns of a .fai
         index for the file as it was read, and whether the lines are even, so that they hold.
+        """
+
+class Background:
+    """What elements and motifs are put into; every background is a function of seed and number."""
+
+    @staticmethod
+    def random(alphabet: str, composition: NDArray[np.float64] | None = None) -> Background:
+        """Letters drawn one by one, all alike or by a weight for each."""
+
+    @staticmethod
+    def shuffled(sources: NDArray[np.uint8], k: int, alphabet: str) -> Background:
+        """Shuffles of uint8[sources, length] that keep their k-mers, of the sources in turn."""
+
+    @staticmethod
+    def given(sources: NDArray[np.uint8], alphabet: str) -> Background:
+        """uint8[sources, length] as they are, in turn."""
+
+class Library:
+    """A library made ready: a kind with its numbers, checked, that gives any of its rows.
+
+    Every constructor takes the wild type as uint8[length] tokens and the positions that may change
+    as uint32[n], 0-based and rising, none with the unknown letter. Letters are tokens.
+    """
+
+    @staticmethod
+    def random(
+        wild_type: NDArray[np.uint8],
+        positions: NDArray[np.uint32],
+        alphabet: str,
+        rows: int,
+        seed: int,
+        how: Literal["poisson", "binomial", "fixed", "table", "rates"],
+        numbers: list[float],
+        letter_weights: Sequence[Sequence[float]] | None = None,
+        wild_first: bool = True,
+        distinct: bool = False,
+        threads: int = 1,
+    ) -> Library:
+        """Random mutations in every row.
+
+        numbers: of poisson the mean, of binomial the chance of a position, of fixed the count, of
+        table the weights of 0, 1, 2… mutations, of rates the chance of every position.
+        letter_weights: by wild-type letter, then by new letter; the diagonal is not read.
+        wild_first: row 0 is the wild type. distinct: a row that repeats an earlier one is drawn
+        again, which is done here, by `threads`.
+        """
+
+    @staticmethod
+    def combinations(
+        wild_type: NDArray[np.uint8],
+        positions: NDArray[np.uint32],
+        alphabet: str,
+        min_order: int,
+        max_order: int,
+        rows: int | None = None,
+        seed: int = 0,
+    ) -> Library:
+        """All combinations of min_order to max_order substitutions, or `rows` of them.
+
+        They rise by order, positions, letters; a sample is drawn without replacement.
+        """
+
+    @staticmethod
+    def pairs(
+        wild_type: NDArray[np.uint8],
+        first: NDArray[np.uint32],
+        second: NDArray[np.uint32],
+        alphabet: str,
+        singles: bool = True,
+    ) -> Library:
+        """The wild type, the substitutions at `first` and at `second` if asked for, their pairs.
+
+        No position is in both.
+        """
+
+    @staticmethod
+    def saturation(
+        wild_type: NDArray[np.uint8],
+        positions: NDArray[np.uint32],
+        alphabet: str,
+        substitutions: bool,
+        deletions: int,
+        insertions: int,
+        left: NDArray[np.uint8],
+        right: NDArray[np.uint8],
+        keep: Literal["left", "right"] = "left",
+        wild_first: bool = True,
+    ) -> Library:
+        """Every single edit: substitutions, deletions and insertions of up to so many letters.
+
+        left, right: uint8[n], the letters that stand beside the sequence. keep: the side of a
+        deletion or insertion that stays in place.
+        """
+
+    @staticmethod
+    def in_background(element: Library, background: Background) -> Library:
+        """A random library whose letters outside of its positions are background `row`.
+
+        Backgrounds are as long as what lies outside, the stretches joined.
+        """
+
+    @staticmethod
+    def factorial(
+        background: Background,
+        length: int,
+        words: list[list[int]],
+        starts: NDArray[np.int32],
+        chosen: NDArray[np.int32],
+        backgrounds: int,
+        seed: int,
+        anew: bool = False,
+    ) -> Library:
+        """Words put into backgrounds; row b * points + p is point p in background b.
+
+        words: for every place a bit for each letter that may stand there (one is drawn for every
+        background), none where the background's stays. starts: int32[points, motifs], -1 where a
+        motif is absent. chosen: as starts, twice the word, and 1 more for its other strand. anew:
+        every row has a background of its own.
+        """
+
+    @property
+    def rows(self) -> int:
+        """Sequences in the library."""
+
+    @property
+    def length(self) -> int:
+        """Letters of every sequence."""
+
+    def tokens(
+        self, first: int, rows: int, out: NDArray[np.uint8] | None = None, threads: int = 1
+    ) -> NDArray[np.uint8]:
+        """uint8[rows, length] from row `first` on. `out` is filled and returned if given."""
+
+    def one_hot(
+        self,
+        first: int,
+        rows: int,
+        dtype: Literal["uint8", "float16", "float32"] = "uint8",
+        layout: Literal["nlc", "ncl"] = "nlc",
+        out: NDArray | None = None,
+        threads: int = 1,
+    ) -> NDArray:
+        """[rows, length, columns] ("nlc") or [rows, columns, length] ("ncl") from `first` on.
+
+        `out`, of that dtype and shape, is filled and returned if given.
+        """
+
+    def mutations(
+        self, first: int, end: int, threads: int = 1
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint8]]:
+        """Row, position and new letter of the substitutions in rows [first, end), in that order.
+
+        Not of a saturation library, whose rows may be more than substitutions.
+        """
+
+    def edits(self, first: int, end: int) -> list[tuple[int, int, bytes] | None]:
+        """Position, number of deleted letters, tokens of the inserted ones, of rows [first, end).
+
+        None is the wild type. Only of a saturation library.
         """

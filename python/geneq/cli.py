@@ -21,6 +21,7 @@ COMMANDS = {
     "distill": "distill",
     "report": "report",
     "atlas": "atlas",
+    "mutagenize": "tools.mutagenize",
     "simulate": "tools.simulate",
     "validate": "tools.validate",
     "doctor": "tools.doctor",

@@ -68,6 +68,12 @@ def featurize(
     bin_edges: as text; None takes those the gene table was made for. Raises GeneqError when a
     window would reach beyond the one the gene table was checked for.
     """
+    if not hasattr(oracle, "predict_bins"):
+        raise GeneqError(
+            "This oracle scores whole sequences only; features are made bin by bin",
+            value=oracle.name,
+            fix="Take a motif oracle, for example motifs:core",
+        )
     genome_dir = Path(genome_dir)
     about = read_json(genome_dir / "genes.json")
     genes = GENES.read(genome_dir / "genes.parquet")

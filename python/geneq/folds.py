@@ -12,6 +12,7 @@ from scipy import sparse
 
 from .artifacts import SPLITS
 from .errors import GeneqError
+from .genome import bare
 
 N_FOLDS = 5
 VALID_CHROMS = ("chr10",)
@@ -38,12 +39,6 @@ class Folds:
     fold: np.ndarray
     split: np.ndarray
     about: dict
-
-
-def bare(chrom: str) -> str:
-    """The name of a chromosome without "chr", M as MT: how names are compared."""
-    name = chrom[3:] if chrom[:3].lower() == "chr" else chrom
-    return "MT" if name in ("M", "MT", "Mt") else name
 
 
 def assign(

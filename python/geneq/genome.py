@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from . import _ext
 from .artifacts import read_json
@@ -282,6 +283,12 @@ class _Plain:
 # --- reading ----------------------------------------------------------------------------------
 
 
+def bare(chrom: str) -> str:
+    """The name of a chromosome without "chr", M as MT: how names are compared."""
+    name = chrom[3:] if chrom[:3].lower() == "chr" else chrom
+    return "MT" if name in ("M", "MT", "Mt") else name
+
+
 class Genome:
     """Sequence from a folder that `geneq genes` wrote.
 
@@ -301,6 +308,16 @@ class Genome:
     def digest(self) -> str:
         """sha256 of the canonical text, as `genes.json` states it."""
         return read_json(self.folder / "genes.json")["digest"]
+
+    def contig(self, name: str) -> str | None:
+        """The contig that another file calls `name`; None when there is none, or more than one.
+
+        As it is, else without "chr" and with M for MT.
+        """
+        if name in self.lengths:
+            return name
+        alike = [contig for contig in self.lengths if bare(contig) == bare(name)]
+        return alike[0] if len(alike) == 1 else None
 
     def record(self, name: str) -> np.ndarray:
         """Tokens uint8[length] of a whole record. Raises GeneqError for an unknown name."""
@@ -342,13 +359,49 @@ class Genome:
             out[rows] = self._cut(chroms[rows[0]], starts[rows], end - first, minus[rows], threads)
         return out
 
+    def edited(
+        self,
+        chroms: Sequence[str],
+        edits: np.ndarray,
+        letters: np.ndarray,
+        out: np.ndarray,
+        threads: int = 1,
+    ) -> None:
+        """Fill the rows of uint8[n, length] `out` with windows in which letters are put.
+
+        edits: int64[n, 5] of start, end, place, first, last: letters[first:last] (tokens) stand
+        from column place on, in place of [start, end) on the forward strand. What stands left of
+        them ends at start, what stands right of them begins at end.
+
+        Raises GeneqError for an unknown name, ValueError for letters outside of their window.
+        """
+        chroms, length = np.asarray(chroms, dtype=object), out.shape[1]
+        starts, ends, places = edits[:, 0], edits[:, 1], edits[:, 2]
+        for rows in _near(chroms, starts, length):
+            first, region = self._region(
+                chroms[rows[0]],
+                int((starts[rows] - places[rows]).min()),
+                int((ends[rows] - places[rows]).max()) + length,
+            )
+            rows.sort()
+            near = out[rows[0] : rows[-1] + 1]
+            together = len(near) == len(rows)
+            part = near if together else np.empty((len(rows), length), dtype=np.uint8)
+            moved = edits[rows] - [first, first, 0, 0, 0]
+            _ext.edited_windows(region, moved, letters, part, threads)
+            if not together:
+                out[rows] = part
+
     def _cut(self, chrom: str, starts, length: int, minus, threads: int) -> np.ndarray:
         """Windows that lie near one another, read in one go."""
-        size = self._known(chrom).length
-        first = min(max(int(starts.min()), 0), size)
-        last = min(max(int(starts.max()) + length, 0), size)
-        region = _ext.tokens(self._text(chrom, first, last))
+        first, region = self._region(chrom, int(starts.min()), int(starts.max()) + length)
         return _ext.windows(region, starts - first, length, minus, threads)
+
+    def _region(self, chrom: str, first: int, last: int) -> tuple[int, np.ndarray]:
+        """What the contig has of [first, last): where that begins, and its tokens."""
+        size = self._known(chrom).length
+        first, last = min(max(first, 0), size), min(max(last, 0), size)
+        return first, _ext.tokens(self._text(chrom, first, last))
 
     def _text(self, chrom: str, start: int, end: int) -> bytes:
         if end <= start:
@@ -384,7 +437,7 @@ def _minus(strands) -> np.ndarray:
 
 def _near(chroms: np.ndarray, starts: np.ndarray, length: int) -> Iterator[np.ndarray]:
     """Rows in groups of one contig whose windows lie less than GAP apart."""
-    codes = np.unique(chroms.astype(str), return_inverse=True)[1]
+    codes = pd.factorize(chroms)[0]
     order = np.lexsort((starts, codes))
     far = np.diff(starts[order]) > length + GAP
     breaks = np.flatnonzero(far | (np.diff(codes[order]) != 0)) + 1

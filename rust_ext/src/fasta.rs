@@ -4,7 +4,7 @@
 //! letters a line. Whatever the case, line width and line ends of a file were, the same sequences
 //! give the same canonical text.
 
-use crate::encode::is_nucleotide;
+use crate::alphabet::is_nucleotide;
 use std::collections::HashSet;
 use std::fmt;
 

@@ -1,10 +1,20 @@
-//! Sequence reading and encoding. Bases A, C, G, T are tokens 0…3, N is 4.
+//! Sequence reading and encoding. Letters are tokens by their place in the alphabet; of DNA A, C, G,
+//! T are 0…3 and N is 4.
 //!
 //! The core modules know nothing of Python; `ffi` is the only door to it.
 
+pub mod alphabet;
+pub mod background;
+pub mod edit;
 pub mod encode;
 pub mod fasta;
+pub mod library;
 pub mod parallel;
+pub mod rng;
+pub mod shuffle;
+#[cfg(target_arch = "x86_64")]
+mod simd;
+pub mod vcf;
 pub mod windows;
 
 #[cfg(feature = "ffi")]

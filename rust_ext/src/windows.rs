@@ -1,6 +1,7 @@
 //! Windows cut from a contig, on either strand, padded with N past its ends.
 
-use crate::encode::{complement, N};
+use crate::alphabet::PAIRS;
+use crate::encode::{turn, N};
 use crate::parallel::for_rows;
 
 /// Cut `length`-long windows of `contig` that begin at `starts` (0-based, forward strand).
@@ -18,13 +19,13 @@ pub fn windows(
     for_rows(out, length, threads, |index, row| {
         cut(contig, starts[index], row);
         if minus[index] {
-            row.reverse();
-            row.iter_mut().for_each(|token| *token = complement(*token));
+            turn(row, &PAIRS);
         }
     });
 }
 
-fn cut(contig: &[u8], start: i64, row: &mut [u8]) {
+/// Fill `row` with the contig from `start`; positions outside of it are N.
+pub fn cut(contig: &[u8], start: i64, row: &mut [u8]) {
     let inside = |position: i64| position.clamp(0, contig.len() as i64) as usize;
     let end = start.saturating_add(row.len() as i64);
     let source = &contig[inside(start)..inside(end)];
@@ -70,7 +71,7 @@ mod tests {
                     let position = i128::from(start) + offset as i128;
                     let wanted = usize::try_from(position).ok().and_then(|p| contig.get(p).copied());
                     let wanted = wanted.unwrap_or(N);
-                    prop_assert_eq!(token, if minus { complement(wanted) } else { wanted });
+                    prop_assert_eq!(token, if minus { PAIRS[usize::from(wanted)] } else { wanted });
                 }
             }
         }

@@ -1,25 +1,46 @@
 """Slow, obvious doubles of the extension's encoders."""
 
+from itertools import pairwise
+
 import numpy as np
 
 LETTERS = "ACGTN"
 PAIRS = {"A": "T", "C": "G", "G": "C", "T": "A", "N": "N"}
+# By alphabet: its letters, what is read as the unknown letter (the first is written), its pairs.
+ALPHABETS = {
+    "dna": ("ACGT", "NRYSWKMBDHV", PAIRS),
+    "rna": ("ACGU", "NRYSWKMBDHV", {"A": "U", "C": "G", "G": "C", "U": "A", "N": "N"}),
+    "protein": ("ACDEFGHIKLMNPQRSTVWY", "XBJOUZ", None),
+    "diploid": ("ACGTRYSWKM", "NBDHV", dict(zip("ACGTRYSWKMN", "TGCAYRSWMKN", strict=True))),
+    "letters:QRSTN-": ("QRSTN-", "X", None),
+    "letters:TGCA": ("TGCA", "N", None),
+}
+GENOTYPES = {
+    **{"A": "AA", "C": "CC", "G": "GG", "T": "TT"},
+    **{"R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC"},
+}
 
 
-def tokens(text: str) -> np.ndarray:
-    """A, C, G, T → 0…3, every other letter → 4."""
+def tokens(text: str, alphabet: str = "dna") -> np.ndarray:
+    """The place of every letter in its alphabet, of the unknown ones the place after the last."""
+    known, unknown, _ = ALPHABETS[alphabet]
     letters = [letter for letter in text.upper() if letter not in "\r\n"]
-    return np.array([LETTERS.index(x) if x in "ACGT" else 4 for x in letters], dtype=np.uint8)
+    assert set(letters) <= set(known + unknown)
+    places = [known.index(x) if x in known else len(known) for x in letters]
+    return np.array(places, dtype=np.uint8)
 
 
-def decode(values) -> str:
+def decode(values, alphabet: str = "dna") -> str:
     """The letters of tokens."""
-    return "".join(LETTERS[value] for value in values)
+    known, unknown, _ = ALPHABETS[alphabet]
+    return "".join((known + unknown[0])[value] for value in values)
 
 
-def reverse_complement(values) -> np.ndarray:
+def reverse_complement(values, alphabet: str = "dna") -> np.ndarray:
     """The other strand, by letters."""
-    return tokens("".join(PAIRS[letter] for letter in reversed(decode(values))))
+    pairs = ALPHABETS[alphabet][2]
+    letters = reversed(decode(values, alphabet))
+    return tokens("".join(pairs[letter] for letter in letters), alphabet)
 
 
 def window(sequence: str, position: int, strand: str, first: int, end: int) -> np.ndarray:
@@ -31,10 +52,29 @@ def window(sequence: str, position: int, strand: str, first: int, end: int) -> n
     return tokens("".join(letters if strand == "+" else [PAIRS[x] for x in letters]))
 
 
-def one_hot(values: np.ndarray) -> np.ndarray:
-    """[n, length, 4] of [n, length] tokens; N is all zero."""
-    hot = np.zeros((*values.shape, 4))
+def one_hot(values: np.ndarray, alphabet: str = "dna") -> np.ndarray:
+    """[n, length, columns] of [n, length] tokens; the unknown letter is all zero."""
+    known = ALPHABETS[alphabet][0]
+    columns = "ACGT" if alphabet == "diploid" else known
+    hot = np.zeros((*values.shape, len(columns)))
     for place in np.ndindex(values.shape):
-        if values[place] < 4:
-            hot[(*place, values[place])] = 1
+        if values[place] < len(known):
+            letter = known[values[place]]
+            for base in GENOTYPES[letter] if alphabet == "diploid" else letter:
+                hot[(*place, columns.index(base))] += 1
     return hot
+
+
+def pack(values: np.ndarray, alphabet: str = "dna") -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """Packed rows, written out as text of bits; (row, position) of the unknown letters."""
+    size = len(ALPHABETS[alphabet][0])
+    bits = len(f"{size - 1:b}")
+    rows = []
+    for row in values:
+        text = "".join(f"{0 if value == size else value:0{bits}b}"[::-1] for value in row)
+        text += "0" * (-len(text) % 8)
+        edges = pairwise(range(0, len(text) + 1, 8))
+        rows.append([int(text[start:end][::-1], 2) for start, end in edges])
+    width = -(-values.shape[1] * bits // 8)
+    data = np.array(rows, dtype=np.uint8).reshape(len(values), width)
+    return data, [tuple(place) for place in np.argwhere(values == size).tolist()]

@@ -18,8 +18,8 @@ from .. import binning, folds
 from ..artifacts import GENES, write_json
 from ..errors import GeneqError
 from ..genome import NAMES, Genome, Index, index_fasta
+from ..tally import Tally
 from . import annotation, promoters
-from .tally import Tally
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,9 +18,8 @@ import numpy as np
 import pandas as pd
 
 from ..errors import GeneqError
-from ..folds import bare
 from ..genome import Genome, open_maybe_gzip
-from .tally import Tally
+from ..tally import Tally
 
 TAGS = ("MANE_Select", "Ensembl_canonical")
 WORST_SUPPORT = 6
@@ -250,7 +249,7 @@ def _match_contigs(
     genes: pd.DataFrame, genome: Genome, dropped: Tally, files: str
 ) -> tuple[pd.DataFrame, list[str]]:
     """`genes` on known contigs, `chrom` as the FASTA spells it."""
-    names = {name: _fasta_name(name, genome.lengths) for name in genes["chrom"].unique()}
+    names = {name: genome.contig(name) for name in genes["chrom"].unique()}
     known = genes["chrom"].map(names)
     absent = known.isna()
     if absent.all():
@@ -270,14 +269,6 @@ def _match_contigs(
         f"{differs.sum()} genes lie on chromosomes that the GTF and the FASTA name differently "
         f"({spelled[example]} and {genes['chrom'][example]}): matched"
     ]
-
-
-def _fasta_name(name: str, lengths: dict[str, int]) -> str | None:
-    """The contig that the GTF calls `name`; None when there is none, or more than one."""
-    if name in lengths:
-        return name
-    alike = [contig for contig in lengths if bare(contig) == bare(name)]
-    return alike[0] if len(alike) == 1 else None
 
 
 def _few(names) -> str:

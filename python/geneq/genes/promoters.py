@@ -14,8 +14,8 @@ import pandas as pd
 from ..errors import GeneqError
 from ..genome import Genome, Index
 from ..genome import Record as FastaRecord
+from ..tally import Tally
 from .annotation import plain_id
-from .tally import Tally
 
 FIRST, MEAN, MAX = CHOICES = ("first", "mean", "max")
 

@@ -9,7 +9,7 @@ from ..errors import GeneqError
 
 
 class Oracle(Protocol):
-    """What every oracle offers.
+    """What every oracle offers; `predict_bins` is there where scores can be told apart by bins.
 
     name: as given on the command line. alphabet: letters of tokens 0…k-1 (the token after them is
     the unknown letter). length: what it takes, None for any. strand: 'both' when the score of a
@@ -36,15 +36,20 @@ def load_oracle(spec: str, max_classes: int = 40) -> Oracle:
     """Open the oracle named by `spec`, `KIND:WHAT`.
 
     `motifs:core` is the motif file that geneq ships, `motifs:FILE` a MEME file; its motifs are
-    pooled into classes, at most `max_classes` of them with base composition.
+    pooled into classes, at most `max_classes` of them with base composition. `deepstarr:FILE` and
+    `xpresso:FILE` are these networks with the Keras weights in FILE.
     """
     kind, _, what = spec.partition(":")
     if kind == "motifs" and what:
         from .motifs import MotifOracle
 
         return MotifOracle.open(what, max_classes)
+    if kind in ("deepstarr", "xpresso") and what:
+        from . import keras
+
+        return {"deepstarr": keras.open_deepstarr, "xpresso": keras.open_xpresso}[kind](what)
     raise GeneqError(
-        "An oracle is named KIND:WHAT, and KIND is one of: motifs",
+        "An oracle is named KIND:WHAT, and KIND is one of: motifs, deepstarr, xpresso",
         value=spec,
         fix="For example motifs:core, or motifs:FILE.meme",
     )

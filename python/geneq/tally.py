@@ -1,6 +1,7 @@
 """What was left out, why, and a few names of it."""
 
 from collections.abc import Iterable
+from itertools import islice
 
 EXAMPLES = 5
 
@@ -13,10 +14,14 @@ class Tally:
 
     def add(self, reason: str, *examples: str) -> None:
         """Count every one of `examples` under `reason`."""
+        self.add_many(reason, len(examples), examples)
+
+    def add_many(self, reason: str, n: int, examples: Iterable[str]) -> None:
+        """Count `n` under `reason`; `examples` are at least the first few of them."""
         found = self._found.setdefault(reason, {"n": 0, "examples": []})
-        found["n"] += len(examples)
+        found["n"] += n
         room = EXAMPLES - len(found["examples"])
-        found["examples"] += map(str, examples[:room])
+        found["examples"] += map(str, islice(examples, room))
 
     def add_all(self, reason: str, examples: Iterable[str]) -> None:
         """Count `examples` under `reason`; a reason that never applied is not listed."""

@@ -1,0 +1,247 @@
+"""Libraries that list every change of a kind: saturation, combinatorial, pairwise."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import comb
+from typing import ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+
+from .. import _ext
+from ..errors import GeneqError
+from .base import (
+    Compiled,
+    Library,
+    Mutations,
+    Sparse,
+    check_room,
+    checked_sequence,
+    checked_windows,
+    compiled,
+    encoded,
+    flag,
+    whole,
+    window_positions,
+)
+
+# What a table in memory takes: a line of the designs, a row that is known to be in a sample.
+BYTES_OF_AN_EDIT = 500
+BYTES_OF_A_RANK = 40
+
+
+@dataclass(frozen=True, repr=False)
+class SaturationLibrary(Compiled, Library):
+    """Every single edit of a wild type, one a row.
+
+    Rows: the wild type if asked for, the substitutions by position and letter, the deletions of
+    1, 2… `deletions` letters by position, the insertions of 1, 2… `insertions` letters before a
+    position, by position and letters. A deletion lies wholly in a window.
+
+    Every row is as long as the wild type. keep says which side of a deletion or insertion stays in
+    place: "left" (what is right of it moves; letters of right_flank come in at the right end, or
+    letters fall off there) or "right" (the mirror image, with left_flank). Where a flank ends,
+    the unknown letter comes in. Two edits can give the same sequence (a deletion in a run of one
+    letter, for example); each has its row.
+    """
+
+    kind: ClassVar[str] = "saturation"
+    wild_type: str
+    substitutions: bool = True
+    deletions: int = 0
+    insertions: int = 0
+    windows: Sequence[Sequence[int]] | None = None
+    left_flank: str = ""
+    right_flank: str = ""
+    keep: Literal["left", "right"] = "left"
+    include_wild_type: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        wild_type = checked_sequence(self.wild_type, self.alphabet, "wild_type")
+        most = len(wild_type)
+        checked = {
+            "wild_type": wild_type,
+            "substitutions": flag(self.substitutions, "substitutions"),
+            "deletions": whole(self.deletions, "deletions", 0, most),
+            "insertions": whole(self.insertions, "insertions", 0, most),
+            "windows": checked_windows(self.windows, wild_type, self.alphabet),
+            "left_flank": self._flank("left_flank"),
+            "right_flank": self._flank("right_flank"),
+            "include_wild_type": flag(self.include_wild_type, "include_wild_type"),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if self.keep not in ("left", "right"):
+            raise GeneqError("keep must be left or right", value=str(self.keep))
+        if self.n_rows == 0:
+            raise GeneqError("The recipe asks for no edit, and not for the wild type")
+
+    def _flank(self, name: str) -> str:
+        text = getattr(self, name)
+        return text if text == "" else checked_sequence(text, self.alphabet, name)
+
+    @cached_property
+    def _compiled(self) -> _ext.Library:
+        return compiled(
+            _ext.Library.saturation,
+            encoded(self.wild_type, self.alphabet),
+            window_positions(self.windows, len(self.wild_type)),
+            self.alphabet,
+            self.substitutions,
+            self.deletions,
+            self.insertions,
+            encoded(self.left_flank, self.alphabet),
+            encoded(self.right_flank, self.alphabet),
+            self.keep,
+            self.include_wild_type,
+        )
+
+    def mutations(self, start: int = 0, stop: int | None = None, threads: int = 1) -> Mutations:
+        start, stop = self._range(start, stop, threads)
+        if self.deletions or self.insertions:
+            return super().mutations()
+        edits = self._compiled.edits(start, stop)
+        changed = [(row, *edit) for row, edit in enumerate(edits, start) if edit]
+        row, position, _, letters = zip(*changed, strict=True) if changed else ((),) * 4
+        return Mutations(
+            np.array(row, np.int64),
+            np.array(position, np.int32),
+            np.array([letter for (letter,) in letters], np.uint8),
+        )
+
+    def design(self, start: int = 0, stop: int | None = None) -> pd.DataFrame:
+        """edit (wild type, substitution, deletion, insertion), position (0-based; -1 for the wild
+        type), deleted and inserted letters, one line for each of rows [start, stop).
+        """
+        start, stop = self._range(start, stop)
+        check_room(
+            (stop - start) * BYTES_OF_AN_EDIT,
+            f"The table of {stop - start:,} edits takes",
+            "Take a part of it with start and stop",
+        )
+        letters = _ext.alphabet(self.alphabet)[0]
+        rows = []
+        for edit in self._compiled.edits(start, stop):
+            position, deleted, inserted = edit or (-1, 0, [])
+            cut = self.wild_type[position : position + deleted] if edit else ""
+            put = "".join(letters[token] for token in inserted)
+            rows.append((_edit(cut, put), position, cut, put))
+        return pd.DataFrame(rows, columns=["edit", "position", "deleted", "inserted"])
+
+
+def _edit(deleted: str, inserted: str) -> str:
+    names = {
+        (False, False): "wild type",
+        (True, True): "substitution",
+        (True, False): "deletion",
+        (False, True): "insertion",
+    }
+    return names[bool(deleted), bool(inserted)]
+
+
+@dataclass(frozen=True, repr=False)
+class CombinatorialLibrary(Sparse, Library):
+    """Every combination of `min_order` to `order` substitutions, or n of them.
+
+    Rows rise by the number of substitutions, then by positions (as itertools.combinations gives
+    them), then by letters (as itertools.product does); with min_order 0 row 0 is the wild type.
+    n: so many rows, drawn uniformly without replacement from all (`total` says how many these
+    are), in the same order.
+    """
+
+    kind: ClassVar[str] = "combinatorial"
+    wild_type: str
+    order: int
+    min_order: int = 0
+    n: int | None = None
+    windows: Sequence[Sequence[int]] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        wild_type = checked_sequence(self.wild_type, self.alphabet, "wild_type")
+        windows = checked_windows(self.windows, wild_type, self.alphabet)
+        positions = len(window_positions(windows, len(wild_type)))
+        order = whole(self.order, "order", 0)
+        if order > positions:
+            raise GeneqError(
+                "order must not exceed the number of positions in the windows",
+                value=f"{order} of {positions}",
+            )
+        checked = {
+            "wild_type": wild_type,
+            "windows": windows,
+            "order": order,
+            "min_order": whole(self.min_order, "min_order", 0, order),
+            "n": None if self.n is None else whole(self.n, "n", 1),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if self.n is not None:
+            check_room(
+                self.n * BYTES_OF_A_RANK,
+                f"A sample of {self.n:,} rows takes",
+                "Ask for fewer, or for all of them",
+            )
+        _ = self._compiled
+
+    @property
+    def total(self) -> int:
+        """How many combinations there are, sampled or not."""
+        positions = len(window_positions(self.windows, len(self.wild_type)))
+        others = len(_ext.alphabet(self.alphabet)[0]) - 1
+        orders = range(self.min_order, self.order + 1)
+        return sum(comb(positions, size) * others**size for size in orders)
+
+    @cached_property
+    def _compiled(self) -> _ext.Library:
+        return compiled(
+            _ext.Library.combinations,
+            encoded(self.wild_type, self.alphabet),
+            window_positions(self.windows, len(self.wild_type)),
+            self.alphabet,
+            self.min_order,
+            self.order,
+            self.n,
+            self.seed,
+        )
+
+
+@dataclass(frozen=True, repr=False)
+class PairwiseLibrary(Sparse, Library):
+    """Every pair of substitutions, one in each of two windows (two elements, for example).
+
+    Rows: the wild type; with `singles` every substitution of the first window, then of the second;
+    then the pairs, by position and letter in the first window, then in the second. Pairs within
+    one window are CombinatorialLibrary(order=2, windows=[window]).
+    """
+
+    kind: ClassVar[str] = "pairwise"
+    wild_type: str
+    first: Sequence[int]
+    second: Sequence[int]
+    singles: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        wild_type = checked_sequence(self.wild_type, self.alphabet, "wild_type")
+        object.__setattr__(self, "wild_type", wild_type)
+        checked_windows((self.first, self.second), wild_type, self.alphabet)
+        for name in ("first", "second"):
+            (window,) = checked_windows((getattr(self, name),), wild_type, self.alphabet)
+            object.__setattr__(self, name, window)
+        object.__setattr__(self, "singles", flag(self.singles, "singles"))
+        _ = self._compiled
+
+    @cached_property
+    def _compiled(self) -> _ext.Library:
+        first, second = (window_positions((w,), 0) for w in (self.first, self.second))
+        return compiled(
+            _ext.Library.pairs,
+            encoded(self.wild_type, self.alphabet),
+            first,
+            second,
+            self.alphabet,
+            self.singles,
+        )

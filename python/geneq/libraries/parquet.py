@@ -1,0 +1,211 @@
+"""Libraries as parquet: sequences as text, or tokens packed into few bits."""
+
+import json
+from collections.abc import Callable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .. import _ext, encoding
+from ..encoding import Packed
+from ..errors import GeneqError
+from .base import Library, whole
+
+FORMAT, VERSION = "geneq-library", 1
+RECIPE_KEY, ABOUT_KEY = b"geneq-recipe", b"geneq-library"
+
+
+class Layout(NamedTuple):
+    """How rows stand in a table.
+
+    types: (length, alphabet) to types of the columns by name. arrays: (tokens, alphabet, threads)
+    to the columns. tokens: (table, length, alphabet, threads) back to tokens uint8[rows, length];
+    raises ValueError or GeneqError for what no `arrays` gave.
+    """
+
+    types: Callable[[int, str], dict[str, pa.DataType]]
+    arrays: Callable[[np.ndarray, str, int], list[pa.Array]]
+    tokens: Callable[[pa.RecordBatch, int, str, int], np.ndarray]
+
+
+# --- text -------------------------------------------------------------------------------------
+
+
+def _text_types(length: int, alphabet: str) -> dict[str, pa.DataType]:
+    return {"sequence": pa.string()}
+
+
+def _text_arrays(tokens: np.ndarray, alphabet: str, threads: int) -> list[pa.Array]:
+    rows, length = tokens.shape
+    ends = pa.py_buffer(np.arange(rows + 1, dtype=np.int32) * np.int32(length))
+    letters = pa.py_buffer(encoding.letters(tokens, alphabet))
+    return [pa.StringArray.from_buffers(rows, ends, letters)]
+
+
+def _text_tokens(table: pa.RecordBatch, length: int, alphabet: str, threads: int) -> np.ndarray:
+    (texts,) = table.columns
+    _, ends, letters = texts.buffers()
+    ends = np.frombuffer(ends, np.int32)[texts.offset :][: len(texts) + 1]
+    if texts.null_count or np.any(np.diff(ends) != length):
+        raise ValueError(f"there is a sequence that has not {length} letters")
+    letters = np.frombuffer(letters, "S1")[ends[0] : ends[-1]].reshape(-1, length)
+    return encoding.tokens(letters, alphabet, threads)
+
+
+# --- packed tokens ----------------------------------------------------------------------------
+
+
+def _packed_types(length: int, alphabet: str) -> dict[str, pa.DataType]:
+    width = -(-length * _bits(alphabet) // 8)
+    return {"packed": pa.binary(width), "unknown": pa.list_(pa.int32())}
+
+
+def _bits(alphabet: str) -> int:
+    """Bits of a packed token."""
+    return max(1, (len(_ext.alphabet(alphabet)[0]) - 1).bit_length())
+
+
+def _packed_arrays(tokens: np.ndarray, alphabet: str, threads: int) -> list[pa.Array]:
+    packed = encoding.pack(tokens, alphabet, threads)
+    rows, width = packed.data.shape
+    ends = np.searchsorted(packed.unknown_row, np.arange(rows + 1)).astype(np.int32)
+    data = [None, pa.py_buffer(packed.data)]
+    return [
+        pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), rows, data),
+        pa.ListArray.from_arrays(ends, packed.unknown_position),
+    ]
+
+
+def _packed_tokens(table: pa.RecordBatch, length: int, alphabet: str, threads: int) -> np.ndarray:
+    packed, unknown = table.columns
+    positions = unknown.flatten()
+    if packed.null_count or unknown.null_count or positions.null_count:
+        raise ValueError("there is a value missing")
+    rows, width = len(packed), packed.type.byte_width
+    data = np.frombuffer(packed.buffers()[1], np.uint8)[packed.offset * width :][: rows * width]
+    row = np.repeat(np.arange(rows), np.diff(unknown.offsets))
+    data = data.reshape(rows, width)
+    return encoding.unpack(Packed(data, length, alphabet, row, positions.to_numpy()), threads)
+
+
+LAYOUTS = {
+    "text": Layout(_text_types, _text_arrays, _text_tokens),
+    "packed": Layout(_packed_types, _packed_arrays, _packed_tokens),
+}
+
+
+# --- files ------------------------------------------------------------------------------------
+
+
+class About(NamedTuple):
+    """What the metadata of a file says."""
+
+    layout: str
+    rows: int
+    length: int
+    alphabet: str
+    recipe: str
+
+
+def write_parquet(
+    layout: str,
+    library: Library,
+    path: Path,
+    batches: Iterator[tuple[np.ndarray, pd.DataFrame]],
+    threads: int,
+) -> None:
+    """Write the number of the row, the columns of the layout, and those of the design.
+
+    batches: tokens, and a table of row and design; see `write_library`. Each is a row group.
+    """
+    types, arrays, _ = LAYOUTS[layout]
+    own = [pa.field(*column) for column in types(library.length, library.alphabet).items()]
+    head = next(batches)
+    row, *design = pa.Schema.from_pandas(head[1], preserve_index=False)
+    schema = pa.schema([row, *own, *design], _metadata(layout, library))
+    with pq.ParquetWriter(
+        path,
+        schema,
+        # Packed tokens are dense, and quick to write as they are.
+        compression={name: "none" if name == "packed" else "zstd" for name in schema.names},
+        use_dictionary=[field.name for field in design],
+        write_statistics=["row"],
+        column_encoding={"row": "DELTA_BINARY_PACKED"},
+        write_page_checksum=True,
+    ) as writer:
+        for tokens, table in chain([head], batches):
+            made = pa.Table.from_pandas(table, pa.schema([row, *design]), preserve_index=False)
+            number, *described = made.columns
+            group = [number, *arrays(tokens, library.alphabet, threads), *described]
+            writer.write_table(pa.table(group, schema=schema), row_group_size=len(tokens))
+
+
+def _metadata(layout: str, library: Library) -> dict[bytes, bytes]:
+    about = {
+        "format": FORMAT,
+        "version": VERSION,
+        "layout": layout,
+        "rows": library.n_rows,
+        "length": library.length,
+        "alphabet": library.alphabet,
+    }
+    if layout == "packed":
+        about["bits"] = _bits(library.alphabet)
+    return {RECIPE_KEY: library.to_json().encode(), ABOUT_KEY: json.dumps(about).encode()}
+
+
+def read_about(path: Path) -> About:
+    """What the metadata at `path` says, checked against the columns.
+
+    Raises GeneqError for a file that `write_parquet` did not write, or a newer one did; ValueError
+    or OSError where it cannot be read or is cut short.
+    """
+    with _opened(path) as file:
+        schema, rows = file.schema_arrow, file.metadata.num_rows
+    metadata = schema.metadata or {}
+    about = json.loads(metadata.get(ABOUT_KEY, b"{}"))
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise GeneqError("The file is not a library that geneq wrote")
+    if about.get("version") != VERSION:
+        raise GeneqError(
+            f"This geneq reads libraries of version {VERSION}",
+            value=about.get("version"),
+            fix="Install the geneq that wrote it",
+        )
+    try:
+        length, alphabet = whole(about["length"], "length", 1), about["alphabet"]
+        _ext.alphabet(alphabet)
+        types = LAYOUTS[about["layout"]].types(length, alphabet)
+        said = About(
+            about["layout"], about["rows"], length, alphabet, metadata[RECIPE_KEY].decode()
+        )
+    except (KeyError, TypeError) as error:
+        raise GeneqError("The metadata of the library is not whole", value=repr(error)) from None
+    found = {name: schema.field(name).type for name in types if name in schema.names}
+    if found != types or said.rows != rows:
+        raise GeneqError(
+            "The table is not what its metadata says",
+            value=f"{rows} rows of {', '.join(map(str, schema.types))}",
+        )
+    return said
+
+
+def read_parquet(path: Path, about: About, batch: int, threads: int) -> Iterator[np.ndarray]:
+    """Tokens of the table at `path` in batches.
+
+    Raises GeneqError, ValueError or OSError where it is damaged.
+    """
+    types, _, tokens = LAYOUTS[about.layout]
+    columns = list(types(about.length, about.alphabet))
+    with _opened(path) as file:
+        for table in file.iter_batches(batch, columns=columns):
+            yield tokens(table, about.length, about.alphabet, threads)
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    return pq.ParquetFile(path, page_checksum_verification=True)

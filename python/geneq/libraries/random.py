@@ -1,0 +1,192 @@
+"""Random mutagenesis: a wild type with mutations drawn anew for every row."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from .. import _ext
+from ..errors import GeneqError
+from .base import (
+    Library,
+    Sparse,
+    check_room,
+    checked_sequence,
+    checked_windows,
+    compiled,
+    encoded,
+    flag,
+    listed,
+    numbers,
+    rate,
+    whole,
+    window_positions,
+)
+
+DISTRIBUTIONS = ("poisson", "binomial")
+# What it takes to tell rows apart: a hash of 16 bytes, and its place in a table that grows.
+BYTES_A_ROW = 80
+
+
+@dataclass(frozen=True, repr=False)
+class RandomLibrary(Sparse, Library):
+    """n copies of a wild type, each with its own random mutations.
+
+    Positions of a row are drawn without replacement, new letters uniformly among the others.
+
+    wild_type: letters in either case; an ambiguity code is the unknown letter, which stays.
+    n: rows. rate: mutations expected per position of the windows, in [0, 1]. counts: how many
+    mutations a row has, "poisson" or "binomial" with mean rate x positions (what a Poisson draw has
+    above the number of positions is cut to it), a whole number for exactly so many, or weights of
+    0, 1, 2… mutations. windows: [start, end) in which to mutate, 0-based; by default all.
+    position_rates: instead of counts, each position of the windows mutates by itself with its own
+    rate (to 2^-32). letter_weights: weights of new letters by wild-type letter, as a mapping
+    {letter: {new letter: weight}} or as rows of a square matrix in the order of the alphabet (its
+    diagonal is not read); see `transition_bias`. include_wild_type: row 0 is the wild type.
+    unique: a row that repeats an earlier one is drawn again.
+    """
+
+    kind: ClassVar[str] = "random"
+    wild_type: str
+    n: int
+    rate: float = 0.1
+    counts: str | int | Sequence[float] = "poisson"
+    windows: Sequence[Sequence[int]] | None = None
+    position_rates: Sequence[float] | None = None
+    letter_weights: Mapping[str, Mapping[str, float]] | Sequence[Sequence[float]] | None = None
+    include_wild_type: bool = True
+    unique: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._check()
+        _ = self._compiled
+
+    def _check(self) -> None:
+        wild_type = checked_sequence(self.wild_type, self.alphabet, "wild_type")
+        checked = {
+            "wild_type": wild_type,
+            "n": whole(self.n, "n", 1),
+            "rate": rate(self.rate, "rate"),
+            "counts": _checked_counts(self.counts),
+            "windows": checked_windows(self.windows, wild_type, self.alphabet),
+            "position_rates": self._checked_rates(),
+            "letter_weights": _matrix(self.letter_weights, self.alphabet),
+            "include_wild_type": flag(self.include_wild_type, "include_wild_type"),
+            "unique": flag(self.unique, "unique"),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if self.unique:
+            check_room(
+                self.n * BYTES_A_ROW,
+                f"Telling {self.n:,} rows apart takes",
+                "Ask for fewer rows, or leave unique out",
+            )
+
+    def _checked_rates(self) -> tuple[float, ...] | None:
+        if self.position_rates is None:
+            return None
+        rates = listed(self.position_rates, "position_rates")
+        rates = tuple(rate(value, "A position's rate") for value in rates)
+        positions = window_positions(self.windows, len(self.wild_type))
+        if len(rates) != len(positions):
+            raise GeneqError(
+                "position_rates must have a rate for every position of the windows",
+                value=f"{len(rates)} rates, {len(positions)} positions",
+            )
+        return rates
+
+    @cached_property
+    def _compiled(self) -> _ext.Library:
+        return self._mutated()
+
+    def _mutated(self) -> _ext.Library:
+        positions = window_positions(self.windows, len(self.wild_type))
+        return compiled(
+            _ext.Library.random,
+            encoded(self.wild_type, self.alphabet),
+            positions,
+            self.alphabet,
+            self.n,
+            self.seed,
+            *self._distribution(len(positions)),
+            self.letter_weights,
+            self.include_wild_type,
+            self.unique,
+        )
+
+    def _distribution(self, positions: int) -> tuple[str, list[float]]:
+        """Name and numbers of the distribution, as the extension takes them."""
+        if self.position_rates is not None:
+            return "rates", list(self.position_rates)
+        if self.counts == "poisson":
+            return "poisson", [self.rate * positions]
+        if self.counts == "binomial":
+            return "binomial", [self.rate]
+        if isinstance(self.counts, int):
+            if self.counts > positions:
+                raise GeneqError("counts must not exceed the number of positions in the windows",
+                                 value=f"{self.counts} of {positions}")  # fmt: skip
+            return "fixed", [self.counts]
+        return "table", list(self.counts)
+
+
+@dataclass(frozen=True, repr=False)
+class DiploidLibrary(RandomLibrary):
+    """Random mutagenesis of an unphased diploid sequence, written in IUPAC codes.
+
+    A position holds a genotype: A, C, G, T are homozygous, R, Y, S, W, K, M heterozygous; it
+    mutates to any other one. One-hot counts the two bases: R is [1, 0, 1, 0], A is [2, 0, 0, 0].
+    """
+
+    kind: ClassVar[str] = "diploid"
+    alphabet: str = field(default="diploid", kw_only=True)
+
+    def _check_alphabet(self) -> None:
+        if self.alphabet != "diploid":
+            raise GeneqError("The alphabet of a diploid library is diploid", value=self.alphabet)
+
+
+def transition_bias(ratio: float) -> dict[str, dict[str, float]]:
+    """Letter weights of DNA in which a transition is `ratio` times as likely as a transversion."""
+    partners = {"A": "G", "G": "A", "C": "T", "T": "C"}
+    return {
+        wild: {new: ratio if new == partners[wild] else 1.0 for new in "ACGT" if new != wild}
+        for wild in "ACGT"
+    }
+
+
+def _checked_counts(counts) -> str | int | tuple[float, ...]:
+    if isinstance(counts, str):
+        if counts not in DISTRIBUTIONS:
+            raise GeneqError(
+                "counts must be poisson, binomial, a whole number, or weights", value=counts
+            )
+        return counts
+    if isinstance(counts, int | np.integer):
+        return whole(counts, "counts", 0)
+    return numbers(counts, "counts")
+
+
+def _matrix(weights, alphabet: str) -> tuple[tuple[float, ...], ...] | None:
+    """Letter weights as rows by wild-type letter."""
+    if weights is None:
+        return None
+    if not isinstance(weights, Mapping):
+        rows = listed(weights, "letter_weights")
+        return tuple(numbers(row, "letter_weights") for row in rows)
+    if not all(isinstance(row, Mapping) for row in weights.values()):
+        raise GeneqError("letter_weights must be weights of new letters by wild-type letter")
+    letters = _ext.alphabet(alphabet)[0]
+    named = {**weights, **{letter: 1 for row in weights.values() for letter in row}}
+    unknown = sorted(set(named) - set(letters))
+    if unknown:
+        raise GeneqError("letter_weights name a letter that the alphabet lacks",
+                         value=", ".join(unknown))  # fmt: skip
+    rows = (weights.get(wild, {}) for wild in letters)
+    return tuple(
+        numbers([row.get(letter, 0) for letter in letters], "letter_weights") for row in rows
+    )

@@ -1,0 +1,200 @@
+"""Variants of a VCF as pairs of sequences in genome context: the reference, the alternative."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+
+from .. import _ext
+from ..errors import GeneqError
+from ..genome import Genome
+from ..tally import Tally
+from ..vcf import leave_out, lengths, read_vcf, trimmed
+from .base import Library, whole
+
+SIDES = ("left", "right", "centre")
+# Rows whose part of the genome is read in one go.
+BATCH = 4096
+# Letters of a window: more than any contig has, and far from what int64 holds.
+LONGEST = 2**40
+
+
+@dataclass(frozen=True, repr=False)
+class VariantLibrary(Library):
+    """Rows 2i and 2i + 1 are the reference and the alternative of variant i, both `window` long.
+
+    genome: folder that `geneq genes` wrote. vcf: file of the variants; see `geneq.vcf.read_vcf`
+    for what is left out and what is refused. Variants come in the order of the file, each
+    alternative of a multi-allelic line as a variant of its own.
+
+    anchor: column of the variant's first reference base, the middle if not given. Letters that
+    REF and ALT share at their ends do not count (for an insertion the base right of it is then
+    the first one); the window is the genome's forward strand, and N beyond the contig's ends.
+    keep: what stays in its column when the alternative has another length. "left": what stands
+    left of the variant; the rest moves, and the right end is cut off or filled from the genome.
+    "right": what stands right of it; the left end is cut off or filled. "centre": the middle of
+    the variant; both ends give, the left one by the smaller half of a deletion, the larger half
+    of an insertion.
+    digest, sha256: of the genome and of the VCF file; taken from them where not given.
+
+    A variant of which an allele does not lie wholly in the window is left out: `skipped` counts
+    it under does_not_fit.
+
+    Raises GeneqError when genome or VCF are not those of the digests, when no variant is left,
+    and for a window, anchor or keep that cannot be.
+    """
+
+    kind: ClassVar[str] = "variants"
+
+    genome: str
+    vcf: str
+    window: int
+    anchor: int | None = None
+    keep: str = "left"
+    digest: str | None = None
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("genome", "vcf"):
+            object.__setattr__(self, name, os.fspath(getattr(self, name)))
+        self._check_window()
+        genome = Genome(self.genome)
+        self._check_digest("digest", genome.digest, "genome")
+        self._check_digest("sha256", _sha256(self.vcf), "vcf")
+        object.__setattr__(self, "_pairs", _pairs(self, genome))
+
+    def _check_window(self) -> None:
+        if self.alphabet != "dna":
+            raise GeneqError("Variants are of the alphabet 'dna'", value=self.alphabet)
+        window = whole(self.window, "window", 1, LONGEST)
+        anchor = window // 2 if self.anchor is None else self.anchor
+        object.__setattr__(self, "window", window)
+        object.__setattr__(self, "anchor", whole(anchor, "anchor", 0, window - 1))
+        if self.keep not in SIDES:
+            raise GeneqError(f"keep must be one of {', '.join(SIDES)}", value=str(self.keep))
+
+    def _check_digest(self, name: str, found: str, what: str) -> None:
+        """Note the digest that was found; it must be that of the recipe, where it has one."""
+        wanted = getattr(self, name)
+        if wanted not in (None, found):
+            raise GeneqError(
+                f"The {what} is not the one that the recipe was made with",
+                value=f"{name} {found}, in the recipe {wanted}",
+                file=getattr(self, what),
+                fix=f"Give that {what}, or make the recipe anew",
+            )
+        object.__setattr__(self, name, found)
+
+    @property
+    def n_rows(self) -> int:
+        """Twice the number of variants."""
+        return 2 * len(self._pairs.table)
+
+    @property
+    def length(self) -> int:
+        """Letters of a row."""
+        return self.window
+
+    @property
+    def skipped(self) -> dict[str, dict]:
+        """What was left out: {reason: {"n": alleles, "examples": at most 5}}."""
+        return self._pairs.skipped
+
+    def design(self, start: int = 0, stop: int | None = None) -> pd.DataFrame:
+        """What each of rows [start, stop) is.
+
+        Columns: row, variant, allele ("ref" or "alt"), chrom, pos (1-based: the VCF's own), id,
+        ref, alt (as in the VCF, upper case), offset: the column where the allele's own letters
+        begin, without those that ref and alt share at their ends.
+        """
+        rows = np.arange(*self._range(start, stop))
+        table = self._pairs.table.loc[rows // 2].reset_index(drop=True)
+        columns = table[["chrom", "pos", "id", "ref", "alt"]]
+        made = {"row": rows, "variant": rows // 2, "allele": np.array(["ref", "alt"])[rows % 2]}
+        return pd.DataFrame({**made, **columns, "offset": self._pairs.edits[rows, 2]})
+
+    def _fill(self, start: int, stop: int, out: np.ndarray, threads: int) -> None:
+        for first in range(start, stop, BATCH):
+            last = min(first + BATCH, stop)
+            self._pairs.fill(first, last, out[first - start : last - start], threads)
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """The variants of a library and how their rows are made.
+
+    table, skipped: as in `Variants`. chroms: object[row]; edits: int64[row, 5] and letters as
+    `Genome.edited` takes them.
+    """
+
+    genome: Genome
+    table: pd.DataFrame
+    skipped: dict[str, dict]
+    chroms: np.ndarray
+    edits: np.ndarray
+    letters: np.ndarray
+
+    def fill(self, first: int, last: int, out: np.ndarray, threads: int) -> None:
+        """Tokens of rows [first, last) into `out`."""
+        edits = self.edits[first:last]
+        begin, end = edits[0, 3], edits[-1, 4]
+        self.genome.edited(
+            self.chroms[first:last],
+            edits - [0, 0, 0, begin, begin],
+            self.letters[begin:end],
+            out,
+            threads,
+        )
+
+
+def _pairs(recipe: VariantLibrary, genome: Genome) -> _Pairs:
+    """The variants of the recipe's VCF that fit the genome and the window."""
+    variants, left_out = read_vcf(recipe.vcf, genome), Tally()
+    short = trimmed(variants.table)
+    sizes = np.stack([lengths(short["ref"]), lengths(short["alt"])], axis=1)
+    places = recipe.anchor + _shifts(sizes[:, 0] - sizes[:, 1], recipe.keep)
+    fit = ((places >= 0) & (places + sizes <= recipe.window)).all(axis=1)
+    table = leave_out(variants.table, np.where(fit, "", "does_not_fit"), left_out)
+    skipped = {**variants.skipped, **left_out.as_dict()}
+    if table.empty:
+        counts = ", ".join(f"{found['n']} {reason}" for reason, found in skipped.items())
+        raise GeneqError(
+            "No variant of the VCF is left", value=counts or "it holds none", file=recipe.vcf
+        )
+    letters = "".join(short.loc[fit, ["ref", "alt"]].to_numpy().ravel())
+    return _Pairs(
+        genome,
+        table.reset_index(drop=True),
+        skipped,
+        chroms=np.repeat(table["chrom"].to_numpy(), 2),
+        edits=_edits(short.loc[fit, "start"].to_numpy(), sizes[fit], places[fit]),
+        letters=_ext.tokens(letters.encode()),
+    )
+
+
+def _edits(starts: np.ndarray, sizes: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """int64[row, 5] of variants that begin at `starts`; sizes, places: int64[variant, 2]."""
+    ends = np.cumsum(sizes)
+    starts, stops = np.repeat([starts, starts + sizes[:, 0]], 2, axis=1)
+    return np.stack([starts, stops, places.ravel(), ends - sizes.ravel(), ends], axis=1)
+
+
+def _shifts(lost: np.ndarray, keep: str) -> np.ndarray:
+    """int64[variant, 2]: columns by which reference and alternative stand right of the anchor.
+
+    lost: int64[variant], letters that the alternative has less.
+    """
+    shift = {"left": 0 * lost, "right": lost, "centre": lost // 2}[keep]
+    return np.stack([0 * lost, shift], axis=1)
+
+
+def _sha256(path: str) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise GeneqError("The VCF cannot be read", value=error.strerror, file=path) from None

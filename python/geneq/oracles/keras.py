@@ -1,0 +1,156 @@
+"""Published Keras networks: their HDF5 weights read into torch, without TensorFlow.
+
+DeepSTARR: de Almeida et al., Nature Genetics 54:613 (2022). Xpresso: Agarwal and Shendure, Cell
+Reports 31:107663 (2020).
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+import torch
+from torch import nn
+
+from ..errors import GeneqError
+from .network import NetworkOracle
+
+# Of Keras, added to the variance in batch normalisation.
+EPSILON = 1e-3
+
+
+class Affine(NamedTuple):
+    """Weights of a convolution or a dense layer.
+
+    kernel: float32[width, inputs, outputs] or [inputs, outputs]. bias: float32[outputs].
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+
+
+class ConvolutionalNetwork(nn.Module):
+    """Convolutions, each with ReLU and max pooling, then dense layers with ReLU between them.
+
+    Convolutions keep the length, padded as Keras and TensorFlow pad: the odd column on the right.
+    """
+
+    def __init__(self, convolutions: list[Affine], pools: list[int], dense: list[Affine]):
+        super().__init__()
+        self.pools = pools
+        self.convolutions = nn.ModuleList(_convolution(weights) for weights in convolutions)
+        self.dense = nn.ModuleList(_dense(weights) for weights in dense)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """float32[n, letters, length] → float32[n, outputs]."""
+        for convolution, pool in zip(self.convolutions, self.pools, strict=True):
+            extra = convolution.kernel_size[0] - 1
+            x = nn.functional.pad(x, (extra // 2, extra - extra // 2))
+            x = nn.functional.max_pool1d(convolution(x).relu(), pool)
+        x = x.transpose(1, 2).flatten(1)
+        for layer in self.dense[:-1]:
+            x = layer(x).relu()
+        return self.dense[-1](x)
+
+
+def _convolution(weights: Affine) -> nn.Conv1d:
+    width, inputs, outputs = weights.kernel.shape
+    layer = nn.Conv1d(inputs, outputs, width)
+    layer.weight.data = torch.from_numpy(weights.kernel.transpose(2, 1, 0).copy())
+    layer.bias.data = torch.from_numpy(weights.bias)
+    return layer
+
+
+def _dense(weights: Affine) -> nn.Linear:
+    layer = nn.Linear(*weights.kernel.shape)
+    layer.weight.data = torch.from_numpy(weights.kernel.T.copy())
+    layer.bias.data = torch.from_numpy(weights.bias)
+    return layer
+
+
+def open_deepstarr(path: str | Path) -> NetworkOracle:
+    """DeepSTARR: activity of a Drosophila enhancer of 249 nt, log2.
+
+    Targets: with a developmental (dev) and with a housekeeping (hk) promoter. path: HDF5 weights
+    that Keras saved. Raises GeneqError when they are not DeepSTARR's.
+    """
+    shapes = [
+        (7, 4, 256), (3, 256, 60), (5, 60, 60), (3, 60, 120),
+        (1800, 256), (256, 256), (256, 1), (256, 1),
+    ]  # fmt: skip
+    *hidden, dev, hk = _read(path, "DeepSTARR", shapes)
+    heads = Affine(np.hstack([dev.kernel, hk.kernel]), np.hstack([dev.bias, hk.bias]))
+    network = ConvolutionalNetwork(hidden[:4], [2, 2, 2, 2], [*hidden[4:], heads])
+    return NetworkOracle(f"deepstarr:{Path(path).name}", network, 249, ["dev", "hk"])
+
+
+def open_xpresso(path: str | Path) -> NetworkOracle:
+    """Xpresso: median expression of a human gene, log10 RPKM, standardised.
+
+    It reads 7,000 nt upstream and 3,500 nt downstream of the TSS on the gene's strand. The six
+    features of the half-life of its mRNA are held at their mean. path: HDF5 weights that Keras
+    saved. Raises GeneqError when they are not Xpresso's.
+    """
+    shapes = [(6, 4, 128), (9, 128, 32), (1126, 64), (64, 2), (2, 1)]
+    one, two, dense, *rest = _read(path, "Xpresso", shapes)
+    dense = Affine(dense.kernel[: 35 * 32], dense.bias)
+    network = ConvolutionalNetwork([one, two], [30, 10], [dense, *rest])
+    return NetworkOracle(f"xpresso:{Path(path).name}", network, 10_500, ["expression"], tss=7000)
+
+
+def _read(path: str | Path, what: str, shapes: list[tuple[int, ...]]) -> list[Affine]:
+    """Convolutions and dense layers in order, batch normalisation folded into the one before."""
+    layers: list[Affine] = []
+    for name, weights in _layers(path):
+        if "kernel" in weights:
+            expected = shapes[len(layers)] if len(layers) < len(shapes) else "no more layers"
+            if weights["kernel"].shape != expected:
+                raise _foreign(path, what, f"{name} is {weights['kernel'].shape}", expected)
+            layers.append(Affine(weights["kernel"], weights["bias"]))
+        elif layers and weights.keys() == {"gamma", "beta", "moving_mean", "moving_variance"}:
+            layers[-1] = _normalised(layers[-1], **weights)
+        else:
+            raise _foreign(path, what, f"{name} has {', '.join(weights)}", "kernel and bias")
+    if len(layers) < len(shapes):
+        raise _foreign(path, what, f"{len(layers)} layers", f"{len(shapes)} layers")
+    return layers
+
+
+def _foreign(path, what: str, found: str, expected) -> GeneqError:
+    return GeneqError(
+        f"These are not {what}'s weights", value=f"{found}, expected {expected}", file=path
+    )
+
+
+def _normalised(layer: Affine, gamma, beta, moving_mean, moving_variance) -> Affine:
+    """The layer with the batch normalisation that follows it."""
+    scale = gamma / np.sqrt(moving_variance + np.float32(EPSILON))
+    return Affine(layer.kernel * scale, (layer.bias - moving_mean) * scale + beta)
+
+
+def _layers(path: str | Path) -> list[tuple[str, dict[str, np.ndarray]]]:
+    """Name and weights of every layer that has some, in the network's order."""
+    try:
+        with h5py.File(path, "r") as file:
+            group = file.get("model_weights", file)
+            names = [_text(name) for name in group.attrs["layer_names"]]
+            layers = [(name, _weights(group[name])) for name in names]
+    except FileNotFoundError:
+        raise GeneqError("File not found", file=path) from None
+    except (OSError, KeyError) as error:
+        raise GeneqError(
+            "Not the weights of a Keras network in HDF5", value=str(error), file=path
+        ) from None
+    return [(name, weights) for name, weights in layers if weights]
+
+
+def _weights(layer: h5py.Group) -> dict[str, np.ndarray]:
+    """Arrays of a layer, float32, by the last part of their names without the number."""
+    paths = [_text(path) for path in layer.attrs["weight_names"]]
+    return {
+        path.split("/")[-1].split(":")[0]: np.asarray(layer[path], np.float32) for path in paths
+    }
+
+
+def _text(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else name

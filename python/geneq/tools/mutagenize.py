@@ -1,0 +1,275 @@
+"""Make a mutagenesis library and write it to a file.
+
+What is in the library is said by --recipe, or by --kind and the options that this kind takes. The
+suffix of --out says the format: .fa, .fasta, .fa.gz, .fasta.gz (FASTA), .parquet (a table with the
+sequences) or .packed.parquet (a table with tokens in few bits). The recipe is written beside, as
+OUT.recipe.json; with it the same library can be made again. Positions are 0-based, ends excluded.
+"""
+
+import json
+import zlib
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm
+
+from ..errors import GeneqError
+from ..libraries import Library
+from ..libraries.fasta import fasta_records
+from ..libraries.files import suffix_of
+
+# Options that say what the wild type is, which most kinds have.
+SOURCE = ("sequence", "fasta", "record", "region")
+
+
+# --- what stands on the command line ----------------------------------------------------------
+
+
+def number(text: str) -> int | float:
+    """A number; whole ones as int."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def numbers(text: str) -> list[int | float]:
+    return [number(part) for part in text.split(",")]
+
+
+def counts(text: str) -> str | int | list[int | float]:
+    """A whole number, several numbers, or a word."""
+    if text.isalpha():
+        return text
+    found = numbers(text)
+    return found if len(found) > 1 else found[0]
+
+
+def window(text: str) -> list[int]:
+    start, end = text.split("-")
+    return [int(start), int(end)]
+
+
+def windows(text: str) -> list[list[int]]:
+    return [window(part) for part in text.split(",")]
+
+
+def yes_or_no(text: str) -> bool:
+    return {"yes": True, "no": False}[text]
+
+
+def sequences(text: str) -> list[str]:
+    return text.split(",")
+
+
+def weights(text: str) -> dict | list:
+    return json.loads(text)
+
+
+class Option(NamedTuple):
+    """How a field of recipes is given: what reads it, what its value is called, and the help."""
+
+    read: Callable[[str], object]
+    metavar: str
+    help: str
+
+    def __call__(self, text: str):
+        try:
+            return self.read(text)
+        except (KeyError, ValueError):
+            raise ArgumentTypeError(f"{text!r} is not of the form {self.metavar}") from None
+
+
+OPTIONS = {
+    "alphabet": Option(str, "NAME", "dna, rna, protein, diploid, or letters:… of your own"),
+    "seed": Option(int, "N", "same seed, same library"),
+    "n": Option(int, "N", "rows"),
+    "rate": Option(float, "R", "mutations expected per position of the windows, 0 to 1"),
+    "counts": Option(
+        counts, "COUNTS", "mutations of a row: poisson, binomial, N, or weights of 0, 1, … as W,W,…"
+    ),
+    "windows": Option(windows, "START-END,…", "where to mutate"),
+    "position_rates": Option(numbers, "R,R,…", "a rate for every position of the windows"),
+    "letter_weights": Option(
+        weights, "JSON", 'weights of new letters, as {"A": {"G": 2, "C": 1, "T": 1}, …}'
+    ),
+    "include_wild_type": Option(yes_or_no, "yes|no", "row 0 is the wild type"),
+    "unique": Option(yes_or_no, "yes|no", "rows that repeat an earlier one are drawn again"),
+    "substitutions": Option(yes_or_no, "yes|no", "every substitution"),
+    "deletions": Option(int, "N", "every deletion of 1 to N letters"),
+    "insertions": Option(int, "N", "every insertion of 1 to N letters"),
+    "left_flank": Option(str, "SEQ", "what comes in at the left end"),
+    "right_flank": Option(str, "SEQ", "what comes in at the right end"),
+    "keep": Option(str, "SIDE", "what stays in its column beside a deletion or insertion"),
+    "order": Option(int, "N", "most substitutions of a row"),
+    "min_order": Option(int, "N", "fewest substitutions of a row"),
+    "first": Option(window, "START-END", "first window"),
+    "second": Option(window, "START-END", "second window"),
+    "singles": Option(yes_or_no, "yes|no", "the substitutions of either window alone, too"),
+    "background": Option(
+        str, "NAME", "what is outside of the windows: random, shuffle (of the sources) or given"
+    ),
+    "sources": Option(sequences, "SEQ,SEQ,…", "as long as the wild type (default: itself)"),
+    "k": Option(int, "N", "length of the words that a shuffle keeps, 2 for dinucleotides"),
+    "composition": Option(weights, "JSON", 'weights of random letters, as {"A": 3, "C": 2, …}'),
+    "genome": Option(str, "FOLDER", "genome, as `geneq genes` leaves it"),
+    "vcf": Option(str, "FILE", "variants, plain or gzip"),
+    "window": Option(int, "N", "letters of a row"),
+    "anchor": Option(int, "N", "column of a variant's first reference base"),
+}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Options of `geneq mutagenize`."""
+    parser.add_argument("--out", type=Path, required=True, help="file to write")
+    parser.add_argument("--batch", type=int, help="rows made at a time (default: about 8 MB)")
+    parser.add_argument("--recipe", type=Path, help="recipe (JSON), in place of all below")
+    group = parser.add_argument_group("recipe")
+    group.add_argument("--kind", choices=sorted(_kinds()), help="kind of library")
+    source = group.add_mutually_exclusive_group()
+    source.add_argument("--sequence", metavar="SEQ", help="wild type")
+    source.add_argument("--fasta", type=Path, help="FASTA with the wild type, plain or gzip")
+    part = group.add_mutually_exclusive_group()
+    part.add_argument("--record", metavar="NAME", help="record of --fasta (default: its only one)")
+    part.add_argument("--region", metavar="NAME:START-END", help="part of a record of --fasta")
+    for name, option in OPTIONS.items():
+        group.add_argument(
+            f"--{name}",
+            type=option,
+            metavar=option.metavar,
+            default=SUPPRESS,
+            help=f"{option.help} ({', '.join(_takers(name))})",
+        )
+
+
+def _kinds() -> dict[str, type[Library]]:
+    """The kinds of library that options suffice for; the others need a recipe."""
+    there = {*OPTIONS, "wild_type"}
+    return {kind: made for kind, made in Library.kinds.items() if _required(made) <= there}
+
+
+def _required(made: type[Library]) -> set[str]:
+    both = (MISSING, MISSING)
+    return {field.name for field in fields(made) if (field.default, field.default_factory) == both}
+
+
+def _takers(name: str) -> list[str]:
+    """The kinds that take the option `name`, or "all"."""
+    kinds = _kinds()
+    takers = sorted(kind for kind, made in kinds.items() if name in _names(made))
+    return ["all"] if len(takers) == len(kinds) else takers
+
+
+def _names(made: type[Library]) -> set[str]:
+    return {field.name for field in fields(made)}
+
+
+# --- what is done -----------------------------------------------------------------------------
+
+
+def run(args: Namespace) -> None:
+    """Write the library and its recipe; say what was written."""
+    suffix_of(args.out)
+    library = _from_recipe(args) if args.recipe else _from_options(args)
+    with tqdm(total=library.n_rows, unit=" rows", unit_scale=True, disable=None) as bar:
+        library.write(args.out, args.batch, args.threads, bar.update)
+    print(f"{args.out}: {library.n_rows:,} rows of {library.length:,} letters, {library!r}")
+    for reason, found in getattr(library, "skipped", {}).items():
+        print(f"left out, {reason}: {found['n']}, as {found['examples'][0]}")
+
+
+def _given(args: Namespace, names) -> dict:
+    """The options among `names` that were given."""
+    return {name: value for name in names if (value := getattr(args, name, None)) is not None}
+
+
+def _from_recipe(args: Namespace) -> Library:
+    if given := _given(args, ("kind", *SOURCE, *OPTIONS)):
+        raise GeneqError(
+            "--recipe says all that is in the library",
+            value=_spelled(given),
+            fix="Leave out these options, or --recipe",
+        )
+    try:
+        return Library.from_json(args.recipe.read_bytes())
+    except FileNotFoundError:
+        raise GeneqError("File not found", file=args.recipe) from None
+
+
+def _from_options(args: Namespace) -> Library:
+    if not args.kind:
+        raise GeneqError("Give --recipe or --kind", fix=f"Kinds are {', '.join(sorted(_kinds()))}")
+    made = _kinds()[args.kind]
+    takes, given, source = _names(made), _given(args, OPTIONS), _given(args, SOURCE)
+    foreign = [name for name in given if name not in takes]
+    if "wild_type" not in takes:
+        foreign += source
+    if foreign:
+        takes = [name for name in OPTIONS if name in takes]
+        raise GeneqError(
+            f"--kind {args.kind} has no such options",
+            value=_spelled(foreign),
+            fix=f"It takes {_spelled(takes)}",
+        )
+    if missing := [name for name in OPTIONS if name in _required(made) - given.keys()]:
+        raise GeneqError(f"--kind {args.kind} needs {_spelled(missing)}")
+    wild_type = {"wild_type": _wild_type(args)} if "wild_type" in takes else {}
+    return made(**wild_type, **given)
+
+
+def _spelled(names) -> str:
+    return ", ".join(f"--{name}" for name in names)
+
+
+# --- the wild type ----------------------------------------------------------------------------
+
+
+def _wild_type(args: Namespace) -> str:
+    if args.sequence is not None and not (args.record or args.region):
+        return args.sequence
+    if args.fasta is None:
+        raise GeneqError(
+            "The wild type is given by --sequence, or by --fasta with --record or --region"
+        )
+    name, start, end = _place(args)
+    sequence = _record(args.fasta, name)
+    end = len(sequence) if end is None else end
+    if not start < end <= len(sequence):
+        raise GeneqError(f"--region must lie in the record's {len(sequence)} letters",
+                         value=args.region, file=args.fasta)  # fmt: skip
+    return sequence[start:end]
+
+
+def _place(args: Namespace) -> tuple[str | None, int, int | None]:
+    """Name of the record, start and end in it; None where not given."""
+    if not args.region:
+        return args.record, 0, None
+    name, _, part = args.region.rpartition(":")
+    try:
+        return name, *window(part)
+    except ValueError:
+        raise GeneqError("--region must be NAME:START-END (0-based, the end excluded)",
+                         value=args.region) from None  # fmt: skip
+
+
+def _record(path: Path, name: str | None) -> str:
+    """The sequence of the record called `name`, or of the only one."""
+    seen = []
+    try:
+        for header, sequence in fasta_records(path):
+            seen.append((header.split() or [b""])[0].decode(errors="replace"))
+            if name is not None and seen[-1] == name:
+                return sequence.decode("latin-1")
+            if name is None and len(seen) > 1:
+                raise GeneqError("The FASTA has several records", value=", ".join(seen),
+                                 file=path, fix="Name one with --record or --region")  # fmt: skip
+    except FileNotFoundError:
+        raise GeneqError("File not found", file=path) from None
+    except (EOFError, OSError, ValueError, zlib.error) as error:
+        raise GeneqError("Not a whole FASTA", value=str(error), file=path) from None
+    if name is None and seen:
+        return sequence.decode("latin-1")
+    raise GeneqError("The FASTA has no such record", value=name, file=path)

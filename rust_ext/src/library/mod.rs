@@ -1,0 +1,309 @@
+//! Mutagenesis libraries: every row is a function of the recipe and of the row's number.
+//!
+//! So any part of a library can be made by any thread at any time, as tokens, as one-hot, or, where
+//! a library is a wild type with substitutions, as the substitutions alone.
+
+pub mod combinations;
+pub mod counts;
+pub mod factorial;
+pub mod global;
+pub mod pairs;
+pub mod random;
+pub mod saturation;
+
+use crate::alphabet::Alphabet;
+use crate::background::Drawn;
+use crate::encode::{self, Hot, Layout};
+use crate::parallel::{for_rows_with, map_shares};
+use std::fmt;
+use std::ops::Range;
+
+/// Why a recipe makes no library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused(pub String);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+fn refuse<T>(message: impl Into<String>) -> Result<T, Refused> {
+    Err(Refused(message.into()))
+}
+
+/// Draws between two questions whether to go on, and what is said of work that was not to.
+const STRETCH: usize = 1 << 14;
+const STOPPED: &str = "stopped";
+
+/// What a thread keeps from row to row; it decides nothing.
+#[derive(Default)]
+pub struct Scratch {
+    tokens: Vec<u8>,
+    taken: Taken,
+    combination: combinations::Cursor,
+    drawn: Drawn,
+}
+
+/// Memory of a set of small numbers that is emptied in no time.
+#[derive(Default)]
+struct Taken {
+    /// The set at whose time a number was put in last.
+    times: Vec<u32>,
+    now: u32,
+}
+
+/// A set of small numbers.
+struct Set<'a> {
+    times: &'a mut [u32],
+    now: u32,
+}
+
+impl Taken {
+    /// An empty set of numbers below `size`.
+    #[inline(always)]
+    fn begin(&mut self, size: usize) -> Set<'_> {
+        if self.times.len() < size || self.now == u32::MAX {
+            self.times.clear();
+            self.times.resize(size, 0);
+            self.now = 0;
+        }
+        self.now += 1;
+        Set {
+            times: &mut self.times,
+            now: self.now,
+        }
+    }
+}
+
+impl Set<'_> {
+    /// Put `number` in, or `instead` where it is in already; gives the one put in.
+    #[inline(always)]
+    fn insert_or(&mut self, number: u32, instead: u32) -> u32 {
+        let known = self.times[number as usize] == self.now;
+        let number = if known { instead } else { number };
+        self.times[number as usize] = self.now;
+        number
+    }
+}
+
+/// A library of any kind. Rows must be below `rows`; `out` holds `length` tokens.
+pub trait Rows: Sync {
+    fn rows(&self) -> u64;
+    fn length(&self) -> usize;
+    fn fill(&self, row: u64, scratch: &mut Scratch, out: &mut [u8]);
+
+    /// One-hot of the rows from `first` on, as many as `out` holds.
+    fn one_hot<T: Hot>(
+        &self,
+        alphabet: &Alphabet,
+        layout: Layout,
+        first: u64,
+        out: &mut [T],
+        threads: usize,
+    ) {
+        let (length, width) = (self.length(), self.length() * alphabet.columns());
+        for_rows_with(
+            out,
+            width,
+            threads,
+            Scratch::default,
+            |scratch, index, hot| {
+                let mut tokens = std::mem::take(&mut scratch.tokens);
+                tokens.resize(length, 0);
+                self.fill(first + index as u64, scratch, &mut tokens);
+                encode::one_hot_row(alphabet, &tokens, layout, hot);
+                scratch.tokens = tokens;
+            },
+        );
+    }
+}
+
+/// A library of one wild type and substitutions in it.
+pub trait Substitutions: Sync {
+    fn rows(&self) -> u64;
+    fn wild_type(&self) -> &[u8];
+    /// Call `put(position, letter)` for every substitution of `row`, each position once.
+    fn mutate(&self, row: u64, scratch: &mut Scratch, put: &mut impl FnMut(u32, u8));
+}
+
+impl<S: Substitutions> Rows for S {
+    fn rows(&self) -> u64 {
+        Substitutions::rows(self)
+    }
+
+    fn length(&self) -> usize {
+        self.wild_type().len()
+    }
+
+    #[inline]
+    fn fill(&self, row: u64, scratch: &mut Scratch, out: &mut [u8]) {
+        out.copy_from_slice(self.wild_type());
+        self.mutate(row, scratch, &mut |position, letter| {
+            out[position as usize] = letter;
+        });
+    }
+
+    /// The wild type's one-hot is copied and mended where a row differs.
+    fn one_hot<T: Hot>(
+        &self,
+        alphabet: &Alphabet,
+        layout: Layout,
+        first: u64,
+        out: &mut [T],
+        threads: usize,
+    ) {
+        let (length, columns) = (self.wild_type().len(), alphabet.columns());
+        let mut wild = vec![T::COUNTS[0]; length * columns];
+        encode::one_hot_row(alphabet, self.wild_type(), layout, &mut wild);
+        let hot: Vec<T> = (0..alphabet.size())
+            .flat_map(|token| {
+                alphabet
+                    .hot(token as u8)
+                    .iter()
+                    .map(|&count| T::COUNTS[usize::from(count)])
+            })
+            .collect();
+        for_rows_with(
+            out,
+            wild.len(),
+            threads,
+            Scratch::default,
+            |scratch, index, row| {
+                row.copy_from_slice(&wild);
+                let number = first + index as u64;
+                match (layout, columns) {
+                    (Layout::Nlc, 4) => self.mutate(number, scratch, &mut |position, letter| {
+                        let from = &hot[usize::from(letter) * 4..][..4];
+                        row[position as usize * 4..][..4].copy_from_slice(from);
+                    }),
+                    (Layout::Nlc, _) => self.mutate(number, scratch, &mut |position, letter| {
+                        let from = &hot[usize::from(letter) * columns..][..columns];
+                        row[position as usize * columns..][..columns].copy_from_slice(from);
+                    }),
+                    (Layout::Ncl, _) => self.mutate(number, scratch, &mut |position, letter| {
+                        let from = &hot[usize::from(letter) * columns..][..columns];
+                        for (column, &value) in from.iter().enumerate() {
+                            row[column * length + position as usize] = value;
+                        }
+                    }),
+                }
+            },
+        );
+    }
+}
+
+/// Tokens of the rows from `first` on, as many as `out` holds.
+pub fn tokens<L: Rows>(library: &L, first: u64, out: &mut [u8], threads: usize) {
+    for_rows_with(
+        out,
+        library.length(),
+        threads,
+        Scratch::default,
+        |scratch, index, row| {
+            library.fill(first + index as u64, scratch, row);
+        },
+    );
+}
+
+/// The substitutions of some rows, by row and position.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Mutations {
+    pub row: Vec<i64>,
+    pub position: Vec<i32>,
+    pub letter: Vec<u8>,
+}
+
+/// The substitutions of `rows`.
+pub fn mutations<S: Substitutions>(library: &S, rows: Range<u64>, threads: usize) -> Mutations {
+    let parts = map_shares(rows, threads, |rows| mutations_of(library, rows));
+    parts.into_iter().reduce(joined).unwrap_or_default()
+}
+
+fn mutations_of<S: Substitutions>(library: &S, rows: Range<u64>) -> Mutations {
+    let (mut scratch, mut found) = (Scratch::default(), Mutations::default());
+    // A bit for every position, and the letters at those that are set: to give them in order.
+    let mut changed = vec![0u64; library.wild_type().len().div_ceil(64)];
+    let mut letters = vec![0u8; library.wild_type().len()];
+    for row in rows {
+        library.mutate(row, &mut scratch, &mut |position, letter| {
+            changed[position as usize / 64] |= 1 << (position % 64);
+            letters[position as usize] = letter;
+        });
+        for (word, bits) in changed.iter_mut().enumerate() {
+            while *bits != 0 {
+                let position = word * 64 + bits.trailing_zeros() as usize;
+                *bits &= *bits - 1;
+                found.row.push(row as i64);
+                found.position.push(position as i32);
+                found.letter.push(letters[position]);
+            }
+        }
+    }
+    found
+}
+
+fn joined(mut first: Mutations, second: Mutations) -> Mutations {
+    first.row.extend(second.row);
+    first.position.extend(second.position);
+    first.letter.extend(second.letter);
+    first
+}
+
+/// A position that may change, and the letter that it holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Site {
+    pub position: u32,
+    pub wild: u8,
+}
+
+impl Site {
+    /// The `choice`-th other letter, in the order of the alphabet.
+    #[inline(always)]
+    pub fn other(self, choice: u32) -> u8 {
+        let choice = choice as u8;
+        choice + u8::from(choice >= self.wild)
+    }
+}
+
+/// A wild type, and the sites in it that may change, by position; none is an unknown letter.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub wild: Vec<u8>,
+    pub sites: Vec<Site>,
+    /// Letters of the alphabet.
+    pub size: u8,
+}
+
+impl Target {
+    pub fn new(wild: Vec<u8>, positions: &[u32], alphabet: &Alphabet) -> Result<Self, Refused> {
+        let size = alphabet.size() as u8;
+        if size < 2 {
+            return refuse("the alphabet must have at least 2 letters");
+        }
+        if positions.is_empty() {
+            return refuse("there must be at least one position to mutate");
+        }
+        if !positions.windows(2).all(|pair| pair[0] < pair[1]) {
+            return refuse("positions must rise, each only once");
+        }
+        if positions.len() as u64 * u64::from(size) >= 1 << 32 {
+            return refuse("there are too many positions to mutate");
+        }
+        let site = |&position: &u32| match wild.get(position as usize) {
+            None => refuse(format!("position {position} lies outside of the sequence")),
+            Some(&wild) if wild >= size => {
+                refuse(format!("position {position} holds the unknown letter"))
+            }
+            Some(&wild) => Ok(Site { position, wild }),
+        };
+        let sites = positions.iter().map(site).collect::<Result<_, _>>()?;
+        Ok(Target { wild, sites, size })
+    }
+
+    /// Letters that a site can change to.
+    #[inline]
+    pub fn others(&self) -> u32 {
+        u32::from(self.size) - 1
+    }
+}

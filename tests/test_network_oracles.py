@@ -1,0 +1,202 @@
+"""Published networks give the scores that Keras gives, and other files are refused."""
+
+import itertools
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from geneq.errors import GeneqError
+from geneq.featurize import featurize
+from geneq.oracles import load_oracle
+from geneq.oracles.feeding import on_device
+from twins import network as twin
+
+MODELS = Path(__file__).parents[2] / "shared/data/models"
+SEED = 20
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Small batches on a machine at work with other things are slow with more."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def affine(rng, *shape: int) -> dict[str, np.ndarray]:
+    """Random weights that keep the size of what they are applied to."""
+    scale = (2 / np.prod(shape[:-1])) ** 0.5
+    kernel = rng.normal(0, scale, shape).astype(np.float32)
+    return {"kernel": kernel, "bias": rng.normal(0, 0.1, shape[-1]).astype(np.float32)}
+
+
+def norm(rng, size: int) -> dict[str, np.ndarray]:
+    names = ("gamma", "beta", "moving_mean", "moving_variance")
+    return {name: rng.uniform(0.5, 1.5, size).astype(np.float32) for name in names}
+
+
+def deepstarr_layers() -> dict[str, dict[str, np.ndarray]]:
+    rng, layers = np.random.default_rng(SEED), {}
+    for i, shape in enumerate([(7, 4, 256), (3, 256, 60), (5, 60, 60), (3, 60, 120)]):
+        layers |= {f"conv{i}": affine(rng, *shape), f"norm{i}": norm(rng, shape[-1])}
+    for i, shape in enumerate([(1800, 256), (256, 256)]):
+        layers |= {f"dense{i}": affine(rng, *shape), f"dense_norm{i}": norm(rng, 256)}
+    return layers | {"dev": affine(rng, 256, 1), "hk": affine(rng, 256, 1)}
+
+
+def xpresso_layers() -> dict[str, dict[str, np.ndarray]]:
+    rng = np.random.default_rng(SEED)
+    shapes = {
+        "conv0": (6, 4, 128), "conv1": (9, 128, 32),
+        "dense0": (1126, 64), "dense1": (64, 2), "dense2": (2, 1),
+    }  # fmt: skip
+    return {name: affine(rng, *shape) for name, shape in shapes.items()}
+
+
+def save(layers: dict[str, dict[str, np.ndarray]], path: Path, group: str = "/") -> Path:
+    """Write weights as Keras does, with a layer that has none between."""
+    with h5py.File(path, "w") as file:
+        root = file.require_group(group)
+        root.attrs["layer_names"] = [b"input", *(name.encode() for name in layers)]
+        root.create_group("input").attrs["weight_names"] = np.array([], "S1")
+        for name, weights in layers.items():
+            layer = root.create_group(name)
+            layer.attrs["weight_names"] = [f"{name}/{key}:0".encode() for key in weights]
+            for key, value in weights.items():
+                layer[f"{name}/{key}:0"] = value
+    return path
+
+
+def sequences(n: int, length: int) -> np.ndarray:
+    """Random DNA, one letter in 20 unknown."""
+    rng = np.random.default_rng(SEED)
+    tokens = rng.integers(0, 4, (n, length)).astype(np.uint8)
+    tokens[rng.random(tokens.shape) < 0.05] = 4
+    return tokens
+
+
+def test_deepstarr_scores_as_its_twin(tmp_path):
+    layers = deepstarr_layers()
+    oracle = load_oracle(f"deepstarr:{save(layers, tmp_path / 'w.h5')}")
+    tokens = sequences(3, 249)
+    expected = [twin.deepstarr(row, layers) for row in tokens]
+    np.testing.assert_allclose(oracle.predict(tokens), expected, atol=1e-4)
+    assert oracle.targets == ["dev", "hk"]
+    assert oracle.length == 249
+
+
+def test_xpresso_scores_as_its_twin(tmp_path):
+    layers = xpresso_layers()
+    oracle = load_oracle(f"xpresso:{save(layers, tmp_path / 'w.h5', 'model_weights')}")
+    tokens = sequences(2, 10_500)
+    expected = [twin.xpresso(row, layers) for row in tokens]
+    np.testing.assert_allclose(oracle.predict(tokens, anchor=7000), expected, atol=1e-4)
+
+
+def test_scores_do_not_depend_on_the_batch(tmp_path):
+    oracle = load_oracle(f"deepstarr:{save(deepstarr_layers(), tmp_path / 'w.h5')}")
+    tokens = sequences(70, 249)
+    one_by_one = np.concatenate([oracle.predict(tokens[i : i + 1]) for i in range(70)])
+    np.testing.assert_allclose(oracle.predict(tokens), one_by_one, atol=1e-5)
+    assert oracle.predict(tokens[:0]).shape == (0, 2)
+
+
+@pytest.mark.parametrize("where", ["cpu", "cuda"])
+def test_batches_reach_the_device_whole_and_in_order(where):
+    if where == "cuda" and not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    tokens = sequences(1000, 64)
+    # Sizes rise and fall, so that buffers are made anew and used again; one lies apart in memory.
+    cuts = [0, 10, 300, 310, 900, 1000]
+    parts = [tokens[a:b] for a, b in itertools.pairwise(cuts)] + [tokens[::2], tokens[:0]]
+    arrived = [(part.sum(), part) for part in on_device(iter(parts), torch.device(where))]
+    assert len(arrived) == len(parts)
+    for (total, part), sent in zip(arrived, parts, strict=True):
+        assert part.device.type == where and total == sent.sum()
+        np.testing.assert_array_equal(part.cpu().numpy(), sent)
+
+
+def test_the_hash_tells_weights_apart(tmp_path):
+    layers = deepstarr_layers()
+    first = load_oracle(f"deepstarr:{save(layers, tmp_path / 'a.h5')}")
+    again = load_oracle(f"deepstarr:{save(layers, tmp_path / 'b.h5')}")
+    layers["hk"]["bias"] += 1
+    other = load_oracle(f"deepstarr:{save(layers, tmp_path / 'c.h5')}")
+    assert first.hash == again.hash != other.hash
+
+
+def test_the_network_can_be_differentiated(tmp_path):
+    oracle = load_oracle(f"deepstarr:{save(deepstarr_layers(), tmp_path / 'w.h5')}")
+    x = torch.rand(2, 4, 249, requires_grad=True)
+    oracle.module(x).sum().backward()
+    assert x.grad.abs().sum() > 0
+
+
+@pytest.mark.skipif(not MODELS.exists(), reason="the published weights are not here")
+def test_deepstarr_agrees_with_keras():
+    oracle = load_oracle(f"deepstarr:{MODELS / 'deepstarr.model.h5'}")
+    golden = np.load(MODELS / "deepstarr_golden.npz")
+    expected = np.stack([golden["dev"], golden["hk"]], 1)
+    np.testing.assert_allclose(oracle.predict(golden["tokens"]), expected, atol=1e-5)
+
+
+@pytest.mark.skipif(not MODELS.exists(), reason="the published weights are not here")
+def test_xpresso_reads_the_published_weights():
+    oracle = load_oracle(f"xpresso:{MODELS / 'xpresso_human.h5'}")
+    assert np.isfinite(oracle.predict(sequences(2, 10_500))).all()
+
+
+def broken(change) -> dict[str, dict[str, np.ndarray]]:
+    layers = deepstarr_layers()
+    change(layers)
+    return layers
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (xpresso_layers(), r"not DeepSTARR's weights: 'conv0 is \(6, 4, 128\), expected \(7, 4"),
+        (broken(lambda w: w.pop("hk")), "'7 layers, expected 8 layers'"),
+        (broken(lambda w: w.update(more=w["hk"])), "more is .256, 1., expected no more layers"),
+        (broken(lambda w: w["norm0"].pop("beta")), "norm0 has gamma, moving_mean"),
+    ],
+)
+def test_other_weights_are_refused(tmp_path, layers, message):
+    path = save(layers, tmp_path / "w.h5")
+    with pytest.raises(GeneqError, match=message):
+        load_oracle(f"deepstarr:{path}")
+
+
+def test_other_files_are_refused(tmp_path):
+    (tmp_path / "text.h5").write_text("no HDF5")
+    with h5py.File(tmp_path / "empty.h5", "w"):
+        pass
+    whole = save(deepstarr_layers(), tmp_path / "whole.h5").read_bytes()
+    (tmp_path / "cut.h5").write_bytes(whole[: len(whole) // 2])
+    for name, message in [
+        ("none.h5", "File not found"),
+        ("text.h5", "Not the weights of a Keras network"),
+        ("empty.h5", "Not the weights of a Keras network"),
+        ("cut.h5", "Not the weights of a Keras network"),
+    ]:
+        with pytest.raises(GeneqError, match=message):
+            load_oracle(f"xpresso:{tmp_path / name}")
+
+
+def test_other_sequences_are_refused(tmp_path):
+    deepstarr = load_oracle(f"deepstarr:{save(deepstarr_layers(), tmp_path / 'a.h5')}")
+    with pytest.raises(GeneqError, match="reads sequences of 249 letters: '250 letters'"):
+        deepstarr.predict(sequences(2, 250))
+    xpresso = load_oracle(f"xpresso:{save(xpresso_layers(), tmp_path / 'b.h5')}")
+    with pytest.raises(GeneqError, match="reads the TSS at index 7000: 5250"):
+        xpresso.predict(sequences(1, 10_500), anchor=5250)
+
+
+def test_features_need_scores_by_bins(tmp_path):
+    oracle = load_oracle(f"deepstarr:{save(deepstarr_layers(), tmp_path / 'w.h5')}")
+    with pytest.raises(GeneqError, match="scores whole sequences only"):
+        featurize(tmp_path, oracle)
