@@ -245,8 +245,8 @@ def choose(candidates: list[Candidate]) -> Candidate:
 FIRST = {
     "pooling": "partial",
     "hidden": "additive",
-    "width": 4,
-    "interactions": 4,
+    "width": 8,
+    "interactions": 8,
     "nonlinearity": "tanh",
     "dropout": 0.1,
     "weight_decay": 0.05,
