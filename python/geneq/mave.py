@@ -194,12 +194,19 @@ class Mave:
 
 
 def check_finite(
-    values: np.ndarray, what: str, good: np.ndarray | bool = True, rule: str = "finite"
+    values: np.ndarray,
+    what: str,
+    good: np.ndarray | bool = True,
+    rule: str = "finite",
+    first: int = 0,
 ) -> None:
-    """Raises GeneqError that names the rows of `values` that are not finite, or not `good`."""
+    """Raises GeneqError that names the rows of `values` that are not finite, or not `good`.
+
+    first: the number of the first row.
+    """
     bad = ~(np.isfinite(values) & good).all(axis=1)
     if bad.any():
-        raise GeneqError(f"{what} must be {rule}", value=named_rows(np.flatnonzero(bad)))
+        raise GeneqError(f"{what} must be {rule}", value=named_rows(first + np.flatnonzero(bad)))
 
 
 def named_rows(rows: Sequence[int] | np.ndarray) -> str:

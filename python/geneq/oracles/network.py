@@ -43,7 +43,9 @@ class NetworkOracle:
         self.hash = _hash(name, module)
         self._device = device()
         self._letters = LETTERS[self._device.type]
-        self.module = module.eval().requires_grad_(False).to(self._device)
+        self.module = module.eval().to(self._device)
+        for weights in module.parameters():
+            weights.requires_grad_(False)
 
     @property
     def precision(self) -> str:
@@ -63,7 +65,7 @@ class NetworkOracle:
 
         anchor: where the TSS lies in the sequences, for networks that know of one. Raises
         GeneqError for sequences of another length, with the TSS elsewhere, or too long for the
-        memory of the GPU; and where the network gives other than `targets` scores.
+        memory of the GPU.
         """
         self._check(tokens, anchor)
         if not len(tokens):
@@ -77,11 +79,6 @@ class NetworkOracle:
         ):
             # Scores stay on the GPU until all are there, so that it never waits for a copy.
             scores = torch.cat(list(pool.map(self._scores, on_device(parts, self._device))))
-        if scores.ndim not in (2, 3) or scores.shape[-1] != len(self.targets):
-            raise GeneqError(
-                f"{self.name} must give {len(self.targets)} targets",
-                value=f"an output of shape {list(scores.shape)}",
-            )
         return scores.cpu().numpy()
 
     def _check(self, tokens: np.ndarray, anchor: int | None) -> None:
