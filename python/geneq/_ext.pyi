@@ -343,3 +343,47 @@ class Library:
 
         None is the wild type. Only of a saturation library.
         """
+
+class FeatureRows:
+    """The features of every row: of a library of substitutions, its mutations.
+
+    Row i has features[starts[i] : starts[i + 1]], rising, all below size.
+    """
+
+    def __init__(
+        self, starts: NDArray[np.int64], features: NDArray[np.uint32], size: int
+    ) -> None: ...
+    @property
+    def rows(self) -> int:
+        """Rows there are."""
+
+    @property
+    def size(self) -> int:
+        """Features there are."""
+
+    def sums(self, table: NDArray[np.float64], threads: int = 1) -> NDArray[np.float64]:
+        """float64[rows]: the sum of table[feature], float64[size], over the features of a row."""
+
+    def transposed(self, weights: NDArray[np.float64], threads: int = 1) -> NDArray[np.float64]:
+        """float64[size]: the sum of weights, float64[rows], over the rows that have a feature."""
+
+class PairLayout:
+    """Which pairs of features have an entry in a table: feature f with first[f] to ends[f] - 1.
+
+    The entries lie by first feature, then by second. Partners are later features.
+    """
+
+    def __init__(self, first: NDArray[np.uint32], ends: NDArray[np.uint32]) -> None: ...
+    @property
+    def size(self) -> int:
+        """Entries of the table."""
+
+    def sums(
+        self, rows: FeatureRows, table: NDArray[np.float32], threads: int = 1
+    ) -> NDArray[np.float64]:
+        """float64[rows]: the sum of table, float32[size], over the pairs of a row's features."""
+
+    def transposed(
+        self, rows: FeatureRows, weights: NDArray[np.float64], threads: int = 1
+    ) -> NDArray[np.float64]:
+        """float64[size]: the sum of weights, float64[rows], over the rows that have a pair."""

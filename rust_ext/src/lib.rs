@@ -10,6 +10,7 @@ pub mod encode;
 pub mod fasta;
 pub mod library;
 pub mod parallel;
+pub mod phi;
 pub mod rng;
 pub mod shuffle;
 #[cfg(target_arch = "x86_64")]

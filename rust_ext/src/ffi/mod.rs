@@ -8,6 +8,7 @@ mod edit;
 mod encoding;
 mod fasta;
 mod library;
+mod phi;
 mod shuffle;
 mod vcf;
 mod windows;
@@ -122,6 +123,8 @@ mod _ext {
     use super::fasta::FastaScanner;
     #[pymodule_export]
     use super::library::Library;
+    #[pymodule_export]
+    use super::phi::{FeatureRows, PairLayout};
     #[pymodule_export]
     use super::shuffle::{random_sequences, shuffle};
     #[pymodule_export]

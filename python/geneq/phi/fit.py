@@ -1,0 +1,379 @@
+"""Surrogate models: effects, a global-epistasis nonlinearity and a noise model, fitted to a MAVE.
+
+y = g(φ(x)) + noise whose spread depends on g (Tareen et al. 2022, Seitz et al. 2024). An additive ridge
+regression starts the fit, L-BFGS over all parameters and all training rows ends it. φ has mean 0 and
+standard deviation 1 on training rows and g rises, so that effects compare between loci and seeds.
+"""
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .. import _ext
+from ..errors import GeneqError
+from ..libraries import Mutations
+from ..libraries.base import MOST_THREADS, number, whole
+from . import shrinkage
+from .gauges import frequencies
+from .maps import Additive, Layout, Map
+from .noise import Empirical, Noise, SkewedT
+from .nonlinearity import Nonlinearity, Tanh
+from .objective import Objective, Scored, State, Whitening, phi_of
+from .optimise import Found, lbfgs
+from .ridge import SHARES, Ridge
+from .surrogate import Output, Surrogate
+
+TRAIN, VALID, TEST = range(3)
+SHRINKAGES = ("adaptive", "ridge")
+# Mistaken rows that an error names.
+NAMED = 5
+# Spread of a start that was asked to be random.
+JITTER = 0.3
+
+
+@dataclass
+class Arrays:
+    """Plain arrays in the form of a MAVE.
+
+    wild_type: tokens uint8[length]. changes: by row and position. y: float[n, targets] or float[n].
+    sigma: as y, the spread of each measurement.
+    """
+
+    wild_type: np.ndarray
+    changes: Mutations
+    y: np.ndarray
+    sigma: np.ndarray | None = None
+    alphabet: str = "dna"
+    targets: Sequence[str] | None = None
+
+    def __post_init__(self):
+        self.y = _columns(self.y, "y")
+        self.sigma = None if self.sigma is None else _columns(self.sigma, "sigma")
+        self.targets = list(self.targets or [f"y{i}" for i in range(self.y.shape[1])])
+
+    def mutations(self) -> Mutations:
+        return self.changes
+
+
+def _columns(values, name: str) -> np.ndarray:
+    values = np.asarray(values)
+    if values.ndim not in (1, 2) or values.dtype.kind not in "fiu":
+        raise GeneqError(
+            f"{name} must be numbers, a row for each sequence", value=str(values.dtype)
+        )
+    return values.reshape(len(values), -1)
+
+
+@dataclass
+class Options:
+    """How to fit; see `fit`."""
+
+    map: Map = field(default_factory=Additive)
+    nonlinearity: Nonlinearity = field(default_factory=Tanh)
+    noise: Noise = field(default_factory=lambda: SkewedT(2))
+    strength: float | None = None
+    pair_strength: float | None = None
+    shrinkage: str = "adaptive"
+    start_seed: int | None = None
+    steps: int = 500
+    patience: int = 20
+    threads: int = 1
+
+    def __post_init__(self):
+        if self.shrinkage not in SHRINKAGES:
+            raise GeneqError(f"shrinkage is one of {', '.join(SHRINKAGES)}", value=self.shrinkage)
+        for name in ("strength", "pair_strength"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= number(value, name) < np.inf:
+                raise GeneqError(f"{name} must be at least 0", value=value)
+        whole(self.threads, "threads", 1, MOST_THREADS)
+        whole(self.steps, "steps", 1)
+        whole(self.patience, "patience", 1)
+
+
+def fit(
+    mave,
+    map: Map | None = None,
+    nonlinearity: Nonlinearity | None = None,
+    noise: Noise | None = None,
+    *,
+    valid: float = 0.1,
+    test: float = 0.1,
+    split: np.ndarray | None = None,
+    split_seed: int = 1,
+    **options,
+) -> Surrogate:
+    """Fit a surrogate to every target of a MAVE.
+
+    mave: what has wild_type, mutations(), y, sigma, alphabet and targets: a Mave, or Arrays. map,
+    nonlinearity, noise: by default additive, a sum of tanh, and skewed t of order 2.
+
+    valid, test: shares of rows, drawn by `split_seed`, that decide when to stop and how strongly to
+    shrink, and that are not touched. split: int[n] instead, 0 for training, 1 validation, 2 test.
+
+    strength: precision of the prior of additive effects, θ ~ N(0, 1/strength) in the units of φ;
+    pair_strength: of interactions, with shrinkage="ridge" their precision, with "adaptive" a factor
+    on the precisions that are estimated for each pair of positions. None: chosen on validation rows.
+    start_seed: a random start instead of the one from ridge regression. steps, patience: of L-BFGS.
+    threads: they change no bit of the result.
+
+    Raises GeneqError for scores that are not finite (with their rows) or all the same, and for
+    lengths that do not agree. Warns when there are fewer training rows than parameters.
+    """
+    given = {"map": map, "nonlinearity": nonlinearity, "noise": noise}
+    chosen = Options(**{k: v for k, v in given.items() if v is not None}, **options)
+    y, sigma = _checked(mave, chosen.noise)
+    parts = _split(len(y), valid, test, split, split_seed)
+    return Fitter(mave, chosen, parts).fit(y, sigma)
+
+
+def _checked(mave, noise: Noise) -> tuple[np.ndarray, np.ndarray | None]:
+    """y and sigma as float64[n, targets]."""
+    y = np.asarray(mave.y, dtype=np.float64)
+    sigma = None if mave.sigma is None else np.asarray(mave.sigma, dtype=np.float64)
+    _finite(y, "Scores")
+    if len(mave.targets) != y.shape[1]:
+        raise GeneqError("There must be a name for every target",
+                         value=f"{len(mave.targets)} names, {y.shape[1]} targets")  # fmt: skip
+    for name, column in zip(mave.targets, y.T, strict=True):
+        if len(column) and column.min() == column.max():
+            raise GeneqError("Scores that are all the same have no surrogate",
+                             value=f"{column[0]:g} for {name}",
+                             fix="Ask the oracle for another target or a wider library")  # fmt: skip
+    if isinstance(noise, Empirical):
+        if sigma is None:
+            raise GeneqError("Empirical noise needs sigma, the spread of every score")
+        if sigma.shape != y.shape:
+            raise GeneqError("sigma must have the shape of y", value=f"{sigma.shape}, {y.shape}")
+        _finite(sigma, "sigma")
+        if (sigma <= 0).any():
+            rows = _rows((sigma <= 0).any(axis=1))
+            raise GeneqError("sigma must be above 0", value=rows)
+        return y, sigma
+    return y, None
+
+
+def _finite(values: np.ndarray, what: str) -> None:
+    bad = ~np.isfinite(values).all(axis=1)
+    if bad.any():
+        raise GeneqError(f"{what} must be finite", value=_rows(bad),
+                         fix="Leave these rows out, or score them again")  # fmt: skip
+
+
+def _rows(bad: np.ndarray) -> str:
+    found = np.flatnonzero(bad)
+    more = f" and {len(found) - NAMED:,} more" if len(found) > NAMED else ""
+    return f"not so in rows {', '.join(map(str, found[:NAMED]))}{more}"
+
+
+def _split(n: int, valid: float, test: float, given, seed: int) -> np.ndarray:
+    """int8[n]: TRAIN, VALID or TEST for each row; parts of exactly these shares."""
+    if given is not None:
+        parts = np.asarray(given)
+        if parts.shape != (n,) or not np.isin(parts, (TRAIN, VALID, TEST)).all():
+            raise GeneqError(
+                "split must be 0, 1 or 2 for each row", value=f"of shape {parts.shape}"
+            )
+        parts = parts.astype(np.int8)
+    else:
+        shares = [number(share, name) for share, name in ((valid, "valid"), (test, "test"))]
+        if min(shares) < 0 or sum(shares) >= 1:
+            raise GeneqError("valid and test must be shares that leave rows to train on",
+                             value=f"{valid} and {test}")  # fmt: skip
+        parts = np.zeros(n, np.int8)
+        order = np.random.default_rng(seed).permutation(n)
+        held = [round(n * share) for share in shares]
+        parts[order[: held[0]]], parts[order[held[0] : sum(held)]] = VALID, TEST
+    for part, name, least in ((TRAIN, "training", 10), (VALID, "validation", 2)):
+        if (parts == part).sum() < least:
+            raise GeneqError(f"At least {least} {name} rows are needed",
+                             value=int((parts == part).sum()))  # fmt: skip
+    return parts
+
+
+class Fitter:
+    """What all targets share: rows of the parts, and the sums of the ridge regression."""
+
+    def __init__(self, mave, options: Options, parts: np.ndarray):
+        self.options, self.parts, self.targets = options, parts, list(mave.targets)
+        self.wild_type = np.ascontiguousarray(mave.wild_type, dtype=np.uint8)
+        self.alphabet = mave.alphabet
+        self.letters = len(_ext.alphabet(mave.alphabet)[0])
+        mutations = _inside(mave.mutations(), len(parts), len(self.wild_type))
+        self.layout = options.map.layout(self.wild_type, self.letters)
+        self.plain = Layout(self.wild_type, self.letters)
+        self.rows = {p: self._rows(mutations, p) for p in (TRAIN, VALID)}
+        self.layout.learn(*self.rows[TRAIN])
+        train, changes = self.rows[TRAIN]
+        self.frequencies = frequencies(self.wild_type, changes, train.rows, self.letters)
+        self.ridge = Ridge(self.plain, train, options.threads)
+        self._warn(train)
+
+    def _rows(self, mutations: Mutations, part: int) -> tuple["_ext.FeatureRows", Mutations]:
+        kept = self.parts == part
+        number = np.cumsum(kept) - 1
+        at = kept[mutations.row]
+        chosen = Mutations(number[mutations.row[at]], mutations.position[at], mutations.letter[at])
+        return self.layout.rows(chosen, int(kept.sum())), chosen
+
+    def _warn(self, train: "_ext.FeatureRows") -> None:
+        size = int((self.layout.spread(train) > 0).sum())
+        if size == 0:
+            raise GeneqError("The training rows have no mutations, or all the same ones")
+        if train.rows < size:
+            warnings.warn(
+                f"There are {train.rows:,} training rows for {size:,} parameters: the prior decides "
+                "what the data do not tell, and shrinks effects towards 0. Its strength is chosen "
+                "on validation rows unless given. A larger library, or a smaller map, tells more.",
+                stacklevel=4,
+            )
+
+    def fit(self, y: np.ndarray, sigma: np.ndarray | None) -> Surrogate:
+        outputs = []
+        for index, target in enumerate(self.targets):
+            column = None if sigma is None else sigma[:, index]
+            outputs.append(self._fit_one(target, y[:, index], column))
+        return Surrogate(
+            wild_type=self.wild_type, alphabet=self.alphabet, map=self.options.map,
+            nonlinearity=self.options.nonlinearity, noise=self.options.noise, layout=self.layout,
+            frequencies=self.frequencies, split=self.parts, outputs=outputs,
+        )  # fmt: skip
+
+    def _fit_one(self, target: str, y: np.ndarray, sigma: np.ndarray | None) -> Output:
+        train_y = y[self.parts == TRAIN]
+        mean, sd = float(train_y.mean()), float(train_y.std())
+        if sd == 0:
+            raise GeneqError("The scores of the training rows are all the same", value=target)
+        scored = {}
+        for part in (TRAIN, VALID):
+            kept = self.parts == part
+            spread = None if sigma is None else sigma[kept] / sd
+            scored[part] = ((y[kept] - mean) / sd, spread)
+        additive = {p: Scored(self.plain.design(*self.rows[p], self.options.threads), *scored[p])
+                    for p in scored}  # fmt: skip
+        state, penalty, precision = self._start(additive)
+        strength = float(precision[0])
+        whitening = self._whitening(penalty)
+        state, found = self._lbfgs(additive, state, whitening, precision)
+        chosen = None
+        if self.layout.size > self.layout.n_additive:
+            both = {p: Scored(self.layout.design(*self.rows[p], self.options.threads), *scored[p])
+                    for p in scored}  # fmt: skip
+            state, found, chosen = self._interactions(both, state, penalty, precision)
+        return Output(
+            target=target, theta=state.theta / state.sd, offset=-state.mean / state.sd,
+            eta=state.eta, noise=state.noise, y_mean=mean, y_sd=sd, strength=strength,
+            pair_strength=None if chosen is None else chosen.strength,
+            steps=found.steps, why=found.why, history=found.history,
+        )  # fmt: skip
+
+    # --- additive effects ---------------------------------------------------------------------
+
+    def _start(self, scored: dict[int, Scored]) -> tuple[State, float, np.ndarray]:
+        """The best additive ridge regression as a state, its penalty, and the prior like it."""
+        target = scored[TRAIN].y[:, None]
+
+        def tried(penalty: float) -> tuple[float, float, np.ndarray]:
+            theta = self.ridge.solve(target, penalty)[:, 0]
+            error = scored[VALID].y - scored[VALID].design.phi(theta)
+            return float(error.var()), penalty, theta
+
+        given = self.options.strength
+        if given is None:
+            penalties = [share * self.ridge.size for share in SHARES]
+        else:
+            # Enough that the sums can be solved for where the data leave some of it open.
+            penalties = [max(given, 1e-6 * self.ridge.size)]
+        _, penalty, theta = min((tried(penalty) for penalty in penalties), key=lambda one: one[0])
+        phi = scored[TRAIN].design.phi(theta)
+        # Predictions of a linear fit explain as much as their variance, of scores with variance 1.
+        explained = float(np.clip(np.corrcoef(phi, target[:, 0])[0, 1] ** 2, 0.01, 0.99))
+        strength = penalty * explained / (1 - explained) if given is None else given
+        mean, sd = float(phi.mean()), float(phi.std())
+        state = State(
+            (theta / sd), mean / sd, 1.0,
+            self.options.nonlinearity.start(np.sqrt(explained)),
+            self.options.noise.start(np.sqrt(1 - explained)),
+        )  # fmt: skip
+        return self._jittered(state), penalty, np.full(self.plain.size, strength)
+
+    def _jittered(self, state: State) -> State:
+        if self.options.start_seed is None:
+            return state
+        rng = np.random.default_rng(self.options.start_seed)
+        theta = state.theta + JITTER * np.sqrt(np.mean(state.theta**2)) * rng.standard_normal(
+            len(state.theta)
+        )
+        eta = state.eta + JITTER * rng.standard_normal(len(state.eta))
+        noise = state.noise + JITTER * rng.standard_normal(len(state.noise)) / 3
+        return State(theta, state.mean, state.sd, eta, noise)
+
+    def _whitening(self, penalty: float) -> Whitening:
+        factor = self.ridge.factor(penalty)
+        if factor is not None:
+            return Whitening(np.empty(0), factor)
+        spread = self.plain.spread(self.rows[TRAIN][0]) + penalty / self.rows[TRAIN][0].rows
+        return Whitening(1 / np.sqrt(spread))
+
+    def _lbfgs(
+        self,
+        scored: dict[int, Scored],
+        state: State,
+        whitening: Whitening,
+        precision: np.ndarray,
+    ) -> tuple[State, Found]:
+        options = self.options
+        objective = Objective(
+            scored[TRAIN], options.nonlinearity, options.noise, whitening, precision, state
+        )
+        found = lbfgs(
+            objective, objective.point(state), lambda point: objective.loss(point, scored[VALID]),
+            options.steps, options.patience,
+        )  # fmt: skip
+        state = objective.state(found.point)
+        unit = State(state.theta / state.sd, state.mean / state.sd, 1.0, state.eta, state.noise)
+        return unit, found
+
+    # --- interactions -------------------------------------------------------------------------
+
+    def _interactions(
+        self, scored: dict[int, Scored], state: State, penalty: float, precision: np.ndarray
+    ) -> tuple[State, Found, shrinkage.Chosen]:
+        """Interactions by conjugate gradients, then everything by L-BFGS."""
+        options, n = self.options, self.layout.n_additive
+        data = shrinkage.Data(self.layout, scored[TRAIN], scored[VALID], options.nonlinearity,
+                              options.noise, precision)  # fmt: skip
+        chosen = shrinkage.choose(data, state, options.shrinkage, options.pair_strength)
+        state = chosen.state
+        sd = float(phi_of(state, scored[TRAIN].design).std())
+        own = chosen.precision[n:] * sd**2
+        kept = np.isfinite(own)
+        told = shrinkage.Linearised(data, state).weights.sum() * sd**2
+        spread = self.layout.spread(self.rows[TRAIN][0])
+        kept &= spread[n:] > 0
+        scale = np.zeros(len(own))
+        scale[kept] = 1 / np.sqrt(spread[n:][kept] + own[kept] / told)
+        first = self._whitening(penalty)
+        if first.factor is None:
+            whitening = Whitening(np.concatenate([first.scale, scale]))
+        else:
+            whitening = Whitening(scale, first.factor)
+        prior = np.concatenate([precision, np.where(kept, own, 0)])
+        return *self._lbfgs(scored, state, whitening, prior), chosen
+
+
+def _inside(mutations: Mutations, n_rows: int, length: int) -> Mutations:
+    """`mutations`, as they are. Raises GeneqError when they are of other rows or positions."""
+    row, position, letter = (np.asarray(column) for column in mutations)
+    if not len(row) == len(position) == len(letter):
+        raise GeneqError("row, position and letter of mutations must be equally long",
+                         value=f"{len(row)}, {len(position)}, {len(letter)}")  # fmt: skip
+    for values, most, what in ((row, n_rows, "rows"), (position, length, "positions")):
+        if len(values) and not 0 <= values.min() <= values.max() < most:
+            raise GeneqError(f"Mutations must be of the {most:,} {what} there are",
+                             value=f"{values.min()} to {values.max()}")  # fmt: skip
+    if (np.diff(row) < 0).any():
+        raise GeneqError("Mutations must be ordered by row and position")
+    return Mutations(row.astype(np.int64), position.astype(np.int32), letter.astype(np.uint8))

@@ -1,0 +1,410 @@
+"""Maps from a sequence to its latent phenotype φ, linear in their parameters.
+
+A map is what the user names; on a wild type it becomes a Layout, which knows its parameters; on the
+mutations of some rows this becomes a Design, which gives φ of the rows and the gradient. Nothing is
+ever one-hot: a row is its mutations.
+
+Parameters θ are, first, an effect for each mutation (position × other letter, in that order), then one
+for each interaction of mutations. The coordinates in which they are fitted are centred: mutation f is
+x_f − p_f, with p_f how often it occurs in the training rows. So columns of the model are all but
+uncorrelated, and to shrink interactions takes nothing from the additive effects.
+"""
+
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from .. import _ext
+from ..errors import GeneqError
+from ..libraries import Mutations
+from ..libraries.base import check_room, whole
+from .gauges import Effects, Term
+
+Window = tuple[int, int]
+
+
+class Map(Protocol):
+    """What the user names."""
+
+    kind: ClassVar[str]
+
+    def layout(self, wild_type: np.ndarray, letters: int) -> "Layout":
+        """The map on a wild type, tokens uint8[length], of so many letters."""
+
+
+@dataclass(frozen=True)
+class Additive:
+    """Every letter has an effect of its own."""
+
+    kind: ClassVar[str] = "additive"
+
+    def layout(self, wild_type, letters):
+        return Layout(wild_type, letters)
+
+
+@dataclass(frozen=True)
+class Pairwise:
+    """Letters, and pairs of them: all, or those that the arguments leave.
+
+    window: [start, end), both positions in it. between: two windows, a position in each. distance:
+    at most so far apart.
+    """
+
+    window: Window | None = None
+    between: tuple[Window, Window] | None = None
+    distance: int | None = None
+    kind: ClassVar[str] = "pairwise"
+
+    def layout(self, wild_type, letters):
+        length = len(wild_type)
+        if self.window is not None and self.between is not None:
+            raise GeneqError("Give either window or between", value=str(self))
+        start, end = checked(self.window, length)
+        first, second = np.arange(length), np.full(length, end)
+        first = np.where((first >= start) & (first < end), first + 1, second)
+        if self.between is not None:
+            (a, b), (c, d) = sorted(checked(window, length) for window in self.between)
+            if c < b:
+                raise GeneqError("The two windows must not overlap", value=str(self.between))
+            inside = (np.arange(length) >= a) & (np.arange(length) < b)
+            first, second = np.where(inside, c, d), np.full(length, d)
+        if self.distance is not None:
+            reach = np.arange(length) + whole(self.distance, "distance", 1) + 1
+            second = np.maximum(np.minimum(second, reach), first)
+        return PairwiseLayout(wild_type, letters, first, np.minimum(second, length))
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """Letters, and pairs of letters that stand side by side."""
+
+    kind: ClassVar[str] = "neighbour"
+
+    def layout(self, wild_type, letters):
+        return Pairwise(distance=1).layout(wild_type, letters)
+
+
+@dataclass(frozen=True)
+class Order:
+    """Letters, and all their sets of up to `order`, in `window` if given.
+
+    There is a parameter for every set of mutations that occurs in the training rows.
+    """
+
+    order: int = 3
+    window: Window | None = None
+    kind: ClassVar[str] = "order"
+
+    def layout(self, wild_type, letters):
+        window = checked(self.window, len(wild_type))
+        whole(self.order, "order", 1, 8)
+        return OrderLayout(wild_type, letters, self.order, window)
+
+
+KINDS: dict[str, type] = {kind.kind: kind for kind in (Additive, Neighbour, Pairwise, Order)}
+
+
+def to_dict(map: Map) -> dict:
+    """Kind and fields, as JSON takes them."""
+    return {"kind": map.kind, **asdict(map)}
+
+
+def checked(window: Window | None, length: int) -> Window:
+    """A window [start, end) in a sequence so long; all of it for None. Raises GeneqError."""
+    if window is None:
+        return 0, length
+    try:
+        start, end = (int(edge) for edge in window)
+    except (TypeError, ValueError):
+        raise GeneqError("A window is a start and an end", value=repr(window)) from None
+    if not 0 <= start < end <= length:
+        raise GeneqError(
+            f"A window [start, end) must lie in the sequence's {length} letters, not be empty",
+            value=f"[{start}, {end})",
+        )
+    return start, end
+
+
+# --- on a wild type ---------------------------------------------------------------------------
+
+
+class Layout:
+    """The parameters of an additive map: feature = position × (letters − 1) + which other letter.
+
+    Maps with interactions have more after these: `size` in all.
+    """
+
+    def __init__(self, wild_type: np.ndarray, letters: int):
+        self.wild_type, self.letters = wild_type, letters
+        self.others = letters - 1
+        self.n_additive = len(wild_type) * self.others
+        self.position = np.repeat(np.arange(len(wild_type), dtype=np.int32), self.others)
+        which = np.tile(np.arange(self.others), len(wild_type))
+        self.letter = (which + (which >= wild_type[self.position])).astype(np.uint8)
+
+    @property
+    def size(self) -> int:
+        return self.n_additive
+
+    def rows(self, mutations: Mutations, n_rows: int) -> "_ext.FeatureRows":
+        """The features of rows 0 to n_rows − 1, from mutations in the order of the rows.
+
+        Raises GeneqError for a letter that is unknown, or is the wild type's.
+        """
+        row, position, letter = mutations
+        wild = self.wild_type[position]
+        bad = (letter >= self.letters) | (letter == wild) | (wild >= self.letters)
+        if bad.any():
+            at = int(np.argmax(bad))
+            raise GeneqError(
+                "A mutation must be from one known letter to another",
+                value=f"token {wild[at]} to {letter[at]} at position {position[at]} (0-based) of "
+                f"row {row[at]}",
+            )
+        features = position.astype(np.int64) * self.others + letter - (letter > wild)
+        starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=n_rows))])
+        try:
+            return _ext.FeatureRows(starts, features.astype(np.uint32), self.n_additive)
+        except ValueError as error:
+            raise GeneqError("Mutations must be ordered by row and position", value=str(error),
+                             fix="Give every position of a row at most once") from None  # fmt: skip
+
+    def learn(self, rows: "_ext.FeatureRows", mutations: Mutations) -> None:
+        """Take from the training rows what the parameters depend on."""
+
+    def learnt(self) -> dict[str, np.ndarray]:
+        """What `learn` took, by names of its own."""
+        return {}
+
+    def recall(self, arrays: dict[str, np.ndarray]) -> None:
+        """Take what `learnt` gave."""
+
+    def design(self, rows: "_ext.FeatureRows", mutations: Mutations, threads: int = 1) -> "Design":
+        """φ of rows, which are those of `mutations`."""
+        return Design(rows, threads)
+
+    def spread(self, rows: "_ext.FeatureRows", threads: int = 1) -> np.ndarray:
+        """float64[size]: about the variance of each column of the model in these rows."""
+        p = rows.transposed(np.ones(rows.rows), threads) / max(rows.rows, 1)
+        return p * (1 - p)
+
+    def effects(self, theta: np.ndarray) -> Effects:
+        """θ in the wild-type gauge; φ of the wild type is its constant, 0 here."""
+        return Effects(0.0, (self._additive(theta[: self.n_additive]),))
+
+    def _additive(self, theta: np.ndarray) -> Term:
+        table = np.zeros((len(self.wild_type), self.letters))
+        table[self.position, self.letter] = theta
+        return Term(np.arange(len(self.wild_type), dtype=np.int32)[:, None], table)
+
+
+class Design:
+    """φ of some rows, up to a constant, and its transpose."""
+
+    def __init__(self, rows: "_ext.FeatureRows", threads: int):
+        self.additive, self.threads = rows, threads
+
+    @property
+    def n_rows(self) -> int:
+        return self.additive.rows
+
+    def phi(self, theta: np.ndarray) -> np.ndarray:
+        """float64[n] of θ, float64[size]."""
+        return self.additive.sums(theta, self.threads)
+
+    def gradient(self, weights: np.ndarray) -> np.ndarray:
+        """float64[size]: Σ weights · dφ/dθ over rows; weights, float64[n], of sum 0."""
+        return self.additive.transposed(weights, self.threads)
+
+
+class PairwiseLayout(Layout):
+    """Pairs of position i with first[i] ≤ j < second[i], all letters of both."""
+
+    def __init__(self, wild_type, letters, first: np.ndarray, second: np.ndarray):
+        super().__init__(wild_type, letters)
+        first, second = np.minimum(first, second), second
+        width = (second - first) * self.others**2
+        check_room(int(width.sum()) * 200, f"{int(width.sum()):,} pairs of mutations take about",
+                   "Name a window, two windows, or a distance")  # fmt: skip
+        self.partners = np.repeat(np.stack([first, second]) * self.others, self.others, axis=1)
+        self.pairs = _ext.PairLayout(*np.ascontiguousarray(self.partners, dtype=np.uint32))
+        counts = self.partners[1] - self.partners[0]
+        self.one = np.repeat(np.arange(self.n_additive, dtype=np.int32), counts)
+        starts = np.cumsum(counts) - counts
+        place = np.arange(self.pairs.size) - np.repeat(starts, counts)
+        self.two = (place + np.repeat(self.partners[0], counts)).astype(np.int32)
+        self.centre = np.zeros(self.n_additive)
+
+    @property
+    def size(self) -> int:
+        return self.n_additive + self.pairs.size
+
+    @property
+    def groups(self) -> np.ndarray:
+        """int64[interactions]: which pair of positions each belongs to, as a number from 0."""
+        place = self.position[self.one].astype(np.int64) * len(self.wild_type)
+        return np.unique(place + self.position[self.two], return_inverse=True)[1]
+
+    def learn(self, rows, mutations):
+        self.centre = rows.transposed(np.ones(rows.rows)) / max(rows.rows, 1)
+
+    def learnt(self):
+        return {"centre": self.centre}
+
+    def recall(self, arrays):
+        self.centre = arrays["centre"]
+
+    def design(self, rows, mutations, threads=1):
+        return PairwiseDesign(self, rows, threads)
+
+    def spread(self, rows, threads=1):
+        single = super().spread(rows, threads)
+        return np.concatenate([single, single[self.one] * single[self.two]])
+
+    def shifted(self, table: np.ndarray) -> np.ndarray:
+        """What centring takes from the additive effects: Σ_g table[f, g] p_g, float64[features]."""
+        n = self.n_additive
+        return np.bincount(self.one, table * self.centre[self.two], minlength=n) + np.bincount(
+            self.two, table * self.centre[self.one], minlength=n
+        )
+
+    def effects(self, theta):
+        additive, table = np.split(theta, [self.n_additive])
+        single = self._additive(additive - self.shifted(table))
+        pairs = np.stack([self.position[self.one], self.position[self.two]], axis=1)
+        keys = pairs[:, 0].astype(np.int64) * len(self.wild_type) + pairs[:, 1]
+        _, first, which = np.unique(keys, return_index=True, return_inverse=True)
+        values = np.zeros((len(first), self.letters, self.letters))
+        values[which, self.letter[self.one], self.letter[self.two]] = table
+        return Effects(0.0, (single, Term(pairs[first], values)))
+
+
+class PairwiseDesign(Design):
+    """Additive effects and pairs in centred coordinates."""
+
+    def __init__(self, layout: PairwiseLayout, rows: "_ext.FeatureRows", threads: int):
+        super().__init__(rows, threads)
+        self.layout = layout
+
+    def phi(self, theta):
+        additive, table = np.split(theta, [self.layout.n_additive])
+        single = super().phi(additive - self.layout.shifted(table))
+        return single + self.layout.pairs.sums(self.additive, np.float32(table), self.threads)
+
+    def gradient(self, weights):
+        single, p = super().gradient(weights), self.layout.centre
+        pairs = self.layout.pairs.transposed(self.additive, weights, self.threads)
+        pairs -= p[self.layout.two] * single[self.layout.one]
+        pairs -= p[self.layout.one] * single[self.layout.two]
+        return np.concatenate([single, pairs])
+
+
+class OrderLayout(Layout):
+    """Sets of up to `order` mutations that occur in the training rows."""
+
+    def __init__(self, wild_type, letters, order: int, window: Window):
+        super().__init__(wild_type, letters)
+        if float(self.n_additive) ** order >= 2.0**62:
+            raise GeneqError("Sets of so many of so many mutations cannot be numbered",
+                             value=f"order {order}, {self.n_additive:,} mutations")  # fmt: skip
+        self.order, self.window = order, window
+        self.keys = np.empty(0, np.int64)
+
+    @property
+    def size(self) -> int:
+        return self.n_additive + len(self.keys)
+
+    @property
+    def groups(self) -> np.ndarray:
+        return np.arange(len(self.keys))
+
+    def learn(self, rows, mutations):
+        self.keys = np.unique(self._sets(mutations)[1])
+
+    def learnt(self):
+        return {"keys": self.keys}
+
+    def recall(self, arrays):
+        self.keys = arrays["keys"]
+
+    def _sets(self, mutations: Mutations) -> tuple[np.ndarray, np.ndarray]:
+        """Row and key of every set of 2 to `order` mutations; larger sets have larger keys."""
+        inside = (mutations.position >= self.window[0]) & (mutations.position < self.window[1])
+        row, position, letter = (column[inside] for column in mutations)
+        feature = position * np.int64(self.others) + letter - (letter > self.wild_type[position])
+        _, first, counts = np.unique(row, return_index=True, return_counts=True)
+        sets = sum(_choose(counts, size).sum() for size in range(2, self.order + 1))
+        check_room(int(sets) * 40, f"{int(sets):,} sets of mutations take about",
+                   "Name a window, or a lower order")  # fmt: skip
+        found = [(np.empty(0, np.int64), np.empty(0, np.int64))]
+        for count in np.unique(counts):
+            begin = first[counts == count]
+            for size in range(2, min(self.order, int(count)) + 1):
+                chosen = np.array(list(combinations(range(count), size)))
+                key = np.zeros((len(begin), len(chosen)), np.int64)
+                for column in chosen.T:
+                    key = key * (self.n_additive + 1) + feature[begin[:, None] + column] + 1
+                found.append((np.repeat(row[begin], len(chosen)), key.ravel()))
+        return tuple(map(np.concatenate, zip(*found, strict=True)))
+
+    def design(self, rows, mutations, threads=1):
+        row, key = self._sets(mutations)
+        place = np.searchsorted(self.keys, key)
+        known = place < len(self.keys)
+        known[known] = self.keys[place[known]] == key[known]
+        row, place = row[known], place[known]
+        order = np.lexsort((place, row))
+        starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=rows.rows))])
+        sets = _ext.FeatureRows(starts, place[order].astype(np.uint32), len(self.keys))
+        return OrderDesign(rows, sets, threads)
+
+    def spread(self, rows, threads=1):
+        single = super().spread(rows, threads)
+        sets = np.ones(len(self.keys))
+        for members in self._members().T:
+            sets *= np.where(members >= 0, single[members], 1)
+        return np.concatenate([single, sets])
+
+    def _members(self) -> np.ndarray:
+        """int64[sets, order]: the features of every set; −1 before the first of a smaller one."""
+        digits = (self.n_additive + 1) ** np.arange(self.order - 1, -1, -1)
+        return self.keys[:, None] // digits % (self.n_additive + 1) - 1
+
+    def effects(self, theta):
+        members, terms = self._members(), [self._additive(theta[: self.n_additive])]
+        for size in range(2, self.order + 1):
+            chosen = (members >= 0).sum(axis=1) == size
+            features = members[chosen][:, self.order - size :]
+            sites = self.position[features]
+            unique, which = np.unique(sites, axis=0, return_inverse=True)
+            values = np.zeros((len(unique),) + (self.letters,) * size)
+            letters = tuple(self.letter[features].T)
+            values[(which.ravel(), *letters)] = theta[self.n_additive :][chosen]
+            terms.append(Term(unique.reshape(-1, size), values))
+        return Effects(0.0, tuple(terms))
+
+
+def _choose(n: np.ndarray, k: int) -> np.ndarray:
+    ways = np.ones(len(n))
+    for i in range(k):
+        ways *= np.maximum(n - i, 0) / (i + 1)
+    return ways
+
+
+class OrderDesign(Design):
+    """Additive effects and sets of mutations, as they are."""
+
+    def __init__(self, rows: "_ext.FeatureRows", sets: "_ext.FeatureRows", threads: int):
+        super().__init__(rows, threads)
+        self.sets = sets
+
+    def phi(self, theta):
+        additive, table = np.split(theta, [self.additive.size])
+        return super().phi(additive) + self.sets.sums(table, self.threads)
+
+    def gradient(self, weights):
+        return np.concatenate(
+            [super().gradient(weights), self.sets.transposed(weights, self.threads)]
+        )

@@ -1,0 +1,138 @@
+"""What a fit minimises: the loss of the training rows and the prior, with analytic derivatives."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+from .maps import Design
+from .noise import Noise
+from .nonlinearity import Nonlinearity
+
+# Standard deviation of the prior of the parameters of nonlinearity and noise about their start: wide,
+# so that it only keeps in place what the data do not tell.
+LOOSE = 5.0
+
+
+@dataclass
+class Scored:
+    """Rows with their measurements, standardised, and σ where given."""
+
+    design: Design
+    y: np.ndarray
+    sigma: np.ndarray | None = None
+
+
+@dataclass
+class Whitening:
+    """Coordinates v in which the columns of the model are all but orthonormal.
+
+    θ = [factor⁻¹ v for the additive effects, v · scale for the rest]; without factor, scale for all.
+    What has a scale of 0 stays 0.
+    """
+
+    scale: np.ndarray
+    factor: np.ndarray | None = None
+
+    @cached_property
+    def _n(self) -> int:
+        return 0 if self.factor is None else len(self.factor)
+
+    def theta(self, v: np.ndarray) -> np.ndarray:
+        if self.factor is None:
+            return v * self.scale
+        first = solve_triangular(self.factor, v[: self._n], check_finite=False)
+        return np.concatenate([first, v[self._n :] * self.scale])
+
+    def transposed(self, theta: np.ndarray) -> np.ndarray:
+        if self.factor is None:
+            return theta * self.scale
+        first = solve_triangular(self.factor, theta[: self._n], trans=1, check_finite=False)
+        return np.concatenate([first, theta[self._n :] * self.scale])
+
+    def inverse(self, theta: np.ndarray) -> np.ndarray:
+        rest = theta[self._n :]
+        rest = np.divide(rest, self.scale, out=np.zeros_like(rest), where=self.scale > 0)
+        return (
+            rest if self.factor is None else np.concatenate([self.factor @ theta[: self._n], rest])
+        )
+
+
+@dataclass
+class State:
+    """θ, what makes its φ of mean 0 and standard deviation 1, and the other parameters."""
+
+    theta: np.ndarray
+    mean: float
+    sd: float
+    eta: np.ndarray
+    noise: np.ndarray
+
+
+class Objective:
+    """Mean loss of training rows plus prior, of points [v, η, noise].
+
+    φ is standardised over training rows inside of it, so that the size of θ means nothing and the
+    prior is on θ of a φ with standard deviation 1: θ ~ N(0, 1/precision), in nats of all rows.
+    """
+
+    def __init__(
+        self,
+        train: Scored,
+        nonlinearity: Nonlinearity,
+        noise: Noise,
+        whitening: Whitening,
+        precision: np.ndarray,
+        start: State,
+    ):
+        self.train, self.nonlinearity, self.noise = train, nonlinearity, noise
+        self.whitening, self.precision = whitening, precision
+        self.centre = np.concatenate([start.eta, start.noise])
+        self.sizes = np.cumsum([len(start.theta), len(start.eta)])
+        self.seen: tuple[np.ndarray, State] | None = None
+
+    def point(self, state: State) -> np.ndarray:
+        v = self.whitening.inverse(state.theta)
+        return np.concatenate([v, state.eta, state.noise])
+
+    def state(self, point: np.ndarray) -> State:
+        """The parameters at a point."""
+        if self.seen is None or self.seen[0] is not point:
+            self(point)
+        return self.seen[1]
+
+    def __call__(self, point: np.ndarray) -> tuple[float, np.ndarray]:
+        v, eta, noise = np.split(point, self.sizes)
+        theta, n = self.whitening.theta(v), len(self.train.y)
+        raw = self.train.design.phi(theta)
+        mean, sd = raw.mean(), raw.std()
+        phi = (raw - mean) / sd
+        self.seen = point, State(theta, mean, sd, eta, noise)
+        yhat, slope = self.nonlinearity.values(eta, phi)
+        loss, by_yhat, by_noise = self.noise.loss(noise, self.train.y, yhat, self.train.sigma)
+        by_eta = self.nonlinearity.transposed(eta, phi, by_yhat)
+        weighted = self.precision * theta / sd**2
+        shrunk = weighted @ theta
+        away = (point[self.sizes[0] :] - self.centre) / LOOSE**2
+        total = loss + shrunk / 2 + away @ away * LOOSE**2 / 2
+        by_phi = by_yhat * slope
+        by_raw = (by_phi - by_phi.mean() - phi * ((by_phi @ phi + shrunk) / n)) / sd
+        by_theta = self.train.design.gradient(by_raw) + weighted
+        rest = np.concatenate([by_eta, by_noise]) + away
+        gradient = np.concatenate([self.whitening.transposed(by_theta), rest])
+        return total / n, gradient / n
+
+    def loss(self, point: np.ndarray, rows: Scored) -> float:
+        """Mean loss of other rows."""
+        return mean_loss(self.state(point), rows, self.nonlinearity, self.noise)
+
+
+def phi_of(state: State, design: Design) -> np.ndarray:
+    """Standardised φ of rows, float64[n]."""
+    return (design.phi(state.theta) - state.mean) / state.sd
+
+
+def mean_loss(state: State, rows: Scored, nonlinearity: Nonlinearity, noise: Noise) -> float:
+    yhat = nonlinearity.values(state.eta, phi_of(state, rows.design))[0]
+    return float(noise.losses(state.noise, rows.y, yhat, rows.sigma).mean())

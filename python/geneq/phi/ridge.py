@@ -1,0 +1,69 @@
+"""The start of a fit: additive effects by ridge regression."""
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+
+from .. import _ext
+from .maps import Layout
+from .optimise import conjugate_gradients
+
+# Most features of which a dense matrix is made.
+DENSE = 4000
+# Penalties that are tried, as a share of a feature's sum of squares.
+SHARES = (1e-3, 1e-2, 0.1, 1.0)
+
+
+class Ridge:
+    """Sums of squares and products of the additive features of training rows, made once."""
+
+    def __init__(self, layout: Layout, rows: "_ext.FeatureRows", threads: int):
+        self.rows, self.threads, n = rows, threads, rows.rows
+        self.mean = rows.transposed(np.ones(n), threads) / n
+        self.size = float(np.mean(self.mean * (1 - self.mean))) * n
+        self.gram = gram(layout, rows, threads) if layout.n_additive <= DENSE else None
+        if self.gram is not None:
+            self.gram -= n * np.outer(self.mean, self.mean)
+
+    def solve(self, targets: np.ndarray, penalty: float) -> np.ndarray:
+        """Effects float64[features, outputs] for targets float64[n, outputs] of mean 0."""
+        sides = np.stack([self._side(target) for target in targets.T], axis=1)
+        if self.gram is None:
+            return np.stack([self._iterate(side, penalty) for side in sides.T], axis=1)
+        return cho_solve(cho_factor(self._penalised(penalty), check_finite=False), sides)
+
+    def factor(self, penalty: float) -> np.ndarray | None:
+        """Upper triangular R with RᵀR the mean of squares and products; None where not dense."""
+        if self.gram is None:
+            return None
+        return np.triu(cho_factor(self._penalised(penalty) / self.rows.rows, check_finite=False)[0])
+
+    def _penalised(self, penalty: float) -> np.ndarray:
+        matrix = self.gram.copy()
+        matrix.flat[:: len(matrix) + 1] += penalty
+        return matrix
+
+    def _side(self, target: np.ndarray) -> np.ndarray:
+        return self.rows.transposed(target - target.mean(), self.threads)
+
+    def _iterate(self, side: np.ndarray, penalty: float) -> np.ndarray:
+        def product(theta: np.ndarray) -> np.ndarray:
+            return self._side(self.rows.sums(theta, self.threads)) + penalty * theta
+
+        return conjugate_gradients(product, side, np.zeros_like(side), steps=100, tolerance=1e-3)
+
+
+def gram(layout: Layout, rows: "_ext.FeatureRows", threads: int = 1) -> np.ndarray:
+    """float64[features, features]: rows that have both features.
+
+    The transpose of a sum over all pairs of mutations, of ones, has just these counts.
+    """
+    n = layout.n_additive
+    first = (layout.position + 1).astype(np.uint32) * layout.others
+    pairs = _ext.PairLayout(first.astype(np.uint32), np.full(n, n, np.uint32))
+    matrix = np.zeros((n, n))
+    matrix[layout.position[:, None] < layout.position] = pairs.transposed(
+        rows, np.ones(rows.rows), threads
+    )
+    matrix += matrix.T
+    matrix.flat[:: n + 1] = rows.transposed(np.ones(rows.rows), threads)
+    return matrix

@@ -1,0 +1,223 @@
+"""Interactions: how strongly they are shrunk, and where they start.
+
+There are often more interactions than rows, and most of them are nothing. So each pair of positions (set of
+mutations) has a prior of its own: T ~ N(0, τ²), with τ² estimated from what the data say of this pair
+(empirical Bayes), 0 where that is not clearly more than chance. How clear it must be is chosen on
+validation rows. Then the interactions are solved for by conjugate gradients in the model made
+linear about the fit so far, which is a weighted ridge regression, and all of it is done again.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .maps import Design, Layout
+from .noise import Noise
+from .nonlinearity import Nonlinearity
+from .objective import Scored, State, mean_loss, phi_of
+from .optimise import conjugate_gradients, lbfgs
+
+# Strengths of one prior for all that are tried, in what the data tell of an interaction.
+RIDGES = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
+# How many times what chance gives an interaction must be to be kept, at least.
+THRESHOLDS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
+# Factors on the precision of the prior.
+FACTORS = (0.5, 2.0)
+ROUNDS = 6
+# A fall of the validation loss, in nats a row, that is worth another round.
+WORTH = 1e-3
+# The median of |z| of a normal z.
+MEDIAN = 0.6745
+
+
+@dataclass
+class Data:
+    """What every step needs: rows, models, and the layout of θ with interactions."""
+
+    layout: Layout
+    train: Scored
+    valid: Scored
+    nonlinearity: Nonlinearity
+    noise: Noise
+    additive_precision: np.ndarray
+
+    def loss(self, state: State) -> float:
+        """Mean loss of validation rows."""
+        return mean_loss(state, self.valid, self.nonlinearity, self.noise)
+
+    def standardised(self, state: State, theta: np.ndarray) -> State:
+        """The state with θ, whose φ is centred on training rows; its scale is left as it is."""
+        return replace(state, theta=theta, mean=float(self.train.design.phi(theta).mean()), sd=1.0)
+
+
+@dataclass
+class Chosen:
+    """A state and the precision of its prior; inf where an interaction is 0."""
+
+    state: State
+    precision: np.ndarray
+    loss: float
+    strength: float
+
+
+class Linearised:
+    """The loss about a state as a weighted sum of squares: ½ Σ ω (φ − z)², φ less its mean."""
+
+    def __init__(self, data: Data, state: State):
+        self.data, self.design = data, data.train.design
+        phi = phi_of(state, self.design)
+        yhat, slope = data.nonlinearity.values(state.eta, phi)
+        args = (state.noise, data.train.y, yhat, data.train.sigma)
+        weights = data.noise.curvature(*args) * slope**2
+        self.weights = np.maximum(weights, 1e-3 * weights.mean())
+        self.target = phi - data.noise.loss(*args)[1] * slope / self.weights
+        self.told = self.weights.sum() * data.layout.spread(self.design.additive)
+
+    def solve(self, precision: np.ndarray, start: np.ndarray) -> np.ndarray:
+        """θ of the least sum of squares and prior, by conjugate gradients from `start`."""
+        kept = np.isfinite(precision) & (self.told + precision > 0)
+        prior = np.where(kept, precision, 0)
+        scale = np.where(kept, 1 / np.sqrt(np.where(kept, self.told + prior, 1)), 0)
+
+        def product(v: np.ndarray) -> np.ndarray:
+            theta = scale * v
+            return scale * (self._side(self.design.phi(theta)) + prior * theta)
+
+        from_start = np.divide(start, scale, out=np.zeros_like(start), where=kept)
+        side = scale * self._side(self.target)
+        return scale * conjugate_gradients(product, side, from_start, steps=15, tolerance=0.02)
+
+    def _side(self, phi: np.ndarray) -> np.ndarray:
+        weighted = (phi - phi.mean()) * self.weights
+        return self.design.gradient(weighted - weighted.mean())
+
+    def alone(self, theta: np.ndarray) -> np.ndarray:
+        """What each parameter would be with the others fixed and no prior; 0 where not seen."""
+        step = self._side(self.target - self.design.phi(theta))
+        seen = self.told > 0
+        return np.where(seen, theta + step / np.where(seen, self.told, 1), 0)
+
+
+def choose(data: Data, state: State, shrinkage: str, strength: float | None) -> Chosen:
+    """Interactions added to a state that has additive effects alone.
+
+    shrinkage: "adaptive", priors of their own, or "ridge", one for all. strength: the precision of
+    the one prior, or a factor on that of their own; None: chosen by the loss of validation rows.
+    """
+    n = data.layout.n_additive
+    padded = np.concatenate([state.theta, np.zeros(data.layout.size - n)])
+    nothing = np.concatenate([data.additive_precision, np.full(data.layout.size - n, np.inf)])
+    state = data.standardised(state, padded)
+    begin = Chosen(state, nothing, data.loss(state), np.inf)
+    if shrinkage == "ridge":
+        return _ridge(data, begin, strength)
+    best = _ridge(data, begin, None)
+    for _ in range(ROUNDS):
+        found = _adaptive(data, _refitted(data, best), 1.0 if strength is None else strength)
+        if strength is None:
+            found = _scaled(data, found)
+        better, worth = found.loss < best.loss, found.loss < best.loss - WORTH
+        best = found if better or np.isinf(best.strength) else best
+        if not worth:
+            break
+    return best
+
+
+def _ridge(data: Data, begin: Chosen, strength: float | None) -> Chosen:
+    """One precision for all interactions: the one given, or the best of some."""
+    linear, n = Linearised(data, begin.state), data.layout.n_additive
+    told = linear.told[n:]
+    typical = float(np.median(told[told > 0])) if (told > 0).any() else 1.0
+    tried = [ratio * typical for ratio in RIDGES] if strength is None else [strength]
+    best, theta, last = begin if strength is None else None, begin.state.theta, np.inf
+    for one in tried:
+        precision = np.concatenate([data.additive_precision, np.full(len(told), one)])
+        theta = linear.solve(precision, theta)
+        state = data.standardised(begin.state, theta)
+        found = Chosen(state, precision, data.loss(state), one)
+        best = found if best is None or found.loss < best.loss else best
+        if found.loss > last:
+            break
+        last = found.loss
+    return best
+
+
+def _adaptive(data: Data, begin: Chosen, factor: float) -> Chosen:
+    """Precisions of their own, estimated about a state; the threshold is the best of some."""
+    linear, n = Linearised(data, begin.state), data.layout.n_additive
+    excess, variance = _evidence(linear, begin.state.theta, data.layout.groups, n)
+    best = None
+    for threshold in THRESHOLDS:
+        tau = np.where(excess > threshold, (excess - 1) * variance, 0)
+        own = np.divide(factor, tau, out=np.full(len(tau), np.inf), where=tau > 0)
+        precision = np.concatenate([data.additive_precision, own])
+        state = data.standardised(begin.state, linear.solve(precision, begin.state.theta))
+        found = Chosen(state, precision, data.loss(state), factor)
+        if best is not None and found.loss > best.loss + WORTH:
+            break
+        best = found if best is None or found.loss < best.loss else best
+    return best
+
+
+def _scaled(data: Data, begin: Chosen) -> Chosen:
+    """The same precisions times the best of some factors."""
+    linear, n, best = Linearised(data, begin.state), data.layout.n_additive, begin
+    for factor in FACTORS:
+        precision = begin.precision.copy()
+        precision[n:] *= factor
+        state = data.standardised(begin.state, linear.solve(precision, begin.state.theta))
+        found = Chosen(state, precision, data.loss(state), factor * begin.strength)
+        best = found if found.loss < best.loss else best
+    return best
+
+
+def _evidence(
+    linear: Linearised, theta: np.ndarray, groups: np.ndarray, n: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """For every interaction how large those of its group are, in what chance gives; and that.
+
+    Chance is what most interactions show: they are nothing.
+    """
+    told, alone = linear.told[n:], linear.alone(theta)[n:]
+    seen = told > 0
+    z = alone * np.sqrt(told)
+    chance = float(np.median(np.abs(z[seen])) / MEDIAN) ** 2 if seen.any() else 1.0
+    mean = np.bincount(groups, z * z) / np.maximum(np.bincount(groups, seen), 1)
+    variance = np.divide(chance, told, out=np.zeros_like(told), where=seen)
+    return (mean / max(chance, 1e-300))[groups] * seen, variance
+
+
+def _refitted(data: Data, chosen: Chosen) -> Chosen:
+    """Nonlinearity and noise fitted again, with φ as it is."""
+    state = chosen.state
+    phi, size = phi_of(state, data.train.design), len(state.eta)
+    valid = Fixed(phi_of(state, data.valid.design))
+    scored, held = replace(data.train, design=Fixed(phi)), replace(data.valid, design=valid)
+
+    def split(point: np.ndarray) -> State:
+        return State(np.empty(0), 0.0, 1.0, point[:size], point[size:])
+
+    def loss(point: np.ndarray) -> tuple[float, np.ndarray]:
+        eta, noise = np.split(point, [size])
+        yhat = data.nonlinearity.values(eta, phi)[0]
+        value, by_yhat, by_noise = data.noise.loss(noise, scored.y, yhat, scored.sigma)
+        by_eta = data.nonlinearity.transposed(eta, phi, by_yhat)
+        return value / len(phi), np.concatenate([by_eta, by_noise]) / len(phi)
+
+    def score(point: np.ndarray) -> float:
+        return mean_loss(split(point), held, data.nonlinearity, data.noise)
+
+    start = np.concatenate([state.eta, state.noise])
+    found = lbfgs(loss, start, score, steps=30, patience=10, tolerance=1e-5)
+    eta, noise = np.split(found.point, [size])
+    return replace(chosen, state=replace(state, eta=eta, noise=noise), loss=found.score)
+
+
+class Fixed(Design):
+    """Rows whose φ is known."""
+
+    def __init__(self, phi: np.ndarray):
+        self._phi = phi
+
+    def phi(self, theta: np.ndarray) -> np.ndarray:
+        return self._phi

@@ -1,0 +1,280 @@
+"""A fitted surrogate: its phenotype, predictions, effects in any gauge, and its files."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .. import _ext
+from ..artifacts import read_json, write_json, written_whole
+from ..errors import GeneqError
+from ..libraries import Mutations
+from . import maps, noise, nonlinearity
+from .gauges import Effects, probabilities
+
+FORMAT, VERSION = "geneq-surrogate", 1
+# Letters of sequences that are looked at together.
+BATCH = 1 << 24
+UNITS = ("phi", "y")
+
+
+@dataclass
+class Output:
+    """What was fitted to one target.
+
+    φ = design · theta + offset; y = y_mean + y_sd · g(φ; eta), with noise of parameters `noise`.
+    history: of every step, the loss of training rows with the prior, and that of validation rows.
+    """
+
+    target: str
+    theta: np.ndarray
+    offset: float
+    eta: np.ndarray
+    noise: np.ndarray
+    y_mean: float
+    y_sd: float
+    strength: float
+    pair_strength: float | None
+    steps: int
+    why: str
+    history: list[tuple[float, float]] = field(default_factory=list, repr=False)
+
+
+# What of an Output is an array; the rest is JSON.
+OUTPUT_ARRAYS = ("theta", "eta", "noise", "history")
+
+
+@dataclass
+class Surrogate:
+    """Maps, models and what was fitted to each target.
+
+    frequencies: float64[length, letters] in training rows. split: int8[n] of the rows it was fitted
+    to: 0 training, 1 validation, 2 test.
+    """
+
+    wild_type: np.ndarray
+    alphabet: str
+    map: maps.Map
+    nonlinearity: nonlinearity.Nonlinearity
+    noise: noise.Noise
+    layout: maps.Layout
+    frequencies: np.ndarray
+    split: np.ndarray
+    outputs: list[Output]
+
+    @property
+    def targets(self) -> list[str]:
+        return [output.target for output in self.outputs]
+
+    @property
+    def letters(self) -> int:
+        """Letters of the alphabet."""
+        return self.layout.letters
+
+    # --- predictions --------------------------------------------------------------------------
+
+    def phi(self, tokens: np.ndarray, threads: int = 1) -> np.ndarray:
+        """Latent phenotypes float64[n, targets] of uint8[n, length].
+
+        Raises GeneqError for another length, and where a letter that differs from the wild type
+        is unknown.
+        """
+        tokens = np.asarray(tokens)
+        if tokens.ndim != 2 or tokens.shape[1] != len(self.wild_type) or tokens.dtype != np.uint8:
+            raise GeneqError(
+                f"Sequences must be tokens uint8[n, {len(self.wild_type)}]",
+                value=f"{tokens.dtype} of shape {tokens.shape}",
+            )
+        step = max(1, BATCH // len(self.wild_type))
+        parts = [np.empty((0, len(self.outputs)))]
+        for start in range(0, len(tokens), step):
+            part = tokens[start : start + step]
+            row, position = np.nonzero(part != self.wild_type)
+            changes = Mutations(row, position.astype(np.int32), part[row, position])
+            parts.append(self.phi_of(changes, len(part), threads))
+        return np.concatenate(parts)
+
+    def phi_of(self, mutations: Mutations, n_rows: int, threads: int = 1) -> np.ndarray:
+        """Latent phenotypes float64[n_rows, targets] of rows given by their mutations."""
+        rows = self.layout.rows(mutations, n_rows)
+        design = self.layout.design(rows, mutations, threads)
+        columns = [design.phi(output.theta) + output.offset for output in self.outputs]
+        return np.stack(columns, axis=1)
+
+    def predict(self, tokens: np.ndarray, threads: int = 1) -> np.ndarray:
+        """Predictions float64[n, targets], in the units of y: where the noise model has its mode."""
+        return self.curve(self.phi(tokens, threads))
+
+    def curve(self, phi: np.ndarray) -> np.ndarray:
+        """y float64[n, targets] of φ float64[n, targets]: the nonlinearity."""
+        columns = [output.y_mean + output.y_sd * self._yhat(output, column)
+                   for output, column in zip(self.outputs, phi.T, strict=True)]  # fmt: skip
+        return np.stack(columns, axis=1)
+
+    def band(self, phi: np.ndarray, share: float = 0.95, sigma: np.ndarray | None = None):
+        """Lower and upper y, float64[n, targets] each, between which a share of y should lie."""
+        edges = ((1 - share) / 2, (1 + share) / 2)
+        low, high = (self.quantile(phi, edge, sigma) for edge in edges)
+        return low, high
+
+    def quantile(self, phi: np.ndarray, q: float, sigma: np.ndarray | None = None) -> np.ndarray:
+        """y float64[n, targets] below which, by the noise model, lies a share q."""
+        columns = [
+            output.y_mean + output.y_sd * self.noise.quantile(
+                output.noise, q, self._yhat(output, phi[:, k]), self._sigma(output, sigma, k)
+            )
+            for k, output in enumerate(self.outputs)
+        ]  # fmt: skip
+        return np.stack(columns, axis=1)
+
+    def losses(self, phi: np.ndarray, y: np.ndarray, sigma=None) -> np.ndarray:
+        """−log densities of y float64[n, targets], in nats, of y in its own units."""
+        columns = [
+            np.log(output.y_sd) + self.noise.losses(*self._scored(output, phi, y, sigma, k))
+            for k, output in enumerate(self.outputs)
+        ]
+        return np.stack(columns, axis=1)
+
+    def cdf(self, phi: np.ndarray, y: np.ndarray, sigma=None) -> np.ndarray:
+        """The chance of less than y, float64[n, targets]."""
+        columns = [self.noise.cdf(*self._scored(output, phi, y, sigma, k))
+                   for k, output in enumerate(self.outputs)]  # fmt: skip
+        return np.stack(columns, axis=1)
+
+    def _yhat(self, output: Output, phi: np.ndarray) -> np.ndarray:
+        return self.nonlinearity.values(output.eta, phi)[0]
+
+    def _sigma(self, output: Output, sigma, k: int) -> np.ndarray | None:
+        return None if sigma is None else np.asarray(sigma, np.float64)[:, k] / output.y_sd
+
+    def _scored(self, output: Output, phi, y, sigma, k: int) -> tuple:
+        standard = (np.asarray(y, np.float64)[:, k] - output.y_mean) / output.y_sd
+        yhat = self._yhat(output, phi[:, k])
+        return output.noise, standard, yhat, self._sigma(output, sigma, k)
+
+    # --- effects ------------------------------------------------------------------------------
+
+    def effects(
+        self,
+        gauge: str | np.ndarray = "empirical",
+        target: int | str = 0,
+        units: str = "phi",
+    ) -> Effects:
+        """Effects of letters, and of sets of them, in a gauge; predictions are the same in all.
+
+        gauge: "wild_type", "uniform", "empirical" (frequencies of training rows), "consensus" (their
+        most frequent letters), or probabilities float64[length, letters]. units: "phi", or "y", which
+        is θ · dy/dφ at the wild type. A mutation that no training row has is as its wild type in all.
+        """
+        output = self.outputs[self._index(target)]
+        if units not in UNITS:
+            raise GeneqError(f"units are {' or '.join(UNITS)}", value=units)
+        weights = probabilities(gauge, self.wild_type, self.letters, self.frequencies)
+        plain = self.layout.effects(output.theta)
+        fixed = Effects(output.offset, plain.terms).fixed(weights)
+        return fixed if units == "phi" else fixed.scaled(self.slope(output))
+
+    def slope(self, output: Output) -> float:
+        """dy/dφ at the wild type."""
+        wild = np.array([output.offset])
+        return float(output.y_sd * self.nonlinearity.values(output.eta, wild)[1][0])
+
+    def _index(self, target: int | str) -> int:
+        if isinstance(target, str) and target in self.targets:
+            return self.targets.index(target)
+        if isinstance(target, int) and 0 <= target < len(self.outputs):
+            return target
+        raise GeneqError(
+            "No such target", value=target, fix=f"There are: {', '.join(self.targets)}"
+        )
+
+    def table(self, gauge: str | np.ndarray = "empirical") -> pd.DataFrame:
+        """Additive effects: position (0-based), wild, letter; per target φ and y units.
+
+        Columns `phi:<target>` and `y:<target>`; a row for each position and letter.
+        """
+        length, letters = len(self.wild_type), _ext.alphabet(self.alphabet)[0]
+        named = np.array([*letters, _ext.alphabet(self.alphabet)[1]])
+        columns = {
+            "position": np.repeat(np.arange(length, dtype=np.int32), self.letters),
+            "wild": np.repeat(named[self.wild_type], self.letters),
+            "letter": np.tile(named[: self.letters], length),
+        }
+        for k, output in enumerate(self.outputs):
+            effects = self.effects(gauge, k).additive(length).ravel()
+            columns[f"phi:{output.target}"] = effects
+            columns[f"y:{output.target}"] = effects * self.slope(output)
+        return pd.DataFrame(columns)
+
+    # --- files --------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> None:
+        """Write surrogate.npz and surrogate.json to `folder`, whole or not at all."""
+        folder = Path(folder)
+        arrays = {"wild_type": self.wild_type, "frequencies": self.frequencies,
+                  "split": self.split, **self.layout.learnt()}  # fmt: skip
+        for k, output in enumerate(self.outputs):
+            for name in OUTPUT_ARRAYS:
+                arrays[f"{name}_{k}"] = np.asarray(getattr(output, name), np.float64)
+        document = {
+            "format": FORMAT, "version": VERSION, "alphabet": self.alphabet,
+            "map": maps.to_dict(self.map), "noise": noise.to_dict(self.noise),
+            "nonlinearity": nonlinearity.to_dict(self.nonlinearity),
+            "outputs": [{name: value for name, value in vars(output).items()
+                         if name not in OUTPUT_ARRAYS} for output in self.outputs],
+        }  # fmt: skip
+        with written_whole(folder / "surrogate.npz") as temporary:
+            np.savez(temporary, **arrays)
+        write_json(document, folder / "surrogate.json")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Surrogate":
+        """Read what `save` wrote. Raises GeneqError for other files; nothing in them is run."""
+        folder = Path(folder)
+        document, arrays = read_json(folder / "surrogate.json"), _arrays(folder / "surrogate.npz")
+        if not isinstance(document, dict) or document.get("format") != FORMAT:
+            raise GeneqError("Not a surrogate", file=folder / "surrogate.json")
+        if document.get("version") != VERSION:
+            raise GeneqError(f"This geneq reads surrogates of version {VERSION}",
+                             value=document.get("version"), file=folder / "surrogate.json")  # fmt: skip
+        try:
+            return cls._from(document, arrays)
+        except (KeyError, TypeError, ValueError) as error:
+            raise GeneqError("Not a whole surrogate", value=str(error), file=folder) from None
+
+    @classmethod
+    def _from(cls, document: dict, arrays: dict[str, np.ndarray]) -> "Surrogate":
+        made = {name: _made(module.KINDS, document[name])
+                for name, module in (("map", maps), ("noise", noise), ("nonlinearity", nonlinearity))}  # fmt: skip
+        letters = len(_ext.alphabet(document["alphabet"])[0])
+        layout = made["map"].layout(arrays["wild_type"], letters)
+        layout.recall(arrays)
+        outputs = []
+        for k, fields in enumerate(document["outputs"]):
+            own = {name: arrays[f"{name}_{k}"] for name in OUTPUT_ARRAYS}
+            own["history"] = [tuple(step) for step in own["history"].tolist()]
+            outputs.append(Output(**fields, **own))
+            if len(own["theta"]) != layout.size:
+                raise ValueError(f"{len(own['theta'])} parameters, not {layout.size}")
+        kept = {name: arrays[name] for name in ("wild_type", "frequencies", "split")}
+        return cls(alphabet=document["alphabet"], layout=layout, outputs=outputs, **made, **kept)
+
+
+def _made(kinds: dict[str, type], fields: dict):
+    fields = {name: _tuples(value) for name, value in fields.items()}
+    return kinds[fields.pop("kind")](**fields)
+
+
+def _tuples(value):
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except FileNotFoundError:
+        raise GeneqError("File not found", file=path) from None
+    except Exception as error:
+        raise GeneqError("Not a whole file of arrays", value=str(error), file=path) from None
