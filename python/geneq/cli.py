@@ -20,6 +20,7 @@ COMMANDS = {
     "search": "search",
     "distill": "distill",
     "score": "score",
+    "surrogate": "surrogate",
     "report": "report",
     "atlas": "atlas",
     "mutagenize": "tools.mutagenize",

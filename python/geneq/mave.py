@@ -7,7 +7,7 @@ again. The metadata of its schema has a JSON object under `geneq-mave`.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -111,6 +111,17 @@ class Mave:
                              value=named_rows(np.unique(row[unknown])))  # fmt: skip
         return Mutations(row.astype(np.int64), position.astype(np.int32), letter)
 
+    def of_targets(self, targets: Sequence[str] | None) -> "Mave":
+        """The same library with the scores of these targets alone; None keeps all."""
+        if targets is None:
+            return self
+        if unknown := [target for target in targets if target not in self.targets]:
+            raise GeneqError("The MAVE has no such target", value=", ".join(unknown),
+                             fix=f"It has {', '.join(self.targets)}")  # fmt: skip
+        at = [self.targets.index(target) for target in targets]
+        sigma = None if self.sigma is None else self.sigma[:, at]
+        return replace(self, y=self.y[:, at], targets=list(targets), sigma=sigma)
+
     # --- files --------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
@@ -159,6 +170,13 @@ class Mave:
                 about["oracle"],
                 about["wild_type"],
             )
+
+    @classmethod
+    def open(cls, path: str | Path, alphabet: str = "dna", wild_type: str | None = None) -> "Mave":
+        """What `save` wrote (`load`), or a table of one's own (`read_table`)."""
+        path = Path(path)
+        is_own = path.suffix != ".parquet" or KEY not in (_parquet(path).schema.metadata or {})
+        return cls.read_table(path, alphabet, wild_type) if is_own else cls.load(path)
 
     @classmethod
     def read_table(

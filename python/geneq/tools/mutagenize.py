@@ -20,6 +20,7 @@ from ..errors import GeneqError
 from ..libraries import Library
 from ..libraries.fasta import fasta_records
 from ..libraries.files import suffix_of
+from ..ranges import window, windows
 
 # Options that say what the wild type is, which most kinds have.
 SOURCE = ("sequence", "fasta", "record", "region")
@@ -46,15 +47,6 @@ def counts(text: str) -> str | int | list[int | float]:
         return text
     found = numbers(text)
     return found if len(found) > 1 else found[0]
-
-
-def window(text: str) -> list[int]:
-    start, end = text.split("-")
-    return [int(start), int(end)]
-
-
-def windows(text: str) -> list[list[int]]:
-    return [window(part) for part in text.split(",")]
 
 
 def yes_or_no(text: str) -> bool:

@@ -1,0 +1,166 @@
+"""Fit a surrogate to a library with scores, and say what drives them.
+
+--mave is mave.parquet of `geneq score`, or a table of one's own (.tsv, .csv, .parquet) with the
+columns sequence, y (or y:NAME for several) and, where known, sigma. OUT gets surrogate.npz and
+surrogate.json, which geneq.phi.Surrogate.load reads, effects.parquet, pairs.parquet (where the map
+has pairs) and figures. Positions are 0-based, ends excluded.
+"""
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from . import _ext
+from .artifacts import written_whole
+from .errors import GeneqError
+from .mave import Mave
+from .phi import Surrogate, fit, gauges, maps, noise, nonlinearity
+from .plots import loci
+from .ranges import window, windows
+
+# Share of the noise in the band of figures, and points of its curve.
+SHARE, GRID = 0.95, 200
+# Fields of maps that are options.
+FIELDS = ("window", "between", "distance", "order")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Options of `geneq surrogate`."""
+    parser.add_argument("--mave", type=Path, required=True, help="library with scores")
+    parser.add_argument("--alphabet", default="dna", help="alphabet of a table of one's own (dna)")
+    parser.add_argument("--wild_type", help="its wild type (default: the consensus)")
+    parser.add_argument("--target", nargs="+", help="targets to fit (default: all)")
+    _choice(parser, "--map", maps.KINDS, "additive", "what the latent phenotype is made of")
+    parser.add_argument("--window", type=window, help="START-END, where pairs and sets lie")
+    parser.add_argument("--between", type=windows, help="START-END,START-END, a position in each")
+    parser.add_argument("--distance", type=int, help="how far apart pairs are at most")
+    parser.add_argument("--order", type=int, help="positions of a set at most, of --map order")
+    _choice(parser, "--nonlinearity", nonlinearity.KINDS, "tanh", "from phenotype to scores")
+    _choice(parser, "--noise", noise.KINDS, "skewed_t", "how scores scatter")
+    parser.add_argument(
+        "--noise_order", type=int, help="order of the polynomial of its log scale (2)"
+    )
+    _choice(parser, "--gauge", gauges.NAMES, "empirical", "in which effects are shown")
+    parser.add_argument("--strength", type=float, help="of the prior (default: by validation rows)")
+    parser.add_argument("--seed", type=int, default=1, help="of the split of rows (1)")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
+
+
+def _choice(parser: ArgumentParser, name: str, choices, default: str, what: str) -> None:
+    parser.add_argument(name, choices=sorted(choices), default=default, help=f"{what} ({default})")
+
+
+def run(args: Namespace) -> None:
+    """Fit, and write the surrogate, its tables and figures."""
+    mave = Mave.open(args.mave, args.alphabet, args.wild_type).of_targets(args.target)
+    surrogate = fit(
+        mave,
+        chosen_map(args),
+        nonlinearity.KINDS[args.nonlinearity](),
+        chosen_noise(args),
+        strength=args.strength,
+        split_seed=args.seed,
+        threads=args.threads,
+    )
+    surrogate.save(args.out)
+    write(surrogate.table(args.gauge), args.out / "effects.parquet")
+    if args.map != "additive":
+        write(pairs(surrogate, args.gauge), args.out / "pairs.parquet")
+    phi = surrogate.phi_of(mave.mutations(), mave.n_rows, args.threads)
+    write_figures(surrogate, phi, mave, args.gauge, args.out / "figures")
+
+
+def chosen_map(args: Namespace) -> maps.Map:
+    """The map of --map with the fields that were given."""
+    made = maps.KINDS[args.map]
+    given = {name: value for name in FIELDS if (value := getattr(args, name)) is not None}
+    if foreign := sorted(given.keys() - made.__dataclass_fields__.keys()):
+        raise GeneqError(f"--map {args.map} has no such options",
+                         value=", ".join(f"--{name}" for name in foreign))  # fmt: skip
+    return made(**{name: tuple(v) if name == "between" else v for name, v in given.items()})
+
+
+def chosen_noise(args: Namespace) -> noise.Noise:
+    """The noise model of --noise; by default of order 2, or of the given errors alone."""
+    made = noise.KINDS[args.noise]
+    if args.noise_order is None:
+        return made() if made is noise.Empirical else made(2)
+    return made(args.noise_order)
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def write(table: pd.DataFrame, path: Path) -> None:
+    with written_whole(path) as temporary:
+        table.to_parquet(temporary, index=False)
+
+
+def pairs(surrogate: Surrogate, gauge: str) -> pd.DataFrame:
+    """Effects of pairs that are not 0, strongest first.
+
+    Columns: target, position and letter of one and of the other (0-based), phi, and y: in units of
+    scores, by the slope at the wild type.
+    """
+    letters = np.array(list(_ext.alphabet(surrogate.alphabet)[0]))
+    tables = []
+    for target, output in zip(surrogate.targets, surrogate.outputs, strict=True):
+        effects = surrogate.effects(gauge, target)
+        for term in effects.terms[1:2]:
+            at, one, other = np.nonzero(term.values)
+            value = term.values[at, one, other]
+            table = pd.DataFrame({
+                "target": target,
+                "position_1": term.sites[at, 0], "letter_1": letters[one],
+                "position_2": term.sites[at, 1], "letter_2": letters[other],
+                "phi": value, "y": value * surrogate.slope(output),
+            })  # fmt: skip
+            tables.append(table.sort_values("phi", key=np.abs, ascending=False, kind="stable"))
+    return pd.concat(tables)
+
+
+# --- figures --------------------------------------------------------------------------------------
+
+
+def write_figures(
+    surrogate: Surrogate, phi: np.ndarray, mave: Mave, gauge: str, folder: Path
+) -> None:
+    """<number of the target>_<what>.svg: names of targets may be no names of files."""
+    with written_whole(folder) as temporary:
+        temporary.mkdir()
+        for number, target in enumerate(surrogate.targets):
+            for what, figure in figures(surrogate, number, phi, mave, gauge).items():
+                figure.suptitle(target)
+                figure.savefig(temporary / f"{number}_{what}.svg")
+
+
+def figures(
+    surrogate: Surrogate, number: int, phi: np.ndarray, mave: Mave, gauge: str
+) -> dict[str, "loci.Figure"]:
+    """What there is to see of a target: points are those of rows that were not fitted."""
+    held_out = surrogate.split == 2 if (surrogate.split == 2).any() else surrogate.split >= 0
+    effects = surrogate.effects(gauge, number)
+    length = len(surrogate.wild_type)
+    made = {"logo": loci.logo(effects.additive(length), surrogate.alphabet, label="effect on φ")}
+    if len(effects.terms) > 1:
+        made["pairs"] = loci.pair_triangle(strengths(effects.terms[1], length))
+    grid = np.repeat(np.linspace(*np.quantile(phi[:, number], [0, 1]), GRID)[:, None],
+                     phi.shape[1], axis=1)  # fmt: skip
+    x, y = phi[held_out, number], mave.y[held_out, number].astype(np.float64)
+    if mave.sigma is None:
+        band = tuple(edge[:, number] for edge in surrogate.band(grid, SHARE))
+    else:
+        band = (np.full(GRID, np.nan),) * 2
+    curve = surrogate.curve(grid)[:, number]
+    made["latent"] = loci.latent_curve(x, y, grid[:, number], curve, band)
+    made["agreement"] = loci.agreement(y, surrogate.curve(phi[held_out])[:, number])
+    return made
+
+
+def strengths(term: gauges.Term, length: int) -> np.ndarray:
+    """float64[length, length]: the norm of the effects of a pair of positions, NaN without one."""
+    table = np.full((length, length), np.nan)
+    table[tuple(term.sites.T)] = np.sqrt((term.values**2).sum(axis=(1, 2)))
+    return table
