@@ -29,6 +29,8 @@ TRAIN, VALID, TEST = range(3)
 SHRINKAGES = ("adaptive", "ridge")
 # Mistaken rows that an error names.
 NAMED = 5
+# Differences of validation losses, in nats a row, that say nothing.
+SLACK = 5e-4
 # Spread of a start that was asked to be random.
 JITTER = 0.3
 
@@ -323,14 +325,16 @@ class Fitter:
         state: State,
         whitening: Whitening,
         precision: np.ndarray,
+        phi_alone: bool = False,
     ) -> tuple[State, Found]:
         options = self.options
         objective = Objective(
-            scored[TRAIN], options.nonlinearity, options.noise, whitening, precision, state
-        )
+            scored[TRAIN], options.nonlinearity, options.noise, whitening, precision, state,
+            phi_alone,
+        )  # fmt: skip
         found = lbfgs(
             objective, objective.point(state), lambda point: objective.loss(point, scored[VALID]),
-            options.steps, options.patience,
+            options.steps, options.patience, slack=SLACK,
         )  # fmt: skip
         state = objective.state(found.point)
         unit = State(state.theta / state.sd, state.mean / state.sd, 1.0, state.eta, state.noise)
@@ -346,22 +350,20 @@ class Fitter:
         data = shrinkage.Data(self.layout, scored[TRAIN], scored[VALID], options.nonlinearity,
                               options.noise, precision)  # fmt: skip
         chosen = shrinkage.choose(data, state, options.shrinkage, options.pair_strength)
-        state = chosen.state
-        sd = float(phi_of(state, scored[TRAIN].design).std())
-        own = chosen.precision[n:] * sd**2
-        kept = np.isfinite(own)
-        told = shrinkage.Linearised(data, state).weights.sum() * sd**2
-        spread = self.layout.spread(self.rows[TRAIN][0])
-        kept &= spread[n:] > 0
+        state, own = chosen.state, chosen.precision[n:]
+        spread = self.layout.spread(self.rows[TRAIN][0])[n:]
+        kept = np.isfinite(own) & (spread > 0)
+        told = shrinkage.Linearised(data, state).weights.sum()
         scale = np.zeros(len(own))
-        scale[kept] = 1 / np.sqrt(spread[n:][kept] + own[kept] / told)
+        scale[kept] = 1 / np.sqrt(spread[kept] + own[kept] / told)
         first = self._whitening(penalty)
         if first.factor is None:
             whitening = Whitening(np.concatenate([first.scale, scale]))
         else:
             whitening = Whitening(scale, first.factor)
         prior = np.concatenate([precision, np.where(kept, own, 0)])
-        return *self._lbfgs(scored, state, whitening, prior), chosen
+        state, found = self._lbfgs(scored, state, whitening, prior, phi_alone=True)
+        return shrinkage.calibrated(data, state), found, chosen
 
 
 def _inside(mutations: Mutations, n_rows: int, length: int) -> Mutations:

@@ -75,6 +75,7 @@ class Objective:
 
     φ is standardised over training rows inside of it, so that the size of θ means nothing and the
     prior is on θ of a φ with standard deviation 1: θ ~ N(0, 1/precision), in nats of all rows.
+    phi_alone: nonlinearity and noise stay as they are.
     """
 
     def __init__(
@@ -85,7 +86,9 @@ class Objective:
         whitening: Whitening,
         precision: np.ndarray,
         start: State,
+        phi_alone: bool = False,
     ):
+        self.phi_alone = phi_alone
         self.train, self.nonlinearity, self.noise = train, nonlinearity, noise
         self.whitening, self.precision = whitening, precision
         self.centre = np.concatenate([start.eta, start.noise])
@@ -119,7 +122,7 @@ class Objective:
         by_phi = by_yhat * slope
         by_raw = (by_phi - by_phi.mean() - phi * ((by_phi @ phi + shrunk) / n)) / sd
         by_theta = self.train.design.gradient(by_raw) + weighted
-        rest = np.concatenate([by_eta, by_noise]) + away
+        rest = (np.concatenate([by_eta, by_noise]) + away) * (not self.phi_alone)
         gradient = np.concatenate([self.whitening.transposed(by_theta), rest])
         return total / n, gradient / n
 

@@ -14,18 +14,20 @@ import numpy as np
 from .maps import Design, Layout
 from .noise import Noise
 from .nonlinearity import Nonlinearity
-from .objective import Scored, State, mean_loss, phi_of
+from .objective import LOOSE, Scored, State, mean_loss, phi_of
 from .optimise import conjugate_gradients, lbfgs
 
 # Strengths of one prior for all that are tried, in what the data tell of an interaction.
 RIDGES = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
 # How many times what chance gives an interaction must be to be kept, at least.
 THRESHOLDS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
-# Factors on the precision of the prior.
-FACTORS = (0.5, 2.0)
+# How often the precision of the prior is doubled or halved in a round.
+DOUBLINGS = 3
 ROUNDS = 6
 # A fall of the validation loss, in nats a row, that is worth another round.
 WORTH = 1e-3
+# Fewest validation rows for each parameter that is fitted to them.
+FEWEST = 20
 # The median of |z| of a normal z.
 MEDIAN = 0.6745
 
@@ -44,6 +46,11 @@ class Data:
     def loss(self, state: State) -> float:
         """Mean loss of validation rows."""
         return mean_loss(state, self.valid, self.nonlinearity, self.noise)
+
+    def information(self, state: State) -> float:
+        """What a row tells of its ŷ, in units of 1/s²: of validation rows, which were not fitted."""
+        yhat = self.nonlinearity.values(state.eta, phi_of(state, self.valid.design))[0]
+        return self.noise.information(state.noise, self.valid.y, yhat, self.valid.sigma)
 
     def standardised(self, state: State, theta: np.ndarray) -> State:
         """The state with θ, whose φ is centred on training rows; its scale is left as it is."""
@@ -68,7 +75,8 @@ class Linearised:
         phi = phi_of(state, self.design)
         yhat, slope = data.nonlinearity.values(state.eta, phi)
         args = (state.noise, data.train.y, yhat, data.train.sigma)
-        weights = data.noise.curvature(*args) * slope**2
+        scale = data.noise.scale(state.noise, yhat, data.train.sigma)
+        weights = data.information(state) * (slope / scale) ** 2
         self.weights = np.maximum(weights, 1e-3 * weights.mean())
         self.target = phi - data.noise.loss(*args)[1] * slope / self.weights
         self.told = self.weights.sum() * data.layout.spread(self.design.additive)
@@ -111,16 +119,24 @@ def choose(data: Data, state: State, shrinkage: str, strength: float | None) -> 
     begin = Chosen(state, nothing, data.loss(state), np.inf)
     if shrinkage == "ridge":
         return _ridge(data, begin, strength)
-    best = _ridge(data, begin, None)
+    best = recalibrated(data, _ridge(data, begin, None))
     for _ in range(ROUNDS):
-        found = _adaptive(data, _refitted(data, best), 1.0 if strength is None else strength)
-        if strength is None:
-            found = _scaled(data, found)
-        better, worth = found.loss < best.loss, found.loss < best.loss - WORTH
-        best = found if better or np.isinf(best.strength) else best
-        if not worth:
+        found = _adaptive(data, best, 1.0 if strength is None else strength)
+        found = recalibrated(data, _scaled(data, found) if strength is None else found)
+        if found.loss > best.loss - WORTH:
             break
+        best = found
     return best
+
+
+def recalibrated(data: Data, chosen: Chosen) -> Chosen:
+    """φ of standard deviation 1 again, the prior in its units, nonlinearity and noise to match."""
+    state, n = chosen.state, data.layout.n_additive
+    sd = float(phi_of(state, data.train.design).std())
+    unit = replace(state, theta=state.theta / sd, mean=state.mean / sd)
+    precision = np.concatenate([data.additive_precision, chosen.precision[n:] * sd**2])
+    state = calibrated(data, unit)
+    return Chosen(state, precision, data.loss(state), chosen.strength)
 
 
 def _ridge(data: Data, begin: Chosen, strength: float | None) -> Chosen:
@@ -160,14 +176,19 @@ def _adaptive(data: Data, begin: Chosen, factor: float) -> Chosen:
 
 
 def _scaled(data: Data, begin: Chosen) -> Chosen:
-    """The same precisions times the best of some factors."""
+    """The same precisions times the best of some factors: doubled or halved while that is better."""
     linear, n, best = Linearised(data, begin.state), data.layout.n_additive, begin
-    for factor in FACTORS:
-        precision = begin.precision.copy()
-        precision[n:] *= factor
-        state = data.standardised(begin.state, linear.solve(precision, begin.state.theta))
-        found = Chosen(state, precision, data.loss(state), factor * begin.strength)
-        best = found if found.loss < best.loss else best
+    for factor in (2.0, 0.5):
+        for _ in range(DOUBLINGS):
+            precision = best.precision.copy()
+            precision[n:] *= factor
+            state = data.standardised(begin.state, linear.solve(precision, best.state.theta))
+            found = Chosen(state, precision, data.loss(state), factor * best.strength)
+            if found.loss > best.loss:
+                break
+            best = found
+        if best is not begin:
+            break
     return best
 
 
@@ -187,37 +208,26 @@ def _evidence(
     return (mean / max(chance, 1e-300))[groups] * seen, variance
 
 
-def _refitted(data: Data, chosen: Chosen) -> Chosen:
-    """Nonlinearity and noise fitted again, with φ as it is."""
-    state = chosen.state
-    phi, size = phi_of(state, data.train.design), len(state.eta)
-    valid = Fixed(phi_of(state, data.valid.design))
-    scored, held = replace(data.train, design=Fixed(phi)), replace(data.valid, design=valid)
+def calibrated(data: Data, state: State) -> State:
+    """Nonlinearity and noise fitted to validation rows, with φ as it is.
 
-    def split(point: np.ndarray) -> State:
-        return State(np.empty(0), 0.0, 1.0, point[:size], point[size:])
+    Training rows lie too close to a φ of so many parameters: the noise would seem too small, and
+    the nonlinearity too steep. Where validation rows are few, the state as it is.
+    """
+    rows, size = data.valid, len(state.eta)
+    start = np.concatenate([state.eta, state.noise])
+    if len(rows.y) < FEWEST * len(start):
+        return state
+    phi = phi_of(state, rows.design)
 
     def loss(point: np.ndarray) -> tuple[float, np.ndarray]:
         eta, noise = np.split(point, [size])
         yhat = data.nonlinearity.values(eta, phi)[0]
-        value, by_yhat, by_noise = data.noise.loss(noise, scored.y, yhat, scored.sigma)
+        value, by_yhat, by_noise = data.noise.loss(noise, rows.y, yhat, rows.sigma)
         by_eta = data.nonlinearity.transposed(eta, phi, by_yhat)
-        return value / len(phi), np.concatenate([by_eta, by_noise]) / len(phi)
+        away = (point - start) / LOOSE**2
+        total = value + away @ away * LOOSE**2 / 2
+        return total / len(phi), (np.concatenate([by_eta, by_noise]) + away) / len(phi)
 
-    def score(point: np.ndarray) -> float:
-        return mean_loss(split(point), held, data.nonlinearity, data.noise)
-
-    start = np.concatenate([state.eta, state.noise])
-    found = lbfgs(loss, start, score, steps=30, patience=10, tolerance=1e-5)
-    eta, noise = np.split(found.point, [size])
-    return replace(chosen, state=replace(state, eta=eta, noise=noise), loss=found.score)
-
-
-class Fixed(Design):
-    """Rows whose φ is known."""
-
-    def __init__(self, phi: np.ndarray):
-        self._phi = phi
-
-    def phi(self, theta: np.ndarray) -> np.ndarray:
-        return self._phi
+    point = lbfgs(loss, start, lambda _: 0.0, steps=100, patience=100, tolerance=1e-6).point
+    return replace(state, eta=point[:size], noise=point[size:])
