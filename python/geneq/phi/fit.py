@@ -257,8 +257,10 @@ class Fitter:
                     for p in scored}  # fmt: skip
         state, penalty, precision = self._start(additive)
         strength = float(precision[0])
-        whitening = self._whitening(penalty)
-        state, found = self._lbfgs(additive, state, whitening, precision)
+        centre = np.concatenate([state.eta, state.noise])
+        state, found = self._lbfgs(
+            additive, self._jittered(state), self._whitening(penalty), precision, centre
+        )
         chosen = None
         if self.layout.size > self.layout.n_additive:
             both = {p: Scored(self.layout.design(*self.rows[p], self.options.threads), *scored[p])
@@ -299,7 +301,7 @@ class Fitter:
             self.options.nonlinearity.start(np.sqrt(explained)),
             self.options.noise.start(np.sqrt(1 - explained)),
         )  # fmt: skip
-        return self._jittered(state), penalty, np.full(self.plain.size, strength)
+        return state, penalty, np.full(self.plain.size, strength)
 
     def _jittered(self, state: State) -> State:
         if self.options.start_seed is None:
@@ -325,11 +327,12 @@ class Fitter:
         state: State,
         whitening: Whitening,
         precision: np.ndarray,
+        centre: np.ndarray,
         phi_alone: bool = False,
     ) -> tuple[State, Found]:
         options = self.options
         objective = Objective(
-            scored[TRAIN], options.nonlinearity, options.noise, whitening, precision, state,
+            scored[TRAIN], options.nonlinearity, options.noise, whitening, precision, centre,
             phi_alone,
         )  # fmt: skip
         found = lbfgs(
@@ -362,7 +365,8 @@ class Fitter:
         else:
             whitening = Whitening(scale, first.factor)
         prior = np.concatenate([precision, np.where(kept, own, 0)])
-        state, found = self._lbfgs(scored, state, whitening, prior, phi_alone=True)
+        centre = np.concatenate([state.eta, state.noise])
+        state, found = self._lbfgs(scored, state, whitening, prior, centre, phi_alone=True)
         return shrinkage.calibrated(data, state), found, chosen
 
 

@@ -12,7 +12,7 @@ from .nonlinearity import Nonlinearity
 
 # Standard deviation of the prior of the parameters of nonlinearity and noise about their start: wide,
 # so that it only keeps in place what the data do not tell.
-LOOSE = 5.0
+LOOSE = 1.0
 
 
 @dataclass
@@ -75,7 +75,7 @@ class Objective:
 
     φ is standardised over training rows inside of it, so that the size of θ means nothing and the
     prior is on θ of a φ with standard deviation 1: θ ~ N(0, 1/precision), in nats of all rows.
-    phi_alone: nonlinearity and noise stay as they are.
+    centre: mean of the prior of η and noise. phi_alone: nonlinearity and noise stay as they are.
     """
 
     def __init__(
@@ -85,14 +85,14 @@ class Objective:
         noise: Noise,
         whitening: Whitening,
         precision: np.ndarray,
-        start: State,
+        centre: np.ndarray,
         phi_alone: bool = False,
     ):
         self.phi_alone = phi_alone
         self.train, self.nonlinearity, self.noise = train, nonlinearity, noise
         self.whitening, self.precision = whitening, precision
-        self.centre = np.concatenate([start.eta, start.noise])
-        self.sizes = np.cumsum([len(start.theta), len(start.eta)])
+        self.centre = centre
+        self.sizes = np.cumsum([len(precision), len(centre) - noise.size])
         self.seen: tuple[np.ndarray, State] | None = None
 
     def point(self, state: State) -> np.ndarray:
