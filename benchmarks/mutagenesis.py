@@ -8,18 +8,15 @@ anonymous mapping. Peers run on one thread, after a small call that compiles wha
 """
 
 import argparse
-import json
 import mmap
 import os
-import platform
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import distribution
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from io import StringIO
 from pathlib import Path
@@ -27,6 +24,7 @@ from types import ModuleType
 
 import numpy as np
 
+from figures import Figure, Figures, at_most, machine, print_table, version, write_json
 from geneq import encoding, shuffles
 from geneq.libraries import CombinatorialLibrary, RandomLibrary
 from geneq.memory import available
@@ -51,31 +49,6 @@ ONE_THREAD = {
 }
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A line of the table.
-
-    peer: what it is measured beside, in the same unit. ratio: how many times better than that, or
-    than the bound that is wanted. floor: the least ratio that is wanted, where one is.
-    """
-
-    value: float
-    unit: str
-    peer: float | None = None
-    ratio: float | None = None
-    floor: float | None = None
-    beside: str = ""
-
-    @property
-    def verdict(self) -> str:
-        if self.floor is None or self.ratio is None:
-            return ""
-        return "met" if self.ratio >= self.floor else "NOT MET"
-
-
-Figures = dict[str, Figure]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="slow parts smaller: under a minute")
@@ -85,14 +58,13 @@ def main() -> None:
     if args.peak:
         return print(peak_of_one_hot(args.peak))
     os.environ |= ONE_THREAD
-    print(machine())
+    print(machine(PEERS))
     figures: Figures = {}
     for part in PARTS:
         figures |= part(args.quick)
     print_table(figures)
     if args.json:
-        named = {name: as_json(figure) for name, figure in figures.items()}
-        Path(args.json).write_text(json.dumps(named, indent=1) + "\n")
+        write_json(figures, args.json)
 
 
 # --- measuring --------------------------------------------------------------------------------
@@ -116,11 +88,6 @@ def beside(name: str, ours: float, peer: float | None, floor: float | None = Non
     if peer is None:
         return Figure(ours, "ms")
     return Figure(ours, "ms", peer, peer / ours, floor, name)
-
-
-def at_most(bound: float, value: float, unit: str) -> Figure:
-    """A value that is wanted to be no larger."""
-    return Figure(value, unit, None, bound / max(value, 1e-9), 1.0, f"at most {bound:g} {unit}")
 
 
 def beside_memory(name: str, ours: float, size: int) -> Figures:
@@ -152,13 +119,6 @@ def library(length: int, rows: int = ROWS) -> RandomLibrary:
 
 
 # --- peers ------------------------------------------------------------------------------------
-
-
-def version(name: str) -> str | None:
-    try:
-        return distribution(name).version
-    except PackageNotFoundError:
-        return None
 
 
 @cache
@@ -387,39 +347,6 @@ def device(quick: bool) -> Figures:
 
 
 PARTS = (random_one_hot, random_others, memory, combinatorial, strings, shuffled, streams, device)
-
-
-# --- output -----------------------------------------------------------------------------------
-
-
-def machine() -> str:
-    """Processor and versions."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    models = [line.split(": ")[1] for line in lines if line.startswith("model name")]
-    peers = ", ".join(f"{name} {version(name) or 'not installed'}" for name in PEERS)
-    return (
-        f"{models[0] if models else platform.machine()}, {os.cpu_count()} CPUs; "
-        f"Python {platform.python_version()}, NumPy {np.__version__}; {peers}"
-    )
-
-
-def as_json(figure: Figure) -> dict:
-    return {name: value for name, value in asdict(figure).items() if name != "beside"}
-
-
-def print_table(figures: Figures) -> None:
-    width = max(map(len, figures))
-    print(f"{'':{width}} {'geneq':>9} {'beside':>9} {'ratio':>7} {'wanted':>7}")
-    for name, figure in figures.items():
-        numbers = (figure.value, figure.peer, figure.ratio, figure.floor)
-        cells = [f"{shown(number):>9}" for number in numbers[:2]]
-        cells += [f"{shown(number):>7}" for number in numbers[2:]]
-        about = f"{figure.unit}; {figure.beside}" if figure.beside else figure.unit
-        print(f"{name:{width}} {' '.join(cells)}  {figure.verdict:7}  {about}")
-
-
-def shown(number: float | None) -> str:
-    return "-" if number is None else f"{number:,.{0 if number >= 100 else 2}f}"
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ COMMANDS = {
     "pseudobulk": "pseudobulk",
     "search": "search",
     "distill": "distill",
+    "score": "score",
     "report": "report",
     "atlas": "atlas",
     "mutagenize": "tools.mutagenize",

@@ -1,5 +1,9 @@
 """The one error a user of geneq should ever see."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class GeneqError(Exception):
     """Input that breaks a rule.
@@ -19,3 +23,13 @@ class GeneqError(Exception):
         if fix:
             message += f" {fix.rstrip('.')}."
         super().__init__(message)
+
+
+@contextmanager
+def in_file(path: str | Path) -> Iterator[None]:
+    """Put the name of the file into errors that lack it."""
+    try:
+        yield
+    except GeneqError as error:
+        file = path if error.file is None else error.file
+        raise GeneqError(error.rule, value=error.value, file=file, fix=error.fix) from None

@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ..artifacts import written_whole
-from ..errors import GeneqError
+from ..errors import GeneqError, in_file
 from .base import BATCH, Library, whole
 from .fasta import read_fasta, write_fasta
 from .parquet import read_about, read_parquet, write_parquet
@@ -135,7 +135,7 @@ class LibraryFile:
     @cached_property
     def recipe(self) -> Library:
         """The library that was written. Raises GeneqError when it cannot be made here."""
-        with _named(self.path):
+        with in_file(self.path):
             return Library.from_json(self.recipe_text)
 
     def stream(self, batch: int | None = None, threads: int = 1) -> Iterator[np.ndarray]:
@@ -191,7 +191,7 @@ def _open_fasta(path: Path) -> LibraryFile:
             file=path,
             fix=f"Put {beside.name} there, or read the file as any other FASTA",
         ) from None
-    with _named(beside):
+    with in_file(beside):
         library = Library.from_json(text)
     read = partial(read_fasta, path, library.kind, library.alphabet)
     return LibraryFile(path, text, library.n_rows, library.length, library.alphabet, read)
@@ -201,7 +201,7 @@ def _open_fasta(path: Path) -> LibraryFile:
 def _readable(path: Path) -> Iterator[None]:
     """Turn what can go wrong while the file at `path` is read into GeneqError."""
     try:
-        with _named(path):
+        with in_file(path):
             yield
     except FileNotFoundError:
         raise GeneqError("File not found", file=path) from None
@@ -212,13 +212,3 @@ def _readable(path: Path) -> Iterator[None]:
             file=path,
             fix="Write it again",
         ) from None
-
-
-@contextmanager
-def _named(path: Path) -> Iterator[None]:
-    """Put the name of the file into errors that lack it."""
-    try:
-        yield
-    except GeneqError as error:
-        file = path if error.file is None else error.file
-        raise GeneqError(error.rule, value=error.value, file=file, fix=error.fix) from None

@@ -7,6 +7,9 @@ import torch
 
 from ..errors import GeneqError
 
+# Other kinds come from packages, see oracles/user.py.
+KINDS = ["motifs", "deepstarr", "xpresso", "torchscript", "python"]
+
 
 class Oracle(Protocol):
     """What every oracle offers; `predict_bins` is there where scores can be told apart by bins.
@@ -26,33 +29,48 @@ class Oracle(Protocol):
     hash: str
 
     def predict(self, tokens: np.ndarray, anchor: int | None = None) -> np.ndarray:
-        """uint8[n, length] → float32[n, targets]."""
+        """uint8[n, length] → float32[n, targets], or, of a profile, [n, bins, targets]."""
 
     def predict_bins(self, tokens: np.ndarray, edges: np.ndarray) -> np.ndarray:
         """uint8[n, length], int[bins + 1] rising positions → float32[n, bins, targets]."""
 
 
-def load_oracle(spec: str, max_classes: int = 40) -> Oracle:
-    """Open the oracle named by `spec`, `KIND:WHAT`.
+def load_oracle(spec: str, max_classes: int = 40, precision: str = "float32") -> Oracle:
+    """Open the oracle named by `spec`, `KIND:WHAT`; docs/oracles.md lists the kinds.
 
-    `motifs:core` is the motif file that geneq ships, `motifs:FILE` a MEME file; its motifs are
-    pooled into classes, at most `max_classes` of them with base composition. `deepstarr:FILE` and
-    `xpresso:FILE` are these networks with the Keras weights in FILE.
+    max_classes: sequence classes at most of a motif oracle, with base composition. precision: what
+    a network computes in, see `NetworkOracle`. Raises GeneqError where there is no such oracle.
     """
     kind, _, what = spec.partition(":")
-    if kind == "motifs" and what:
+    oracle = _opened(kind, what, max_classes) if what else None
+    if oracle is None:
+        from .user import plugins
+
+        raise GeneqError(
+            f"An oracle is named KIND:WHAT, and KIND is one of: {', '.join(KINDS + plugins())}",
+            value=spec,
+            fix="For example motifs:core, or motifs:FILE.meme",
+        )
+    if precision != "float32":
+        if not hasattr(oracle, "precision"):
+            raise GeneqError("This oracle computes in float32 only", value=spec)
+        oracle.precision = precision
+    return oracle
+
+
+def _opened(kind: str, what: str, max_classes: int) -> Oracle | None:
+    if kind == "motifs":
         from .motifs import MotifOracle
 
         return MotifOracle.open(what, max_classes)
-    if kind in ("deepstarr", "xpresso") and what:
+    if kind in ("deepstarr", "xpresso"):
         from . import keras
 
         return {"deepstarr": keras.open_deepstarr, "xpresso": keras.open_xpresso}[kind](what)
-    raise GeneqError(
-        "An oracle is named KIND:WHAT, and KIND is one of: motifs, deepstarr, xpresso",
-        value=spec,
-        fix="For example motifs:core, or motifs:FILE.meme",
-    )
+    from . import user
+
+    openers = {"torchscript": user.open_torchscript, "python": user.open_python}
+    return openers[kind](what) if kind in openers else user.open_plugin(kind, what)
 
 
 def device() -> torch.device:

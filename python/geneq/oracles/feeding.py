@@ -1,9 +1,22 @@
 """Feed a device with tokens: a batch crosses while the one before it is worked on."""
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
+
+
+def workers(where: torch.device) -> ThreadPoolExecutor:
+    """Threads for batches: on the CPU as many as torch may use, each with work of its own.
+
+    Were they to share every batch, as torch has it, they would mostly wait for one another.
+    """
+    if where.type != "cpu":
+        return ThreadPoolExecutor(1)
+    return ThreadPoolExecutor(
+        torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)
+    )
 
 
 def on_device(batches: Iterable[np.ndarray], where: torch.device) -> Iterator[torch.Tensor]:

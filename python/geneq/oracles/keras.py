@@ -4,6 +4,7 @@ DeepSTARR: de Almeida et al., Nature Genetics 54:613 (2022). Xpresso: Agarwal an
 Reports 31:107663 (2020).
 """
 
+from functools import reduce
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,6 +34,8 @@ class ConvolutionalNetwork(nn.Module):
     """Convolutions, each with ReLU and max pooling, then dense layers with ReLU between them.
 
     Convolutions keep the length, padded as Keras and TensorFlow pad: the odd column on the right.
+    In memory the channels of a position lie side by side: so a convolution is a matrix product, and
+    on a CPU as fast as one. In the order of `nn.Conv1d` it takes twice as long.
     """
 
     def __init__(self, convolutions: list[Affine], pools: list[int], dense: list[Affine]):
@@ -43,22 +46,33 @@ class ConvolutionalNetwork(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """float32[n, letters, length] → float32[n, outputs]."""
+        x = x[:, :, None].contiguous(memory_format=torch.channels_last)
         for convolution, pool in zip(self.convolutions, self.pools, strict=True):
-            extra = convolution.kernel_size[0] - 1
-            x = nn.functional.pad(x, (extra // 2, extra - extra // 2))
-            x = nn.functional.max_pool1d(convolution(x).relu(), pool)
-        x = x.transpose(1, 2).flatten(1)
+            # ReLU after pooling is the same, for a part of the numbers.
+            x = _max_pool(convolution(x), pool).relu_()
+        x = x.transpose(1, 3).flatten(1)
         for layer in self.dense[:-1]:
-            x = layer(x).relu()
+            x = layer(x).relu_()
         return self.dense[-1](x)
 
 
-def _convolution(weights: Affine) -> nn.Conv1d:
-    width, inputs, outputs = weights.kernel.shape
-    layer = nn.Conv1d(inputs, outputs, width)
-    layer.weight.data = torch.from_numpy(weights.kernel.transpose(2, 1, 0).copy())
+def _max_pool(x: torch.Tensor, size: int) -> torch.Tensor:
+    """[n, channels, 1, length] → [n, channels, 1, length // size].
+
+    `max_pool2d` reads channel by channel what lies together here, and is slow at it.
+    """
+    places = x.shape[3] // size
+    return reduce(torch.maximum, x[..., : places * size].unflatten(3, (places, size)).unbind(4))
+
+
+def _convolution(weights: Affine) -> nn.Conv2d:
+    # An even kernel becomes odd by zeros on its left: what it reads is the same on both sides then.
+    kernel = np.pad(weights.kernel, ((1 - len(weights.kernel) % 2, 0), (0, 0), (0, 0)))
+    width, inputs, outputs = kernel.shape
+    layer = nn.Conv2d(inputs, outputs, (1, width), padding=(0, width // 2))
+    layer.weight.data = torch.from_numpy(kernel.transpose(2, 1, 0).copy())[:, :, None]
     layer.bias.data = torch.from_numpy(weights.bias)
-    return layer
+    return layer.to(memory_format=torch.channels_last)
 
 
 def _dense(weights: Affine) -> nn.Linear:

@@ -15,7 +15,6 @@ CpG, the number of CG dinucleotides per position; a CG counts where its C lies.
 """
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 
@@ -25,6 +24,7 @@ import torch
 from ..errors import GeneqError
 from ..meme import Motif, families, read_meme
 from . import device, one_hot
+from .feeding import workers
 
 COMPOSITION = ["GC", "CpG"]
 
@@ -132,20 +132,12 @@ class MotifOracle:
             scores[start : start + batch] = scored.cpu().numpy()
 
         # TensorFloat-32, cuDNN's default, would round every log-odds to three digits.
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False), self._pool() as pool:
+        with (
+            torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
+            workers(self._device) as pool,
+        ):
             list(pool.map(score, range(0, n, batch)))
         return scores
-
-    def _pool(self) -> ThreadPoolExecutor:
-        """Threads for batches: on the CPU as many as torch may use, each with work of its own.
-
-        Were they to share every batch, as torch has it, they would mostly wait for one another.
-        """
-        if self._device.type != "cpu":
-            return ThreadPoolExecutor(1)
-        return ThreadPoolExecutor(
-            torch.get_num_threads(), initializer=torch.set_num_threads, initargs=(1,)
-        )
 
     def _bins(self, length: int, edges: np.ndarray) -> torch.Tensor:
         """float32[bins, length]: 1 where a position lies in a bin."""

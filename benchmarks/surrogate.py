@@ -1,0 +1,195 @@
+"""Libraries scored with a deep network, beside Keras.
+
+The network is DeepSTARR (19.6 MFLOP a sequence) with the weights in --models, else with random
+ones; the library, 20,000 rows of its example sequence (else of a random one), rate 0.1. All runs on
+two CPU cores, Keras in a process of its own with one-hot that is there already; geneq makes the
+library from its recipe while it scores. A speed is the best of several runs.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from figures import Figure, Figures, machine, print_table, version, write_json
+from geneq.libraries import RandomLibrary
+from geneq.libraries.fasta import fasta_records
+from geneq.oracles import keras, load_oracle
+from geneq.oracles.network import NetworkOracle
+from geneq.scoring import score
+
+SEED = 1
+ROWS = 20_000
+RATE = 0.1
+CORES = 2
+PEERS = ("torch", "keras", "tensorflow-cpu")
+MODELS = Path(__file__).parents[2] / "shared/data/models"
+# Operations that DeepSTARR takes for a sequence.
+OPERATIONS = 19.6e6
+# Of its layers: width, channels in, channels out; then channels in and out.
+CONVOLUTIONS = [(7, 4, 256), (3, 256, 60), (5, 60, 60), (3, 60, 120)]
+DENSE = [(1800, 256), (256, 256), (256, 2)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", type=Path, default=MODELS, help="folder with the weights")
+    parser.add_argument("--quick", action="store_true", help="slow parts smaller: under a minute")
+    parser.add_argument("--json", help="write the figures here too")
+    parser.add_argument("--keras", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
+    if args.keras:
+        return print(keras_speed(args.quick))
+    torch.set_num_threads(CORES)
+    print(machine(PEERS))
+    figures: Figures = {}
+    for part in PARTS:
+        figures |= part(args.quick, args.models)
+    print_table(figures)
+    if args.json:
+        write_json(figures, args.json)
+
+
+# --- what is measured -------------------------------------------------------------------------
+
+
+def library(models: Path, rows: int = ROWS) -> RandomLibrary:
+    """DeepSTARR's example sequence, mutated."""
+    file = models / "deepstarr_example.fa"
+    if file.exists():
+        wild_type = next(fasta_records(file))[1].decode()
+    else:
+        wild_type = "".join(np.random.default_rng(SEED).choice(list("ACGT"), 249))
+    return RandomLibrary(wild_type, n=rows, rate=RATE, seed=SEED)
+
+
+def deepstarr(models: Path, precision: str = "float32") -> NetworkOracle:
+    file = models / "deepstarr.model.h5"
+    if file.exists():
+        return load_oracle(f"deepstarr:{file}", precision=precision)
+    rng = np.random.default_rng(SEED)
+    affine = [
+        keras.Affine(
+            rng.normal(0, np.prod(shape[:-1]) ** -0.5, shape).astype(np.float32),
+            np.zeros(shape[-1], np.float32),
+        )
+        for shape in CONVOLUTIONS + DENSE
+    ]
+    network = keras.ConvolutionalNetwork(affine[:4], [2, 2, 2, 2], affine[4:])
+    return NetworkOracle("random", network, 249, ["dev", "hk"], precision=precision)
+
+
+def best(make: Callable, times: int) -> float:
+    """Seconds of the fastest call of so many."""
+    seconds = []
+    for _ in range(times):
+        start = time.perf_counter()
+        make()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def native_bfloat16() -> bool:
+    """Whether the processor computes in bfloat16."""
+    flags = Path("/proc/cpuinfo").read_text()
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+# --- peers ------------------------------------------------------------------------------------
+
+
+def keras_speed(quick: bool) -> float:
+    """Sequences a second of Keras' `predict`, with the batch that suits it best."""
+    os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
+    network = keras_network()
+    tokens = np.random.default_rng(SEED).integers(0, 4, (ROWS // (4 if quick else 1), 249))
+    hot = np.eye(4, dtype=np.float32)[tokens]
+    speeds = []
+    for batch in (128, 512, 1024):
+        network.predict(hot[: 2 * batch], batch_size=batch, verbose=0)
+        taken = best(lambda b=batch: network.predict(hot, batch_size=b, verbose=0), 3)
+        speeds.append(len(hot) / taken)
+    return max(speeds)
+
+
+def keras_network():
+    """DeepSTARR as its authors wrote it."""
+    from keras import Input, Model, layers
+
+    x = start = Input((249, 4))
+    for width, _, channels in CONVOLUTIONS:
+        x = layers.Conv1D(channels, width, padding="same")(x)
+        x = layers.MaxPooling1D(2)(layers.Activation("relu")(layers.BatchNormalization()(x)))
+    x = layers.Flatten()(x)
+    for _, channels in DENSE[:-1]:
+        x = layers.BatchNormalization()(layers.Dense(channels)(x))
+        x = layers.Dropout(0.4)(layers.Activation("relu")(x))
+    return Model(start, [layers.Dense(1)(x), layers.Dense(1)(x)])
+
+
+def measured_keras(quick: bool) -> float | None:
+    if not (version("keras") and version("tensorflow-cpu")):
+        return None
+    command = [sys.executable, __file__, "--keras", *["--quick"] * quick]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(done.stdout.split()[-1])
+
+
+# --- figures ----------------------------------------------------------------------------------
+
+
+@cache
+def speed(models: Path, precision: str, quick: bool) -> tuple[float, np.ndarray]:
+    """Sequences a second, and their scores."""
+    made = library(models, ROWS // (4 if quick else 1))
+    oracle = deepstarr(models, precision)
+    scores = score(made, oracle).y
+    return len(made) / best(lambda: score(made, oracle), 5), scores
+
+
+def scoring_cpu_float32(quick: bool, models: Path) -> Figures:
+    """Sequences scored a second in float32, beside Keras and beside the matrix product."""
+    peer, (ours, _) = measured_keras(quick), speed(models, "float32", quick)
+    a, b = torch.rand(2048, 768), torch.rand(768, 512)
+    product = 2 * 2048 * 768 * 512 / best(lambda: a @ b, 50) / OPERATIONS
+    about = "what the speed of the matrix product allows"
+    named = {"scoring_cpu_float32": Figure(ours, "sequences/s")}
+    if peer:
+        named["scoring_cpu_float32"] = Figure(
+            ours, "sequences/s", peer, ours / peer, 1.0, "Keras predict"
+        )
+    share = Figure(ours, "sequences/s", product, ours / product, 0.6, about)
+    return named | {"scoring_cpu_float32_product": share}
+
+
+def scoring_cpu_reduced(quick: bool, models: Path) -> Figures:
+    """The same in bfloat16, and how far off its scores are."""
+    if not native_bfloat16():
+        return {}
+    full, exact = speed(models, "float32", quick)
+    ours, rounded = speed(models, "bfloat16", quick)
+    error = np.sqrt(np.mean((rounded - exact) ** 2, axis=0) / exact.var(axis=0)).max()
+    return {
+        "scoring_cpu_reduced": Figure(ours, "sequences/s", full, ours / full, 1.3, "float32"),
+        "scoring_cpu_reduced_error": Figure(
+            float(100 * error), "% of the scores' standard deviation (root mean square)"
+        ),
+        "scoring_cpu_reduced_largest": Figure(
+            float(np.abs(rounded - exact).max()), "largest error"
+        ),
+    }
+
+
+PARTS = (scoring_cpu_float32, scoring_cpu_reduced)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,270 @@
+"""A MAVE: a library with its scores, measured or predicted.
+
+`mave.parquet` has a row for every sequence: `row` (int64, from 0), `y:<target>` and, where errors
+are known, `sigma:<target>` (float32), and `sequence` only where no recipe makes the sequences
+again. The metadata of its schema has a JSON object under `geneq-mave`.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from . import _ext, encoding
+from .artifacts import written_whole
+from .errors import GeneqError, in_file
+from .libraries import Library, Mutations
+
+FORMAT, VERSION = "geneq-mave", 1
+KEY = FORMAT.encode()
+# Rows that an error names.
+NAMED = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Mave:
+    """A library with its scores.
+
+    library: the recipe, or None: then tokens, uint8[n, length], are the sequences. alphabet: as of
+    libraries. y: float32[n, targets], finite. targets: a name a column of y. sigma: float32[n,
+    targets], standard errors of y, > 0. oracle: what gave the scores (name, hash, and how they were
+    made), None for measured ones. wild: letters of the wild type where no recipe has one.
+    """
+
+    library: Library | None
+    tokens: np.ndarray | None
+    alphabet: str
+    y: np.ndarray
+    targets: list[str]
+    sigma: np.ndarray | None = None
+    oracle: dict | None = None
+    wild: str | None = None
+
+    def __post_init__(self) -> None:
+        n = self.tokens.shape[0] if self.library is None else self.library.n_rows
+        if len(set(self.targets)) != len(self.targets) or not self.targets:
+            raise GeneqError("There must be targets, of different names", value=self.targets)
+        for name, values in (("y", self.y), ("sigma", self.sigma)):
+            if values is not None and values.shape != (n, len(self.targets)):
+                raise GeneqError(f"{name} must be of shape [{n}, {len(self.targets)}]",
+                                 value=str(values.shape))  # fmt: skip
+        check_finite(self.y, "Scores")
+        if self.sigma is not None:
+            check_finite(self.sigma, "Standard errors", self.sigma > 0, "finite and above 0")
+        if self.wild is not None and len(self.wild) != self.length:
+            raise GeneqError(f"The wild type must have {self.length} letters as the sequences",
+                             value=len(self.wild))  # fmt: skip
+
+    # --- sequences ----------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return self.n_rows
+
+    @property
+    def n_rows(self) -> int:
+        """Sequences."""
+        return len(self.y)
+
+    @property
+    def length(self) -> int:
+        """Letters of every sequence."""
+        return self.tokens.shape[1] if self.library is None else self.library.length
+
+    @cached_property
+    def wild_type(self) -> np.ndarray:
+        """Tokens uint8[length]: the recipe's wild type, the one given, or the consensus.
+
+        Raises GeneqError for recipes that know of no wild type.
+        """
+        wild = self.wild if self.library is None else getattr(self.library, "wild_type", None)
+        if wild is not None:
+            return encoding.tokens(wild, self.alphabet)[0]
+        if self.library is not None:
+            raise GeneqError("Libraries of this kind have no wild type", value=self.library.kind)
+        return self._consensus()
+
+    def _consensus(self) -> np.ndarray:
+        """The commonest known letter of every position; unknown where there is none."""
+        letters = range(len(_ext.alphabet(self.alphabet)[0]))
+        counts = np.array([np.count_nonzero(self.tokens == letter, axis=0) for letter in letters])
+        return np.where(counts.any(0), counts.argmax(0), len(letters)).astype(np.uint8)
+
+    def mutations(self, threads: int = 1) -> Mutations:
+        """The substitutions that make every row from the wild type.
+
+        Raises GeneqError for libraries that are no substitutions in one wild type, and where
+        sequences of a table have an unknown letter in place of a known one.
+        """
+        if self.library is not None:
+            return self.library.mutations(threads=threads)
+        row, position = np.nonzero(self.tokens != self.wild_type)
+        letter = self.tokens[row, position]
+        unknown = letter == len(_ext.alphabet(self.alphabet)[0])
+        if unknown.any():
+            raise GeneqError("An unknown letter is no substitution",
+                             value=named_rows(np.unique(row[unknown])))  # fmt: skip
+        return Mutations(row.astype(np.int64), position.astype(np.int32), letter)
+
+    # --- files --------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write `mave.parquet` to `path`, whole or not at all."""
+        columns: dict = {"row": np.arange(self.n_rows, dtype=np.int64)}
+        if self.library is None:
+            columns["sequence"] = encoding.strings(self.tokens, self.alphabet)
+        for name, values in (("y", self.y), ("sigma", self.sigma)):
+            if values is not None:
+                columns |= {f"{name}:{t}": values[:, i] for i, t in enumerate(self.targets)}
+        about = {
+            "format": FORMAT,
+            "version": VERSION,
+            "recipe": json.loads(self.library.to_json()) if self.library is not None else None,
+            "alphabet": self.alphabet,
+            "targets": self.targets,
+            "oracle": self.oracle,
+            "wild_type": self.wild,
+        }
+        table = pa.table(columns).replace_schema_metadata({KEY: json.dumps(about)})
+        with written_whole(path) as temporary:
+            pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Mave":
+        """Read what `save` wrote. Raises GeneqError for anything else, and for damaged files."""
+        table = _parquet(path)
+        about = _about(table.schema.metadata, path)
+        names = [f"y:{target}" for target in about["targets"]]
+        sigmas = [f"sigma:{target}" for target in about["targets"]]
+        recipe = about["recipe"]
+        wanted = {"row", *names, *([] if recipe else ["sequence"])}
+        _need(table.column_names, wanted, path)
+        if not np.array_equal(table["row"], np.arange(table.num_rows)):
+            raise GeneqError("Rows of a MAVE must be numbered from 0", file=path)
+        library = Library.from_json(json.dumps(recipe)) if recipe else None
+        sequences = None if recipe else table["sequence"].to_pylist()
+        with in_file(path):
+            return cls(
+                library,
+                None if recipe else encoding.tokens(sequences, about["alphabet"]),
+                about["alphabet"],
+                _matrix(table, names),
+                about["targets"],
+                _matrix(table, sigmas) if set(sigmas) <= set(table.column_names) else None,
+                about["oracle"],
+                about["wild_type"],
+            )
+
+    @classmethod
+    def read_table(
+        cls, path: str | Path, alphabet: str = "dna", wild_type: str | None = None
+    ) -> "Mave":
+        """A MAVE of one's own: .tsv, .csv (either also .gz) or .parquet.
+
+        Columns: `sequence`, all equally long; `y`, or `y:<target>` for several; standard errors
+        `sigma`, or `sigma:<target>`, where they are known. Others are left aside. wild_type:
+        letters; by default the consensus of the sequences. Raises GeneqError for tables of another
+        form.
+        """
+        table = _own_table(Path(path))
+        names = [name for name in table if name == "y" or name.startswith("y:")]
+        _need(table.columns, {"sequence", *(names or ["y"])}, path)
+        sigmas = ["sigma" + name[1:] for name in names]
+        known = [name for name in sigmas if name in table]
+        if known:
+            _need(table.columns, set(sigmas), path)
+        with in_file(path):
+            return cls(
+                None,
+                encoding.tokens(table["sequence"].to_numpy(object), alphabet),
+                alphabet,
+                _numbers(table[names]),
+                [name[2:] or "y" for name in names],
+                _numbers(table[sigmas]) if known else None,
+                wild=wild_type,
+            )
+
+
+# --- checks -----------------------------------------------------------------------------------
+
+
+def check_finite(
+    values: np.ndarray,
+    what: str,
+    good: np.ndarray | bool = True,
+    rule: str = "finite",
+    first: int = 0,
+) -> None:
+    """Raises GeneqError that names the rows of `values` that are not finite, or not `good`.
+
+    first: the number of the first row.
+    """
+    bad = ~(np.isfinite(values) & good).all(axis=1)
+    if bad.any():
+        raise GeneqError(f"{what} must be {rule}", value=named_rows(first + np.flatnonzero(bad)))
+
+
+def named_rows(rows: Sequence[int] | np.ndarray) -> str:
+    """The first of `rows`, for an error."""
+    more = f" and {len(rows) - NAMED:,} more" if len(rows) > NAMED else ""
+    return f"rows {', '.join(map(str, rows[:NAMED]))}{more} (0-based)"
+
+
+# --- tables -----------------------------------------------------------------------------------
+
+
+def _parquet(path: str | Path) -> pa.Table:
+    try:
+        return pq.read_table(path, page_checksum_verification=True)
+    except FileNotFoundError:
+        raise GeneqError("File not found", file=path) from None
+    except (pa.ArrowException, OSError) as error:
+        raise GeneqError("Not a whole parquet file", value=str(error), file=path) from None
+
+
+def _about(metadata: dict | None, path) -> dict:
+    """What the metadata of a MAVE says."""
+    about = json.loads((metadata or {}).get(KEY, b"{}"))
+    if about.get("format") != FORMAT:
+        raise GeneqError("The file is no MAVE that geneq wrote", file=path,
+                         fix="A table of your own is read by Mave.read_table")  # fmt: skip
+    if about["version"] != VERSION:
+        raise GeneqError(f"This geneq reads MAVEs of version {VERSION}", value=about["version"],
+                         file=path, fix="Install the geneq that wrote it")  # fmt: skip
+    return about
+
+
+def _need(found, wanted: set[str], path) -> None:
+    if missing := sorted(wanted - set(found)):
+        raise GeneqError("The table lacks columns", value=", ".join(missing), file=path)
+
+
+def _matrix(table: pa.Table, names: list[str]) -> np.ndarray:
+    return np.stack([table[name].to_numpy() for name in names], axis=1)
+
+
+def _own_table(path: Path) -> pd.DataFrame:
+    name = path.name.lower().removesuffix(".gz")
+    if name.endswith(".parquet"):
+        return _parquet(path).to_pandas()
+    separators = {".tsv": "\t", ".csv": ","}
+    if name[-4:] not in separators:
+        raise GeneqError("A table of scores is .tsv, .csv or .parquet", file=path)
+    try:
+        return pd.read_csv(path, sep=separators[name[-4:]], dtype={"sequence": "str"})
+    except FileNotFoundError:
+        raise GeneqError("File not found", file=path) from None
+    except (ValueError, EOFError, OSError) as error:
+        raise GeneqError("Not a whole table", value=str(error), file=path) from None
+
+
+def _numbers(columns: pd.DataFrame) -> np.ndarray:
+    try:
+        return columns.to_numpy(np.float32)
+    except (ValueError, TypeError) as error:
+        raise GeneqError("Scores must be numbers", value=str(error)) from None
