@@ -31,6 +31,13 @@ SHRINKAGES = ("adaptive", "ridge")
 NAMED = 5
 # Differences of validation losses, in nats a row, that say nothing.
 SLACK = 5e-4
+# Falls of the loss, as a share of it, at which a fit has converged: of all parameters, and of φ about
+# a nonlinearity that is only about right.
+CLOSELY, LOOSELY = 1e-7, 2e-5
+# How often interactions are chosen anew, about what was fitted, at most.
+PASSES = 3
+# How far L-BFGS must come, in nats a row, for the linear model to have been wrong.
+FAR = 0.02
 # Spread of a start that was asked to be random.
 JITTER = 0.3
 
@@ -337,7 +344,7 @@ class Fitter:
         )  # fmt: skip
         found = lbfgs(
             objective, objective.point(state), lambda point: objective.loss(point, scored[VALID]),
-            options.steps, options.patience, slack=SLACK,
+            options.steps, options.patience, LOOSELY if phi_alone else CLOSELY, SLACK,
         )  # fmt: skip
         state = objective.state(found.point)
         unit = State(state.theta / state.sd, state.mean / state.sd, 1.0, state.eta, state.noise)
@@ -349,25 +356,43 @@ class Fitter:
         self, scored: dict[int, Scored], state: State, penalty: float, precision: np.ndarray
     ) -> tuple[State, Found, shrinkage.Chosen]:
         """Interactions by conjugate gradients, then everything by L-BFGS."""
-        options, n = self.options, self.layout.n_additive
+        options = self.options
         data = shrinkage.Data(self.layout, scored[TRAIN], scored[VALID], options.nonlinearity,
                               options.noise, precision)  # fmt: skip
-        chosen = shrinkage.choose(data, state, options.shrinkage, options.pair_strength)
-        state, own = chosen.state, chosen.precision[n:]
-        spread = self.layout.spread(self.rows[TRAIN][0])[n:]
+        nothing = np.zeros(self.layout.size - self.layout.n_additive)
+        state = data.standardised(state, np.concatenate([state.theta, nothing]))
+        best = None
+        for _ in range(PASSES):
+            chosen = shrinkage.choose(data, state, options.shrinkage, options.pair_strength)
+            loss, state, found = self._finished(data, chosen, penalty)
+            if best is None or loss < best[0]:
+                best = loss, state, found, chosen
+            if loss > chosen.loss - FAR:
+                break
+        return best[1:]
+
+    def _finished(
+        self, data: shrinkage.Data, chosen: shrinkage.Chosen, penalty: float
+    ) -> tuple[float, State, Found]:
+        """All parameters by L-BFGS: φ first, then, where the data can tell, with the others."""
+        state, own = chosen.state, chosen.precision[self.layout.n_additive :]
+        spread = self.layout.spread(self.rows[TRAIN][0])[self.layout.n_additive :]
         kept = np.isfinite(own) & (spread > 0)
         told = shrinkage.Linearised(data, state).weights.sum()
         scale = np.zeros(len(own))
         scale[kept] = 1 / np.sqrt(spread[kept] + own[kept] / told)
-        first = self._whitening(penalty)
-        if first.factor is None:
-            whitening = Whitening(np.concatenate([first.scale, scale]))
-        else:
-            whitening = Whitening(scale, first.factor)
-        prior = np.concatenate([precision, np.where(kept, own, 0)])
-        centre = np.concatenate([state.eta, state.noise])
-        state, found = self._lbfgs(scored, state, whitening, prior, centre, phi_alone=True)
-        return shrinkage.calibrated(data, state), found, chosen
+        whitening = self._whitening(penalty)
+        scale = np.concatenate([whitening.scale, scale])
+        whitening = Whitening(scale, whitening.factor)
+        prior = np.concatenate([data.additive_precision, np.where(kept, own, 0)])
+        scored, results = {TRAIN: data.train, VALID: data.valid}, []
+        enough = len(data.train.y) > kept.sum()
+        for phi_alone in (True, False)[: 1 + enough]:
+            centre = np.concatenate([state.eta, state.noise])
+            state, found = self._lbfgs(scored, state, whitening, prior, centre, phi_alone)
+            state = shrinkage.calibrated(data, state)
+            results.append((data.loss(state), state, found))
+        return min(results, key=lambda result: result[0])
 
 
 def _inside(mutations: Mutations, n_rows: int, length: int) -> Mutations:

@@ -110,7 +110,9 @@ def _added(term: Term | None, sites: np.ndarray, values: np.ndarray) -> Term:
         sites = np.concatenate([term.sites, sites])
         values = np.concatenate([term.values, values])
     # One number for a set of positions: much faster to sort than rows.
-    span = int(sites.max(initial=0)) + 1
+    if not len(sites):
+        return Term(sites, values)
+    span = int(sites.max()) + 1
     keys = sites.astype(np.int64) @ span ** np.arange(sites.shape[1] - 1, -1, -1)
     _, first, which = np.unique(keys, return_index=True, return_inverse=True)
     flat = values.reshape(len(values), -1)

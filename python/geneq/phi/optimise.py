@@ -43,7 +43,7 @@ def lbfgs(
     point = start
     value, gradient = objective(point)
     best = Found(point, value, score(point), 0, "steps")
-    best.history.append((value, best.score))
+    best.history.append((float(value), best.score))
     pairs: deque = deque(maxlen=MEMORY)
     still = last = 0
     lowest = best.score
@@ -64,7 +64,7 @@ def lbfgs(
         still = still + 1 if value - new_value < tolerance * max(1.0, abs(value)) else 0
         point, value, gradient = moved, new_value, new_gradient
         at = score(point)
-        best.history.append((value, at))
+        best.history.append((float(value), at))
         lowest = min(lowest, at)
         if at <= lowest + slack:
             best.point, best.value, best.score, last = point, value, at, step

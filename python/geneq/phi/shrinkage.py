@@ -8,11 +8,13 @@ linear about the fit so far, which is a weighted ridge regression, and all of it
 """
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
+from scipy import special
 
 from .maps import Design, Layout
-from .noise import Noise
+from .noise import Empirical, Noise
 from .nonlinearity import Nonlinearity
 from .objective import LOOSE, Scored, State, mean_loss, phi_of
 from .optimise import conjugate_gradients, lbfgs
@@ -20,16 +22,37 @@ from .optimise import conjugate_gradients, lbfgs
 # Strengths of one prior for all that are tried, in what the data tell of an interaction.
 RIDGES = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
 # How many times what chance gives an interaction must be to be kept, at least.
-THRESHOLDS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
+THRESHOLDS = (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 # How often the precision of the prior is doubled or halved in a round.
 DOUBLINGS = 3
 ROUNDS = 6
+# The least variance of an interaction that is kept, in what chance gives.
+LEAST = 0.1
 # A fall of the validation loss, in nats a row, that is worth another round.
 WORTH = 1e-3
 # Fewest validation rows for each parameter that is fitted to them.
 FEWEST = 20
+# Where the tails of the noise begin, in standard deviations.
+EDGE = 3.0
 # The median of |z| of a normal z.
 MEDIAN = 0.6745
+
+
+@dataclass(frozen=True)
+class Huber(Noise):
+    """Normal noise with exponential tails: the noise model while interactions are looked for.
+
+    Under heavy tails that bend back, such as Student's, rows that an additive model misses would
+    pass for outliers, and their interactions would never be seen. Real ones count for little.
+    """
+
+    kind: ClassVar[str] = "huber"
+
+    def _rho(self, z, shape):
+        near = np.clip(z, -EDGE, EDGE)
+        total = np.sqrt(2 * np.pi) * special.erf(EDGE / np.sqrt(2))
+        total += 2 / EDGE * np.exp(-(EDGE**2) / 2)
+        return near * z - near**2 / 2 + np.log(total), near
 
 
 @dataclass
@@ -107,25 +130,43 @@ class Linearised:
 
 
 def choose(data: Data, state: State, shrinkage: str, strength: float | None) -> Chosen:
-    """Interactions added to a state that has additive effects alone.
+    """`_choose`, with noise whose tails are not heavy; the state given back has the right noise."""
+    if isinstance(data.noise, Empirical):
+        return _choose(data, state, shrinkage, strength)
+    plain = replace(data, noise=Huber(data.noise.order))
+    chosen = _choose(plain, with_noise(plain, state), shrinkage, strength)
+    state = with_noise(data, chosen.state)
+    return replace(chosen, state=state, loss=data.loss(state))
+
+
+def with_noise(data: Data, state: State) -> State:
+    """A state whose noise is of another family than that of `data`, with noise of this one."""
+    yhat = data.nonlinearity.values(state.eta, phi_of(state, data.valid.design))[0]
+    spread = float(np.median(np.abs(data.valid.y - yhat)) / MEDIAN)
+    return calibrated(data, replace(state, noise=data.noise.start(max(spread, 1e-6))))
+
+
+def _choose(data: Data, state: State, shrinkage: str, strength: float | None) -> Chosen:
+    """A state with interactions, from one that has only additive effects or interactions already.
 
     shrinkage: "adaptive", priors of their own, or "ridge", one for all. strength: the precision of
     the one prior, or a factor on that of their own; None: chosen by the loss of validation rows.
     """
-    n = data.layout.n_additive
-    padded = np.concatenate([state.theta, np.zeros(data.layout.size - n)])
+    n, fresh = data.layout.n_additive, not state.theta[data.layout.n_additive :].any()
     nothing = np.concatenate([data.additive_precision, np.full(data.layout.size - n, np.inf)])
-    state = data.standardised(state, padded)
-    begin = Chosen(state, nothing, data.loss(state), np.inf)
+    best = Chosen(state, nothing, data.loss(state), np.inf)
     if shrinkage == "ridge":
-        return _ridge(data, begin, strength)
-    best = recalibrated(data, _ridge(data, begin, None))
-    for _ in range(ROUNDS):
+        return recalibrated(data, _ridge(data, best, strength))
+    if fresh:
+        best = recalibrated(data, _ridge(data, best, None))
+    for turn in range(ROUNDS):
         found = _adaptive(data, best, 1.0 if strength is None else strength)
         found = recalibrated(data, _scaled(data, found) if strength is None else found)
-        if found.loss > best.loss - WORTH:
+        kept = found.loss < best.loss or (turn == 0 and not fresh)
+        worth = found.loss < best.loss - WORTH
+        best = found if kept else best
+        if not worth:
             break
-        best = found
     return best
 
 
@@ -145,16 +186,16 @@ def _ridge(data: Data, begin: Chosen, strength: float | None) -> Chosen:
     told = linear.told[n:]
     typical = float(np.median(told[told > 0])) if (told > 0).any() else 1.0
     tried = [ratio * typical for ratio in RIDGES] if strength is None else [strength]
-    best, theta, last = begin if strength is None else None, begin.state.theta, np.inf
+    best, theta, losses = begin if strength is None else None, begin.state.theta, []
     for one in tried:
         precision = np.concatenate([data.additive_precision, np.full(len(told), one)])
         theta = linear.solve(precision, theta)
         state = data.standardised(begin.state, theta)
         found = Chosen(state, precision, data.loss(state), one)
         best = found if best is None or found.loss < best.loss else best
-        if found.loss > last:
+        losses.append(found.loss)
+        if len(losses) > 2 and losses[-3] < losses[-2] < losses[-1]:
             break
-        last = found.loss
     return best
 
 
@@ -164,7 +205,7 @@ def _adaptive(data: Data, begin: Chosen, factor: float) -> Chosen:
     excess, variance = _evidence(linear, begin.state.theta, data.layout.groups, n)
     best = None
     for threshold in THRESHOLDS:
-        tau = np.where(excess > threshold, (excess - 1) * variance, 0)
+        tau = np.where(excess > threshold, np.maximum(excess - 1, LEAST) * variance, 0)
         own = np.divide(factor, tau, out=np.full(len(tau), np.inf), where=tau > 0)
         precision = np.concatenate([data.additive_precision, own])
         state = data.standardised(begin.state, linear.solve(precision, begin.state.theta))
@@ -197,12 +238,12 @@ def _evidence(
 ) -> tuple[np.ndarray, np.ndarray]:
     """For every interaction how large those of its group are, in what chance gives; and that.
 
-    Chance is what most interactions show: they are nothing.
+    Chance is what most interactions show where they are nothing, but no more than the noise.
     """
     told, alone = linear.told[n:], linear.alone(theta)[n:]
     seen = told > 0
     z = alone * np.sqrt(told)
-    chance = float(np.median(np.abs(z[seen])) / MEDIAN) ** 2 if seen.any() else 1.0
+    chance = min(1.0, float(np.median(np.abs(z[seen])) / MEDIAN) ** 2) if seen.any() else 1.0
     mean = np.bincount(groups, z * z) / np.maximum(np.bincount(groups, seen), 1)
     variance = np.divide(chance, told, out=np.zeros_like(told), where=seen)
     return (mean / max(chance, 1e-300))[groups] * seen, variance
