@@ -105,6 +105,28 @@ def test_scores_do_not_depend_on_the_batch(tmp_path):
     assert oracle.predict(tokens[:0]).shape == (0, 2)
 
 
+def test_scores_do_not_depend_on_the_threads(tmp_path):
+    oracle = load_oracle(f"deepstarr:{save(deepstarr_layers(), tmp_path / 'w.h5')}")
+    tokens = sequences(100, 249)
+    one = oracle.predict(tokens)
+    torch.set_num_threads(3)
+    np.testing.assert_array_equal(oracle.predict(tokens), one)
+    assert torch.get_num_threads() == 3
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_reduced_precision_is_close(tmp_path, precision):
+    weights = save(deepstarr_layers(), tmp_path / "w.h5")
+    full, reduced = (
+        load_oracle(f"deepstarr:{weights}", precision=name).predict(sequences(100, 249))
+        for name in ("float32", precision)
+    )
+    error = np.sqrt(np.mean((full - reduced) ** 2, 0)) / full.std(0)
+    assert reduced.dtype == np.float32
+    assert (error > 0).all() and (error < 0.05).all()
+
+
 @pytest.mark.parametrize("where", ["cpu", "cuda"])
 def test_batches_reach_the_device_whole_and_in_order(where):
     if where == "cuda" and not torch.cuda.is_available():
@@ -142,6 +164,15 @@ def test_deepstarr_agrees_with_keras():
     golden = np.load(MODELS / "deepstarr_golden.npz")
     expected = np.stack([golden["dev"], golden["hk"]], 1)
     np.testing.assert_allclose(oracle.predict(golden["tokens"]), expected, atol=1e-5)
+
+
+@pytest.mark.skipif(not MODELS.exists(), reason="the published weights are not here")
+def test_deepstarr_agrees_with_keras_in_reduced_precision():
+    oracle = load_oracle(f"deepstarr:{MODELS / 'deepstarr.model.h5'}", precision="bfloat16")
+    golden = np.load(MODELS / "deepstarr_golden.npz")
+    expected = np.stack([golden["dev"], golden["hk"]], 1)
+    error = np.sqrt(np.mean((oracle.predict(golden["tokens"]) - expected) ** 2, 0))
+    assert (error < 0.02 * expected.std(0)).all()
 
 
 @pytest.mark.skipif(not MODELS.exists(), reason="the published weights are not here")

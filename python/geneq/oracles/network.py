@@ -11,7 +11,7 @@ from . import device, one_hot
 from .feeding import on_device, workers
 
 # Letters of a batch: few on a CPU, so that what is between the layers stays in its cache.
-LETTERS = {"cpu": 2**14, "cuda": 2**20}
+LETTERS = {"cpu": 2**13, "cuda": 2**20}
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
