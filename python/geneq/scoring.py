@@ -91,7 +91,13 @@ def score(
 # --- before -----------------------------------------------------------------------------------
 
 
-def _plan(library, oracle: Oracle, targets, reduce, reverse_complement: bool) -> Plan:
+def _plan(
+    library: Library | LibraryFile,
+    oracle: Oracle,
+    targets: list[str] | None,
+    reduce: str | None,
+    reverse_complement: bool,
+) -> Plan:
     letters = _ext.alphabet(library.alphabet)[0]
     if letters != oracle.alphabet:
         raise GeneqError(f"{oracle.name} reads the letters {oracle.alphabet}",
@@ -152,10 +158,10 @@ def _stream(
 # --- scores -----------------------------------------------------------------------------------
 
 
-def _scored(plan: Plan, reduced, first: int, tokens: np.ndarray) -> np.ndarray:
+def _scored(plan: Plan, reduced: Callable | None, first: int, tokens: np.ndarray) -> np.ndarray:
     """float32[rows, targets]; [rows, bins, targets] where profiles are reduced all together.
 
-    first: number of the first row, for errors.
+    reduced: what reduces them otherwise. first: number of the first row, for errors.
     """
     padding = ((0, 0), (plan.left, plan.right))
     tokens = np.pad(tokens, padding, constant_values=len(plan.oracle.alphabet))
@@ -172,10 +178,7 @@ def _predicted(plan: Plan, tokens: np.ndarray) -> np.ndarray:
     """float32: what the oracle gives for the targets that are wanted."""
     oracle, scores = plan.oracle, plan.oracle.predict(tokens)
     axes = 2 if plan.reduce is None else 3
-    if scores.ndim == axes and (len(scores), scores.shape[-1]) == (
-        len(tokens),
-        len(oracle.targets),
-    ):
+    if scores.ndim == axes and scores.shape[:: axes - 1] == (len(tokens), len(oracle.targets)):
         return np.ascontiguousarray(scores[..., plan.targets], np.float32)
     wanted = "[rows, targets]" if axes == 2 else "[rows, bins, targets], to be reduced"
     raise GeneqError(
@@ -185,7 +188,7 @@ def _predicted(plan: Plan, tokens: np.ndarray) -> np.ndarray:
     )
 
 
-def _reduced(plan: Plan, reduced, profiles: np.ndarray) -> np.ndarray:
+def _reduced(plan: Plan, reduced: Callable, profiles: np.ndarray) -> np.ndarray:
     scores = np.asarray(reduced(profiles), np.float32)
     if scores.shape != (len(profiles), len(plan.targets)):
         raise GeneqError("A reduction must give [rows, targets]", value=str(scores.shape))
