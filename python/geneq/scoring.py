@@ -14,11 +14,12 @@ from .artifacts import written_whole
 from .errors import GeneqError
 from .libraries import Library, LibraryFile
 from .mave import Mave, check_finite
-from .oracles import Oracle
+from .oracles import Oracle, device
 from .reductions import COMPONENT, by_row, first_component
 
-# Letters of a part that is scored in one go, kept, and not scored again when a run is resumed.
-PART = 2**24
+# Letters of a part that is scored in one go, kept, and not scored again when a run is resumed:
+# seconds' work. A GPU is idle for about a millisecond between parts.
+PART = {"cpu": 2**22, "cuda": 2**25}
 
 
 class Plan(NamedTuple):
@@ -71,12 +72,12 @@ def score(
     for scores that are not finite.
     """
     plan = _plan(library, oracle, targets, reduce, reverse_complement)
-    kept = Kept(folder, json.dumps([plan.described(), plan.targets]))
-    make = by_row(reduce) if reduce not in (None, COMPONENT) else None
+    reduced = by_row(reduce) if reduce not in (None, COMPONENT) else None
     recipe, tokens = _recipe(library), []
     parts, first = [], 0
     for part in _stream(library, recipe, threads):
-        parts.append(kept.get(part, partial(_scored, plan, make, first)))
+        name = _digest(plan, recipe, first, part)
+        parts.append(_kept(folder, name, partial(_scored, plan, reduced, first, part)))
         first += len(part)
         if recipe is None:
             tokens.append(part)
@@ -142,8 +143,8 @@ def _stream(
     library: Library | LibraryFile, recipe: Library | None, threads: int
 ) -> Iterator[np.ndarray]:
     """Tokens in parts; of a file, checked against its recipe."""
-    first = 0
-    for tokens in library.stream(max(1, PART // library.length), threads=threads):
+    first, rows = 0, max(1, PART[device().type] // library.length)
+    for tokens in library.stream(rows, threads=threads):
         if recipe is not None and recipe is not library:
             wanted = recipe.tokens(first, first + len(tokens), threads)
             other = (tokens != wanted).any(1)
@@ -163,8 +164,9 @@ def _scored(plan: Plan, reduced: Callable | None, first: int, tokens: np.ndarray
 
     reduced: what reduces them otherwise. first: number of the first row, for errors.
     """
-    padding = ((0, 0), (plan.left, plan.right))
-    tokens = np.pad(tokens, padding, constant_values=len(plan.oracle.alphabet))
+    if plan.left or plan.right:
+        sides = (plan.left, plan.right)
+        tokens = np.pad(tokens, ((0, 0), sides), constant_values=len(plan.oracle.alphabet))
     scores = _predicted(plan, tokens)
     if plan.other_strand:
         other = _predicted(plan, encoding.reverse_complement(tokens, plan.alphabet))
@@ -195,28 +197,28 @@ def _reduced(plan: Plan, reduced: Callable, profiles: np.ndarray) -> np.ndarray:
     return scores
 
 
-class Kept:
-    """Scored parts in a folder, each named by its sequences and by what scored them."""
-
-    def __init__(self, folder: str | Path | None, plan: str):
-        self.folder, self.plan = folder and Path(folder), plan
-
-    def get(self, tokens: np.ndarray, make: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """The scores of `tokens`: those that are here, or new ones from `make`."""
-        if self.folder is None:
-            return make(tokens)
-        name = hashlib.sha256(self.plan.encode() + np.ascontiguousarray(tokens).data).hexdigest()
-        path = self.folder / f"{name}.npy"
-        if (scores := _read(path)) is None:
-            scores = make(tokens)
-            with written_whole(path) as temporary:
-                np.save(temporary, scores, allow_pickle=False)
-        return scores
+# --- parts that are kept ----------------------------------------------------------------------
 
 
-def _read(path: Path) -> np.ndarray | None:
-    """The part at `path`, left on the disk; None where it is not there or not whole."""
+def _digest(plan: Plan, recipe: Library | None, first: int, tokens: np.ndarray) -> str:
+    """Name of the scores of `tokens`, which are the rows of the recipe from `first` on."""
+    digest = hashlib.sha256(json.dumps([plan.described(), plan.targets]).encode())
+    if recipe is None:
+        digest.update(np.ascontiguousarray(tokens))
+    else:
+        digest.update(f"\0{recipe.to_json()}\0{first}\0{len(tokens)}".encode())
+    return digest.hexdigest()
+
+
+def _kept(folder: str | Path | None, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """The scores called `name` in `folder`; where they are not there or not whole, new ones."""
+    if folder is None:
+        return make()
+    path = Path(folder) / f"{name}.npy"
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
-        return None
+        scores = make()
+    with written_whole(path) as temporary:
+        np.save(temporary, scores, allow_pickle=False)
+    return scores
