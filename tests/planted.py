@@ -129,6 +129,7 @@ def exact_teacher(made: World) -> TrainedTeacher:
     architecture = Architecture(
         pooling="shared", hidden="additive", width=1, interactions=1, nonlinearity="tanh",
         dropout=0.0, weight_decay=0.01, gate_penalty=0.01, learning_rate=0.01,
+        members=1,
     )  # fmt: skip
     x = made.features.values
     scaling = Scaling.of(x, np.zeros((len(x), 3)))
@@ -141,10 +142,10 @@ def exact_teacher(made: World) -> TrainedTeacher:
         network.hidden.shift.zero_()
         network.left.weight.zero_()[0, column["H13CORE.0.P.B"]] = 1
         network.right.weight.zero_()[0, column["NRF1"]] = 1
-        linear, saturating = network.head.weight.zero_()[:, :8], network.head.weight[:, 8:16]
-        linear[0, column["SP1"]], linear[1, column["YY1"]] = 0.6, -0.5
-        saturating[0, column["<x>"]], saturating[1, column["<x>"]] = 0.7, 0.6
-        network.head.weight[0, 16] = 0.4
+        linear, saturating, product = network.head.weight.zero_()[0].split([8, 8, 1])
+        linear[column["SP1"], 0], linear[column["YY1"], 1] = 0.6, -0.5
+        saturating[column["<x>"], 0], saturating[column["<x>"], 1] = 0.7, 0.6
+        product[0, 0] = 0.4
     about = {
         "dataset": "planted",
         "test_fold": None,

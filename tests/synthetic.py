@@ -280,5 +280,6 @@ def _trials(rng) -> pd.DataFrame:
             "epochs": 40,
             "seconds": 2.5,
             "parameters": parameters,
+            "chosen": np.arange(n) == 0,
         }
     )

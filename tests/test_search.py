@@ -11,7 +11,17 @@ from optuna.trial import FixedTrial
 import planted
 from geneq import artifacts
 from geneq.cli import main
-from geneq.search import load_data, predict_out_of_fold, train_network, weighted_error
+from geneq.search import (
+    Candidate,
+    average_in,
+    choose,
+    gene_errors,
+    load_data,
+    predict_out_of_fold,
+    train_network,
+    training_epochs,
+    weighted_error,
+)
 from geneq.teacher import Architecture, Teacher, TrainedTeacher
 
 TRUTHS = {
@@ -74,21 +84,37 @@ def test_predictions_are_the_saved_teachers(made, found):
     assert teacher.about["features"] == features.meta
 
 
-def test_every_trial_is_recorded_and_the_best_is_kept(made, found):
+def test_every_trial_is_recorded_and_the_teacher_is_one_of_them(made, found):
     trials = artifacts.TRIALS.read(found / "trials.parquet")
     assert list(trials["trial"]) == [0, 1, 2, 3]
     assert set(trials["state"]) <= {"complete", "pruned"}
     assert (trials["epochs"] >= 1).all() and (trials["seconds"] > 0).all()
-    best = trials.loc[trials["loss"].idxmin()]
+    (chosen,) = trials[trials["chosen"]].itertuples()
     teacher = TrainedTeacher.load(found)
     architecture = teacher.network.architecture
-    for name, value in json.loads(best["parameters"]).items():
+    for name, value in json.loads(chosen.parameters).items():
         assert getattr(architecture, name) == value
-    assert teacher.about["validation_loss"] == best["loss"]
+    assert teacher.about["validation_loss"] == chosen.loss
     valid = (made.genes["split"] == "valid").to_numpy()
     error = matrix(found, made, "teacher") - matrix(found, made, "measured")
     loss = np.mean((error[valid] / teacher.scaling.y_sd) ** 2)  # both heads weigh the same
-    assert loss == pytest.approx(best["loss"], rel=1e-4)
+    assert loss == pytest.approx(chosen.loss, rel=1e-4)
+
+
+def test_the_first_that_is_not_surely_worse_is_chosen():
+    rng = np.random.default_rng(4)
+    genes = 1 + rng.gamma(1, 1, 200)  # networks err on the same genes
+
+    def candidate(trial, worse, spread=0.1):
+        noise = rng.normal(0, spread, 200)
+        return Candidate(trial, None, 1, (genes + worse + noise - noise.mean()) / 200)
+
+    best = candidate(7, 0.0)
+    # Its standard error is about 0.01, by the noise of both.
+    assert choose([candidate(0, 0.1), candidate(1, 0.015), candidate(2, 0.0), best]).trial == 1
+    assert choose([candidate(0, 0.1), candidate(1, 0.03), best]) is best
+    assert choose([candidate(0, 0.1, spread=1.0), candidate(1, 0.03), best]).trial == 0
+    assert choose([best]) is best
 
 
 @pytest.mark.parametrize("threads", ["1", "2"])
@@ -191,6 +217,12 @@ def test_the_loss_weighs_heads_and_leaves_out_missing_values():
     target = torch.tensor([[1.0, np.nan], [1.0, 2.0], [1.0, np.nan]])
     loss = weighted_error(predicted, target, torch.tensor([1.5, 0.5]))
     assert loss.item() == pytest.approx((1.5 * (0 + 4 + 1) / 3 + 0.5 * 9) / 2)
+    share = gene_errors(predicted, target, torch.tensor([1.5, 0.5]))
+    assert share.tolist() == pytest.approx([0, (1.5 * 4 / 3 + 0.5 * 9) / 2, 1.5 / 3 / 2])
+    members = torch.stack([predicted, predicted + 1])
+    each = [weighted_error(member, target, torch.tensor([1.5, 0.5])) for member in members]
+    together = weighted_error(members, target, torch.tensor([1.5, 0.5]))
+    assert together.item() == pytest.approx((each[0] + each[1]).item() / 2)
     nothing = torch.full((3, 2), np.nan)
     assert weighted_error(predicted, nothing, torch.ones(2)).item() == 0
 
@@ -199,13 +231,64 @@ def test_the_weights_of_the_best_epoch_are_kept():
     """On noise, every epoch after the first few is worse for validation genes."""
     torch.manual_seed(1)
     x, y, x_valid, y_valid = (torch.randn(60, *shape) for shape in ((5, 8), (1,), (5, 8), (1,)))
-    architecture = Architecture("class", "dense", 32, 4, "relu", 0.0, 1e-3, 1e-4, 0.02)
+    architecture = Architecture("class", "dense", 32, 4, "relu", 0.0, 1e-3, 1e-4, 0.02, 2)
     network, trial = Teacher(architecture, 5, 8, 1), FixedTrial({})
-    loss, epoch = train_network(network, x, y, x_valid, y_valid, torch.ones(1), 100, trial)
+    epoch, errors = train_network(network, x, y, x_valid, y_valid, torch.ones(1), 100, trial)
     with torch.inference_mode():
-        kept = weighted_error(network(x_valid), y_valid, torch.ones(1)).item()
-    assert kept == pytest.approx(loss, rel=1e-6)
+        kept = gene_errors(network(x_valid), y_valid, torch.ones(1)).numpy()
+    np.testing.assert_allclose(kept, errors, rtol=1e-5)
     assert epoch >= 1 and trial.user_attrs["epochs"] == epoch + 12  # the patience
+
+
+def small_network(members=2, rate=0.02):
+    return Teacher(Architecture("class", "dense", 4, 2, "tanh", 0.2, 0, 0, rate, members), 5, 8, 1)
+
+
+def test_averaged_weights_are_those_of_the_latest_steps():
+    """Of weights that grow by one a step, the average lags behind by about a tenth of the steps."""
+    torch.manual_seed(1)
+    network, average = small_network(), small_network()
+    before = [parameter.detach().clone() for parameter in network.parameters()]
+    for step in range(400):
+        with torch.no_grad():
+            for parameter, start in zip(network.parameters(), before, strict=True):
+                parameter.copy_(start + step)
+        average_in(average, network, step)
+        if step == 0:
+            for mean, start in zip(average.parameters(), before, strict=True):
+                torch.testing.assert_close(mean, start)
+    for mean, start in zip(average.parameters(), before, strict=True):
+        assert ((mean - start - 399 * 10 / 11).abs() < 2).all()
+
+
+def test_training_gives_averages_in_which_nothing_is_dropped():
+    torch.manual_seed(1)
+    x, y, network = torch.randn(300, 5, 8), torch.randn(300, 1), small_network()
+    epochs = training_epochs(network, x, y, torch.ones(1))
+    first = next(epochs)
+    kept = first.head.weight.detach().clone()
+    assert next(epochs) is first and not torch.equal(first.head.weight, kept)
+    assert not first.training and first is not network
+    assert not torch.equal(first.head.weight, network.head.weight)
+
+
+def test_members_are_trained_each_by_itself():
+    """Members share profiles and gates; with those held, one learns the same beside another."""
+    torch.manual_seed(1)
+    x, y = torch.randn(100, 5, 8), torch.randn(100, 1)
+    networks = [small_network(members=2) for _ in range(2)]
+    networks[1].load_state_dict(networks[0].state_dict())
+    with torch.no_grad():
+        networks[1].head.weight[1] += 5
+    for network in networks:
+        network.dropout.p = 0.0
+        network.own_profile.requires_grad_(False)
+        network.gate.requires_grad_(False)
+        torch.manual_seed(2)
+        next(training_epochs(network, x, y, torch.ones(1)))
+    one, other = (network.head.weight.detach() for network in networks)
+    torch.testing.assert_close(one[0], other[0])
+    assert not torch.isclose(one[1], other[1]).any()
 
 
 def test_an_unreliable_cell_type_costs_the_others_little(made, tmp_path):

@@ -14,6 +14,7 @@ from geneq.teacher import (
     NONLINEARITIES,
     POOLINGS,
     Architecture,
+    Linear,
     Scaling,
     Teacher,
     TrainedTeacher,
@@ -24,7 +25,7 @@ VARIANTS = list(product(POOLINGS, HIDDEN))
 
 
 def made(
-    pooling="partial", hidden="dense", interactions=2, nonlinearity="gelu", seed=1
+    pooling="partial", hidden="dense", interactions=2, nonlinearity="gelu", members=3, seed=1
 ) -> tuple[TrainedTeacher, np.ndarray]:
     """A teacher with random weights for 4 bins, 5 classes and 3 cell types, and 30 genes for it.
 
@@ -34,7 +35,9 @@ def made(
     units = 10.0 ** rng.integers(-2, 3, 5)
     x = ((rng.gamma(2, 1, (30, 4, 5)) + 5) * units).astype(np.float32)
     x[:, 2, 3] = 7.5
-    architecture = Architecture(pooling, hidden, 3, interactions, nonlinearity, 0.3, 0.1, 0.01, 0.1)
+    architecture = Architecture(
+        pooling, hidden, 3, interactions, nonlinearity, 0.3, 0.1, 0.01, 0.1, members
+    )
     torch.manual_seed(seed)
     network = Teacher(architecture, 4, 5, 3)
     with torch.no_grad():
@@ -49,8 +52,9 @@ def made(
 
 @pytest.mark.parametrize(("pooling", "hidden"), VARIANTS)
 def test_predictions_are_those_of_the_slow_double(pooling, hidden):
-    for nonlinearity, interactions in zip(NONLINEARITIES, (0, 1, 3, 2), strict=True):
-        teacher, x = made(pooling, hidden, interactions, nonlinearity)
+    sizes = ((0, 1), (1, 2), (3, 4), (2, 1))
+    for nonlinearity, (interactions, members) in zip(NONLINEARITIES, sizes, strict=True):
+        teacher, x = made(pooling, hidden, interactions, nonlinearity, members)
         found = teacher.predict(x)
         assert found.dtype == np.float32 and found.shape == (30, 3)
         np.testing.assert_allclose(found, twin.predict(teacher, x), rtol=1e-4, atol=1e-4)
@@ -70,6 +74,43 @@ def test_nothing_but_the_pooled_features_is_read(pooling, hidden):
     teacher, x = made(pooling, hidden)
     found = teacher.predict_pooled(teacher.pooled(x))
     np.testing.assert_allclose(found, teacher.predict(x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_members_differ_and_the_prediction_is_their_mean(hidden):
+    teacher, x = made(hidden=hidden)
+    network, z = teacher.network.eval(), torch.from_numpy(teacher.pooled(x))
+    with torch.inference_mode():
+        members = network.members(z).numpy()
+        np.testing.assert_allclose(network.from_pooled(z), members.mean(0), rtol=1e-5, atol=1e-6)
+    assert members.shape == (3, 30, 3)
+    assert not np.isclose(members[0], members[1]).any()
+
+
+def test_members_have_their_own_start_and_dropout():
+    torch.manual_seed(1)
+    network = Teacher(Architecture("class", "dense", 8, 2, "relu", 0.5, 0, 0, 0.1, 2), 4, 5, 3)
+    for parameter in (*network.hidden.parameters(), network.left.weight, network.head.weight):
+        assert not torch.isclose(parameter[0], parameter[1]).any()
+    with torch.no_grad():
+        for parameter in network.hidden.parameters():
+            parameter[:] = parameter[0]
+        dropped = network.dropout(network.hidden(torch.randn(50, 5))) == 0
+    assert (dropped[0] != dropped[1]).any()
+
+
+def test_a_member_starts_as_torch_starts_a_linear_map():
+    torch.manual_seed(1)
+    linear, torchs = Linear(40, 6, 30), [torch.nn.Linear(6, 30) for _ in range(40)]
+    for name in ("weight", "bias"):
+        ours = getattr(linear, name).detach()
+        theirs = torch.stack([getattr(each, name).detach() for each in torchs])
+        assert ours.numel() == theirs.numel()
+        assert ours.abs().max() <= 6**-0.5 and abs(ours.std() / theirs.std() - 1) < 0.05
+    x = torch.randn(4, 6)
+    shared, own = linear(x), linear(x.expand(40, -1, -1))
+    torch.testing.assert_close(shared, own)
+    torch.testing.assert_close(shared[7], x @ linear.weight[7] + linear.bias[7, 0])
 
 
 def test_a_shared_profile_is_one_and_of_unit_length():
@@ -143,7 +184,9 @@ def test_weights_that_cannot_be_read(saved, tmp_path, damage):
     assert "teacher.safetensors" in str(raised.value) and "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("other", [{"hidden": "none"}, {"pooling": "class"}, {"interactions": 0}])
+@pytest.mark.parametrize(
+    "other", [{"hidden": "none"}, {"pooling": "class"}, {"interactions": 0}, {"members": 2}]
+)
 def test_weights_of_another_teacher_are_refused(saved, tmp_path, other):
     folder = copied(saved, tmp_path)
     made(**other)[0].save(tmp_path / "other")
@@ -155,7 +198,7 @@ def test_weights_of_another_teacher_are_refused(saved, tmp_path, other):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 2}, r"Not a teacher that this geneq reads.*geneq-teacher.*2"),
+        ({"version": 1}, r"Not a teacher that this geneq reads.*geneq-teacher.*1"),
         ({"format": "geneq-equation"}, "Not a teacher that this geneq reads"),
         (None, "Not a teacher that this geneq reads"),
         ("{", "Not a whole JSON document"),

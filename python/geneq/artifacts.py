@@ -192,6 +192,7 @@ TRIALS = Table(
         "epochs": "int64",
         "seconds": "float64",
         "parameters": "object",  # JSON
+        "chosen": "bool",  # its network is the teacher
     },
     key=("trial",),
 )

@@ -2,7 +2,9 @@
 
 An architecture search with Optuna (tree-structured Parzen estimator, median pruning) over spatial
 pooling, width, interaction terms, nonlinearity, dropout, weight decay and gate penalty. Every trial
-is trained on the training genes and judged on the validation genes; the best one is the teacher.
+is trained on the training genes and judged on the validation genes. Their loss is noisy, and the
+best of many trials is best by luck too: the teacher is the first trial that is not worse by two
+paired standard errors, where the first is a plain network.
 One network serves all cell types of a data set, with a head for each; the loss weighs a head by
 its cell type's reliability.
 """
@@ -10,6 +12,7 @@ its cell type's reliability.
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import count, islice
 from pathlib import Path
@@ -40,6 +43,12 @@ RATE_DECAY = 0.95
 # Batches in an epoch from which on it falls so; with fewer, an epoch is fewer steps and it falls
 # less, or the network of a few hundred genes would stand still before it has learned.
 FULL_EPOCH = 10
+# Of n steps, the weights of about the last n / 10 are averaged.
+AVERAGED = 10
+# Members of every ensemble: more are no better and take longer.
+MEMBERS = 4
+# By so many standard errors the best of thirty trials beats its equals by luck alone.
+CERTAIN = 2.0
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -81,8 +90,8 @@ def run(args: Namespace) -> None:
     )
     PREDICTIONS.write(predictions.dropna(subset="measured"), out / "predictions.parquet")
     teacher.save(out)
-    best = trials["loss"].min()
-    print(f"{len(trials)} trials, validation loss {best:.4f} (1 = predicting the mean)")
+    loss = teacher.about["validation_loss"]
+    print(f"{len(trials)} trials, validation loss {loss:.4f} (1 = predicting the mean)")
 
 
 @dataclass(frozen=True)
@@ -150,6 +159,20 @@ def _check_enough(genes: pd.DataFrame, file) -> None:
         )
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """The network of a complete trial. errors: float64[validation genes], shares of its loss."""
+
+    trial: int
+    network: Teacher
+    epochs: int
+    errors: np.ndarray
+
+    @property
+    def loss(self) -> float:
+        return float(self.errors.sum())
+
+
 def search(
     data: Data, trials: int, max_epochs: int, seed: int
 ) -> tuple[TrainedTeacher, pd.DataFrame]:
@@ -162,16 +185,16 @@ def search(
         t.to(where) for rows in (train, valid) for t in (scaling.x(x[rows]), scaling.y(y[rows]))
     ]
     weight = torch.from_numpy(data.weight).to(where)
-    best: dict = {"loss": np.inf, "network": None}
+    candidates: list[Candidate] = []
 
     def objective(trial: optuna.Trial) -> float:
         architecture = suggest(trial)
         torch.manual_seed(seed * 100_003 + trial.number)
         network = Teacher(architecture, *x.shape[1:], y.shape[1]).to(where)
-        loss, epochs = train_network(network, *tensors, weight, max_epochs, trial)
-        if loss < best["loss"]:
-            best.update(loss=loss, network=network, epochs=epochs)
-        return loss
+        epochs, errors = train_network(network, *tensors, weight, max_epochs, trial)
+        candidate = Candidate(trial.number, network.cpu(), epochs, errors)
+        candidates.append(candidate)
+        return candidate.loss
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
@@ -181,12 +204,14 @@ def search(
     for rate in FIRST_RATES[:trials]:
         study.enqueue_trial({**FIRST, "learning_rate": rate})
     study.optimize(objective, n_trials=trials, catch=(torch.linalg.LinAlgError,))
-    if best["network"] is None:
+    finite = [candidate for candidate in candidates if np.isfinite(candidate.loss)]
+    if not finite:
         raise GeneqError(
             "No trial of the architecture search reached a finite validation loss",
             value=data.dataset,
             fix="Look for extreme values in the expression table",
         )
+    chosen = choose(finite)
     about = {
         "dataset": data.dataset,
         "test_fold": data.test_fold,
@@ -194,28 +219,41 @@ def search(
         "features": data.features.meta,
         "weight": data.weight,
         "ceilings": data.ceilings,
-        "validation_loss": best["loss"],
-        "epochs": best["epochs"],
+        "validation_loss": chosen.loss,
+        "epochs": chosen.epochs,
     }
-    teacher = TrainedTeacher(
-        best["network"].cpu(), scaling, data.features.classes, data.cell_types, about
-    )
-    return teacher, _trial_table(study)
+    teacher = TrainedTeacher(chosen.network, scaling, data.features.classes, data.cell_types, about)
+    return teacher, _trial_table(study, chosen.trial)
 
 
-# A plain network that does well on most data; the search starts from it, at two learning rates.
+def choose(candidates: list[Candidate]) -> Candidate:
+    """The first that is not worse than the best by CERTAIN paired standard errors.
+
+    Paired over validation genes: two networks err on the same ones.
+    """
+    best = min(candidates, key=lambda candidate: candidate.loss)
+
+    def is_as_good(candidate: Candidate) -> bool:
+        difference = candidate.errors - best.errors
+        return difference.sum() <= CERTAIN * difference.std(ddof=1) * len(difference) ** 0.5
+
+    return next(filter(is_as_good, candidates))
+
+
+# A plain network that does well on most data. The search starts from it, at two learning rates, and
+# ends with it unless another is surely better.
 FIRST = {
     "pooling": "partial",
     "hidden": "additive",
-    "width": 4,
-    "interactions": 4,
+    "width": 8,
+    "interactions": 8,
     "nonlinearity": "tanh",
     "dropout": 0.1,
     "weight_decay": 0.05,
     "gate_penalty": 0.01,
 }
-# Strong signal is learned best at the first, weak signal at the second.
-FIRST_RATES = (0.005, 0.002)
+# Weak signal is learned best at the first, strong signal at the second.
+FIRST_RATES = (0.002, 0.005)
 
 
 def suggest(trial: optuna.Trial) -> Architecture:
@@ -223,37 +261,54 @@ def suggest(trial: optuna.Trial) -> Architecture:
     return Architecture(
         pooling=trial.suggest_categorical("pooling", POOLINGS),
         hidden=trial.suggest_categorical("hidden", list(HIDDEN)),
-        width=trial.suggest_categorical("width", [2, 4, 8, 16, 32]),
+        width=trial.suggest_categorical("width", [2, 4, 8, 16]),
         interactions=trial.suggest_categorical("interactions", [0, 2, 4, 8]),
         nonlinearity=trial.suggest_categorical("nonlinearity", list(NONLINEARITIES)),
         dropout=trial.suggest_float("dropout", 0.0, 0.5),
         weight_decay=trial.suggest_float("weight_decay", 1e-3, 1.0, log=True),
         gate_penalty=trial.suggest_float("gate_penalty", 1e-4, 1e-1, log=True),
         learning_rate=trial.suggest_float("learning_rate", 5e-4, 2e-2, log=True),
+        members=MEMBERS,
     )
 
 
 def training_epochs(
     network: Teacher, x: torch.Tensor, y: torch.Tensor, weight: torch.Tensor
-) -> Iterator[int]:
-    """Train with AdamW, the rate falling by epoch; gives the number of epochs, without end."""
+) -> Iterator[Teacher]:
+    """Train with AdamW, the rate falling by epoch; gives a network after each epoch, without end.
+
+    It is always the same one, whose weights are averages over the latest steps: those of `network`
+    itself go on wavering with the genes of the last batches.
+    """
     architecture = network.architecture
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=architecture.learning_rate, weight_decay=architecture.weight_decay
     )
     decay = RATE_DECAY ** min(1, len(x) / BATCH / FULL_EPOCH)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, decay)
-    for epoch in count(1):
-        network.train()
+    network.train()
+    average, steps = deepcopy(network).eval(), count()
+    while True:
         for rows in torch.randperm(len(x)).to(x.device).split(BATCH):
-            loss = weighted_error(network(x[rows]), y[rows], weight)
+            members = network.members(network.pool(x[rows]))
+            loss = weighted_error(members, y[rows], weight)
             loss = loss + architecture.gate_penalty * network.gate.abs().sum()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
+            average_in(average, network, next(steps))
         schedule.step()
-        network.eval()
-        yield epoch
+        yield average
+
+
+@torch.no_grad()
+def average_in(average: Teacher, network: Teacher, step: int) -> None:
+    """Take the weights after a step (0, 1, …) into their average, where the latest count most.
+
+    Polynomial-decay averaging of Shamir and Zhang (2013): about the last tenth of the steps counts.
+    """
+    for mean, latest in zip(average.parameters(), network.parameters(), strict=True):
+        mean.lerp_(latest, AVERAGED / (AVERAGED + step))
 
 
 def train_network(
@@ -265,19 +320,21 @@ def train_network(
     weight: torch.Tensor,
     max_epochs: int,
     trial: optuna.Trial,
-) -> tuple[float, int]:
-    """Train and keep the weights of the best epoch; gives its validation loss and number.
+) -> tuple[int, np.ndarray]:
+    """Train and keep the averaged weights of the best epoch; gives its number and `gene_errors`.
 
     Stops after PATIENCE epochs without improvement; raises TrialPruned when the trial is told to.
     """
     best, kept, kept_at = np.inf, None, 0
-    for epoch in training_epochs(network, x, y, weight):
+    kept_errors = np.full(len(x_valid), np.inf)
+    for epoch, average in enumerate(training_epochs(network, x, y, weight), 1):
         with torch.inference_mode():
-            valid = weighted_error(network(x_valid), y_valid, weight).item()
+            errors = gene_errors(average(x_valid), y_valid, weight).double().cpu().numpy()
+        valid = float(errors.sum())
         trial.set_user_attr("epochs", epoch)
         if valid < best:
-            best, kept_at = valid, epoch
-            kept = {k: v.detach().clone() for k, v in network.state_dict().items()}
+            best, kept_at, kept_errors = valid, epoch, errors
+            kept = {k: v.detach().clone() for k, v in average.state_dict().items()}
         if epoch - kept_at >= PATIENCE or epoch >= max_epochs or not np.isfinite(valid):
             break
         trial.report(best, epoch)
@@ -285,7 +342,8 @@ def train_network(
             raise optuna.TrialPruned
     if kept is not None:
         network.load_state_dict(kept)
-    return best, kept_at
+    network.eval()
+    return kept_at, kept_errors
 
 
 def predict_out_of_fold(
@@ -308,9 +366,8 @@ def predict_out_of_fold(
         network = Teacher(architecture, *x.shape[1:], y.shape[1]).to(where)
         tensors = (scaling.x(x[inside]), scaling.y(y[inside]), torch.from_numpy(data.weight))
         training = training_epochs(network, *(tensor.to(where) for tensor in tensors))
-        for _ in islice(training, epochs):
-            pass
-        trained = TrainedTeacher(network.cpu(), scaling, data.features.classes, data.cell_types, {})
+        *_, average = islice(training, epochs)
+        trained = TrainedTeacher(average.cpu(), scaling, data.features.classes, data.cell_types, {})
         predicted[outside] = trained.predict(x[outside])
     return predicted
 
@@ -318,13 +375,23 @@ def predict_out_of_fold(
 def weighted_error(
     predicted: torch.Tensor, target: torch.Tensor, weight: torch.Tensor
 ) -> torch.Tensor:
-    """Mean over cell types of weight × mean squared error, missing targets (NaN) left out."""
+    """Mean over cell types of weight × mean squared error, missing targets (NaN) left out.
+
+    predicted: float32[n, cell types] or, to average over members, float32[members, n, cell types].
+    """
+    return gene_errors(predicted, target, weight).sum(-1).mean()
+
+
+def gene_errors(
+    predicted: torch.Tensor, target: torch.Tensor, weight: torch.Tensor
+) -> torch.Tensor:
+    """float32[n] or float32[members, n]: what each gene adds to `weighted_error`."""
     known = ~torch.isnan(target)
     error = torch.where(known, predicted - torch.nan_to_num(target), 0.0) ** 2
-    return (weight * error.sum(0) / known.sum(0).clamp(min=1)).mean()
+    return (weight * error / known.sum(0).clamp(min=1)).mean(-1)
 
 
-def _trial_table(study: optuna.Study) -> pd.DataFrame:
+def _trial_table(study: optuna.Study, chosen: int) -> pd.DataFrame:
     rows = [
         {
             "trial": trial.number,
@@ -333,6 +400,7 @@ def _trial_table(study: optuna.Study) -> pd.DataFrame:
             "epochs": trial.user_attrs.get("epochs", 0),
             "seconds": trial.duration.total_seconds(),
             "parameters": json.dumps(trial.params),
+            "chosen": trial.number == chosen,
         }
         for trial in study.trials
     ]

@@ -8,6 +8,10 @@
 
 Because the bins of a class are pooled before anything nonlinear happens, every pooled feature is an
 explicit weighted sum over bins, and an equation in the pooled features is one in the DNA.
+
+What follows s exists several times, as members of an ensemble: each with its own initialisation
+and dropout, each trained to predict expression by itself; the prediction is their mean (cf. TabM,
+Gorishniy et al. 2024). All share profiles and gates, and so the pooled features.
 """
 
 import json
@@ -23,6 +27,7 @@ from torch import nn
 from .artifacts import read_json, write_json, written_whole
 from .errors import GeneqError
 
+FORMAT, VERSION = "geneq-teacher", 2
 POOLINGS = ("shared", "partial", "class")
 NONLINEARITIES = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "softplus": nn.Softplus}
 
@@ -35,7 +40,7 @@ class Architecture:
     that departs from a shared one (partial). hidden: what hidden units read (none, dense,
     additive). width: hidden units in all (dense) or of each class (additive). interactions:
     products of two mixtures of gated features. gate_penalty: weight of the sum of absolute gates
-    in the loss.
+    in the loss. members: how many the ensemble has.
     """
 
     pooling: str
@@ -47,30 +52,45 @@ class Architecture:
     weight_decay: float
     gate_penalty: float
     learning_rate: float
+    members: int
 
 
-class Dense(nn.Linear):
-    """Hidden units that mix classes: float32[n, classes] → float32[n, width]."""
+class Linear(nn.Module):
+    """A linear map for each member, initialised as torch.nn.Linear is.
 
-    def __init__(self, classes: int, width: int):
-        super().__init__(classes, width)
-        self.units = width
+    float32[n, inputs] or float32[members, n, inputs] → float32[members, n, outputs].
+    """
+
+    def __init__(self, members: int, inputs: int, outputs: int, bias: bool = True):
+        super().__init__()
+        self.units = outputs
+        bound = inputs**-0.5
+        self.weight = nn.Parameter(torch.empty(members, inputs, outputs).uniform_(-bound, bound))
+        start = torch.empty(members, 1, outputs).uniform_(-bound, bound)
+        self.bias = nn.Parameter(start) if bias else None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x @ self.weight
+        return y if self.bias is None else y + self.bias
 
 
 class Additive(nn.Module):
-    """Hidden units that read one class each: float32[n, classes] → float32[n, classes × width]."""
+    """Hidden units that read one class each.
 
-    def __init__(self, classes: int, width: int):
+    float32[n, classes] → float32[members, n, classes × width].
+    """
+
+    def __init__(self, members: int, classes: int, width: int):
         super().__init__()
         self.units = classes * width
-        self.slope = nn.Parameter(torch.randn(classes, width))
-        self.shift = nn.Parameter(torch.randn(classes, width))
+        self.slope = nn.Parameter(torch.randn(members, 1, classes, width))
+        self.shift = nn.Parameter(torch.randn(members, 1, classes, width))
 
     def forward(self, s: torch.Tensor) -> torch.Tensor:
-        return (s[:, :, None] * self.slope + self.shift).flatten(1)
+        return (s[:, :, None] * self.slope + self.shift).flatten(2)
 
 
-HIDDEN = {"none": lambda classes, width: None, "dense": Dense, "additive": Additive}
+HIDDEN = {"none": lambda *sizes: None, "dense": Linear, "additive": Additive}
 
 
 class Teacher(nn.Module):
@@ -85,14 +105,14 @@ class Teacher(nn.Module):
         start = torch.full((bins, classes), 0.0 if shared else even)
         self.own_profile = nn.Parameter(start) if own else None
         self.gate = nn.Parameter(torch.ones(classes))
-        self.hidden = HIDDEN[architecture.hidden](classes, architecture.width)
+        members, rank = architecture.members, architecture.interactions
+        self.hidden = HIDDEN[architecture.hidden](members, classes, architecture.width)
         self.activation = NONLINEARITIES[architecture.nonlinearity]()
         self.dropout = nn.Dropout(architecture.dropout)
-        rank = architecture.interactions
-        self.left = nn.Linear(classes, rank, bias=False) if rank else None
-        self.right = nn.Linear(classes, rank, bias=False) if rank else None
+        self.left = Linear(members, classes, rank, bias=False) if rank else None
+        self.right = Linear(members, classes, rank, bias=False) if rank else None
         units = self.hidden.units if self.hidden else 0
-        self.head = nn.Linear(classes + units + rank, cell_types)
+        self.head = Linear(members, classes + units + rank, cell_types)
         nn.init.zeros_(self.head.bias)
 
     def pooling_weights(self) -> torch.Tensor:
@@ -110,14 +130,18 @@ class Teacher(nn.Module):
         return self.from_pooled(self.pool(x))
 
     def from_pooled(self, z: torch.Tensor) -> torch.Tensor:
-        """float32[n, classes] → float32[n, cell types]."""
+        """float32[n, classes] → float32[n, cell types], the mean of the members."""
+        return self.members(z).mean(0)
+
+    def members(self, z: torch.Tensor) -> torch.Tensor:
+        """float32[n, classes] → float32[members, n, cell types]."""
         s = z * self.gate
-        parts = [s]
+        parts = [s.expand(self.architecture.members, -1, -1)]
         if self.hidden is not None:
             parts.append(self.dropout(self.activation(self.hidden(s))))
         if self.left is not None:
             parts.append(self.left(s) * self.right(s))
-        return self.head(torch.cat(parts, dim=1))
+        return self.head(torch.cat(parts, dim=2))
 
 
 @dataclass(frozen=True)
@@ -199,10 +223,10 @@ class TrainedTeacher:
             f"scaling.{k}": torch.from_numpy(np.array(v, np.float32)) for k, v in scaling.items()
         }
         with written_whole(folder / "teacher.safetensors") as path:
-            save_file(tensors, path, metadata={"format": "geneq-teacher"})
+            save_file(tensors, path, metadata={"format": FORMAT})
         document = {
-            "format": "geneq-teacher",
-            "version": 1,
+            "format": FORMAT,
+            "version": VERSION,
             "architecture": asdict(self.network.architecture),
             "classes": self.classes,
             "cell_types": self.cell_types,
@@ -216,7 +240,7 @@ class TrainedTeacher:
         folder = Path(folder)
         document = read_json(folder / "teacher.json")
         about = document if isinstance(document, dict) else {}
-        if about.get("format") != "geneq-teacher" or about.get("version") != 1:
+        if (about.get("format"), about.get("version")) != (FORMAT, VERSION):
             raise GeneqError(
                 "Not a teacher that this geneq reads",
                 value=json.dumps([about.get("format"), about.get("version")]),

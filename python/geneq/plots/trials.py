@@ -8,7 +8,9 @@ from .svg import Panel, dots, figure, limits, polyline, tag
 
 
 def trials(table: pd.DataFrame) -> Markup:
-    """`table`: TRIALS. Complete trials filled, pruned ones hollow, the best so far as a line."""
+    """`table`: TRIALS. Complete trials filled, pruned ones hollow, the best so far as a line,
+    the teacher in a ring.
+    """
     table = table[np.isfinite(table["loss"])].sort_values("trial")
     complete = table[table["state"] == "complete"]
     if complete.empty:
@@ -19,7 +21,7 @@ def trials(table: pd.DataFrame) -> Markup:
     panel = Panel(limits(np.append(table["trial"], -0.5)), limits([best, high], 0.08), width=560)
     pruned = table[table["state"] != "complete"]
     steps = complete["loss"].cummin()
-    winner = complete.loc[complete["loss"].idxmin()]
+    chosen = complete[complete["chosen"]].iloc[0]
     return figure(
         panel.width,
         panel.height,
@@ -30,5 +32,5 @@ def trials(table: pd.DataFrame) -> Markup:
         *[tag("circle", cx=panel.x(row.trial), cy=panel.y(row.loss), r=3, class_="pruned")
           for row in pruned.itertuples()],
         dots(panel.x(complete["trial"]), panel.y(complete["loss"]), "trial"),
-        tag("circle", cx=panel.x(winner["trial"]), cy=panel.y(winner["loss"]), r=7, class_="ring"),
+        tag("circle", cx=panel.x(chosen["trial"]), cy=panel.y(chosen["loss"]), r=7, class_="ring"),
     )  # fmt: skip

@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pandas as pd
 
 from ..evaluation import KINDS, MODELS
@@ -153,15 +152,14 @@ def class_matrix(documents: list[dict]) -> dict:
 
 
 def search(table: pd.DataFrame) -> dict:
-    """The trials in numbers, their figure, and the parameters of the best."""
-    complete = table[(table["state"] == "complete") & np.isfinite(table["loss"])]
-    best = complete.loc[complete["loss"].idxmin()] if len(complete) else None
+    """The trials in numbers, their figure, and the parameters of the one that is the teacher."""
+    chosen = table[table["chosen"]].iloc[0]
     return {
         "states": table["state"].value_counts().to_dict(),
         "seconds": float(table["seconds"].sum()),
         "figure": trials(table),
-        "best": best,
-        "parameters": json.loads(best["parameters"]) if best is not None else {},
+        "chosen": chosen["trial"],
+        "parameters": json.loads(chosen["parameters"]),
     }
 
 
