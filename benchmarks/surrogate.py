@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+import fits
 from figures import Figure, Figures, machine, print_table, version, write_json
 from geneq.libraries import RandomLibrary
 from geneq.libraries.fasta import fasta_records
@@ -207,7 +208,7 @@ def scoring_cpu_reduced(quick: bool, models: Path) -> Figures:
     }
 
 
-PARTS = (scoring_cpu_float32, scoring_cpu_reduced)
+PARTS = (scoring_cpu_float32, scoring_cpu_reduced, *fits.PARTS)
 
 
 if __name__ == "__main__":

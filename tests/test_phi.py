@@ -1,4 +1,4 @@
-"""Surrogates: kernels, likelihoods and gauges against slow doubles, and simulated truth recovered."""
+"""Surrogates: kernels, likelihoods and gauges against slow doubles; simulated truth."""
 
 import json
 import warnings
@@ -72,7 +72,8 @@ def test_threads_change_no_bit_of_a_sum():
     for threads in (1, 2, 5, 16):
         found = [
             rows.sums(theta, threads), rows.transposed(weights, threads),
-            layout.pairs.sums(rows, table, threads), layout.pairs.transposed(rows, weights, threads),
+            layout.pairs.sums(rows, table, threads),
+            layout.pairs.transposed(rows, weights, threads),
         ]  # fmt: skip
         if threads == 1:
             alone = found
@@ -91,7 +92,7 @@ STARTS, FEATURES = np.array([0, 2], np.int64), np.array([0, 1], np.uint32)
         (lambda: _ext.FeatureRows(STARTS[1:], FEATURES, 2), "starts must begin with 0"),
         (lambda: _ext.FeatureRows(STARTS.astype(int).tolist(), FEATURES, 2), "starts must be"),
         (lambda: _ext.FeatureRows(STARTS, FEATURES, 2).sums(np.zeros(3)), "table must have 2"),
-        (lambda: _ext.FeatureRows(STARTS, FEATURES, 2).transposed(np.zeros(2)), "weights must have 1"),
+        (lambda: _ext.FeatureRows(STARTS, FEATURES, 2).transposed(np.zeros(2)), "weights must"),
         (lambda: _ext.FeatureRows(STARTS, FEATURES, 2).sums(np.zeros(2), 0), "at least 1"),
         (lambda: _ext.PairLayout(FEATURES, FEATURES[:1]), "equally long"),
         (lambda: _ext.PairLayout(FEATURES, FEATURES + 5), "range of later features"),
@@ -427,7 +428,12 @@ def wild_type(length: int) -> str:
 
 
 def simulated(
-    map, length: int = SITES, n: int = 6000, noise: float = 0.05, planted: float = 1, rate: float = 0.15
+    map,
+    length: int = SITES,
+    n: int = 6000,
+    noise: float = 0.05,
+    planted: float = 1,
+    rate: float = 0.15,
 ):
     """A MAVE behind a saturating curve, with noise that grows with the signal, and its truth.
 
@@ -516,7 +522,7 @@ def test_few_planted_pairs_among_many_are_found():
 
 
 def test_phi_is_standardised_and_the_curve_rises(additive):
-    data, tokens, _, _, surrogate = additive
+    _, tokens, _, _, surrogate = additive
     train = surrogate.split == 0
     found = surrogate.phi(tokens)[train, 0]
     assert found.mean() == pytest.approx(0, abs=1e-6)
@@ -578,7 +584,7 @@ def test_targets_are_fitted_as_if_alone():
         surrogate.effects(target="down").terms[0].values,
         -surrogate.effects(target="up").terms[0].values, atol=0.15,
     )  # fmt: skip
-    with pytest.raises(GeneqError, match="No such target.*up, down"):
+    with pytest.raises(GeneqError, match=r"No such target.*up, down"):
         surrogate.effects(target="left")
 
 
@@ -707,7 +713,7 @@ FINE = data_with().changes
         (lambda: phi.fit(data_with(changes=FINE._replace(letter=FINE.letter + 9))), "known letter"),
         (lambda: phi.fit(data_with(changes=FINE._replace(position=FINE.position * 0))),
          "known letter|ordered by row and position"),
-        (lambda: phi.fit(data_with(changes=Mutations(*(c[:0] for c in FINE)))), "have no mutations"),
+        (lambda: phi.fit(data_with(changes=Mutations(*(c[:0] for c in FINE)))), "no mutations"),
         (lambda: phi.fit(data_with(), noise=phi.Empirical()), "needs sigma"),
         (lambda: phi.fit(data_with(sigma=np.zeros(100)), noise=phi.Empirical()), "above 0"),
         (lambda: phi.fit(data_with(sigma=np.ones(99)), noise=phi.Empirical()), "shape of y"),
@@ -719,13 +725,13 @@ FINE = data_with().changes
         (lambda: phi.fit(data_with(), strength=-1.0), "strength must be at least 0"),
         (lambda: phi.fit(data_with(), shrinkage="lasso"), "shrinkage is one of adaptive, ridge"),
         (lambda: phi.fit(data_with(), threads=0), "threads must be between 1"),
-        (lambda: phi.fit(data_with(), phi.Pairwise(window=(0, 11))), "must lie in the sequence's 10"),
+        (lambda: phi.fit(data_with(), phi.Pairwise(window=(0, 11))), "must lie in"),
         (lambda: phi.fit(data_with()).effects("middle"), "No such gauge.*uniform"),
         (lambda: phi.fit(data_with()).effects(np.ones((10, 4))), "add up to 1.*position 0"),
         (lambda: phi.fit(data_with()).effects(np.ones((9, 4)) / 4), r"shape \(10, 4\): '\(9, 4\)'"),
         (lambda: phi.fit(data_with()).effects(units="cm"), "units are phi or y"),
         (lambda: phi.fit(data_with()).phi(np.zeros((2, 9), np.uint8)), r"tokens uint8\[n, 10\]"),
-        (lambda: phi.fit(data_with()).phi(np.full((2, 10), 4, np.uint8)), "known letter to another"),
+        (lambda: phi.fit(data_with()).phi(np.full((2, 10), 4, np.uint8)), "known letter"),
     ],
 )  # fmt: skip
 def test_bad_input_is_refused_with_what_is_wrong(call, message):

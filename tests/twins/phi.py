@@ -1,4 +1,4 @@
-"""Slow, obvious doubles of surrogates: one-hot products, densities of scipy, gauges by definition."""
+"""Slow, obvious doubles of surrogates: sums, densities of scipy, gauges by definition."""
 
 from itertools import combinations, product
 
@@ -59,8 +59,9 @@ def everything(length: int, letters: int) -> np.ndarray:
 def hierarchical(values: np.ndarray, probabilities: np.ndarray, sites: tuple[int, ...]):
     """The effects of a set of positions, by definition, from φ of all sequences.
 
-    values: φ, an axis for each position. The mean of φ given the letters at a set of positions, all
-    others drawn from probabilities, is the sum of the effects of all its subsets (Möbius inversion).
+    values: φ, an axis for each position. The mean of φ given the letters at a set of positions,
+    all others drawn from probabilities, is the sum of the effects of all its subsets (Möbius
+    inversion).
     """
     length, total = values.ndim, 0.0
     for size in range(len(sites) + 1):

@@ -1,8 +1,9 @@
 """Surrogate models: effects, a global-epistasis nonlinearity and a noise model, fitted to a MAVE.
 
-y = g(φ(x)) + noise whose spread depends on g (Tareen et al. 2022, Seitz et al. 2024). An additive ridge
-regression starts the fit, L-BFGS over all parameters and all training rows ends it. φ has mean 0 and
-standard deviation 1 on training rows and g rises, so that effects compare between loci and seeds.
+y = g(φ(x)) + noise whose spread depends on g (Tareen et al. 2022, Seitz et al. 2024). An
+additive ridge regression starts the fit, L-BFGS over all parameters and all training rows ends
+it. φ has mean 0 and standard deviation 1 on training rows and g rises, so that effects compare
+between loci and seeds.
 """
 
 import warnings
@@ -20,7 +21,7 @@ from .gauges import frequencies
 from .maps import Additive, Layout, Map
 from .noise import Empirical, Noise, SkewedT
 from .nonlinearity import Nonlinearity, Tanh
-from .objective import Objective, Scored, State, Whitening, phi_of
+from .objective import Objective, Scored, State, Whitening
 from .optimise import Found, lbfgs
 from .ridge import SHARES, Ridge
 from .surrogate import Output, Surrogate
@@ -31,8 +32,8 @@ SHRINKAGES = ("adaptive", "ridge")
 NAMED = 5
 # Differences of validation losses, in nats a row, that say nothing.
 SLACK = 5e-4
-# Falls of the loss, as a share of it, at which a fit has converged: of all parameters, and of φ about
-# a nonlinearity that is only about right.
+# Falls of the loss, as a share of it, at which a fit has converged: of all parameters, and of φ
+# about a nonlinearity that is only about right.
 CLOSELY, LOOSELY = 1e-7, 2e-5
 # How often interactions are chosen anew, about what was fitted, at most.
 PASSES = 3
@@ -122,11 +123,11 @@ def fit(
     valid, test: shares of rows, drawn by `split_seed`, that decide when to stop and how strongly to
     shrink, and that are not touched. split: int[n] instead, 0 for training, 1 validation, 2 test.
 
-    strength: precision of the prior of additive effects, θ ~ N(0, 1/strength) in the units of φ;
-    pair_strength: of interactions, with shrinkage="ridge" their precision, with "adaptive" a factor
-    on the precisions that are estimated for each pair of positions. None: chosen on validation rows.
-    start_seed: a random start instead of the one from ridge regression. steps, patience: of L-BFGS.
-    threads: they change no bit of the result.
+    strength: precision of the prior of additive effects, θ ~ N(0, 1/strength) in the units of
+    φ; pair_strength: of interactions, with shrinkage="ridge" their precision, with "adaptive" a
+    factor on the precisions that are estimated for each pair of positions. None: chosen on
+    validation rows. start_seed: a random start instead of the one from ridge regression. steps,
+    patience: of L-BFGS. threads: they change no bit of the result.
 
     Raises GeneqError for scores that are not finite (with their rows) or all the same, and for
     lengths that do not agree. Warns when there are fewer training rows than parameters.
@@ -148,9 +149,11 @@ def _checked(mave, noise: Noise) -> tuple[np.ndarray, np.ndarray | None]:
                          value=f"{len(mave.targets)} names, {y.shape[1]} targets")  # fmt: skip
     for name, column in zip(mave.targets, y.T, strict=True):
         if len(column) and column.min() == column.max():
-            raise GeneqError("Scores that are all the same have no surrogate",
-                             value=f"{column[0]:g} for {name}",
-                             fix="Ask the oracle for another target or a wider library")  # fmt: skip
+            raise GeneqError(
+                "Scores that are all the same have no surrogate",
+                value=f"{column[0]:g} for {name}",
+                fix="Ask the oracle for another target or a wider library",
+            )
     if isinstance(noise, Empirical):
         if sigma is None:
             raise GeneqError("Empirical noise needs sigma, the spread of every score")
@@ -233,9 +236,9 @@ class Fitter:
             raise GeneqError("The training rows have no mutations, or all the same ones")
         if train.rows < size:
             warnings.warn(
-                f"There are {train.rows:,} training rows for {size:,} parameters: the prior decides "
-                "what the data do not tell, and shrinks effects towards 0. Its strength is chosen "
-                "on validation rows unless given. A larger library, or a smaller map, tells more.",
+                f"There are {train.rows:,} training rows for {size:,} parameters: the prior "
+                "decides what the data do not tell, and shrinks effects towards 0. Its strength is "
+                "chosen on validation rows unless given. A larger library or a smaller map helps.",
                 stacklevel=4,
             )
 

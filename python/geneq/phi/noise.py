@@ -1,8 +1,9 @@
 """Noise models: how measurements scatter about the prediction ŷ.
 
-The density of y is that of z = (y − ŷ) / s, with log s a polynomial in ŷ. Parameters are one vector:
-the polynomial's coefficients, then what the family has of its own (of any real value: through exp).
-ŷ is the mode of every family. What is minimised is the negative log-likelihood, in nats.
+The density of y is that of z = (y − ŷ) / s, with log s a polynomial in ŷ. Parameters are one
+vector: the polynomial's coefficients, then what the family has of its own (of any real value:
+through exp). ŷ is the mode of every family. What is minimised is the negative log-likelihood,
+in nats.
 """
 
 from dataclasses import asdict, dataclass

@@ -10,8 +10,8 @@ from .maps import Design
 from .noise import Noise
 from .nonlinearity import Nonlinearity
 
-# Standard deviation of the prior of the parameters of nonlinearity and noise about their start: wide,
-# so that it only keeps in place what the data do not tell.
+# Standard deviation of the prior of the parameters of nonlinearity and noise about their start:
+# wide, so that it only keeps in place what the data do not tell.
 LOOSE = 1.0
 
 
@@ -28,8 +28,8 @@ class Scored:
 class Whitening:
     """Coordinates v in which the columns of the model are all but orthonormal.
 
-    θ = [factor⁻¹ v for the additive effects, v · scale for the rest]; without factor, scale for all.
-    What has a scale of 0 stays 0.
+    θ = [factor⁻¹ v for the additive effects, v · scale for the rest]; without factor, scale for
+    all. What has a scale of 0 stays 0.
     """
 
     scale: np.ndarray

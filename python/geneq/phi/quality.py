@@ -106,7 +106,7 @@ def _explained(weights: np.ndarray, y: np.ndarray, predicted: np.ndarray) -> np.
 
 
 def _by_halves(estimate, rng: np.random.Generator, *columns: np.ndarray) -> Estimate:
-    """An estimate from all rows; its error from those of random halves, which vary √2 times more."""
+    """An estimate from all rows; its error from random halves, which vary √2 times more."""
     n = len(columns[0])
     halves = (rng.permutation(n)[: n // 2] for _ in range(HALVES))
     values = [estimate(*(column[half] for column in columns)) for half in halves]
@@ -114,7 +114,7 @@ def _by_halves(estimate, rng: np.random.Generator, *columns: np.ndarray) -> Esti
 
 
 def information(x: np.ndarray, y: np.ndarray, neighbours: int = NEIGHBOURS) -> float:
-    """Mutual information of two float64[n] in bits, by the first method of Kraskov et al. (2004)."""
+    """Mutual information of two float64[n] in bits: the first method of Kraskov et al. (2004)."""
     n = len(x)
     points = np.stack([_ranks(x), _ranks(y)], axis=1)
     distance = cKDTree(points).query(points, neighbours + 1, p=np.inf)[0][:, -1]

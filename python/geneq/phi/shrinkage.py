@@ -1,10 +1,11 @@
 """Interactions: how strongly they are shrunk, and where they start.
 
-There are often more interactions than rows, and most of them are nothing. So each pair of positions (set of
-mutations) has a prior of its own: T ~ N(0, τ²), with τ² estimated from what the data say of this pair
-(empirical Bayes), 0 where that is not clearly more than chance. How clear it must be is chosen on
-validation rows. Then the interactions are solved for by conjugate gradients in the model made
-linear about the fit so far, which is a weighted ridge regression, and all of it is done again.
+There are often more interactions than rows, and most of them are nothing. So each pair of
+positions (set of mutations) has a prior of its own: T ~ N(0, τ²), with τ² estimated from what
+the data say of this pair (empirical Bayes), 0 where that is not clearly more than chance. How
+clear it must be is chosen on validation rows. Then the interactions are solved for by conjugate
+gradients in the model made linear about the fit so far, which is a weighted ridge regression,
+and all of it is done again.
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 from scipy import special
 
-from .maps import Design, Layout
+from .maps import Layout
 from .noise import Empirical, Noise
 from .nonlinearity import Nonlinearity
 from .objective import LOOSE, Scored, State, mean_loss, phi_of
@@ -71,7 +72,7 @@ class Data:
         return mean_loss(state, self.valid, self.nonlinearity, self.noise)
 
     def information(self, state: State) -> float:
-        """What a row tells of its ŷ, in units of 1/s²: of validation rows, which were not fitted."""
+        """What a row tells of its ŷ, in units of 1/s²: told by validation rows."""
         yhat = self.nonlinearity.values(state.eta, phi_of(state, self.valid.design))[0]
         return self.noise.information(state.noise, self.valid.y, yhat, self.valid.sigma)
 
@@ -217,7 +218,7 @@ def _adaptive(data: Data, begin: Chosen, factor: float) -> Chosen:
 
 
 def _scaled(data: Data, begin: Chosen) -> Chosen:
-    """The same precisions times the best of some factors: doubled or halved while that is better."""
+    """The same precisions, doubled or halved while that is better."""
     linear, n, best = Linearised(data, begin.state), data.layout.n_additive, begin
     for factor in (2.0, 0.5):
         for _ in range(DOUBLINGS):
