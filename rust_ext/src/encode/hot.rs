@@ -6,7 +6,7 @@ use crate::parallel::map_parts;
 use std::mem::size_of_val;
 
 /// Letters that are worked on at a time.
-pub const BLOCK: usize = 1 << 14;
+const BLOCK: usize = 1 << 14;
 /// Bytes of output that no cache keeps until somebody reads them.
 const LARGE: usize = 1 << 25;
 

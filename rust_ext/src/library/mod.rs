@@ -36,6 +36,9 @@ fn refuse<T>(message: impl Into<String>) -> Result<T, Refused> {
 const STRETCH: usize = 1 << 14;
 const STOPPED: &str = "stopped";
 
+/// Letters that are tokens before they are one-hot: they stay in the cache of a core.
+const TOGETHER: usize = 1 << 17;
+
 /// What a thread keeps from row to row; it decides nothing.
 #[derive(Default)]
 pub struct Scratch {
@@ -103,7 +106,7 @@ pub trait Rows: Sync {
         threads: usize,
     ) {
         let (length, width) = (self.length(), self.length() * alphabet.columns());
-        let together = (encode::BLOCK / length).max(1);
+        let together = (TOGETHER / length).max(1);
         for_rows_with(
             out,
             together * width,
