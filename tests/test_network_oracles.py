@@ -5,11 +5,15 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
+from geneq import cli, encoding
+from geneq.artifacts import GENES
 from geneq.errors import GeneqError
 from geneq.featurize import featurize
+from geneq.genome import Genome
 from geneq.oracles import load_oracle
 from geneq.oracles.feeding import on_device
 from twins import network as twin
@@ -105,6 +109,28 @@ def test_scores_do_not_depend_on_the_batch(tmp_path):
     assert oracle.predict(tokens[:0]).shape == (0, 2)
 
 
+def test_scores_do_not_depend_on_the_threads(tmp_path):
+    oracle = load_oracle(f"deepstarr:{save(deepstarr_layers(), tmp_path / 'w.h5')}")
+    tokens = sequences(100, 249)
+    one = oracle.predict(tokens)
+    torch.set_num_threads(3)
+    np.testing.assert_array_equal(oracle.predict(tokens), one)
+    assert torch.get_num_threads() == 3
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_reduced_precision_is_close(tmp_path, precision):
+    weights = save(deepstarr_layers(), tmp_path / "w.h5")
+    full, reduced = (
+        load_oracle(f"deepstarr:{weights}", precision=name).predict(sequences(100, 249))
+        for name in ("float32", precision)
+    )
+    error = np.sqrt(np.mean((full - reduced) ** 2, 0)) / full.std(0)
+    assert reduced.dtype == np.float32
+    assert (error > 0).all() and (error < 0.05).all()
+
+
 @pytest.mark.parametrize("where", ["cpu", "cuda"])
 def test_batches_reach_the_device_whole_and_in_order(where):
     if where == "cuda" and not torch.cuda.is_available():
@@ -145,9 +171,31 @@ def test_deepstarr_agrees_with_keras():
 
 
 @pytest.mark.skipif(not MODELS.exists(), reason="the published weights are not here")
-def test_xpresso_reads_the_published_weights():
+def test_deepstarr_agrees_with_keras_in_reduced_precision():
+    oracle = load_oracle(f"deepstarr:{MODELS / 'deepstarr.model.h5'}", precision="bfloat16")
+    golden = np.load(MODELS / "deepstarr_golden.npz")
+    expected = np.stack([golden["dev"], golden["hk"]], 1)
+    error = np.sqrt(np.mean((oracle.predict(golden["tokens"]) - expected) ** 2, 0))
+    assert (error < 0.02 * expected.std(0)).all()
+
+
+@pytest.mark.skipif(not MODELS.exists(), reason="the published weights are not here")
+def test_xpresso_reads_the_strand_of_the_gene(tmp_path):
+    data, out = MODELS.parent, tmp_path / "genes"
+    files = ["--fasta", data / "human_mini/genome.fa.gz", "--gtf", data / "human_mini/genes.gtf"]
+    options = ["--genome", "mini", *files, "--bin_edges=-7000,3500", "--out", out, "--threads", 1]
+    assert cli.main(["genes", *map(str, options)]) == 0
+    blood = pd.read_csv(data / "human_promoters/blood_bulk.tsv.gz", sep="\t", index_col=0)
+    genes = GENES.read(out / "genes.parquet").query("gene_id in @blood.index")
+    columns = (genes[name].to_numpy() for name in ("chrom", "tss", "strand"))
+    tokens = Genome(out).windows(*columns, -7000, 3500)
+    measured = np.log10(blood.loc[genes["gene_id"]] + 0.1).mean(axis=1)
     oracle = load_oracle(f"xpresso:{MODELS / 'xpresso_human.h5'}")
-    assert np.isfinite(oracle.predict(sequences(2, 10_500))).all()
+    right, wrong = (
+        np.corrcoef(oracle.predict(strand)[:, 0], measured)[0, 1]
+        for strand in (tokens, encoding.reverse_complement(tokens))
+    )
+    assert len(genes) > 100 and right > 0.5 and wrong < 0.2
 
 
 def broken(change) -> dict[str, dict[str, np.ndarray]]:

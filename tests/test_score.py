@@ -56,7 +56,7 @@ def expected(tokens: np.ndarray, bins: int = 0) -> np.ndarray:
 @pytest.fixture
 def small_parts(monkeypatch):
     """Parts of 50 rows."""
-    monkeypatch.setattr(scoring, "PART", 50 * 20)
+    monkeypatch.setattr(scoring, "PART", {"cpu": 50 * 20, "cuda": 50 * 20})
 
 
 def script(path, about: dict | None = None, **options):
@@ -287,6 +287,9 @@ def test_parts_of_other_scores_are_not_taken(tmp_path, small_parts):
         mave = score(LIBRARY, again, folder=tmp_path / "parts", **options)
         assert again.module.seen == 300 * (1 + ("reverse_complement" in options))
         np.testing.assert_array_equal(mave.y, score(LIBRARY, oracle(), **options).y)
+    again, other = counting(), RandomLibrary(WILD, n=300, rate=0.2, seed=2)
+    score(other, again, folder=tmp_path / "parts")
+    assert again.module.seen == 300
 
 
 # --- oracles of users -------------------------------------------------------------------------
@@ -394,13 +397,15 @@ def test_motifs_score_a_library(tmp_path, capsys):
     assert Mave.load(tmp_path / "out/mave.parquet").y.shape == (20, 40)
 
 
-def test_files_without_a_usable_recipe_keep_their_sequences(tmp_path, monkeypatch):
+def test_files_without_a_usable_recipe_keep_their_sequences(tmp_path):
     LIBRARY.write(tmp_path / "library.parquet")
     file = open_library(tmp_path / "library.parquet")
     object.__setattr__(file, "recipe_text", "{}")
-    mave = score(file, oracle())
-    assert mave.library is None
-    np.testing.assert_array_equal(mave.tokens, LIBRARY.tokens())
+    again = counting()
+    for _ in range(2):
+        mave = score(file, again, folder=tmp_path / "parts")
+        assert mave.library is None and again.module.seen == 300
+        np.testing.assert_array_equal(mave.tokens, LIBRARY.tokens())
 
 
 def test_bad_libraries_are_refused(tmp_path, capsys):

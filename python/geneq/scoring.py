@@ -14,11 +14,12 @@ from .artifacts import written_whole
 from .errors import GeneqError
 from .libraries import Library, LibraryFile
 from .mave import Mave, check_finite
-from .oracles import Oracle
+from .oracles import Oracle, device
 from .reductions import COMPONENT, by_row, first_component
 
-# Letters of a part that is scored in one go, kept, and not scored again when a run is resumed.
-PART = 2**24
+# Letters of a part that is scored in one go, kept, and not scored again when a run is resumed:
+# seconds' work. A GPU is idle for about a millisecond between parts.
+PART = {"cpu": 2**22, "cuda": 2**25}
 
 
 class Plan(NamedTuple):
@@ -71,12 +72,12 @@ def score(
     for scores that are not finite.
     """
     plan = _plan(library, oracle, targets, reduce, reverse_complement)
-    kept = Kept(folder, json.dumps([plan.described(), plan.targets]))
-    make = by_row(reduce) if reduce not in (None, COMPONENT) else None
+    reduced = by_row(reduce) if reduce not in (None, COMPONENT) else None
     recipe, tokens = _recipe(library), []
     parts, first = [], 0
     for part in _stream(library, recipe, threads):
-        parts.append(kept.get(part, partial(_scored, plan, make, first)))
+        name = _digest(plan, recipe, first, part)
+        parts.append(_kept(folder, name, partial(_scored, plan, reduced, first, part)))
         first += len(part)
         if recipe is None:
             tokens.append(part)
@@ -91,7 +92,13 @@ def score(
 # --- before -----------------------------------------------------------------------------------
 
 
-def _plan(library, oracle: Oracle, targets, reduce, reverse_complement: bool) -> Plan:
+def _plan(
+    library: Library | LibraryFile,
+    oracle: Oracle,
+    targets: list[str] | None,
+    reduce: str | None,
+    reverse_complement: bool,
+) -> Plan:
     letters = _ext.alphabet(library.alphabet)[0]
     if letters != oracle.alphabet:
         raise GeneqError(f"{oracle.name} reads the letters {oracle.alphabet}",
@@ -136,8 +143,8 @@ def _stream(
     library: Library | LibraryFile, recipe: Library | None, threads: int
 ) -> Iterator[np.ndarray]:
     """Tokens in parts; of a file, checked against its recipe."""
-    first = 0
-    for tokens in library.stream(max(1, PART // library.length), threads=threads):
+    first, rows = 0, max(1, PART[device().type] // library.length)
+    for tokens in library.stream(rows, threads=threads):
         if recipe is not None and recipe is not library:
             wanted = recipe.tokens(first, first + len(tokens), threads)
             other = (tokens != wanted).any(1)
@@ -152,13 +159,14 @@ def _stream(
 # --- scores -----------------------------------------------------------------------------------
 
 
-def _scored(plan: Plan, reduced, first: int, tokens: np.ndarray) -> np.ndarray:
+def _scored(plan: Plan, reduced: Callable | None, first: int, tokens: np.ndarray) -> np.ndarray:
     """float32[rows, targets]; [rows, bins, targets] where profiles are reduced all together.
 
-    first: number of the first row, for errors.
+    reduced: what reduces them otherwise. first: number of the first row, for errors.
     """
-    padding = ((0, 0), (plan.left, plan.right))
-    tokens = np.pad(tokens, padding, constant_values=len(plan.oracle.alphabet))
+    if plan.left or plan.right:
+        sides = (plan.left, plan.right)
+        tokens = np.pad(tokens, ((0, 0), sides), constant_values=len(plan.oracle.alphabet))
     scores = _predicted(plan, tokens)
     if plan.other_strand:
         other = _predicted(plan, encoding.reverse_complement(tokens, plan.alphabet))
@@ -172,10 +180,7 @@ def _predicted(plan: Plan, tokens: np.ndarray) -> np.ndarray:
     """float32: what the oracle gives for the targets that are wanted."""
     oracle, scores = plan.oracle, plan.oracle.predict(tokens)
     axes = 2 if plan.reduce is None else 3
-    if scores.ndim == axes and (len(scores), scores.shape[-1]) == (
-        len(tokens),
-        len(oracle.targets),
-    ):
+    if scores.ndim == axes and scores.shape[:: axes - 1] == (len(tokens), len(oracle.targets)):
         return np.ascontiguousarray(scores[..., plan.targets], np.float32)
     wanted = "[rows, targets]" if axes == 2 else "[rows, bins, targets], to be reduced"
     raise GeneqError(
@@ -185,35 +190,35 @@ def _predicted(plan: Plan, tokens: np.ndarray) -> np.ndarray:
     )
 
 
-def _reduced(plan: Plan, reduced, profiles: np.ndarray) -> np.ndarray:
+def _reduced(plan: Plan, reduced: Callable, profiles: np.ndarray) -> np.ndarray:
     scores = np.asarray(reduced(profiles), np.float32)
     if scores.shape != (len(profiles), len(plan.targets)):
         raise GeneqError("A reduction must give [rows, targets]", value=str(scores.shape))
     return scores
 
 
-class Kept:
-    """Scored parts in a folder, each named by its sequences and by what scored them."""
-
-    def __init__(self, folder: str | Path | None, plan: str):
-        self.folder, self.plan = folder and Path(folder), plan
-
-    def get(self, tokens: np.ndarray, make: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """The scores of `tokens`: those that are here, or new ones from `make`."""
-        if self.folder is None:
-            return make(tokens)
-        name = hashlib.sha256(self.plan.encode() + np.ascontiguousarray(tokens).data).hexdigest()
-        path = self.folder / f"{name}.npy"
-        if (scores := _read(path)) is None:
-            scores = make(tokens)
-            with written_whole(path) as temporary:
-                np.save(temporary, scores, allow_pickle=False)
-        return scores
+# --- parts that are kept ----------------------------------------------------------------------
 
 
-def _read(path: Path) -> np.ndarray | None:
-    """The part at `path`, left on the disk; None where it is not there or not whole."""
+def _digest(plan: Plan, recipe: Library | None, first: int, tokens: np.ndarray) -> str:
+    """Name of the scores of `tokens`, which are the rows of the recipe from `first` on."""
+    digest = hashlib.sha256(json.dumps([plan.described(), plan.targets]).encode())
+    if recipe is None:
+        digest.update(np.ascontiguousarray(tokens))
+    else:
+        digest.update(f"\0{recipe.to_json()}\0{first}\0{len(tokens)}".encode())
+    return digest.hexdigest()
+
+
+def _kept(folder: str | Path | None, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """The scores called `name` in `folder`; where they are not there or not whole, new ones."""
+    if folder is None:
+        return make()
+    path = Path(folder) / f"{name}.npy"
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
-        return None
+        scores = make()
+    with written_whole(path) as temporary:
+        np.save(temporary, scores, allow_pickle=False)
+    return scores

@@ -11,7 +11,7 @@ from . import device, one_hot
 from .feeding import on_device, workers
 
 # Letters of a batch: few on a CPU, so that what is between the layers stays in its cache.
-LETTERS = {"cpu": 2**14, "cuda": 2**20}
+LETTERS = {"cpu": 2**13, "cuda": 2**20}
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -108,8 +108,9 @@ class NetworkOracle:
 
 
 def _hash(name: str, module: nn.Module) -> str:
-    digest = hashlib.sha256(name.partition(":")[0].encode())
+    """sha256 of the kind, the layers as torch prints them, and the weights."""
+    digest = hashlib.sha256(f"{name.partition(':')[0]}\0{module}".encode())
     for key, value in sorted(module.state_dict().items()):
-        digest.update(f"\0{key} {tuple(value.shape)}\0".encode())
-        digest.update(value.cpu().contiguous().numpy().tobytes())
+        digest.update(f"\0{key} {value.dtype} {tuple(value.shape)}\0".encode())
+        digest.update(value.cpu().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -1,5 +1,6 @@
 """What users bring: TorchScript files, functions of their own, oracles of other packages."""
 
+import hashlib
 import importlib
 import json
 import sys
@@ -43,7 +44,9 @@ def open_torchscript(path: str) -> NetworkOracle:
             file=path,
             fix="Make one with torch.jit.script or trace, and torch.jit.save",
         ) from None
-    return NetworkOracle(f"torchscript:{Path(path).name}", module, **_said(extra[ABOUT], path))
+    oracle = NetworkOracle(f"torchscript:{Path(path).name}", module, **_said(extra[ABOUT], path))
+    oracle.hash = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return oracle
 
 
 def _said(text: str | bytes, path: str) -> dict:

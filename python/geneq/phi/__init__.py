@@ -1,4 +1,4 @@
-"""Surrogates: a latent phenotype φ, a global-epistasis nonlinearity, and noise that depends on it."""
+"""Surrogates: a latent phenotype φ, a nonlinearity, and noise that depends on it."""
 
 from .fit import Arrays, fit
 from .gauges import Effects, Term

@@ -1,8 +1,9 @@
 """Surrogate models: effects, a global-epistasis nonlinearity and a noise model, fitted to a MAVE.
 
-y = g(φ(x)) + noise whose spread depends on g (Tareen et al. 2022, Seitz et al. 2024). An additive ridge
-regression starts the fit, L-BFGS over all parameters and all training rows ends it. φ has mean 0 and
-standard deviation 1 on training rows and g rises, so that effects compare between loci and seeds.
+y = g(φ(x)) + noise whose spread depends on g (Tareen et al. 2022, Seitz et al. 2024). An
+additive ridge regression starts the fit, L-BFGS over all parameters and all training rows ends
+it. φ has mean 0 and standard deviation 1 on training rows and g rises, so that effects compare
+between loci and seeds.
 """
 
 import warnings
@@ -20,7 +21,7 @@ from .gauges import frequencies
 from .maps import Additive, Layout, Map
 from .noise import Empirical, Noise, SkewedT
 from .nonlinearity import Nonlinearity, Tanh
-from .objective import Objective, Scored, State, Whitening, phi_of
+from .objective import Objective, Scored, State, Whitening
 from .optimise import Found, lbfgs
 from .ridge import SHARES, Ridge
 from .surrogate import Output, Surrogate
@@ -29,6 +30,15 @@ TRAIN, VALID, TEST = range(3)
 SHRINKAGES = ("adaptive", "ridge")
 # Mistaken rows that an error names.
 NAMED = 5
+# Differences of validation losses, in nats a row, that say nothing.
+SLACK = 5e-4
+# Falls of the loss, as a share of it, at which a fit has converged: of all parameters, and of φ
+# about a nonlinearity that is only about right.
+CLOSELY, LOOSELY = 1e-7, 2e-5
+# How often interactions are chosen anew, about what was fitted, at most.
+PASSES = 3
+# How far L-BFGS must come, in nats a row, for the linear model to have been wrong.
+FAR = 0.02
 # Spread of a start that was asked to be random.
 JITTER = 0.3
 
@@ -113,11 +123,11 @@ def fit(
     valid, test: shares of rows, drawn by `split_seed`, that decide when to stop and how strongly to
     shrink, and that are not touched. split: int[n] instead, 0 for training, 1 validation, 2 test.
 
-    strength: precision of the prior of additive effects, θ ~ N(0, 1/strength) in the units of φ;
-    pair_strength: of interactions, with shrinkage="ridge" their precision, with "adaptive" a factor
-    on the precisions that are estimated for each pair of positions. None: chosen on validation rows.
-    start_seed: a random start instead of the one from ridge regression. steps, patience: of L-BFGS.
-    threads: they change no bit of the result.
+    strength: precision of the prior of additive effects, θ ~ N(0, 1/strength) in the units of
+    φ; pair_strength: of interactions, with shrinkage="ridge" their precision, with "adaptive" a
+    factor on the precisions that are estimated for each pair of positions. None: chosen on
+    validation rows. start_seed: a random start instead of the one from ridge regression. steps,
+    patience: of L-BFGS. threads: they change no bit of the result.
 
     Raises GeneqError for scores that are not finite (with their rows) or all the same, and for
     lengths that do not agree. Warns when there are fewer training rows than parameters.
@@ -139,9 +149,11 @@ def _checked(mave, noise: Noise) -> tuple[np.ndarray, np.ndarray | None]:
                          value=f"{len(mave.targets)} names, {y.shape[1]} targets")  # fmt: skip
     for name, column in zip(mave.targets, y.T, strict=True):
         if len(column) and column.min() == column.max():
-            raise GeneqError("Scores that are all the same have no surrogate",
-                             value=f"{column[0]:g} for {name}",
-                             fix="Ask the oracle for another target or a wider library")  # fmt: skip
+            raise GeneqError(
+                "Scores that are all the same have no surrogate",
+                value=f"{column[0]:g} for {name}",
+                fix="Ask the oracle for another target or a wider library",
+            )
     if isinstance(noise, Empirical):
         if sigma is None:
             raise GeneqError("Empirical noise needs sigma, the spread of every score")
@@ -224,9 +236,9 @@ class Fitter:
             raise GeneqError("The training rows have no mutations, or all the same ones")
         if train.rows < size:
             warnings.warn(
-                f"There are {train.rows:,} training rows for {size:,} parameters: the prior decides "
-                "what the data do not tell, and shrinks effects towards 0. Its strength is chosen "
-                "on validation rows unless given. A larger library, or a smaller map, tells more.",
+                f"There are {train.rows:,} training rows for {size:,} parameters: the prior "
+                "decides what the data do not tell, and shrinks effects towards 0. Its strength is "
+                "chosen on validation rows unless given. A larger library or a smaller map helps.",
                 stacklevel=4,
             )
 
@@ -255,8 +267,10 @@ class Fitter:
                     for p in scored}  # fmt: skip
         state, penalty, precision = self._start(additive)
         strength = float(precision[0])
-        whitening = self._whitening(penalty)
-        state, found = self._lbfgs(additive, state, whitening, precision)
+        centre = np.concatenate([state.eta, state.noise])
+        state, found = self._lbfgs(
+            additive, self._jittered(state), self._whitening(penalty), precision, centre
+        )
         chosen = None
         if self.layout.size > self.layout.n_additive:
             both = {p: Scored(self.layout.design(*self.rows[p], self.options.threads), *scored[p])
@@ -297,7 +311,7 @@ class Fitter:
             self.options.nonlinearity.start(np.sqrt(explained)),
             self.options.noise.start(np.sqrt(1 - explained)),
         )  # fmt: skip
-        return self._jittered(state), penalty, np.full(self.plain.size, strength)
+        return state, penalty, np.full(self.plain.size, strength)
 
     def _jittered(self, state: State) -> State:
         if self.options.start_seed is None:
@@ -323,14 +337,17 @@ class Fitter:
         state: State,
         whitening: Whitening,
         precision: np.ndarray,
+        centre: np.ndarray,
+        phi_alone: bool = False,
     ) -> tuple[State, Found]:
         options = self.options
         objective = Objective(
-            scored[TRAIN], options.nonlinearity, options.noise, whitening, precision, state
-        )
+            scored[TRAIN], options.nonlinearity, options.noise, whitening, precision, centre,
+            phi_alone,
+        )  # fmt: skip
         found = lbfgs(
             objective, objective.point(state), lambda point: objective.loss(point, scored[VALID]),
-            options.steps, options.patience,
+            options.steps, options.patience, LOOSELY if phi_alone else CLOSELY, SLACK,
         )  # fmt: skip
         state = objective.state(found.point)
         unit = State(state.theta / state.sd, state.mean / state.sd, 1.0, state.eta, state.noise)
@@ -342,26 +359,43 @@ class Fitter:
         self, scored: dict[int, Scored], state: State, penalty: float, precision: np.ndarray
     ) -> tuple[State, Found, shrinkage.Chosen]:
         """Interactions by conjugate gradients, then everything by L-BFGS."""
-        options, n = self.options, self.layout.n_additive
+        options = self.options
         data = shrinkage.Data(self.layout, scored[TRAIN], scored[VALID], options.nonlinearity,
                               options.noise, precision)  # fmt: skip
-        chosen = shrinkage.choose(data, state, options.shrinkage, options.pair_strength)
-        state = chosen.state
-        sd = float(phi_of(state, scored[TRAIN].design).std())
-        own = chosen.precision[n:] * sd**2
-        kept = np.isfinite(own)
-        told = shrinkage.Linearised(data, state).weights.sum() * sd**2
-        spread = self.layout.spread(self.rows[TRAIN][0])
-        kept &= spread[n:] > 0
+        nothing = np.zeros(self.layout.size - self.layout.n_additive)
+        state = data.standardised(state, np.concatenate([state.theta, nothing]))
+        best = None
+        for _ in range(PASSES):
+            chosen = shrinkage.choose(data, state, options.shrinkage, options.pair_strength)
+            loss, state, found = self._finished(data, chosen, penalty)
+            if best is None or loss < best[0]:
+                best = loss, state, found, chosen
+            if loss > chosen.loss - FAR:
+                break
+        return best[1:]
+
+    def _finished(
+        self, data: shrinkage.Data, chosen: shrinkage.Chosen, penalty: float
+    ) -> tuple[float, State, Found]:
+        """All parameters by L-BFGS: φ first, then, where the data can tell, with the others."""
+        state, own = chosen.state, chosen.precision[self.layout.n_additive :]
+        spread = self.layout.spread(self.rows[TRAIN][0])[self.layout.n_additive :]
+        kept = np.isfinite(own) & (spread > 0)
+        told = shrinkage.Linearised(data, state).weights.sum()
         scale = np.zeros(len(own))
-        scale[kept] = 1 / np.sqrt(spread[n:][kept] + own[kept] / told)
-        first = self._whitening(penalty)
-        if first.factor is None:
-            whitening = Whitening(np.concatenate([first.scale, scale]))
-        else:
-            whitening = Whitening(scale, first.factor)
-        prior = np.concatenate([precision, np.where(kept, own, 0)])
-        return *self._lbfgs(scored, state, whitening, prior), chosen
+        scale[kept] = 1 / np.sqrt(spread[kept] + own[kept] / told)
+        whitening = self._whitening(penalty)
+        scale = np.concatenate([whitening.scale, scale])
+        whitening = Whitening(scale, whitening.factor)
+        prior = np.concatenate([data.additive_precision, np.where(kept, own, 0)])
+        scored, results = {TRAIN: data.train, VALID: data.valid}, []
+        enough = len(data.train.y) > kept.sum()
+        for phi_alone in (True, False)[: 1 + enough]:
+            centre = np.concatenate([state.eta, state.noise])
+            state, found = self._lbfgs(scored, state, whitening, prior, centre, phi_alone)
+            state = shrinkage.calibrated(data, state)
+            results.append((data.loss(state), state, found))
+        return min(results, key=lambda result: result[0])
 
 
 def _inside(mutations: Mutations, n_rows: int, length: int) -> Mutations:

@@ -1,10 +1,11 @@
 """Gauges: which of the many effects with the same predictions are shown.
 
-A phenotype φ = constant + Σ effects of letters + Σ effects of pairs of letters + … stays the same when
-something is added to all letters of a position and taken from the constant. A gauge ends this freedom:
-with probabilities p of letters at every position, the mean under p over any position of any term
-is 0, and a term holds only what no lower one can (the hierarchical gauge of Posfai et al. 2025). The
-probabilities of the wild type's letters are 1 in the wild-type gauge.
+A phenotype φ = constant + Σ effects of letters + Σ effects of pairs of letters + … stays the
+same when something is added to all letters of a position and taken from the constant. A gauge
+ends this freedom: with probabilities p of letters at every position, the mean under p over any
+position of any term is 0, and a term holds only what no lower one can (the hierarchical gauge
+of Posfai et al. 2025). The probabilities of the wild type's letters are 1 in the wild-type
+gauge.
 """
 
 from dataclasses import dataclass
@@ -110,7 +111,9 @@ def _added(term: Term | None, sites: np.ndarray, values: np.ndarray) -> Term:
         sites = np.concatenate([term.sites, sites])
         values = np.concatenate([term.values, values])
     # One number for a set of positions: much faster to sort than rows.
-    span = int(sites.max(initial=0)) + 1
+    if not len(sites):
+        return Term(sites, values)
+    span = int(sites.max()) + 1
     keys = sites.astype(np.int64) @ span ** np.arange(sites.shape[1] - 1, -1, -1)
     _, first, which = np.unique(keys, return_index=True, return_inverse=True)
     flat = values.reshape(len(values), -1)

@@ -4,9 +4,9 @@ A map is what the user names; on a wild type it becomes a Layout, which knows it
 mutations of some rows this becomes a Design, which gives φ of the rows and the gradient. Nothing is
 ever one-hot: a row is its mutations.
 
-Parameters θ are, first, an effect for each mutation (position × other letter, in that order), then one
-for each interaction of mutations. The coordinates in which they are fitted are centred: mutation f is
-x_f − p_f, with p_f how often it occurs in the training rows. So columns of the model are all but
+Parameters θ are, first, an effect for each mutation (position × other letter, in that order), then
+one for each interaction of mutations. Those of pairs are fitted in centred coordinates: mutation f
+is x_f − p_f, with p_f how often it occurs in the training rows. So columns of the model are all but
 uncorrelated, and to shrink interactions takes nothing from the additive effects.
 """
 

@@ -1,8 +1,9 @@
 """Noise models: how measurements scatter about the prediction ŷ.
 
-The density of y is that of z = (y − ŷ) / s, with log s a polynomial in ŷ. Parameters are one vector:
-the polynomial's coefficients, then what the family has of its own (of any real value: through exp).
-ŷ is the mode of every family. What is minimised is the negative log-likelihood, in nats.
+The density of y is that of z = (y − ŷ) / s, with log s a polynomial in ŷ. Parameters are one
+vector: the polynomial's coefficients, then what the family has of its own (of any real value:
+through exp). ŷ is the mode of every family. What is minimised is the negative log-likelihood,
+in nats.
 """
 
 from dataclasses import asdict, dataclass
@@ -83,11 +84,11 @@ class Noise:
         by_params = np.concatenate([by_log @ powers, self._rho_shape(z, shape, slope)])
         return float(rho.sum() + np.log(s).sum()), by_yhat, by_params
 
-    def curvature(self, params, y, yhat, sigma=None) -> np.ndarray:
-        """What a row tells of its ŷ: the expected second derivative of the loss, float64[n]."""
+    def information(self, params, y, yhat, sigma=None) -> float:
+        """What a row tells of ŷ, in units of 1/s²: the mean square of d loss/dz over these rows."""
         _, shape = self._split(params)
         s = self.scale(params, yhat, sigma)
-        return np.mean(self._rho((y - yhat) / s, shape)[1] ** 2) / s**2
+        return float(np.mean(self._rho((y - yhat) / s, shape)[1] ** 2))
 
     def cdf(self, params, y, yhat, sigma=None) -> np.ndarray:
         """The chance of less than y, float64[n]: uniform on [0, 1] where the model is right."""

@@ -81,7 +81,7 @@ class Tanh:
                 height * (bent @ weights),
                 height * steep * by_phi,
                 height * (flat @ weights),
-            ]  # fmt: skip
+            ]
         )
 
 

@@ -10,9 +10,9 @@ from .maps import Design
 from .noise import Noise
 from .nonlinearity import Nonlinearity
 
-# Standard deviation of the prior of the parameters of nonlinearity and noise about their start: wide,
-# so that it only keeps in place what the data do not tell.
-LOOSE = 5.0
+# Standard deviation of the prior of the parameters of nonlinearity and noise about their start:
+# wide, so that it only keeps in place what the data do not tell.
+LOOSE = 1.0
 
 
 @dataclass
@@ -28,8 +28,8 @@ class Scored:
 class Whitening:
     """Coordinates v in which the columns of the model are all but orthonormal.
 
-    θ = [factor⁻¹ v for the additive effects, v · scale for the rest]; without factor, scale for all.
-    What has a scale of 0 stays 0.
+    θ = [factor⁻¹ v for the additive effects, v · scale for the rest]; without factor, scale for
+    all. What has a scale of 0 stays 0.
     """
 
     scale: np.ndarray
@@ -75,6 +75,7 @@ class Objective:
 
     φ is standardised over training rows inside of it, so that the size of θ means nothing and the
     prior is on θ of a φ with standard deviation 1: θ ~ N(0, 1/precision), in nats of all rows.
+    centre: mean of the prior of η and noise. phi_alone: nonlinearity and noise stay as they are.
     """
 
     def __init__(
@@ -84,12 +85,14 @@ class Objective:
         noise: Noise,
         whitening: Whitening,
         precision: np.ndarray,
-        start: State,
+        centre: np.ndarray,
+        phi_alone: bool = False,
     ):
+        self.phi_alone = phi_alone
         self.train, self.nonlinearity, self.noise = train, nonlinearity, noise
         self.whitening, self.precision = whitening, precision
-        self.centre = np.concatenate([start.eta, start.noise])
-        self.sizes = np.cumsum([len(start.theta), len(start.eta)])
+        self.centre = centre
+        self.sizes = np.cumsum([len(precision), len(centre) - noise.size])
         self.seen: tuple[np.ndarray, State] | None = None
 
     def point(self, state: State) -> np.ndarray:
@@ -119,7 +122,7 @@ class Objective:
         by_phi = by_yhat * slope
         by_raw = (by_phi - by_phi.mean() - phi * ((by_phi @ phi + shrunk) / n)) / sd
         by_theta = self.train.design.gradient(by_raw) + weighted
-        rest = np.concatenate([by_eta, by_noise]) + away
+        rest = (np.concatenate([by_eta, by_noise]) + away) * (not self.phi_alone)
         gradient = np.concatenate([self.whitening.transposed(by_theta), rest])
         return total / n, gradient / n
 

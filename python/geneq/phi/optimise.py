@@ -31,19 +31,22 @@ def lbfgs(
     steps: int = 500,
     patience: int = 20,
     tolerance: float = 1e-7,
+    slack: float = 0.0,
 ) -> Found:
     """Minimise by the method of Liu and Nocedal (1989); give the point whose score is the lowest.
 
     objective: value and gradient. score: what decides, such as the loss on validation rows. It ends
-    when the score has not fallen for `patience` steps, or the value by less than `tolerance`, as a
-    share of it, in each of 3.
+    when the score has been above its lowest for `patience` steps, or when the value fell by less
+    than `tolerance`, as a share of it, in each of 3. Scores that differ by less than `slack` are
+    alike, and of points alike the last is given: it is nearest to the minimum, from any start.
     """
     point = start
     value, gradient = objective(point)
     best = Found(point, value, score(point), 0, "steps")
-    best.history.append((value, best.score))
+    best.history.append((float(value), best.score))
     pairs: deque = deque(maxlen=MEMORY)
     still = last = 0
+    lowest = best.score
     for step in range(1, steps + 1):
         direction = -_scaled(gradient, pairs)
         if direction @ gradient >= 0:
@@ -61,8 +64,9 @@ def lbfgs(
         still = still + 1 if value - new_value < tolerance * max(1.0, abs(value)) else 0
         point, value, gradient = moved, new_value, new_gradient
         at = score(point)
-        best.history.append((value, at))
-        if at < best.score:
+        best.history.append((float(value), at))
+        lowest = min(lowest, at)
+        if at <= lowest + slack:
             best.point, best.value, best.score, last = point, value, at, step
         best.steps = step
         if still >= 3 or step - last >= patience:

@@ -1,33 +1,59 @@
 """Interactions: how strongly they are shrunk, and where they start.
 
-There are often more interactions than rows, and most of them are nothing. So each pair of positions (set of
-mutations) has a prior of its own: T ~ N(0, τ²), with τ² estimated from what the data say of this pair
-(empirical Bayes), 0 where that is not clearly more than chance. How clear it must be is chosen on
-validation rows. Then the interactions are solved for by conjugate gradients in the model made
-linear about the fit so far, which is a weighted ridge regression, and all of it is done again.
+There are often more interactions than rows, and most of them are nothing. So each pair of
+positions (set of mutations) has a prior of its own: T ~ N(0, τ²), with τ² estimated from what
+the data say of this pair (empirical Bayes), 0 where that is not clearly more than chance. How
+clear it must be is chosen on validation rows. Then the interactions are solved for by conjugate
+gradients in the model made linear about the fit so far, which is a weighted ridge regression,
+and all of it is done again.
 """
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
+from scipy import special
 
-from .maps import Design, Layout
-from .noise import Noise
+from .maps import Layout
+from .noise import Empirical, Noise
 from .nonlinearity import Nonlinearity
-from .objective import Scored, State, mean_loss, phi_of
+from .objective import LOOSE, Scored, State, mean_loss, phi_of
 from .optimise import conjugate_gradients, lbfgs
 
 # Strengths of one prior for all that are tried, in what the data tell of an interaction.
 RIDGES = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
 # How many times what chance gives an interaction must be to be kept, at least.
-THRESHOLDS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
-# Factors on the precision of the prior.
-FACTORS = (0.5, 2.0)
+THRESHOLDS = (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
+# How often the precision of the prior is doubled or halved in a round.
+DOUBLINGS = 3
 ROUNDS = 6
+# The least variance of an interaction that is kept, in what chance gives.
+LEAST = 0.1
 # A fall of the validation loss, in nats a row, that is worth another round.
 WORTH = 1e-3
+# Fewest validation rows for each parameter that is fitted to them.
+FEWEST = 20
+# Where the tails of the noise begin, in standard deviations.
+EDGE = 3.0
 # The median of |z| of a normal z.
 MEDIAN = 0.6745
+
+
+@dataclass(frozen=True)
+class Huber(Noise):
+    """Normal noise with exponential tails: the noise model while interactions are looked for.
+
+    Under heavy tails that bend back, such as Student's, rows that an additive model misses would
+    pass for outliers, and their interactions would never be seen. Real ones count for little.
+    """
+
+    kind: ClassVar[str] = "huber"
+
+    def _rho(self, z, shape):
+        near = np.clip(z, -EDGE, EDGE)
+        total = np.sqrt(2 * np.pi) * special.erf(EDGE / np.sqrt(2))
+        total += 2 / EDGE * np.exp(-(EDGE**2) / 2)
+        return near * z - near**2 / 2 + np.log(total), near
 
 
 @dataclass
@@ -44,6 +70,11 @@ class Data:
     def loss(self, state: State) -> float:
         """Mean loss of validation rows."""
         return mean_loss(state, self.valid, self.nonlinearity, self.noise)
+
+    def information(self, state: State) -> float:
+        """What a row tells of its ŷ, in units of 1/s²: told by validation rows."""
+        yhat = self.nonlinearity.values(state.eta, phi_of(state, self.valid.design))[0]
+        return self.noise.information(state.noise, self.valid.y, yhat, self.valid.sigma)
 
     def standardised(self, state: State, theta: np.ndarray) -> State:
         """The state with θ, whose φ is centred on training rows; its scale is left as it is."""
@@ -68,7 +99,8 @@ class Linearised:
         phi = phi_of(state, self.design)
         yhat, slope = data.nonlinearity.values(state.eta, phi)
         args = (state.noise, data.train.y, yhat, data.train.sigma)
-        weights = data.noise.curvature(*args) * slope**2
+        scale = data.noise.scale(state.noise, yhat, data.train.sigma)
+        weights = data.information(state) * (slope / scale) ** 2
         self.weights = np.maximum(weights, 1e-3 * weights.mean())
         self.target = phi - data.noise.loss(*args)[1] * slope / self.weights
         self.told = self.weights.sum() * data.layout.spread(self.design.additive)
@@ -99,28 +131,54 @@ class Linearised:
 
 
 def choose(data: Data, state: State, shrinkage: str, strength: float | None) -> Chosen:
-    """Interactions added to a state that has additive effects alone.
+    """`_choose`, with noise whose tails are not heavy; the state given back has the right noise."""
+    if isinstance(data.noise, Empirical):
+        return _choose(data, state, shrinkage, strength)
+    plain = replace(data, noise=Huber(data.noise.order))
+    chosen = _choose(plain, with_noise(plain, state), shrinkage, strength)
+    state = with_noise(data, chosen.state)
+    return replace(chosen, state=state, loss=data.loss(state))
+
+
+def with_noise(data: Data, state: State) -> State:
+    """A state whose noise is of another family than that of `data`, with noise of this one."""
+    yhat = data.nonlinearity.values(state.eta, phi_of(state, data.valid.design))[0]
+    spread = float(np.median(np.abs(data.valid.y - yhat)) / MEDIAN)
+    return calibrated(data, replace(state, noise=data.noise.start(max(spread, 1e-6))))
+
+
+def _choose(data: Data, state: State, shrinkage: str, strength: float | None) -> Chosen:
+    """A state with interactions, from one that has only additive effects or interactions already.
 
     shrinkage: "adaptive", priors of their own, or "ridge", one for all. strength: the precision of
     the one prior, or a factor on that of their own; None: chosen by the loss of validation rows.
     """
-    n = data.layout.n_additive
-    padded = np.concatenate([state.theta, np.zeros(data.layout.size - n)])
+    n, fresh = data.layout.n_additive, not state.theta[data.layout.n_additive :].any()
     nothing = np.concatenate([data.additive_precision, np.full(data.layout.size - n, np.inf)])
-    state = data.standardised(state, padded)
-    begin = Chosen(state, nothing, data.loss(state), np.inf)
+    best = Chosen(state, nothing, data.loss(state), np.inf)
     if shrinkage == "ridge":
-        return _ridge(data, begin, strength)
-    best = _ridge(data, begin, None)
-    for _ in range(ROUNDS):
-        found = _adaptive(data, _refitted(data, best), 1.0 if strength is None else strength)
-        if strength is None:
-            found = _scaled(data, found)
-        better, worth = found.loss < best.loss, found.loss < best.loss - WORTH
-        best = found if better or np.isinf(best.strength) else best
+        return recalibrated(data, _ridge(data, best, strength))
+    if fresh:
+        best = recalibrated(data, _ridge(data, best, None))
+    for turn in range(ROUNDS):
+        found = _adaptive(data, best, 1.0 if strength is None else strength)
+        found = recalibrated(data, _scaled(data, found) if strength is None else found)
+        kept = found.loss < best.loss or (turn == 0 and not fresh)
+        worth = found.loss < best.loss - WORTH
+        best = found if kept else best
         if not worth:
             break
     return best
+
+
+def recalibrated(data: Data, chosen: Chosen) -> Chosen:
+    """φ of standard deviation 1 again, the prior in its units, nonlinearity and noise to match."""
+    state, n = chosen.state, data.layout.n_additive
+    sd = float(phi_of(state, data.train.design).std())
+    unit = replace(state, theta=state.theta / sd, mean=state.mean / sd)
+    precision = np.concatenate([data.additive_precision, chosen.precision[n:] * sd**2])
+    state = calibrated(data, unit)
+    return Chosen(state, precision, data.loss(state), chosen.strength)
 
 
 def _ridge(data: Data, begin: Chosen, strength: float | None) -> Chosen:
@@ -129,16 +187,16 @@ def _ridge(data: Data, begin: Chosen, strength: float | None) -> Chosen:
     told = linear.told[n:]
     typical = float(np.median(told[told > 0])) if (told > 0).any() else 1.0
     tried = [ratio * typical for ratio in RIDGES] if strength is None else [strength]
-    best, theta, last = begin if strength is None else None, begin.state.theta, np.inf
+    best, theta, losses = begin if strength is None else None, begin.state.theta, []
     for one in tried:
         precision = np.concatenate([data.additive_precision, np.full(len(told), one)])
         theta = linear.solve(precision, theta)
         state = data.standardised(begin.state, theta)
         found = Chosen(state, precision, data.loss(state), one)
         best = found if best is None or found.loss < best.loss else best
-        if found.loss > last:
+        losses.append(found.loss)
+        if len(losses) > 2 and losses[-3] < losses[-2] < losses[-1]:
             break
-        last = found.loss
     return best
 
 
@@ -148,7 +206,7 @@ def _adaptive(data: Data, begin: Chosen, factor: float) -> Chosen:
     excess, variance = _evidence(linear, begin.state.theta, data.layout.groups, n)
     best = None
     for threshold in THRESHOLDS:
-        tau = np.where(excess > threshold, (excess - 1) * variance, 0)
+        tau = np.where(excess > threshold, np.maximum(excess - 1, LEAST) * variance, 0)
         own = np.divide(factor, tau, out=np.full(len(tau), np.inf), where=tau > 0)
         precision = np.concatenate([data.additive_precision, own])
         state = data.standardised(begin.state, linear.solve(precision, begin.state.theta))
@@ -160,14 +218,19 @@ def _adaptive(data: Data, begin: Chosen, factor: float) -> Chosen:
 
 
 def _scaled(data: Data, begin: Chosen) -> Chosen:
-    """The same precisions times the best of some factors."""
+    """The same precisions, doubled or halved while that is better."""
     linear, n, best = Linearised(data, begin.state), data.layout.n_additive, begin
-    for factor in FACTORS:
-        precision = begin.precision.copy()
-        precision[n:] *= factor
-        state = data.standardised(begin.state, linear.solve(precision, begin.state.theta))
-        found = Chosen(state, precision, data.loss(state), factor * begin.strength)
-        best = found if found.loss < best.loss else best
+    for factor in (2.0, 0.5):
+        for _ in range(DOUBLINGS):
+            precision = best.precision.copy()
+            precision[n:] *= factor
+            state = data.standardised(begin.state, linear.solve(precision, best.state.theta))
+            found = Chosen(state, precision, data.loss(state), factor * best.strength)
+            if found.loss > best.loss:
+                break
+            best = found
+        if best is not begin:
+            break
     return best
 
 
@@ -176,48 +239,37 @@ def _evidence(
 ) -> tuple[np.ndarray, np.ndarray]:
     """For every interaction how large those of its group are, in what chance gives; and that.
 
-    Chance is what most interactions show: they are nothing.
+    Chance is what most interactions show where they are nothing, but no more than the noise.
     """
     told, alone = linear.told[n:], linear.alone(theta)[n:]
     seen = told > 0
     z = alone * np.sqrt(told)
-    chance = float(np.median(np.abs(z[seen])) / MEDIAN) ** 2 if seen.any() else 1.0
+    chance = min(1.0, float(np.median(np.abs(z[seen])) / MEDIAN) ** 2) if seen.any() else 1.0
     mean = np.bincount(groups, z * z) / np.maximum(np.bincount(groups, seen), 1)
     variance = np.divide(chance, told, out=np.zeros_like(told), where=seen)
     return (mean / max(chance, 1e-300))[groups] * seen, variance
 
 
-def _refitted(data: Data, chosen: Chosen) -> Chosen:
-    """Nonlinearity and noise fitted again, with φ as it is."""
-    state = chosen.state
-    phi, size = phi_of(state, data.train.design), len(state.eta)
-    valid = Fixed(phi_of(state, data.valid.design))
-    scored, held = replace(data.train, design=Fixed(phi)), replace(data.valid, design=valid)
+def calibrated(data: Data, state: State) -> State:
+    """Nonlinearity and noise fitted to validation rows, with φ as it is.
 
-    def split(point: np.ndarray) -> State:
-        return State(np.empty(0), 0.0, 1.0, point[:size], point[size:])
+    Training rows lie too close to a φ of so many parameters: the noise would seem too small, and
+    the nonlinearity too steep. Where validation rows are few, the state as it is.
+    """
+    rows, size = data.valid, len(state.eta)
+    start = np.concatenate([state.eta, state.noise])
+    if len(rows.y) < FEWEST * len(start):
+        return state
+    phi = phi_of(state, rows.design)
 
     def loss(point: np.ndarray) -> tuple[float, np.ndarray]:
         eta, noise = np.split(point, [size])
         yhat = data.nonlinearity.values(eta, phi)[0]
-        value, by_yhat, by_noise = data.noise.loss(noise, scored.y, yhat, scored.sigma)
+        value, by_yhat, by_noise = data.noise.loss(noise, rows.y, yhat, rows.sigma)
         by_eta = data.nonlinearity.transposed(eta, phi, by_yhat)
-        return value / len(phi), np.concatenate([by_eta, by_noise]) / len(phi)
+        away = (point - start) / LOOSE**2
+        total = value + away @ away * LOOSE**2 / 2
+        return total / len(phi), (np.concatenate([by_eta, by_noise]) + away) / len(phi)
 
-    def score(point: np.ndarray) -> float:
-        return mean_loss(split(point), held, data.nonlinearity, data.noise)
-
-    start = np.concatenate([state.eta, state.noise])
-    found = lbfgs(loss, start, score, steps=30, patience=10, tolerance=1e-5)
-    eta, noise = np.split(found.point, [size])
-    return replace(chosen, state=replace(state, eta=eta, noise=noise), loss=found.score)
-
-
-class Fixed(Design):
-    """Rows whose φ is known."""
-
-    def __init__(self, phi: np.ndarray):
-        self._phi = phi
-
-    def phi(self, theta: np.ndarray) -> np.ndarray:
-        return self._phi
+    point = lbfgs(loss, start, lambda _: 0.0, steps=100, patience=100, tolerance=1e-6).point
+    return replace(state, eta=point[:size], noise=point[size:])

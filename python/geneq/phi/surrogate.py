@@ -103,7 +103,7 @@ class Surrogate:
         return np.stack(columns, axis=1)
 
     def predict(self, tokens: np.ndarray, threads: int = 1) -> np.ndarray:
-        """Predictions float64[n, targets], in the units of y: where the noise model has its mode."""
+        """Predictions float64[n, targets], in the units of y: the mode of the noise model."""
         return self.curve(self.phi(tokens, threads))
 
     def curve(self, phi: np.ndarray) -> np.ndarray:
@@ -163,9 +163,10 @@ class Surrogate:
     ) -> Effects:
         """Effects of letters, and of sets of them, in a gauge; predictions are the same in all.
 
-        gauge: "wild_type", "uniform", "empirical" (frequencies of training rows), "consensus" (their
-        most frequent letters), or probabilities float64[length, letters]. units: "phi", or "y", which
-        is θ · dy/dφ at the wild type. A mutation that no training row has is as its wild type in all.
+        gauge: "wild_type", "uniform", "empirical" (frequencies of training rows), "consensus"
+        (their most frequent letters), or probabilities float64[length, letters]. units: "phi",
+        or "y", which is θ · dy/dφ at the wild type. A mutation that no training row has is as
+        its wild type in all.
         """
         output = self.outputs[self._index(target)]
         if units not in UNITS:
@@ -236,8 +237,11 @@ class Surrogate:
         if not isinstance(document, dict) or document.get("format") != FORMAT:
             raise GeneqError("Not a surrogate", file=folder / "surrogate.json")
         if document.get("version") != VERSION:
-            raise GeneqError(f"This geneq reads surrogates of version {VERSION}",
-                             value=document.get("version"), file=folder / "surrogate.json")  # fmt: skip
+            raise GeneqError(
+                f"This geneq reads surrogates of version {VERSION}",
+                value=document.get("version"),
+                file=folder / "surrogate.json",
+            )
         try:
             return cls._from(document, arrays)
         except (KeyError, TypeError, ValueError) as error:
@@ -245,8 +249,8 @@ class Surrogate:
 
     @classmethod
     def _from(cls, document: dict, arrays: dict[str, np.ndarray]) -> "Surrogate":
-        made = {name: _made(module.KINDS, document[name])
-                for name, module in (("map", maps), ("noise", noise), ("nonlinearity", nonlinearity))}  # fmt: skip
+        modules = {"map": maps, "noise": noise, "nonlinearity": nonlinearity}
+        made = {name: _made(module.KINDS, document[name]) for name, module in modules.items()}
         letters = len(_ext.alphabet(document["alphabet"])[0])
         layout = made["map"].layout(arrays["wild_type"], letters)
         layout.recall(arrays)

@@ -1,0 +1,808 @@
+"""Surrogates: kernels, likelihoods and gauges against slow doubles; simulated truth."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from geneq import _ext, phi
+from geneq.errors import GeneqError
+from geneq.libraries import Mutations, RandomLibrary
+from geneq.phi import maps
+from geneq.phi.gauges import Effects, Term, frequencies
+from geneq.phi.objective import Objective, Scored, State, Whitening
+from geneq.phi.optimise import conjugate_gradients, lbfgs
+from geneq.phi.quality import information, quality, variational_information
+from geneq.phi.ridge import Ridge, gram
+from twins import phi as twin
+
+SEED = 11
+SIZE = 9
+ROWS = st.lists(st.sets(st.integers(0, SIZE - 1)).map(sorted), max_size=40)
+
+
+def feature_rows(rows) -> "_ext.FeatureRows":
+    starts = np.concatenate([[0], np.cumsum([len(row) for row in rows], dtype=np.int64)])
+    return _ext.FeatureRows(
+        starts.astype(np.int64), np.array([f for row in rows for f in row], np.uint32), SIZE
+    )
+
+
+# --- kernels ----------------------------------------------------------------------------------
+
+
+@settings(deadline=None)
+@given(ROWS, st.integers(0, 99), st.integers(1, 4))
+def test_sums_over_mutations_are_those_of_the_twin(rows, seed, threads):
+    rng, made = np.random.default_rng(seed), feature_rows(rows)
+    table, weights = rng.normal(size=SIZE), rng.normal(size=len(rows))
+    np.testing.assert_allclose(made.sums(table, threads), twin.sums(rows, table), atol=1e-12)
+    np.testing.assert_allclose(
+        made.transposed(weights, threads), twin.transposed(rows, weights, SIZE), atol=1e-12
+    )
+
+
+@settings(deadline=None)
+@given(ROWS, st.integers(0, 99), st.integers(0, 3), st.integers(0, SIZE))
+def test_sums_over_pairs_are_those_of_the_twin(rows, seed, skip, reach):
+    first = np.minimum(np.arange(SIZE) + 1 + skip, SIZE).astype(np.uint32)
+    ends = np.minimum(first + reach, SIZE).astype(np.uint32)
+    layout, pairs = _ext.PairLayout(first, ends), twin.pairs(first, ends)
+    assert layout.size == len(pairs)
+    rng, made = np.random.default_rng(seed), feature_rows(rows)
+    table = rng.normal(size=len(pairs)).astype(np.float32)
+    weights = rng.normal(size=len(rows))
+    wanted = twin.pair_sums(rows, pairs, table)
+    np.testing.assert_allclose(layout.sums(made, table), wanted, atol=1e-5)
+    np.testing.assert_allclose(
+        layout.transposed(made, weights), twin.pair_transposed(rows, pairs, weights), atol=1e-12
+    )
+
+
+def test_threads_change_no_bit_of_a_sum():
+    mutations = RandomLibrary("ACGT" * 15, n=3000, seed=SEED).mutations()
+    layout = phi.Pairwise().layout(np.tile(np.arange(4, dtype=np.uint8), 15), 4)
+    rows, rng = layout.rows(mutations, 3000), np.random.default_rng(SEED)
+    table = rng.normal(size=layout.pairs.size).astype(np.float32)
+    weights, theta = rng.normal(size=3000), rng.normal(size=layout.n_additive)
+    alone = [None] * 4
+    for threads in (1, 2, 5, 16):
+        found = [
+            rows.sums(theta, threads), rows.transposed(weights, threads),
+            layout.pairs.sums(rows, table, threads),
+            layout.pairs.transposed(rows, weights, threads),
+        ]  # fmt: skip
+        if threads == 1:
+            alone = found
+        for one, other in zip(alone, found, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+STARTS, FEATURES = np.array([0, 2], np.int64), np.array([0, 1], np.uint32)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: _ext.FeatureRows(STARTS, FEATURES, 1), "not below the number of features"),
+        (lambda: _ext.FeatureRows(STARTS, FEATURES[::-1].copy(), 2), "features of a row must rise"),
+        (lambda: _ext.FeatureRows(STARTS[1:], FEATURES, 2), "starts must begin with 0"),
+        (lambda: _ext.FeatureRows(STARTS.astype(int).tolist(), FEATURES, 2), "starts must be"),
+        (lambda: _ext.FeatureRows(STARTS, FEATURES, 2).sums(np.zeros(3)), "table must have 2"),
+        (lambda: _ext.FeatureRows(STARTS, FEATURES, 2).transposed(np.zeros(2)), "weights must"),
+        (lambda: _ext.FeatureRows(STARTS, FEATURES, 2).sums(np.zeros(2), 0), "at least 1"),
+        (lambda: _ext.PairLayout(FEATURES, FEATURES[:1]), "equally long"),
+        (lambda: _ext.PairLayout(FEATURES, FEATURES + 5), "range of later features"),
+    ],
+)  # fmt: skip
+def test_kernels_refuse_what_they_cannot_sum(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_the_gram_matrix_counts_rows_with_both_mutations():
+    wild_type = np.array([0, 3, 2, 1], np.uint8)
+    mutations = RandomLibrary("ATGC", n=200, rate=0.4, seed=SEED).mutations()
+    layout = maps.Layout(wild_type, 4)
+    rows = layout.rows(mutations, 200)
+    dense = np.zeros((200, layout.n_additive))
+    for row, position, letter in zip(*mutations, strict=True):
+        dense[row, (layout.position == position) & (layout.letter == letter)] = 1
+    np.testing.assert_array_equal(gram(layout, rows), dense.T @ dense)
+    ridge, y = Ridge(layout, rows, 1), np.random.default_rng(SEED).normal(size=(200, 2))
+    centred = dense - dense.mean(0)
+    wanted = np.linalg.solve(
+        centred.T @ centred + 3 * np.eye(layout.n_additive), centred.T @ (y - y.mean(0))
+    )
+    np.testing.assert_allclose(ridge.solve(y, 3.0), wanted, atol=1e-9)
+    ridge.gram = None  # as for long sequences, by conjugate gradients
+    np.testing.assert_allclose(ridge.solve(y, 3.0), wanted, atol=0.02 * np.abs(wanted).max())
+
+
+# --- maps -------------------------------------------------------------------------------------
+
+LENGTH = 6
+WILD = np.array([1, 0, 3, 2, 0, 1], np.uint8)
+MAPS = [
+    phi.Additive(), phi.Neighbour(), phi.Pairwise(), phi.Pairwise(window=(1, 5)),
+    phi.Pairwise(between=((0, 2), (3, 6))), phi.Pairwise(distance=2), phi.Order(3),
+    phi.Order(4, window=(1, 5)),
+]  # fmt: skip
+
+
+def changes(tokens: np.ndarray, wild_type: np.ndarray) -> Mutations:
+    row, position = np.nonzero(tokens != wild_type)
+    return Mutations(row, position.astype(np.int32), tokens[row, position])
+
+
+def random_tokens(n: int, seed: int = SEED) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 4, (n, LENGTH)).astype(np.uint8)
+
+
+def bound(map, tokens):
+    """Layout and design of a map on rows."""
+    layout, mutations = map.layout(WILD, 4), changes(tokens, WILD)
+    rows = layout.rows(mutations, len(tokens))
+    layout.learn(rows, mutations)
+    return layout, layout.design(rows, mutations)
+
+
+@pytest.mark.parametrize("map", MAPS)
+def test_phi_is_that_of_the_effects_and_the_gradient_its_transpose(map):
+    tokens, rng = random_tokens(300), np.random.default_rng(SEED)
+    layout, design = bound(map, tokens)
+    theta, weights = rng.normal(size=layout.size), rng.normal(size=300)
+    found = design.phi(theta)
+    np.testing.assert_allclose(found, layout.effects(theta).phi(tokens), atol=1e-5)
+    assert weights @ found == pytest.approx(design.gradient(weights) @ theta, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("map", "allowed"),
+    [
+        (phi.Neighbour(), lambda i, j: j == i + 1),
+        (phi.Pairwise(), lambda i, j: True),
+        (phi.Pairwise(window=(1, 5)), lambda i, j: i >= 1 and j < 5),
+        (phi.Pairwise(between=((3, 6), (0, 2))), lambda i, j: i < 2 and j >= 3),
+        (phi.Pairwise(distance=3), lambda i, j: j - i <= 3),
+        (phi.Pairwise(window=(1, 5), distance=2), lambda i, j: i >= 1 and j < 5 and j - i <= 2),
+    ],
+)
+def test_a_map_has_the_pairs_that_it_says(map, allowed):
+    layout = map.layout(WILD, 4)
+    found = set(zip(layout.position[layout.one], layout.position[layout.two], strict=True))
+    assert found == {(i, j) for i in range(LENGTH) for j in range(i + 1, LENGTH) if allowed(i, j)}
+    assert layout.pairs.size == 9 * len(found)
+
+
+def test_to_shrink_interactions_leaves_the_additive_effects_alone():
+    """In centred coordinates the columns of pairs are orthogonal to those of single mutations."""
+    tokens = twin.everything(3, 4)
+    wild = np.zeros(3, np.uint8)
+    layout, mutations = phi.Pairwise().layout(wild, 4), changes(tokens, wild)
+    rows = layout.rows(mutations, 64)
+    layout.learn(rows, mutations)
+    design = layout.design(rows, mutations)
+    dense = np.stack([design.phi(column) for column in np.eye(layout.size)], axis=1)
+    dense -= dense.mean(axis=0)
+    across = dense[:, : layout.n_additive].T @ dense[:, layout.n_additive :]
+    np.testing.assert_allclose(across, 0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: phi.Pairwise(window=(2, 7)), r"must lie in the sequence's 6 letters.*\[2, 7\)"),
+        (lambda: phi.Pairwise(window=(3, 3)), "not be empty"),
+        (lambda: phi.Pairwise(between=((0, 4), (3, 6))), "must not overlap"),
+        (lambda: phi.Pairwise(window=(0, 3), between=((0, 2), (3, 6))), "either window or between"),
+        (lambda: phi.Pairwise(distance=0), "distance must be between 1"),
+        (lambda: phi.Order(0), "order must be between 1"),
+        (lambda: phi.Order(2, window=(-1, 3)), "must lie in"),
+    ],
+)
+def test_maps_refuse_windows_that_are_not_there(make, message):
+    with pytest.raises(GeneqError, match=message):
+        make().layout(WILD, 4)
+
+
+# --- nonlinearities ---------------------------------------------------------------------------
+
+NONLINEARITIES = [phi.Linear(), phi.Tanh(3), phi.Tanh(), phi.Sigmoid(), phi.Spline(6), phi.Spline()]
+
+
+@pytest.mark.parametrize("model", NONLINEARITIES)
+def test_nonlinearities_rise_and_their_derivatives_are_right(model):
+    rng = np.random.default_rng(SEED)
+    eta = model.start(0.8) + 0.5 * rng.normal(size=len(model.start(0.8)))
+    points = np.sort(rng.normal(0, 2.5, 200))
+    values, slope = model.values(eta, points)
+    assert (slope > 0).all() and (np.diff(values) >= 0).all()
+    step = 1e-6
+    by_phi = (model.values(eta, points + step)[0] - model.values(eta, points - step)[0]) / 2 / step
+    np.testing.assert_allclose(slope, by_phi, atol=1e-6)
+    weights = rng.normal(size=200)
+    wanted = twin.slope(lambda at: weights @ model.values(at, points)[0], eta)
+    np.testing.assert_allclose(model.transposed(eta, points, weights), wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", NONLINEARITIES)
+def test_nonlinearities_start_as_about_a_line(model):
+    points = np.linspace(-2, 2, 50)
+    found = model.values(model.start(0.7), points)[0]
+    assert np.polyfit(points, found, 1)[0] == pytest.approx(0.7, rel=0.3)
+    assert np.corrcoef(points, found)[0, 1] > 0.99
+
+
+# --- noise ------------------------------------------------------------------------------------
+
+NOISES = [
+    kind(order)
+    for kind in (phi.Gaussian, phi.Cauchy, phi.StudentT, phi.SkewedT, phi.Empirical)
+    for order in (0, 2)
+] + [phi.Empirical()]
+
+
+def noisy(model):
+    """Parameters, y, ŷ and σ to try a noise model on."""
+    rng = np.random.default_rng(SEED)
+    params = model.start(0.4) + 0.3 * rng.normal(size=model.size)
+    yhat = rng.normal(size=100)
+    return params, yhat + rng.standard_t(3, 100), yhat, rng.uniform(0.3, 2, 100)
+
+
+def parts_of(model, params, yhat, sigma):
+    """Scale of every row and shape, by their definition."""
+    scale = np.exp(sum(params[k] * yhat**k for k in range(model.order + 1))) * np.ones(100)
+    return scale * (sigma if model.kind == "empirical" else 1), np.exp(params[model.order + 1 :])
+
+
+@pytest.mark.parametrize("model", NOISES, ids=lambda model: f"{model.kind}{model.order}")
+def test_likelihoods_are_those_of_scipy(model):
+    params, y, yhat, sigma = noisy(model)
+    scale, shape = parts_of(model, params, yhat, sigma)
+    wanted = -twin.log_density(model.kind, tuple(shape), y - yhat, scale)
+    np.testing.assert_allclose(model.losses(params, y, yhat, sigma), wanted, rtol=1e-9, atol=1e-9)
+    total, _, _ = model.loss(params, y, yhat, sigma)
+    assert total == pytest.approx(wanted.sum())
+
+
+@pytest.mark.parametrize("model", NOISES, ids=lambda model: f"{model.kind}{model.order}")
+def test_derivatives_of_likelihoods_are_those_of_finite_differences(model):
+    params, y, yhat, sigma = noisy(model)
+    _, by_yhat, by_params = model.loss(params, y, yhat, sigma)
+    wanted = twin.slope(lambda at: model.losses(params, y, at, sigma).sum(), yhat)
+    np.testing.assert_allclose(by_yhat, wanted, rtol=1e-5, atol=1e-5)
+    wanted = twin.slope(lambda at: model.losses(at, y, yhat, sigma).sum(), params)
+    np.testing.assert_allclose(by_params, wanted, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("model", NOISES, ids=lambda model: f"{model.kind}{model.order}")
+def test_cdf_quantiles_and_density_of_noise_agree(model):
+    params, y, yhat, sigma = noisy(model)
+    step = 1e-5
+    slope = (
+        model.cdf(params, y + step, yhat, sigma) - model.cdf(params, y - step, yhat, sigma)
+    ) / (2 * step)
+    np.testing.assert_allclose(slope, np.exp(-model.losses(params, y, yhat, sigma)), 1e-4, 1e-8)
+    for q in (0.05, 0.5, 0.8):
+        at = model.quantile(params, q, yhat, sigma)
+        np.testing.assert_allclose(model.cdf(params, at, yhat, sigma), q, atol=1e-6)
+
+
+def test_yhat_is_the_mode_of_the_skewed_t():
+    model, grid = phi.SkewedT(0), np.linspace(-3, 3, 6001)
+    for a, b in [(0.5, 3.0), (4.0, 1.0), (2.0, 2.0)]:
+        params = np.concatenate([[0.0], np.log([a, b])])
+        losses = model.losses(params, grid, np.zeros_like(grid))
+        assert abs(grid[np.argmin(losses)]) <= 1e-3
+
+
+# --- the objective ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("map", [phi.Additive(), phi.Pairwise(), phi.Order(3)])
+def test_the_gradient_of_the_whole_objective_is_that_of_finite_differences(map):
+    rng, tokens = np.random.default_rng(SEED), random_tokens(80)
+    layout, design = bound(map, tokens)
+    model, scatter = phi.Tanh(2), phi.SkewedT(2)
+    state = State(rng.normal(size=layout.size), 0.0, 1.0, model.start(0.5), scatter.start(0.5))
+    n = layout.n_additive
+    factor = np.triu(rng.normal(size=(n, n))) + 4 * np.eye(n)
+    whitening = Whitening(rng.uniform(0.5, 1, layout.size - n), factor)
+    objective = Objective(
+        Scored(design, rng.normal(size=80)), model, scatter, whitening,
+        rng.uniform(1, 5, layout.size), np.concatenate([state.eta, state.noise]),
+    )  # fmt: skip
+    point = objective.point(state) + 0.1 * rng.normal(size=len(objective.point(state)))
+    found = objective(point)[1]
+    # Tables of pairs are float32: smaller steps would be those of its rounding.
+    wanted = twin.slope(lambda at: objective(at)[0], point, 1e-3)
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4 * np.abs(wanted).max())
+
+
+def test_the_minimiser_finds_the_minimum_of_rosenbrock():
+    def objective(x):
+        value = 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
+        slope = [-400 * x[0] * (x[1] - x[0] ** 2) - 2 * (1 - x[0]), 200 * (x[1] - x[0] ** 2)]
+        return value, np.array(slope)
+
+    found = lbfgs(objective, np.array([-1.2, 1.0]), lambda x: objective(x)[0], tolerance=1e-12)
+    np.testing.assert_allclose(found.point, 1, atol=1e-5)
+
+
+def test_the_minimiser_gives_the_point_of_the_best_score_back():
+    seen = []
+
+    def score(x):
+        seen.append(x)
+        return abs(x[0] - 0.5)
+
+    scale = np.array([1.0, 30.0])
+    found = lbfgs(lambda x: ((scale * x**2).sum() / 2, scale * x), np.array([1.0, 1.0]), score)
+    assert found.score == min(abs(x[0] - 0.5) for x in seen) == abs(found.point[0] - 0.5)
+    assert abs(seen[-1][0]) < 0.01
+
+
+def test_conjugate_gradients_solve():
+    rng = np.random.default_rng(SEED)
+    root = rng.normal(size=(20, 20))
+    matrix, target = root @ root.T + np.eye(20), rng.normal(size=20)
+    found = conjugate_gradients(lambda x: matrix @ x, target, np.zeros(20), 60, 1e-10)
+    np.testing.assert_allclose(matrix @ found, target, atol=1e-8)
+
+
+# --- gauges -----------------------------------------------------------------------------------
+
+
+def random_effects(rng, length: int, letters: int, order: int) -> tuple[Effects, dict]:
+    """Effects of all sets of up to `order` positions, and the same as tables."""
+    terms, tables = [], {}
+    for size in range(1, order + 1):
+        sites = list(twin.combinations(range(length), size))
+        values = rng.normal(size=(len(sites),) + (letters,) * size)
+        terms.append(Term(np.array(sites, np.int32), values))
+        tables |= dict(zip(sites, values, strict=True))
+    return Effects(float(rng.normal()), tuple(terms)), tables
+
+
+def drawn(rng, length: int, letters: int) -> np.ndarray:
+    return rng.dirichlet(np.ones(letters), length)
+
+
+@pytest.mark.parametrize(
+    ("length", "letters", "order"), [(3, 2, 1), (3, 3, 2), (4, 2, 3), (3, 4, 3)]
+)
+def test_effects_in_a_gauge_are_those_of_its_definition(length, letters, order):
+    rng = np.random.default_rng(SEED)
+    effects, tables = random_effects(rng, length, letters, order)
+    everything = twin.everything(length, letters)
+    values = np.array([twin.phi(effects.constant, tables, row) for row in everything])
+    weights = drawn(rng, length, letters)
+    fixed = effects.fixed(weights)
+    np.testing.assert_allclose(fixed.phi(everything), values, atol=1e-10)
+    cube = values.reshape((letters,) * length)
+    assert fixed.constant == pytest.approx(float(twin.hierarchical(cube, weights, ())))
+    for term in fixed.terms:
+        for sites, found in zip(term.sites, term.values, strict=True):
+            wanted = twin.hierarchical(cube, weights, tuple(sites))
+            np.testing.assert_allclose(found, wanted, atol=1e-10)
+
+
+def test_a_gauge_is_found_again_from_another():
+    rng = np.random.default_rng(SEED)
+    effects, _ = random_effects(rng, 4, 3, 3)
+    weights = drawn(rng, 4, 3)
+    once, twice = effects.fixed(weights), effects.fixed(drawn(rng, 4, 3)).fixed(weights)
+    for one, other in zip(once.terms, twice.terms, strict=True):
+        np.testing.assert_array_equal(one.sites, other.sites)
+        np.testing.assert_allclose(one.values, other.values, atol=1e-10)
+
+
+def test_terms_that_were_not_there_come_where_a_gauge_needs_them():
+    """Pairs without single effects have such in another gauge."""
+    rng = np.random.default_rng(SEED)
+    pairs = Term(np.array([[0, 2]], np.int32), rng.normal(size=(1, 2, 2)))
+    effects, everything = Effects(0.0, (pairs,)), twin.everything(3, 2)
+    fixed = effects.fixed(drawn(rng, 3, 2))
+    assert [term.sites.tolist() for term in fixed.terms] == [[[0], [2]], [[0, 2]]]
+    np.testing.assert_allclose(fixed.phi(everything), effects.phi(everything), atol=1e-12)
+
+
+def test_frequencies_count_letters():
+    tokens = random_tokens(50)
+    wanted = (tokens[:, :, None] == np.arange(4)).mean(axis=0)
+    np.testing.assert_allclose(frequencies(WILD, changes(tokens, WILD), 50, 4), wanted)
+
+
+# --- fits -------------------------------------------------------------------------------------
+
+SITES, FEW = 30, 8
+
+
+def wild_type(length: int) -> str:
+    return "".join(np.random.default_rng(SEED).choice(list("ACGT"), length))
+
+
+def simulated(
+    map,
+    length: int = SITES,
+    n: int = 6000,
+    noise: float = 0.05,
+    planted: float = 1,
+    rate: float = 0.15,
+):
+    """A MAVE behind a saturating curve, with noise that grows with the signal, and its truth.
+
+    planted: spread of interactions beside that of single effects.
+    """
+    rng = np.random.default_rng(SEED)
+    library = RandomLibrary(wild_type(length), n=n, rate=rate, seed=SEED)
+    tokens = library.tokens()
+    layout, mutations = map.layout(tokens[0], 4), library.mutations()
+    layout.learn(layout.rows(mutations, n), mutations)
+    theta = rng.normal(size=layout.size)
+    theta[layout.n_additive :] *= planted
+    effects = layout.effects(theta)
+    raw = effects.phi(tokens)
+    latent = (raw - raw.mean()) / raw.std()
+    effects = Effects(
+        (effects.constant - raw.mean()) / raw.std(), effects.scaled(1 / raw.std()).terms
+    )
+    curve = 3 / (1 + np.exp(-1.5 * latent - 1))
+    y = curve + noise * np.exp(0.7 * curve) * rng.standard_normal(n)
+    return phi.Arrays(tokens[0], library.mutations(), y), tokens, latent, effects
+
+
+def agreement(one: Effects, other: Effects, order: int, length: int) -> float:
+    """Correlation of effects of an order, both in the uniform gauge."""
+    weights = np.full((length, 4), 0.25)
+    tables = (effects.fixed(weights).terms[order - 1].values.ravel() for effects in (one, other))
+    return float(np.corrcoef(*tables)[0, 1])
+
+
+def linear_fit(data, map):
+    return phi.fit(data, map, phi.Linear(), phi.Gaussian(0))
+
+
+@pytest.fixture(scope="module")
+def additive():
+    data, tokens, latent, effects = simulated(phi.Additive())
+    return data, tokens, latent, effects, phi.fit(data)
+
+
+def test_additive_effects_are_recovered(additive):
+    data, _, _, effects, surrogate = additive
+    found = agreement(surrogate.effects(), effects, 1, SITES)
+    linear = agreement(linear_fit(data, phi.Additive()).effects(), effects, 1, SITES)
+    assert found >= 0.99
+    assert linear < found
+
+
+@pytest.mark.parametrize("model", [phi.Tanh(), phi.Spline(), phi.Sigmoid()])
+@pytest.mark.parametrize(
+    "scatter", [phi.Gaussian(1), phi.Cauchy(1), phi.StudentT(1), phi.SkewedT(1)]
+)
+def test_every_nonlinearity_and_noise_recovers_additive_effects(additive, model, scatter):
+    data, _, _, effects, _ = additive
+    found = agreement(phi.fit(data, None, model, scatter).effects(), effects, 1, SITES)
+    assert found >= 0.99
+
+
+def test_pairwise_effects_are_recovered():
+    map = phi.Pairwise()
+    data, _, _, effects = simulated(map, FEW, 8000, 0.03, planted=0.7, rate=0.3)
+    found = [phi.fit(data, map).effects(), linear_fit(data, map).effects()]
+    pairs, linear = (agreement(one, effects, 2, FEW) for one in found)
+    assert pairs >= 0.95
+    assert linear < pairs
+    assert agreement(found[0], effects, 1, FEW) >= 0.99
+
+
+def test_few_planted_pairs_among_many_are_found():
+    """Most of 3,915 pairs are nothing, in fewer rows than parameters."""
+    data, tokens, _, effects = simulated(phi.Additive(), n=3000)
+    map, rng = phi.Pairwise(), np.random.default_rng(SEED)
+    layout = map.layout(data.wild_type, 4)
+    n = layout.n_additive
+    planted = np.isin(layout.groups, rng.choice(SITES * (SITES - 1) // 2, 6, replace=False))
+    theta = np.zeros(layout.size)
+    theta[n:][planted] = rng.normal(size=planted.sum())
+    latent = effects.phi(tokens) + layout.effects(theta).phi(tokens)
+    data.y = (np.tanh(latent - latent.mean()) + 0.05 * rng.standard_normal(3000))[:, None]
+    with pytest.warns(UserWarning, match="2,400 training rows for .* parameters"):
+        found = phi.fit(data, map).outputs[0].theta[n:]
+    assert np.corrcoef(found, theta[n:])[0, 1] >= 0.95
+    with pytest.warns(UserWarning, match="2,400 training rows"):
+        plain = phi.fit(data, map, shrinkage="ridge").outputs[0].theta[n:]
+    assert np.square(found - theta[n:]).sum() < 0.5 * np.square(plain - theta[n:]).sum()
+
+
+def test_phi_is_standardised_and_the_curve_rises(additive):
+    _, tokens, _, _, surrogate = additive
+    train = surrogate.split == 0
+    found = surrogate.phi(tokens)[train, 0]
+    assert found.mean() == pytest.approx(0, abs=1e-6)
+    assert found.std() == pytest.approx(1, rel=1e-6)
+    points = np.linspace(-3, 3, 100)[:, None]
+    assert (np.diff(surrogate.curve(points)[:, 0]) > 0).all()
+
+
+def test_predictions_are_the_same_in_every_gauge(additive):
+    _, tokens, _, _, surrogate = additive
+    own = drawn(np.random.default_rng(SEED), SITES, 4)
+    for gauge in ("wild_type", "uniform", "empirical", "consensus", own):
+        effects = surrogate.effects(gauge)
+        np.testing.assert_allclose(effects.phi(tokens), surrogate.phi(tokens)[:, 0], atol=1e-8)
+    wild = surrogate.effects("wild_type").additive(SITES)
+    np.testing.assert_array_equal(wild[np.arange(SITES), surrogate.wild_type], 0)
+
+
+def test_effects_in_units_of_y_are_the_slope_at_the_wild_type(additive):
+    _, _, _, _, surrogate = additive
+    wild = surrogate.wild_type[None]
+    table = surrogate.effects("wild_type", units="y").additive(SITES)
+    position, letter = np.unravel_index(np.argmax(np.abs(table)), table.shape)
+    at, step = surrogate.phi(wild), 1e-5
+    slope = (surrogate.curve(at + step) - surrogate.curve(at - step)) / 2 / step
+    effect = surrogate.effects("wild_type").additive(SITES)[position, letter]
+    assert table[position, letter] == pytest.approx(float(effect * slope[0, 0]), rel=1e-4)
+    frame = surrogate.table("wild_type")
+    row = frame[(frame.position == position) & (frame.letter == "ACGT"[letter])].iloc[0]
+    assert row["phi:y0"] == pytest.approx(effect) and row["y:y0"] == table[position, letter]
+    assert row.wild == "ACGT"[surrogate.wild_type[position]]
+
+
+def test_ten_starts_agree(additive):
+    data, _, _, _, surrogate = additive
+    found = [surrogate, *(phi.fit(data, start_seed=seed) for seed in range(10))]
+    tables = [one.effects().additive(SITES).ravel() for one in found]
+    assert np.corrcoef(tables).min() >= 0.999
+    assert not np.array_equal(tables[0], tables[1])
+
+
+def test_threads_change_no_bit_of_a_fit():
+    map = phi.Pairwise(window=(4, 16))
+    data, tokens, *_ = simulated(map, n=2000)
+    one, two = (phi.fit(data, map, threads=threads) for threads in (1, 3))
+    np.testing.assert_array_equal(one.outputs[0].theta, two.outputs[0].theta)
+    np.testing.assert_array_equal(one.predict(tokens), two.predict(tokens, threads=2))
+
+
+def test_targets_are_fitted_as_if_alone():
+    data, tokens, _, _ = simulated(phi.Additive(), n=2000)
+    both = phi.Arrays(
+        data.wild_type, data.changes, np.hstack([data.y, -data.y]), targets=["up", "down"]
+    )
+    surrogate, alone = phi.fit(both), phi.fit(data)
+    assert surrogate.targets == ["up", "down"]
+    np.testing.assert_allclose(surrogate.phi(tokens)[:, 0], alone.phi(tokens)[:, 0], atol=1e-9)
+    np.testing.assert_allclose(
+        surrogate.effects(target="down").terms[0].values,
+        -surrogate.effects(target="up").terms[0].values, atol=0.15,
+    )  # fmt: skip
+    with pytest.raises(GeneqError, match=r"No such target.*up, down"):
+        surrogate.effects(target="left")
+
+
+def test_strength_shrinks_as_it_says(additive):
+    """The prior θ ~ N(0, 1/strength) is on θ of a standardised φ: it moves effects that are few."""
+    data, *_ = additive
+    train = np.zeros(len(data.y), np.int8)
+    train[200:400], train[400:] = 1, 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        weak, strong = (
+            phi.fit(data, strength=strength, split=train, nonlinearity=phi.Linear(),
+                    noise=phi.Gaussian(0), patience=500)
+            for strength in (1e-3, 1e3)
+        )  # fmt: skip
+    assert weak.outputs[0].strength == 1e-3 and strong.outputs[0].strength == 1e3
+    sizes = [np.square(one.outputs[0].theta).sum() for one in (weak, strong)]
+    assert sizes[1] < 0.8 * sizes[0]
+    chosen = phi.fit(data, split=train)
+    assert 1e-3 < chosen.outputs[0].strength < 1e3
+
+
+def test_the_strength_of_interactions_is_the_one_given():
+    map = phi.Pairwise()
+    data, *_ = simulated(map, FEW, 1500, planted=0.7)
+    sizes = []
+    for strength in (1.0, 100.0, 10_000.0):
+        one = phi.fit(data, map, shrinkage="ridge", pair_strength=strength)
+        assert one.outputs[0].pair_strength == strength
+        sizes.append(np.sqrt(np.mean(one.outputs[0].theta[24:] ** 2)))
+    assert sizes[0] > sizes[1] > 3 * sizes[2]
+
+
+def test_the_best_point_by_validation_is_the_one_given_back(additive):
+    """With as many parameters as rows and no prior, validation rows stop the fit."""
+    data, tokens, *_ = additive
+    split = np.full(len(data.y), 2, np.int8)
+    split[:120], split[120:400] = 0, 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        surrogate = phi.fit(data, strength=0.0, split=split)
+    output = surrogate.outputs[0]
+    found = surrogate.phi(tokens[split == 1])
+    loss = surrogate.losses(found, data.y[split == 1]).mean() - np.log(output.y_sd)
+    best = min(score for _, score in output.history)
+    assert output.why == "validation"
+    assert best - 1e-9 <= loss <= best + 6e-4
+    assert output.history[-1][1] > loss + 1e-3
+
+
+def test_splits_are_of_the_shares_and_seeds_asked_for():
+    data, *_ = simulated(phi.Additive(), n=1000)
+    surrogate = phi.fit(data, valid=0.2, test=0.3)
+    assert np.bincount(surrogate.split).tolist() == [500, 200, 300]
+    other = phi.fit(data, valid=0.2, test=0.3, split_seed=2)
+    assert not np.array_equal(surrogate.split, other.split)
+
+
+def test_a_surrogate_is_read_as_it_was_written(tmp_path):
+    for map in (phi.Additive(), phi.Pairwise(window=(2, 9)), phi.Order(2, (0, 5)), phi.Neighbour()):
+        data, tokens, *_ = simulated(phi.Additive(), n=1500)
+        surrogate = phi.fit(data, map, phi.Spline(8), phi.StudentT(1))
+        surrogate.save(tmp_path)
+        again = phi.Surrogate.load(tmp_path)
+        assert again.map == map and again.noise == phi.StudentT(1) and again.targets == ["y0"]
+        np.testing.assert_array_equal(again.predict(tokens), surrogate.predict(tokens))
+        np.testing.assert_array_equal(
+            again.effects().terms[0].values, surrogate.effects().terms[0].values
+        )
+        assert again.outputs[0].history == surrogate.outputs[0].history
+
+
+def test_files_that_are_no_surrogate_are_refused(tmp_path):
+    data, *_ = simulated(phi.Additive(), n=500)
+    with pytest.raises(GeneqError, match="File not found"):
+        phi.Surrogate.load(tmp_path)
+    phi.fit(data).save(tmp_path)
+    arrays, document = tmp_path / "surrogate.npz", tmp_path / "surrogate.json"
+    whole, text = arrays.read_bytes(), document.read_text()
+    arrays.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(GeneqError, match="Not a whole file of arrays"):
+        phi.Surrogate.load(tmp_path)
+    np.savez(arrays, wild_type=np.array([object()]))
+    with pytest.raises(GeneqError, match="Not a whole file of arrays"):
+        phi.Surrogate.load(tmp_path)
+    arrays.write_bytes(whole)
+    for change, message in [
+        ({"format": "x"}, "Not a surrogate"),
+        ({"version": 2}, "of version 1"),
+        ({"map": {"kind": "pairwise"}}, "Not a whole surrogate"),
+        ({"noise": {"kind": "os.system"}}, "Not a whole surrogate"),
+    ]:
+        document.write_text(json.dumps(json.loads(text) | change))
+        with pytest.raises(GeneqError, match=message):
+            phi.Surrogate.load(tmp_path)
+
+
+# --- bad input --------------------------------------------------------------------------------
+
+
+def data_with(y=None, changes=None, **more) -> phi.Arrays:
+    library = RandomLibrary(wild_type(10), n=100, rate=0.3, seed=SEED)
+    scores = np.arange(100.0) if y is None else y
+    return phi.Arrays(library.tokens(0, 1)[0], changes or library.mutations(), scores, **more)
+
+
+def with_value(value, *rows) -> np.ndarray:
+    y = np.arange(100.0)
+    y[list(rows)] = value
+    return y
+
+
+FINE = data_with().changes
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: phi.fit(data_with(np.ones(100))), "all the same have no surrogate.*1 for y0"),
+        (lambda: phi.fit(data_with(with_value(np.nan, 3, 50))), "must be finite.*rows 3, 50"),
+        (lambda: phi.fit(data_with(with_value(np.inf, *range(9)))), "4 and 4 more"),
+        (lambda: phi.fit(data_with(np.arange(99.0))), "Mutations must be of the 99 rows"),
+        (lambda: phi.fit(data_with(changes=FINE._replace(row=FINE.row[1:]))), "equally long"),
+        (lambda: phi.fit(data_with(changes=FINE._replace(row=FINE.row[::-1]))), "ordered by row"),
+        (lambda: phi.fit(data_with(changes=FINE._replace(position=FINE.position + 5))), "10 pos"),
+        (lambda: phi.fit(data_with(changes=FINE._replace(letter=FINE.letter + 9))), "known letter"),
+        (lambda: phi.fit(data_with(changes=FINE._replace(position=FINE.position * 0))),
+         "known letter|ordered by row and position"),
+        (lambda: phi.fit(data_with(changes=Mutations(*(c[:0] for c in FINE)))), "no mutations"),
+        (lambda: phi.fit(data_with(), noise=phi.Empirical()), "needs sigma"),
+        (lambda: phi.fit(data_with(sigma=np.zeros(100)), noise=phi.Empirical()), "above 0"),
+        (lambda: phi.fit(data_with(sigma=np.ones(99)), noise=phi.Empirical()), "shape of y"),
+        (lambda: phi.fit(data_with(targets=["a", "b"])), "a name for every target"),
+        (lambda: phi.fit(data_with(np.array(["a"] * 100))), "y must be numbers"),
+        (lambda: phi.fit(data_with(), valid=0.6, test=0.5), "leave rows to train on"),
+        (lambda: phi.fit(data_with(), valid=0.0), "validation rows are needed: 0"),
+        (lambda: phi.fit(data_with(), split=np.zeros(3)), "0, 1 or 2 for each row"),
+        (lambda: phi.fit(data_with(), strength=-1.0), "strength must be at least 0"),
+        (lambda: phi.fit(data_with(), shrinkage="lasso"), "shrinkage is one of adaptive, ridge"),
+        (lambda: phi.fit(data_with(), threads=0), "threads must be between 1"),
+        (lambda: phi.fit(data_with(), phi.Pairwise(window=(0, 11))), "must lie in"),
+        (lambda: phi.fit(data_with()).effects("middle"), "No such gauge.*uniform"),
+        (lambda: phi.fit(data_with()).effects(np.ones((10, 4))), "add up to 1.*position 0"),
+        (lambda: phi.fit(data_with()).effects(np.ones((9, 4)) / 4), r"shape \(10, 4\): '\(9, 4\)'"),
+        (lambda: phi.fit(data_with()).effects(units="cm"), "units are phi or y"),
+        (lambda: phi.fit(data_with()).phi(np.zeros((2, 9), np.uint8)), r"tokens uint8\[n, 10\]"),
+        (lambda: phi.fit(data_with()).phi(np.full((2, 10), 4, np.uint8)), "known letter"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_refused_with_what_is_wrong(call, message):
+    with pytest.raises(GeneqError, match=message):
+        call()
+
+
+def test_fewer_rows_than_parameters_are_warned_of():
+    with pytest.warns(UserWarning, match="80 training rows for .* parameters: the prior decides"):
+        surrogate = phi.fit(data_with(), phi.Pairwise())
+    assert np.isfinite(surrogate.outputs[0].theta).all()
+
+
+def test_unknown_letters_of_the_wild_type_are_left_alone():
+    library = RandomLibrary("ACNNTGCA", n=300, rate=0.3, windows=[(0, 2), (4, 8)], seed=SEED)
+    tokens = library.tokens()
+    y = (tokens == 2).sum(axis=1) + np.random.default_rng(SEED).normal(size=300)
+    surrogate = phi.fit(phi.Arrays(tokens[0], library.mutations(), y), phi.Pairwise())
+    effects = surrogate.effects("uniform")
+    np.testing.assert_allclose(effects.phi(tokens), surrogate.phi(tokens)[:, 0], atol=1e-5)
+    assert (effects.additive(8)[2:4] == 0).all()
+
+
+def test_other_alphabets_are_fitted():
+    library = RandomLibrary("MKVLAAGIVG", n=3000, rate=0.15, alphabet="protein", seed=SEED)
+    tokens, rng = library.tokens(), np.random.default_rng(SEED)
+    truth = rng.normal(size=(10, 20))[np.arange(10), tokens].sum(axis=1)
+    y = np.tanh(truth / 4) + 0.05 * rng.normal(size=3000)
+    data = phi.Arrays(tokens[0], library.mutations(), y, alphabet="protein")
+    assert np.corrcoef(phi.fit(data).phi(tokens)[:, 0], truth)[0, 1] > 0.98
+
+
+# --- quality ----------------------------------------------------------------------------------
+
+
+def test_quality_tells_what_was_simulated(additive):
+    data, tokens, *_, surrogate = additive
+    held = surrogate.split == 2
+    (found,) = quality(surrogate, surrogate.phi(tokens[held]), data.y[held])
+    predicted = surrogate.predict(tokens[held])[:, 0]
+    y = data.y[held, 0]
+    assert found.rows == held.sum()
+    assert found.r2.value == pytest.approx(np.corrcoef(predicted, y)[0, 1] ** 2)
+    assert found.explained.value == pytest.approx(1 - np.mean((y - predicted) ** 2) / y.var())
+    assert 0 < found.r2.error < 0.02
+    assert found.i_var.value <= found.i_pred.value + 3 * (found.i_var.error + found.i_pred.error)
+    for share, coverage in found.coverage.items():
+        assert abs(coverage.value - float(share)) < 5 * coverage.error + 0.02
+    assert found.ks_p > 1e-4
+
+
+def test_a_noise_model_that_is_wrong_is_told_by_its_calibration():
+    rng = np.random.default_rng(SEED)
+    data, tokens, *_ = simulated(phi.Additive())
+    heavy = phi.Arrays(data.wild_type, data.changes, data.y + rng.standard_cauchy(data.y.shape))
+    for scatter, fine in ((phi.Gaussian(0), False), (phi.Cauchy(0), True)):
+        surrogate = phi.fit(heavy, noise=scatter)
+        held = surrogate.split == 2
+        (found,) = quality(surrogate, surrogate.phi(tokens[held]), heavy.y[held])
+        assert (found.ks_p > 1e-4) is fine
+
+
+def test_information_of_normal_variables_is_the_known_one():
+    """r = 0.8 gives −½ log2(1 − r²) bits; none is 0; transforming either changes nothing."""
+    rng = np.random.default_rng(SEED)
+    x, e = rng.normal(size=(2, 4000))
+    y = 0.8 * x + 0.6 * e
+    wanted = -0.5 * np.log2(1 - 0.64)
+    assert information(x, y) == pytest.approx(wanted, abs=0.04)
+    assert information(np.exp(x), y**3) == information(x, y)
+    assert information(x, e) == pytest.approx(0, abs=0.04)
+    losses = ((y - 0.8 * x) ** 2 / 0.36 + np.log(2 * np.pi * 0.36)) / 2
+    found = variational_information(losses, y)
+    assert abs(found.value - wanted) < 4 * found.error
