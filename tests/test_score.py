@@ -316,7 +316,7 @@ def test_other_files_are_no_torchscript(tmp_path):
         ("none.pt", "File not found"),
         ("cut.pt", "Not a TorchScript file, or not a whole one"),
         ("pickled.pt", "Not a TorchScript file"),
-        ("bare.pt", 'says in geneq.json its length .* and targets .*: \'{"targets": '),
+        ("bare.pt", 'says in geneq.json its length .* and its targets .*: \'{"targets": '),
         ("more.pt", "maybe alphabet and tss: .*bins"),
         ("half.pt", "maybe alphabet and tss: "),
         ("list.pt", "maybe alphabet and tss: "),
