@@ -70,7 +70,7 @@ def main() -> None:
 # --- measuring --------------------------------------------------------------------------------
 
 
-def best(make: Callable, times: int = 7) -> float:
+def best(make: Callable, times: int = 15) -> float:
     """Milliseconds of the fastest call of so many, or of those that begin within PATIENCE."""
     fastest, begun = np.inf, time.perf_counter()
     for _ in range(times):

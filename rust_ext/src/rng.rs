@@ -126,6 +126,26 @@ impl Rng {
         }
     }
 
+    /// `below_both` twice, of (first, second) and (first + 1, second), at a place where no half of a
+    /// word is left. None, and no number is taken, where one would have to be drawn again.
+    #[inline(always)]
+    pub fn below_both_twice(&mut self, first: u32, second: u32) -> Option<[(u32, u32); 2]> {
+        let mut ahead = *self;
+        let word = ahead.next_u64();
+        let pair = |half: u32, first: u32| {
+            let one = u64::from(half) * u64::from(first);
+            let two = u64::from(one as u32) * u64::from(second);
+            (((one >> 32) as u32, (two >> 32) as u32), two as u32)
+        };
+        let (low, rest) = pair(word as u32, first);
+        let (high, other) = pair((word >> 32) as u32, first + 1);
+        if rest.min(other) < (first + 1) * second {
+            return None;
+        }
+        *self = ahead;
+        Some([low, high])
+    }
+
     /// A number below `bound` (above 0), exactly uniform.
     pub fn below_u64(&mut self, bound: u64) -> u64 {
         let wide = |word: u64| u128::from(word) * u128::from(bound);
@@ -142,6 +162,41 @@ impl Rng {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Two at a time are the same two, or none, and then nothing is taken.
+    #[test]
+    fn pairs_come_two_at_a_time_as_they_come_one_by_one() {
+        let (mut given, mut refused) = (0, 0);
+        for (first, second) in [
+            (1, 1),
+            (247, 3),
+            (1 << 20, 3),
+            (1 << 25, 63),
+            ((1 << 26) - 2, 63),
+        ] {
+            for row in 0..2000 {
+                let mut rng = Rng::new(5, Domain::Mutations);
+                rng.start(row, 0);
+                let mut alone = rng;
+                let before = rng.next_u64();
+                let mut rng = alone;
+                match rng.below_both_twice(first, second) {
+                    Some(both) => {
+                        let wanted =
+                            [first, first + 1].map(|first| alone.below_both(first, second));
+                        assert_eq!(both, wanted);
+                        assert_eq!(rng.next_u64(), alone.next_u64());
+                        given += 1;
+                    }
+                    None => {
+                        assert_eq!(rng.next_u64(), before);
+                        refused += 1;
+                    }
+                }
+            }
+        }
+        assert!(given > 5000 && refused > 500, "{given} {refused}");
+    }
 
     /// The known answers that the authors ship with Random123.
     #[test]

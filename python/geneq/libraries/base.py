@@ -20,8 +20,8 @@ from ..errors import GeneqError
 from ..memory import available
 
 FORMAT, VERSION = "geneq-recipe", 1
-# Bytes written without a look at the signals (the slowest recipes make 30 MB a second), and bytes
-# of a batch where the user names none.
+# Letters that a thread makes without a look at the signals (the slowest recipes make 30 million a
+# second), and letters of a batch where the user names none.
 CHUNK = 1 << 24
 BATCH = 1 << 23
 # More threads than any machine has cores: where a system gives no more, to ask for them is fatal.
@@ -138,7 +138,7 @@ class Library:
     ) -> np.ndarray:
         """Tokens of rows [start, stop); unfinished when `dropped` says that nobody wants them."""
         out = np.empty((stop - start, self.length), np.uint8)
-        for a, b in pieces(start, stop, self.length):
+        for a, b in pieces(start, stop, self.length, threads):
             if dropped and dropped.is_set():
                 break
             self._fill(a, b, out[a - start : b - start], threads)
@@ -173,7 +173,7 @@ class Library:
             out = np.empty(shape, dtype)
         else:
             check_buffer(out, shape, dtype)
-        for a, b in pieces(start, stop, self.length * columns * out.itemsize):
+        for a, b in pieces(start, stop, self.length, threads):
             self._fill_one_hot(a, b, layout, out[a - start : b - start], threads)
         return out
 
@@ -334,7 +334,7 @@ class Sparse(Compiled):
     def mutations(self, start: int = 0, stop: int | None = None, threads: int = 1) -> Mutations:
         start, stop = self._range(start, stop, threads)
         parts, size = [self._compiled.mutations(start, start)], 0
-        for a, b in pieces(start, stop, self.length):
+        for a, b in pieces(start, stop, self.length, threads):
             parts.append(self._compiled.mutations(a, b, threads))
             size += sum(column.nbytes for column in parts[-1])
             # Together and in parts, as many a row as so far.
@@ -496,9 +496,9 @@ def compiled(make, *args) -> "_ext.Library":
 # --- small things -----------------------------------------------------------------------------
 
 
-def pieces(start: int, stop: int, row_bytes: int) -> Iterator[tuple[int, int]]:
-    """[start, stop) in pieces of about CHUNK bytes: between them, Ctrl-C is heard."""
-    step = max(1, CHUNK // max(1, row_bytes))
+def pieces(start: int, stop: int, length: int, threads: int) -> Iterator[tuple[int, int]]:
+    """[start, stop) in pieces of about CHUNK letters a thread: between them, Ctrl-C is heard."""
+    step = max(1, CHUNK * threads // max(1, length))
     for a in range(start, stop, step):
         yield a, min(a + step, stop)
 

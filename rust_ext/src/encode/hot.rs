@@ -82,16 +82,31 @@ impl Hot for f32 {
     }
 }
 
-/// One-hot of one row of `tokens` (at most the unknown one) into `out`, `columns` times as long.
+/// One-hot of rows of `length` (above 0) tokens, at most the unknown one, into `out`.
 #[inline]
-pub fn one_hot_row<T: Hot>(alphabet: &Alphabet, tokens: &[u8], layout: Layout, out: &mut [T]) {
-    if tokens.is_empty() {
-        return;
+pub fn one_hot_rows<T: Hot>(
+    alphabet: &Alphabet,
+    tokens: &[u8],
+    length: usize,
+    layout: Layout,
+    out: &mut [T],
+) {
+    let step = letters_together(layout, length, tokens.len().max(1));
+    let blocks = out.chunks_mut(step * alphabet.columns());
+    for (tokens, out) in tokens.chunks(step).zip(blocks) {
+        if alphabet.four().is_some() {
+            four_letters(Four::TOKENS, tokens, layout, out, false);
+        } else {
+            any_letters(alphabet, tokens, layout, out);
+        }
     }
-    if alphabet.four().is_some() {
-        four_letters(Four::TOKENS, tokens, layout, out, false);
-    } else {
-        any_letters(alphabet, tokens, layout, out);
+}
+
+/// A row, or up to `most` letters: rows in a run are one long row where bases stand side by side.
+fn letters_together(layout: Layout, length: usize, most: usize) -> usize {
+    match layout {
+        Layout::Nlc => most,
+        Layout::Ncl => length,
     }
 }
 
@@ -108,11 +123,7 @@ pub fn one_hot<T: Hot>(
 ) -> Result<(), usize> {
     let columns = alphabet.columns();
     let large = size_of_val(out) >= LARGE;
-    // Rows in a run are one long row where letters stand side by side.
-    let step = match layout {
-        Layout::Nlc => BLOCK,
-        Layout::Ncl => length,
-    };
+    let step = letters_together(layout, length, BLOCK);
     let parts = map_parts(out, length * columns, threads, |row, part| {
         let first = row * length;
         let source = &source[first..][..part.len() / columns];
@@ -293,10 +304,7 @@ mod tests {
             assert_eq!((done, &out), (Ok(()), &wanted));
         }
         let mut out = vec![T::COUNTS[2]; wanted.len()];
-        let width = length * alphabet.columns();
-        for (row, out) in tokens.chunks(length).zip(out.chunks_mut(width)) {
-            one_hot_row(alphabet, row, layout, out);
-        }
+        one_hot_rows(alphabet, tokens, length, layout, &mut out);
         assert_eq!(out, wanted);
         let mut back = vec![BAD; tokens.len()];
         from_one_hot(alphabet, &wanted, length, layout, &mut back, threads).unwrap();
@@ -319,7 +327,7 @@ mod tests {
     fn a_row_of_no_letters_has_no_one_hot() {
         for layout in [Layout::Nlc, Layout::Ncl] {
             for alphabet in [Alphabet::dna(), Alphabet::protein(), Alphabet::diploid()] {
-                one_hot_row::<u8>(&alphabet, &[], layout, &mut []);
+                one_hot_rows::<u8>(&alphabet, &[], 1, layout, &mut []);
             }
         }
     }

@@ -7,7 +7,7 @@ mod pack;
 
 pub use back::from_one_hot;
 pub use four::Four;
-pub use hot::{one_hot, one_hot_row, Hot, Layout, F16};
+pub use hot::{one_hot, one_hot_rows, Hot, Layout, F16};
 pub use pack::{bits, pack, packed_width, unpack, UnpackError};
 
 use crate::alphabet::{Alphabet, BAD};

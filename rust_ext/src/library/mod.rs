@@ -36,6 +36,9 @@ fn refuse<T>(message: impl Into<String>) -> Result<T, Refused> {
 const STRETCH: usize = 1 << 14;
 const STOPPED: &str = "stopped";
 
+/// Letters that are tokens before they are one-hot: they stay in the cache of a core.
+const TOGETHER: usize = 1 << 17;
+
 /// What a thread keeps from row to row; it decides nothing.
 #[derive(Default)]
 pub struct Scratch {
@@ -103,16 +106,20 @@ pub trait Rows: Sync {
         threads: usize,
     ) {
         let (length, width) = (self.length(), self.length() * alphabet.columns());
+        let together = (TOGETHER / length).max(1);
         for_rows_with(
             out,
-            width,
+            together * width,
             threads,
             Scratch::default,
             |scratch, index, hot| {
                 let mut tokens = std::mem::take(&mut scratch.tokens);
-                tokens.resize(length, 0);
-                self.fill(first + index as u64, scratch, &mut tokens);
-                encode::one_hot_row(alphabet, &tokens, layout, hot);
+                tokens.resize(hot.len() / alphabet.columns(), 0);
+                let rows = first + (index * together) as u64..;
+                for (row, tokens) in rows.zip(tokens.chunks_mut(length)) {
+                    self.fill(row, scratch, tokens);
+                }
+                encode::one_hot_rows(alphabet, &tokens, length, layout, hot);
                 scratch.tokens = tokens;
             },
         );
@@ -142,54 +149,6 @@ impl<S: Substitutions> Rows for S {
         self.mutate(row, scratch, &mut |position, letter| {
             out[position as usize] = letter;
         });
-    }
-
-    /// The wild type's one-hot is copied and mended where a row differs.
-    fn one_hot<T: Hot>(
-        &self,
-        alphabet: &Alphabet,
-        layout: Layout,
-        first: u64,
-        out: &mut [T],
-        threads: usize,
-    ) {
-        let (length, columns) = (self.wild_type().len(), alphabet.columns());
-        let mut wild = vec![T::COUNTS[0]; length * columns];
-        encode::one_hot_row(alphabet, self.wild_type(), layout, &mut wild);
-        let hot: Vec<T> = (0..alphabet.size())
-            .flat_map(|token| {
-                alphabet
-                    .hot(token as u8)
-                    .iter()
-                    .map(|&count| T::COUNTS[usize::from(count)])
-            })
-            .collect();
-        for_rows_with(
-            out,
-            wild.len(),
-            threads,
-            Scratch::default,
-            |scratch, index, row| {
-                row.copy_from_slice(&wild);
-                let number = first + index as u64;
-                match (layout, columns) {
-                    (Layout::Nlc, 4) => self.mutate(number, scratch, &mut |position, letter| {
-                        let from = &hot[usize::from(letter) * 4..][..4];
-                        row[position as usize * 4..][..4].copy_from_slice(from);
-                    }),
-                    (Layout::Nlc, _) => self.mutate(number, scratch, &mut |position, letter| {
-                        let from = &hot[usize::from(letter) * columns..][..columns];
-                        row[position as usize * columns..][..columns].copy_from_slice(from);
-                    }),
-                    (Layout::Ncl, _) => self.mutate(number, scratch, &mut |position, letter| {
-                        let from = &hot[usize::from(letter) * columns..][..columns];
-                        for (column, &value) in from.iter().enumerate() {
-                            row[column * length + position as usize] = value;
-                        }
-                    }),
-                }
-            },
-        );
     }
 }
 
