@@ -257,7 +257,8 @@ def test_a_shard_is_a_part_of_a_whole(text):
 
 def test_an_unknown_oracle_is_refused(run):
     message = run.refused("--genome_dir", run.inputs / "genome", "--oracle", "sei:weights.pt")
-    assert "KIND is one of: motifs, deepstarr, xpresso: 'sei:weights.pt'" in message
+    kinds = "motifs, deepstarr, xpresso, torchscript, python"
+    assert f"KIND is one of: {kinds}: 'sei:weights.pt'" in message
 
 
 def test_a_folder_without_a_genome_is_refused(run):

@@ -51,17 +51,26 @@ def open_torchscript(path: str) -> NetworkOracle:
 
 def _said(text: str | bytes, path: str) -> dict:
     """Length, targets and the rest, as a TorchScript file says them."""
-    about = json.loads(text or "{}")
-    missing = sorted({"length", "targets"} - set(about))
-    unknown = sorted(set(about) - {"length", "targets", "alphabet", "tss"})
-    if missing or unknown:
+    text = text.decode(errors="replace") if isinstance(text, bytes) else text
+    try:
+        about = json.loads(text)
+        known = {"length", "targets"} <= set(about) <= {"length", "targets", "alphabet", "tss"}
+        whole = known and isinstance(about["length"], int | None) and _names(about["targets"])
+    except (ValueError, TypeError):
+        whole = False
+    if not whole:
         raise GeneqError(
-            f"{ABOUT} in a TorchScript file has length and targets, and maybe alphabet and tss",
-            value=f"without {', '.join(missing)}" if missing else ", ".join(unknown),
+            f"A TorchScript file says in {ABOUT} its length (a number or null) and its targets "
+            "(names), and maybe alphabet and tss",
+            value=text[:100] or "there is none",
             file=path,
-            fix='torch.jit.save(module, path, _extra_files={"geneq.json": …})',
+            fix=f'Save it with torch.jit.save(module, path, _extra_files={{"{ABOUT}": …}})',
         )
     return about
+
+
+def _names(targets) -> bool:
+    return isinstance(targets, list) and all(isinstance(name, str) for name in targets)
 
 
 def open_python(what: str):
