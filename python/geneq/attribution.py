@@ -29,7 +29,7 @@ Method = Literal["ism", "saliency", "integrated_gradients", "deeplift"]
 METHODS: tuple[str, ...] = get_args(Method)
 # References that are drawn where the user gives none.
 REFERENCES = 20
-STEPS = 50
+STEPS = 200
 # References that pass the network at once.
 BATCH = 32
 # DeepLIFT's contributions add up to the difference of scores to so much of it, where it can see
@@ -116,9 +116,7 @@ def _integrated_gradients(module, tokens, references, column) -> np.ndarray:
     method = IntegratedGradients(module, multiply_by_inputs=False)
 
     def slopes(x: torch.Tensor, baselines: torch.Tensor) -> torch.Tensor:
-        return method.attribute(
-            x, baselines, column, n_steps=STEPS, internal_batch_size=BATCH * STEPS
-        )
+        return method.attribute(x, baselines, column, n_steps=STEPS, internal_batch_size=BATCH * 8)
 
     return _mean_slopes(module, tokens, references, slopes)
 
@@ -137,7 +135,8 @@ def _deeplift(module, tokens, references, column) -> np.ndarray:
             raise GeneqError(
                 "DeepLIFT's contributions do not add up to the difference of scores",
                 value=f"{missing.abs().max():.3g} is missing",
-                fix="It sees nonlinearities that are modules, each used once: not functional ReLU",
+                fix="It sees nonlinearities that are modules, each used once: no functional ReLU, "
+                "no max pooling",
             )
         return found
 

@@ -3,7 +3,8 @@
 --mave is mave.parquet of `geneq score`, or a table of one's own (.tsv, .csv, .parquet) with the
 columns sequence, y (or y:NAME for several) and, where known, sigma. OUT gets surrogate.npz and
 surrogate.json, which geneq.phi.Surrogate.load reads, effects.parquet, pairs.parquet (where the map
-has pairs) and figures. Positions are 0-based, ends excluded.
+has pairs), metrics.parquet (of rows that were not fitted) and figures. Positions are 0-based, ends
+excluded.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -11,12 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from . import _ext
 from .artifacts import written_whole
 from .errors import GeneqError
 from .mave import Mave
 from .phi import Surrogate, fit, gauges, maps, noise, nonlinearity
+from .phi.fit import TEST
+from .phi.quality import quality
 from .plots import loci
 from .ranges import window, windows
 
@@ -69,7 +73,12 @@ def run(args: Namespace) -> None:
     if args.map != "additive":
         write(pairs(surrogate, args.gauge), args.out / "pairs.parquet")
     phi = surrogate.phi_of(mave.mutations(), mave.n_rows, args.threads)
-    write_figures(surrogate, phi, mave, args.gauge, args.out / "figures")
+    held_out = surrogate.split == TEST
+    table = metrics(surrogate, phi, mave, held_out)
+    write(table, args.out / "metrics.parquet")
+    write_figures(surrogate, phi, mave, held_out, args.gauge, args.out / "figures")
+    for target, r2 in table[table["metric"] == "r2"][["target", "value"]].itertuples(index=False):
+        print(f"{target}: r² {r2:.3f} on {held_out.sum():,} rows that were not fitted")
 
 
 def chosen_map(args: Namespace) -> maps.Map:
@@ -121,39 +130,61 @@ def pairs(surrogate: Surrogate, gauge: str) -> pd.DataFrame:
     return pd.concat(tables)
 
 
+def metrics(
+    surrogate: Surrogate, phi: np.ndarray, mave: Mave, held_out: np.ndarray
+) -> pd.DataFrame:
+    """Columns target, metric, value, error (NaN where none is known); see geneq.phi.quality."""
+    sigma = None if mave.sigma is None else mave.sigma[held_out].astype(np.float64)
+    found = quality(surrogate, phi[held_out], mave.y[held_out].astype(np.float64), sigma)
+    rows = []
+    for target, one in zip(surrogate.targets, found, strict=True):
+        estimates = {"r2": one.r2, "explained": one.explained, "i_pred": one.i_pred,
+                     "i_var": one.i_var}  # fmt: skip
+        estimates |= {f"coverage_{share}": value for share, value in one.coverage.items()}
+        rows += [(target, name, each.value, each.error) for name, each in estimates.items()]
+        rows += [(target, "ks", one.ks, np.nan), (target, "ks_p", one.ks_p, np.nan)]
+    return pd.DataFrame(rows, columns=["target", "metric", "value", "error"])
+
+
 # --- figures --------------------------------------------------------------------------------------
 
 
 def write_figures(
-    surrogate: Surrogate, phi: np.ndarray, mave: Mave, gauge: str, folder: Path
+    surrogate: Surrogate,
+    phi: np.ndarray,
+    mave: Mave,
+    held_out: np.ndarray,
+    gauge: str,
+    folder: Path,
 ) -> None:
     """<number of the target>_<what>.svg: names of targets may be no names of files."""
     with written_whole(folder) as temporary:
         temporary.mkdir()
         for number, target in enumerate(surrogate.targets):
-            for what, figure in figures(surrogate, number, phi, mave, gauge).items():
+            for what, figure in figures(surrogate, number, phi, mave, held_out, gauge).items():
                 figure.suptitle(target)
                 figure.savefig(temporary / f"{number}_{what}.svg")
 
 
 def figures(
-    surrogate: Surrogate, number: int, phi: np.ndarray, mave: Mave, gauge: str
-) -> dict[str, "loci.Figure"]:
-    """What there is to see of a target: points are those of rows that were not fitted."""
-    held_out = surrogate.split == 2 if (surrogate.split == 2).any() else surrogate.split >= 0
-    effects = surrogate.effects(gauge, number)
-    length = len(surrogate.wild_type)
+    surrogate: Surrogate,
+    number: int,
+    phi: np.ndarray,
+    mave: Mave,
+    held_out: np.ndarray,
+    gauge: str,
+) -> dict[str, Figure]:
+    """What there is to see of a target, by name."""
+    effects, length = surrogate.effects(gauge, number), len(surrogate.wild_type)
     made = {"logo": loci.logo(effects.additive(length), surrogate.alphabet, label="effect on φ")}
     if len(effects.terms) > 1:
         made["pairs"] = loci.pair_triangle(strengths(effects.terms[1], length))
-    grid = np.repeat(np.linspace(*np.quantile(phi[:, number], [0, 1]), GRID)[:, None],
-                     phi.shape[1], axis=1)  # fmt: skip
     x, y = phi[held_out, number], mave.y[held_out, number].astype(np.float64)
+    grid = np.tile(np.linspace(x.min(), x.max(), GRID)[:, None], phi.shape[1])
+    curve, band = surrogate.curve(grid)[:, number], None
+    # Measured errors differ from row to row: there is no band along φ.
     if mave.sigma is None:
         band = tuple(edge[:, number] for edge in surrogate.band(grid, SHARE))
-    else:
-        band = (np.full(GRID, np.nan),) * 2
-    curve = surrogate.curve(grid)[:, number]
     made["latent"] = loci.latent_curve(x, y, grid[:, number], curve, band)
     made["agreement"] = loci.agreement(y, surrogate.curve(phi[held_out])[:, number])
     return made

@@ -35,34 +35,54 @@ class ConvolutionalNetwork(nn.Module):
 
     Convolutions keep the length, padded as Keras and TensorFlow pad: the odd column on the right.
     In memory the channels of a position lie side by side: so a convolution is a matrix product, and
-    on a CPU as fast as one. In the order of `nn.Conv1d` it takes twice as long.
+    on a CPU as fast as one. In the order of `nn.Conv1d` it takes twice as long. Where gradients are
+    asked for, all that is not linear is ReLU, each a module used once: DeepLIFT hooks into them.
     """
 
     def __init__(self, convolutions: list[Affine], pools: list[int], dense: list[Affine]):
         super().__init__()
-        self.pools = pools
         self.convolutions = nn.ModuleList(_convolution(weights) for weights in convolutions)
+        self.pools = nn.ModuleList(MaxPool(pool) for pool in pools)
         self.dense = nn.ModuleList(_dense(weights) for weights in dense)
+        self.relus = nn.ModuleList(nn.ReLU() for _ in [*convolutions, *dense[:-1]])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """float32[n, letters, length] → float32[n, outputs]."""
         x = x[:, :, None].contiguous(memory_format=torch.channels_last)
+        relus = iter(self.relus)
         for convolution, pool in zip(self.convolutions, self.pools, strict=True):
             # ReLU after pooling is the same, for a part of the numbers.
-            x = _max_pool(convolution(x), pool).relu_()
+            x = _rectified(pool(convolution(x)), next(relus))
         x = x.transpose(1, 3).flatten(1)
         for layer in self.dense[:-1]:
-            x = layer(x).relu_()
+            x = _rectified(layer(x), next(relus))
         return self.dense[-1](x)
 
 
-def _max_pool(x: torch.Tensor, size: int) -> torch.Tensor:
+def _rectified(x: torch.Tensor, relu: nn.ReLU) -> torch.Tensor:
+    return relu(x) if x.requires_grad else x.relu_()
+
+
+class MaxPool(nn.Module):
     """[n, channels, 1, length] → [n, channels, 1, length // size].
 
-    `max_pool2d` reads channel by channel what lies together here, and is slow at it.
+    `max_pool2d` reads channel by channel what lies together here, and is slow at it; and with
+    captum's rule for it the contributions of DeepLIFT do not add up.
     """
-    places = x.shape[3] // size
-    return reduce(torch.maximum, x[..., : places * size].unflatten(3, (places, size)).unbind(4))
+
+    def __init__(self, size: int):
+        super().__init__()
+        self.size = size
+        self.relus = nn.ModuleList(nn.ReLU() for _ in range(size - 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        places = x.shape[3] // self.size
+        first, *others = x[..., : places * self.size].unflatten(3, (places, self.size)).unbind(4)
+        if not x.requires_grad:
+            return reduce(torch.maximum, others, first)
+        for other, relu in zip(others, self.relus, strict=True):
+            first = first + relu(other - first)
+        return first
 
 
 def _convolution(weights: Affine) -> nn.Conv2d:

@@ -80,19 +80,20 @@ def latent_curve(
     y: np.ndarray,
     grid: np.ndarray,
     curve: np.ndarray,
-    band: tuple[np.ndarray, np.ndarray],
+    band: tuple[np.ndarray, np.ndarray] | None = None,
     name: str = "y",
     title: str = "",
 ) -> Figure:
     """Scores against the latent phenotype: points, the fitted nonlinearity and the noise band.
 
-    phi, y: float64[n]. grid: float64[m] values of phi, rising; curve and both edges of the band are
-    float64[m] at them.
+    phi, y: float64[n]. grid: float64[m] values of phi, rising; curve and both edges of the band, if
+    there is one, are float64[m] at them.
     """
     figure = Figure(figsize=(4.4, 3.6), layout="constrained")
     axes = figure.subplots()
     _points(axes, phi, y)
-    axes.fill_between(grid, *band, color="#c8322b", alpha=0.15, linewidth=0)
+    if band is not None:
+        axes.fill_between(grid, *band, color="#c8322b", alpha=0.15, linewidth=0)
     axes.plot(grid, curve, color="#c8322b")
     axes.set(xlabel="latent phenotype φ", ylabel=name, title=title)
     return figure
