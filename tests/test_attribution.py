@@ -89,7 +89,7 @@ def test_contributions_add_up_to_the_difference_to_the_reference(tmp_path, metho
     # Of a change from the reference to the wild type.
     total = -effects[np.arange(len(wild_type)), reference[0]].sum()
     wanted = oracle.predict(encoding.tokens(wild_type)) - oracle.predict(reference)
-    assert total == pytest.approx(wanted[0, 0], rel=0.02, abs=0.005)
+    assert total == pytest.approx(wanted[0, 0], rel=0.02, abs=0.01)
 
 
 def test_deeplift_refuses_what_it_cannot_see():

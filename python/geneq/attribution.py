@@ -29,7 +29,7 @@ Method = Literal["ism", "saliency", "integrated_gradients", "deeplift"]
 METHODS: tuple[str, ...] = get_args(Method)
 # References that are drawn where the user gives none.
 REFERENCES = 20
-STEPS = 200
+STEPS = 100
 # References that pass the network at once.
 BATCH = 32
 # DeepLIFT's contributions add up to the difference of scores to so much of it, where it can see
