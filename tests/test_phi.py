@@ -64,11 +64,13 @@ def test_sums_over_pairs_are_those_of_the_twin(rows, seed, skip, reach):
 
 
 def test_threads_change_no_bit_of_a_sum():
-    mutations = RandomLibrary("ACGT" * 15, n=3000, seed=SEED).mutations()
+    """Of 2 million mutations: fewer are left to one thread."""
+    n = 120_000
+    mutations = RandomLibrary("ACGT" * 15, n=n, rate=0.3, seed=SEED).mutations()
     layout = phi.Pairwise().layout(np.tile(np.arange(4, dtype=np.uint8), 15), 4)
-    rows, rng = layout.rows(mutations, 3000), np.random.default_rng(SEED)
+    rows, rng = layout.rows(mutations, n), np.random.default_rng(SEED)
     table = rng.normal(size=layout.pairs.size).astype(np.float32)
-    weights, theta = rng.normal(size=3000), rng.normal(size=layout.n_additive)
+    weights, theta = rng.normal(size=n), rng.normal(size=layout.n_additive)
     alone = [None] * 4
     for threads in (1, 2, 5, 16):
         found = [
