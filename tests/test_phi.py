@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from geneq import _ext, phi
 from geneq.errors import GeneqError
 from geneq.libraries import Mutations, RandomLibrary
+from geneq.mave import Mave
 from geneq.phi import maps
 from geneq.phi.gauges import Effects, Term, frequencies
 from geneq.phi.objective import Objective, Scored, State, Whitening
@@ -63,11 +64,13 @@ def test_sums_over_pairs_are_those_of_the_twin(rows, seed, skip, reach):
 
 
 def test_threads_change_no_bit_of_a_sum():
-    mutations = RandomLibrary("ACGT" * 15, n=3000, seed=SEED).mutations()
+    """Of 2 million mutations: fewer are left to one thread."""
+    n = 120_000
+    mutations = RandomLibrary("ACGT" * 15, n=n, rate=0.3, seed=SEED).mutations()
     layout = phi.Pairwise().layout(np.tile(np.arange(4, dtype=np.uint8), 15), 4)
-    rows, rng = layout.rows(mutations, 3000), np.random.default_rng(SEED)
+    rows, rng = layout.rows(mutations, n), np.random.default_rng(SEED)
     table = rng.normal(size=layout.pairs.size).astype(np.float32)
-    weights, theta = rng.normal(size=3000), rng.normal(size=layout.n_additive)
+    weights, theta = rng.normal(size=n), rng.normal(size=layout.n_additive)
     alone = [None] * 4
     for threads in (1, 2, 5, 16):
         found = [
@@ -178,11 +181,12 @@ def test_a_map_has_the_pairs_that_it_says(map, allowed):
     assert layout.pairs.size == 9 * len(found)
 
 
-def test_to_shrink_interactions_leaves_the_additive_effects_alone():
-    """In centred coordinates the columns of pairs are orthogonal to those of single mutations."""
+@pytest.mark.parametrize("map", [phi.Pairwise(), phi.Order(3)])
+def test_to_shrink_interactions_leaves_the_additive_effects_alone(map):
+    """In centred coordinates their columns are orthogonal to those of single mutations."""
     tokens = twin.everything(3, 4)
     wild = np.zeros(3, np.uint8)
-    layout, mutations = phi.Pairwise().layout(wild, 4), changes(tokens, wild)
+    layout, mutations = map.layout(wild, 4), changes(tokens, wild)
     rows = layout.rows(mutations, 64)
     layout.learn(rows, mutations)
     design = layout.design(rows, mutations)
@@ -521,6 +525,15 @@ def test_few_planted_pairs_among_many_are_found():
     assert np.square(found - theta[n:]).sum() < 0.5 * np.square(plain - theta[n:]).sum()
 
 
+def test_third_order_effects_are_recovered():
+    map = phi.Order(3)
+    data, tokens, latent, effects = simulated(map, 5, 10_000, 0.02, planted=0.4, rate=0.5)
+    surrogate = phi.fit(data, map)
+    assert np.corrcoef(surrogate.phi(tokens)[:, 0], latent)[0, 1] >= 0.99
+    for order in (2, 3):
+        assert agreement(surrogate.effects(), effects, order, 5) >= 0.95
+
+
 def test_phi_is_standardised_and_the_curve_rises(additive):
     _, tokens, _, _, surrogate = additive
     train = surrogate.split == 0
@@ -633,6 +646,17 @@ def test_the_best_point_by_validation_is_the_one_given_back(additive):
     assert output.why == "validation"
     assert best - 1e-9 <= loss <= best + 6e-4
     assert output.history[-1][1] > loss + 1e-3
+
+
+def test_a_mave_is_fitted_as_plain_arrays_are():
+    data, tokens, *_ = simulated(phi.Additive(), n=1000)
+    library = RandomLibrary(wild_type(SITES), n=1000, rate=0.15, seed=SEED)
+    y = data.y.astype(np.float32)
+    mave = Mave(library, None, "dna", y, ["dev"])
+    data.y = y
+    one, other = phi.fit(mave), phi.fit(data)
+    assert one.targets == ["dev"]
+    np.testing.assert_array_equal(one.predict(tokens), other.predict(tokens))
 
 
 def test_splits_are_of_the_shares_and_seeds_asked_for():

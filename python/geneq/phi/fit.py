@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from .. import _ext
 from ..errors import GeneqError
@@ -136,7 +137,9 @@ def fit(
     chosen = Options(**{k: v for k, v in given.items() if v is not None}, **options)
     y, sigma = _checked(mave, chosen.noise)
     parts = _split(len(y), valid, test, split, split_seed)
-    return Fitter(mave, chosen, parts).fit(y, sigma)
+    # Products of small matrices are slower by several threads, and their last bits are others.
+    with threadpool_limits(1, "blas"):
+        return Fitter(mave, chosen, parts).fit(y, sigma)
 
 
 def _checked(mave, noise: Noise) -> tuple[np.ndarray, np.ndarray | None]:

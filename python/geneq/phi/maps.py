@@ -5,16 +5,17 @@ mutations of some rows this becomes a Design, which gives φ of the rows and the
 ever one-hot: a row is its mutations.
 
 Parameters θ are, first, an effect for each mutation (position × other letter, in that order), then
-one for each interaction of mutations. Those of pairs are fitted in centred coordinates: mutation f
+one for each interaction of mutations. They are fitted in centred coordinates: mutation f
 is x_f − p_f, with p_f how often it occurs in the training rows. So columns of the model are all but
 uncorrelated, and to shrink interactions takes nothing from the additive effects.
 """
 
 from dataclasses import asdict, dataclass
-from itertools import combinations
+from itertools import combinations, product
 from typing import ClassVar, Protocol
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from .. import _ext
 from ..errors import GeneqError
@@ -243,7 +244,7 @@ class PairwiseLayout(Layout):
 
     @property
     def groups(self) -> np.ndarray:
-        """int64[interactions]: which pair of positions each belongs to, as a number from 0."""
+        """int64[interactions]: which set of positions each belongs to, as a number from 0."""
         place = self.position[self.one].astype(np.int64) * len(self.wild_type)
         return np.unique(place + self.position[self.two], return_inverse=True)[1]
 
@@ -311,6 +312,7 @@ class OrderLayout(Layout):
                              value=f"order {order}, {self.n_additive:,} mutations")  # fmt: skip
         self.order, self.window = order, window
         self.keys = np.empty(0, np.int64)
+        self._centred(np.zeros(self.n_additive))
 
     @property
     def size(self) -> int:
@@ -318,16 +320,47 @@ class OrderLayout(Layout):
 
     @property
     def groups(self) -> np.ndarray:
-        return np.arange(len(self.keys))
+        members = self._members()
+        sites = np.where(members >= 0, self.position[members], -1)
+        return np.unique(sites, axis=0, return_inverse=True)[1].ravel()
 
     def learn(self, rows, mutations):
         self.keys = np.unique(self._sets(mutations)[1])
+        self._centred(rows.transposed(np.ones(rows.rows)) / max(rows.rows, 1))
+
+    def _centred(self, centre: np.ndarray) -> None:
+        """Make the matrix from centred coordinates to those of plain mutations.
+
+        The product of x_f − p_f over a set is a sum over its subsets, each of which occurs where
+        the set does: of the product of x_f in the subset, times that of −p_f in the rest.
+        """
+        self.centre, members = centre, self._members()
+        there = members >= 0
+        number = np.arange(self.n_additive, self.size)
+        parts = [(np.arange(self.size), np.arange(self.size), np.ones(self.size))]
+        for chosen in product((False, True), repeat=self.order):
+            inside, rest = there & chosen, there & ~np.array(chosen)
+            # Each subset once: where a smaller set has no member, none is chosen.
+            own = inside.any(axis=1) & rest.any(axis=1) & (there | ~np.array(chosen)).all(axis=1)
+            factors = np.where(rest, -centre[members], 1).prod(axis=1)
+            parts.append((self._numbers(members[own], inside[own]), number[own], factors[own]))
+        row, column, value = map(np.concatenate, zip(*parts, strict=True))
+        self.plain = csr_matrix((value, (row, column)), shape=(self.size, self.size))
+
+    def _numbers(self, members: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        """The parameters of sets, of those of their members that are inside."""
+        key = np.zeros(len(members), np.int64)
+        for feature, kept in zip(members.T, inside.T, strict=True):
+            key = np.where(kept, key * (self.n_additive + 1) + feature + 1, key)
+        single = inside.sum(axis=1) == 1
+        return np.where(single, key - 1, self.n_additive + np.searchsorted(self.keys, key))
 
     def learnt(self):
-        return {"keys": self.keys}
+        return {"keys": self.keys, "centre": self.centre}
 
     def recall(self, arrays):
         self.keys = arrays["keys"]
+        self._centred(arrays["centre"])
 
     def _sets(self, mutations: Mutations) -> tuple[np.ndarray, np.ndarray]:
         """Row and key of every set of 2 to `order` mutations; larger sets have larger keys."""
@@ -358,7 +391,7 @@ class OrderLayout(Layout):
         order = np.lexsort((place, row))
         starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=rows.rows))])
         sets = _ext.FeatureRows(starts, place[order].astype(np.uint32), len(self.keys))
-        return OrderDesign(rows, sets, threads)
+        return OrderDesign(self.plain, rows, sets, threads)
 
     def spread(self, rows, threads=1):
         single = super().spread(rows, threads)
@@ -373,6 +406,7 @@ class OrderLayout(Layout):
         return self.keys[:, None] // digits % (self.n_additive + 1) - 1
 
     def effects(self, theta):
+        theta = self.plain @ theta
         members, terms = self._members(), [self._additive(theta[: self.n_additive])]
         for size in range(2, self.order + 1):
             chosen = (members >= 0).sum(axis=1) == size
@@ -394,17 +428,25 @@ def _choose(n: np.ndarray, k: int) -> np.ndarray:
 
 
 class OrderDesign(Design):
-    """Additive effects and sets of mutations, as they are."""
+    """Additive effects and sets of mutations in centred coordinates.
 
-    def __init__(self, rows: "_ext.FeatureRows", sets: "_ext.FeatureRows", threads: int):
+    plain: the matrix from these to the coordinates of plain mutations.
+    """
+
+    def __init__(
+        self,
+        plain: csr_matrix,
+        rows: "_ext.FeatureRows",
+        sets: "_ext.FeatureRows",
+        threads: int,
+    ):
         super().__init__(rows, threads)
-        self.sets = sets
+        self.plain, self.sets = plain, sets
 
     def phi(self, theta):
-        additive, table = np.split(theta, [self.additive.size])
+        additive, table = np.split(self.plain @ theta, [self.additive.size])
         return super().phi(additive) + self.sets.sums(table, self.threads)
 
     def gradient(self, weights):
-        return np.concatenate(
-            [super().gradient(weights), self.sets.transposed(weights, self.threads)]
-        )
+        parts = [super().gradient(weights), self.sets.transposed(weights, self.threads)]
+        return self.plain.T @ np.concatenate(parts)

@@ -16,6 +16,13 @@ use std::ops::Range;
 const PARTS: u64 = 16;
 /// Rows of a buffer that a thread takes at a time.
 const BLOCK: usize = 256;
+/// Sums of so many numbers are over before another thread has begun; tests try threads on few.
+const ALONE: usize = if cfg!(test) { 4 } else { 1 << 19 };
+
+/// As many of `threads` as `work`, in numbers that are added, is worth.
+fn worth(threads: usize, work: usize) -> usize {
+    threads.min(1 + work / ALONE)
+}
 
 /// The features of every row, rising within it.
 #[derive(Debug)]
@@ -73,6 +80,11 @@ impl FeatureRows {
         &self.features[self.starts[row]..self.starts[row + 1]]
     }
 
+    /// About the pairs of features in all rows.
+    fn pairs(&self) -> usize {
+        self.features.len() / 2 * (self.features.len() / self.rows().max(1))
+    }
+
     /// `out[row]` = `value(features of the row)`.
     fn map(&self, out: &mut [f64], threads: usize, value: impl Fn(&[u32]) -> f64 + Sync) {
         let nothing = || ();
@@ -85,7 +97,7 @@ impl FeatureRows {
 
     /// For every row the sum of `table[feature]`.
     pub fn sums(&self, table: &[f64], out: &mut [f64], threads: usize) {
-        self.map(out, threads, |features| {
+        self.map(out, worth(threads, self.features.len()), |features| {
             features
                 .iter()
                 .map(|&feature| table[feature as usize])
@@ -95,6 +107,7 @@ impl FeatureRows {
 
     /// For every feature the sum of `weights[row]` over the rows that have it: the transpose.
     pub fn transposed(&self, weights: &[f64], out: &mut [f64], threads: usize) {
+        let threads = worth(threads, self.features.len());
         let rows = self.rows() as u64;
         let part = |part: u64| (part * rows / PARTS) as usize..((part + 1) * rows / PARTS) as usize;
         let tables = map_shares(0..PARTS, threads, |parts| {

@@ -1,6 +1,6 @@
 //! Sums over the pairs of a row's mutations.
 
-use super::FeatureRows;
+use super::{worth, FeatureRows};
 use crate::library::Refused;
 use std::ops::Range;
 use std::thread;
@@ -53,7 +53,7 @@ impl PairLayout {
 
     /// For every row of `rows` the sum of the entries of its pairs.
     pub fn sums(&self, rows: &FeatureRows, table: &[f32], out: &mut [f64], threads: usize) {
-        rows.map(out, threads, |features| {
+        rows.map(out, worth(threads, rows.pairs()), |features| {
             let mut sum = 0.0;
             for (at, &feature) in features.iter().enumerate() {
                 let entries = &table[self.entries(feature as usize)];
@@ -72,6 +72,7 @@ impl PairLayout {
     /// A thread has entries of its own and goes through all rows.
     pub fn transposed(&self, rows: &FeatureRows, weights: &[f64], out: &mut [f64], threads: usize) {
         out.fill(0.0);
+        let threads = worth(threads, rows.pairs());
         thread::scope(|scope| {
             let mut rest = out;
             for share in self.shares(rows, threads) {
