@@ -14,7 +14,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .. import _ext
-from ..errors import GeneqError
+from ..errors import GeneqError, some
 from ..libraries import Mutations
 from ..libraries.base import MOST_THREADS, number, whole
 from . import shrinkage
@@ -29,8 +29,6 @@ from .surrogate import Output, Surrogate
 
 TRAIN, VALID, TEST = range(3)
 SHRINKAGES = ("adaptive", "ridge")
-# Mistaken rows that an error names.
-NAMED = 5
 # Differences of validation losses, in nats a row, that say nothing.
 SLACK = 5e-4
 # Falls of the loss, as a share of it, at which a fit has converged: of all parameters, and of φ
@@ -178,9 +176,7 @@ def _finite(values: np.ndarray, what: str) -> None:
 
 
 def _rows(bad: np.ndarray) -> str:
-    found = np.flatnonzero(bad)
-    more = f" and {len(found) - NAMED:,} more" if len(found) > NAMED else ""
-    return f"not so in rows {', '.join(map(str, found[:NAMED]))}{more}"
+    return f"not so in rows {some(np.flatnonzero(bad))}"
 
 
 def _split(n: int, valid: float, test: float, given, seed: int) -> np.ndarray:
