@@ -22,7 +22,7 @@ from .gauges import frequencies
 from .maps import Additive, Layout, Map
 from .noise import Empirical, Noise, SkewedT
 from .nonlinearity import Nonlinearity, Tanh
-from .objective import Objective, Scored, State, Whitening
+from .objective import Objective, Prior, Scored, State, Whitening
 from .optimise import Found, lbfgs
 from .ridge import SHARES, Ridge
 from .surrogate import Output, Surrogate
@@ -266,15 +266,16 @@ class Fitter:
                     for p in scored}  # fmt: skip
         state, penalty, precision = self._start(additive)
         strength = float(precision[0])
-        centre = np.concatenate([state.eta, state.noise])
+        line = state.eta
         state, found = self._lbfgs(
-            additive, self._jittered(state), self._whitening(penalty), precision, centre
-        )
+            additive, self._jittered(state), self._whitening(penalty), precision,
+            Prior(line, state.noise),
+        )  # fmt: skip
         chosen = None
         if self.layout.size > self.layout.n_additive:
             both = {p: Scored(self.layout.design(*self.rows[p], self.options.threads), *scored[p])
                     for p in scored}  # fmt: skip
-            state, found, chosen = self._interactions(both, state, penalty, precision)
+            state, found, chosen = self._interactions(both, state, penalty, precision, line)
         return Output(
             target=target, theta=state.theta / state.sd, offset=-state.mean / state.sd,
             eta=state.eta, noise=state.noise, y_mean=mean, y_sd=sd, strength=strength,
@@ -336,12 +337,12 @@ class Fitter:
         state: State,
         whitening: Whitening,
         precision: np.ndarray,
-        centre: np.ndarray,
+        prior: Prior,
         phi_alone: bool = False,
     ) -> tuple[State, Found]:
         options = self.options
         objective = Objective(
-            scored[TRAIN], options.nonlinearity, options.noise, whitening, precision, centre,
+            scored[TRAIN], options.nonlinearity, options.noise, whitening, precision, prior,
             phi_alone,
         )  # fmt: skip
         found = lbfgs(
@@ -355,12 +356,17 @@ class Fitter:
     # --- interactions -------------------------------------------------------------------------
 
     def _interactions(
-        self, scored: dict[int, Scored], state: State, penalty: float, precision: np.ndarray
+        self,
+        scored: dict[int, Scored],
+        state: State,
+        penalty: float,
+        precision: np.ndarray,
+        line: np.ndarray,
     ) -> tuple[State, Found, shrinkage.Chosen]:
         """Interactions by conjugate gradients, then everything by L-BFGS."""
         options = self.options
         data = shrinkage.Data(self.layout, scored[TRAIN], scored[VALID], options.nonlinearity,
-                              options.noise, precision)  # fmt: skip
+                              options.noise, precision, line)  # fmt: skip
         nothing = np.zeros(self.layout.size - self.layout.n_additive)
         state = data.standardised(state, np.concatenate([state.theta, nothing]))
         best = None
@@ -386,12 +392,12 @@ class Fitter:
         whitening = self._whitening(penalty)
         scale = np.concatenate([whitening.scale, scale])
         whitening = Whitening(scale, whitening.factor)
-        prior = np.concatenate([data.additive_precision, np.where(kept, own, 0)])
+        precision = np.concatenate([data.additive_precision, np.where(kept, own, 0)])
         scored, results = {TRAIN: data.train, VALID: data.valid}, []
         enough = len(data.train.y) > kept.sum()
         for phi_alone in (True, False)[: 1 + enough]:
-            centre = np.concatenate([state.eta, state.noise])
-            state, found = self._lbfgs(scored, state, whitening, prior, centre, phi_alone)
+            own = Prior(data.line, state.noise)
+            state, found = self._lbfgs(scored, state, whitening, precision, own, phi_alone)
             state = shrinkage.calibrated(data, state)
             results.append((data.loss(state), state, found))
         return min(results, key=lambda result: result[0])

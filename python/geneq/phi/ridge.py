@@ -60,9 +60,9 @@ def gram(layout: Layout, rows: "_ext.FeatureRows", threads: int = 1) -> np.ndarr
     n = layout.n_additive
     first = (layout.position + 1).astype(np.uint32) * layout.others
     pairs = _ext.PairLayout(first.astype(np.uint32), np.full(n, n, np.uint32))
-    matrix = np.zeros((n, n))
+    matrix, uncentred = np.zeros((n, n)), np.zeros(n)
     matrix[layout.position[:, None] < layout.position] = pairs.transposed(
-        rows, np.ones(rows.rows), threads
+        rows, np.ones(rows.rows), uncentred, uncentred, threads
     )
     matrix += matrix.T
     matrix.flat[:: n + 1] = rows.transposed(np.ones(rows.rows), threads)

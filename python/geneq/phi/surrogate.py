@@ -143,7 +143,7 @@ class Surrogate:
         return np.stack(columns, axis=1)
 
     def _yhat(self, output: Output, phi: np.ndarray) -> np.ndarray:
-        return self.nonlinearity.values(output.eta, phi)[0]
+        return self.nonlinearity.at(output.eta, phi).y
 
     def _sigma(self, output: Output, sigma, k: int) -> np.ndarray | None:
         return None if sigma is None else np.asarray(sigma, np.float64)[:, k] / output.y_sd
@@ -179,7 +179,7 @@ class Surrogate:
     def slope(self, output: Output) -> float:
         """dy/dφ at the wild type."""
         wild = np.array([output.offset])
-        return float(output.y_sd * self.nonlinearity.values(output.eta, wild)[1][0])
+        return float(output.y_sd * self.nonlinearity.at(output.eta, wild).slope()[0])
 
     def _index(self, target: int | str) -> int:
         if isinstance(target, str) and target in self.targets:
