@@ -21,6 +21,7 @@ from .mave import Mave
 from .phi import Surrogate, fit, gauges, maps, noise, nonlinearity
 from .phi.fit import TEST
 from .phi.quality import quality
+from .phi.surrogate import UNITS
 from .plots import loci
 from .ranges import window, windows
 
@@ -48,6 +49,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     _choice(parser, "--gauge", gauges.NAMES, "empirical", "in which effects are shown")
     parser.add_argument("--strength", type=float, help="of the prior (default: by validation rows)")
+    parser.add_argument(
+        "--replicates", type=int, default=100, help="resampled fits, for errors; 0 for none (100)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the split of rows (1)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
 
@@ -66,6 +70,7 @@ def run(args: Namespace) -> None:
         chosen_noise(args),
         strength=args.strength,
         split_seed=args.seed,
+        replicates=args.replicates,
         threads=args.threads,
     )
     surrogate.save(args.out)
@@ -111,7 +116,8 @@ def pairs(surrogate: Surrogate, gauge: str) -> pd.DataFrame:
     """Effects of pairs that are not 0, strongest first.
 
     Columns: target, position and letter of one and of the other (0-based), phi, and y: in units of
-    scores, by the slope at the wild type.
+    scores, by the slope at the wild type; their standard errors se_phi and se_y where the fit has
+    replicates.
     """
     letters = np.array(list(_ext.alphabet(surrogate.alphabet)[0]))
     tables = []
@@ -120,11 +126,15 @@ def pairs(surrogate: Surrogate, gauge: str) -> pd.DataFrame:
         for term in effects.terms[1:2]:
             at, one, other = np.nonzero(term.values)
             value = term.values[at, one, other]
+            errors = {}
+            for units in UNITS if output.replicates is not None else ():
+                spread = surrogate.errors(gauge, target, units).terms[1].values
+                errors[f"se_{units}"] = spread[at, one, other]
             table = pd.DataFrame({
                 "target": target,
                 "position_1": term.sites[at, 0], "letter_1": letters[one],
                 "position_2": term.sites[at, 1], "letter_2": letters[other],
-                "phi": value, "y": value * surrogate.slope(output),
+                "phi": value, "y": value * surrogate.slope(output), **errors,
             })  # fmt: skip
             tables.append(table.sort_values("phi", key=np.abs, ascending=False, kind="stable"))
     return pd.concat(tables)
@@ -176,7 +186,10 @@ def figures(
 ) -> dict[str, Figure]:
     """What there is to see of a target, by name."""
     effects, length = surrogate.effects(gauge, number), len(surrogate.wild_type)
-    made = {"logo": loci.logo(effects.additive(length), surrogate.alphabet, label="effect on φ")}
+    letters, errors = effects.additive(length), None
+    if surrogate.outputs[number].replicates is not None:
+        letters, errors = surrogate.letters_at(gauge, number)
+    made = {"logo": loci.logo(letters, surrogate.alphabet, errors=errors, label="effect on φ")}
     if len(effects.terms) > 1:
         made["pairs"] = loci.pair_triangle(strengths(effects.terms[1], length))
     x, y = phi[held_out, number], mave.y[held_out, number].astype(np.float64)

@@ -201,24 +201,38 @@ class Surrogate:
         NaN for a letter that no training row has; 0 where an interaction was left out. Raises
         GeneqError where the fit has no replicates.
         """
-        output, effects = self.outputs[self._index(target)], self.effects(gauge, target)
-        weights = probabilities(gauge, self.wild_type, self.letters, self.frequencies)
-        in_y, squares = units == "y", None
-        slope = self.slope(output)
-        for number, theta in enumerate(self._replicates(output)):
-            moved = self.layout.effects(theta)
-            moved = Effects(output.replicates.offset[number], moved.terms).fixed(weights)
-            values = [moved.constant, *(term.values for term in moved.terms)]
-            if in_y:
-                steeper = self._steeper(output, number)
-                whole = [effects.constant, *(term.values for term in effects.terms)]
-                values = [v * slope + w * steeper for v, w in zip(values, whole, strict=True)]
-            new = [value**2 for value in values]
-            squares = new if squares is None else [a + b for a, b in zip(squares, new, strict=True)]
-        constant, *tables = (np.sqrt(square / len(output.replicates)) for square in squares)
+        effects = self.effects(gauge, target, units)
+        constant, *tables = _rms(self._moves(gauge, target, units))
         terms = [Term(t.sites, table) for t, table in zip(effects.terms, tables, strict=True)]
         terms[0].values[self._unseen()[terms[0].sites[:, 0]]] = np.nan
         return Effects(float(constant), tuple(terms))
+
+    def letters_at(
+        self, gauge: str | np.ndarray = "empirical", target: int | str = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Additive effects in φ, less their mean at each position, and their standard errors.
+
+        float64[length, letters] each: what a logo shows.
+        """
+        table = self.effects(gauge, target).additive(len(self.wild_type))
+        moves = (move[1] - move[1].mean(axis=1, keepdims=True)
+                 for move in self._moves(gauge, target, "phi"))  # fmt: skip
+        (errors,) = _rms([move] for move in moves)
+        errors[self._unseen()] = np.nan
+        return table - table.mean(axis=1, keepdims=True), errors
+
+    def _moves(self, gauge, target: int | str, units: str) -> Iterator[list[float | np.ndarray]]:
+        """Of every replicate, the constant and the values of terms less those of the fit."""
+        output, values = self.outputs[self._index(target)], self.effects(gauge, target).values
+        weights = probabilities(gauge, self.wild_type, self.letters, self.frequencies)
+        slope = self.slope(output)
+        for number, theta in enumerate(self._replicates(output)):
+            terms = self.layout.effects(theta).terms
+            moved = Effects(output.replicates.offset[number], terms).fixed(weights).values
+            if units == "y":
+                steeper = self._steeper(output, number)
+                moved = [m * slope + v * steeper for m, v in zip(moved, values, strict=True)]
+            yield moved
 
     def differences(
         self, tokens: np.ndarray, target: int | str = 0, threads: int = 1
@@ -259,7 +273,7 @@ class Surrogate:
         return (self._slope(output, *there) - self.slope(output)) / STEP
 
     def _unseen(self) -> np.ndarray:
-        """bool[length, letters]: letters that no training row has and that are not the wild type's."""
+        """bool[length, letters]: other letters than the wild type's that no training row has."""
         return (self.frequencies == 0) & (np.arange(self.letters) != self.wild_type[:, None])
 
     def _index(self, target: int | str) -> int:
@@ -352,6 +366,16 @@ class Surrogate:
                 raise ValueError(f"{len(own['theta'])} parameters, not {layout.size}")
         kept = {name: arrays[name] for name in ("wild_type", "frequencies", "split")}
         return cls(alphabet=document["alphabet"], layout=layout, outputs=outputs, **made, **kept)
+
+
+def _rms(rows: Iterator[list[float | np.ndarray]]) -> list[np.ndarray]:
+    """Root mean squares of every column of rows."""
+    squares, count = None, 0
+    for row in rows:
+        new = [np.square(value) for value in row]
+        squares = new if squares is None else [a + b for a, b in zip(squares, new, strict=True)]
+        count += 1
+    return [np.sqrt(square / count) for square in squares]
 
 
 def _replicates(arrays: dict[str, np.ndarray], number: int) -> Replicates | None:
