@@ -141,7 +141,9 @@ class Newton:
         if chosen.threshold is None:
             return system.solve(-score)
         theta, told = self.state.theta, np.maximum(system.told, 1e-300)
-        own = precisions(system.told[n:], (theta - score / told)[n:], self.groups, chosen.threshold)
+        noise = self.score @ self.score / system.weights.sum()
+        alone = (theta - score / told)[n:]
+        own = precisions(system.told[n:] / noise, alone, self.groups, chosen.threshold)
         precision = np.concatenate([chosen.precision[:n], chosen.strength * own])
         new = System(self.data, system.weights, precision)
         pull = np.concatenate([np.zeros(n), np.where(new.kept, new.prior * theta, 0)[n:]])
