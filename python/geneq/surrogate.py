@@ -176,7 +176,9 @@ def figures(
 ) -> dict[str, Figure]:
     """What there is to see of a target, by name."""
     effects, length = surrogate.effects(gauge, number), len(surrogate.wild_type)
-    made = {"logo": loci.logo(effects.additive(length), surrogate.alphabet, label="effect on φ")}
+    known = np.where(surrogate.inside[:, None], effects.additive(length), np.nan)
+    start, end = np.flatnonzero(surrogate.inside)[[0, -1]] + (0, 1)
+    made = {"logo": loci.logo(known[start:end], surrogate.alphabet, start, label="effect on φ")}
     if len(effects.terms) > 1:
         made["pairs"] = loci.pair_triangle(strengths(effects.terms[1], length))
     x, y = phi[held_out, number], mave.y[held_out, number].astype(np.float64)

@@ -19,7 +19,7 @@ from ..libraries import Mutations
 from ..libraries.base import MOST_THREADS, number, whole
 from . import shrinkage
 from .gauges import frequencies
-from .maps import Additive, Layout, Map
+from .maps import Additive, Layout, Map, Window
 from .noise import Empirical, Noise, SkewedT
 from .nonlinearity import Nonlinearity, Tanh
 from .objective import Objective, Scored, State, Whitening
@@ -49,7 +49,7 @@ class Arrays:
     """Plain arrays in the form of a MAVE.
 
     wild_type: tokens uint8[length]. changes: by row and position. y: float[n, targets] or float[n].
-    sigma: as y, the spread of each measurement.
+    sigma: as y, the spread of each measurement. windows: where there are changes, None: anywhere.
     """
 
     wild_type: np.ndarray
@@ -58,6 +58,7 @@ class Arrays:
     sigma: np.ndarray | None = None
     alphabet: str = "dna"
     targets: Sequence[str] | None = None
+    windows: Sequence[Window] | None = None
 
     def __post_init__(self):
         self.y = _columns(self.y, "y")
@@ -118,8 +119,8 @@ def fit(
 ) -> Surrogate:
     """Fit a surrogate to every target of a MAVE.
 
-    mave: what has wild_type, mutations(), y, sigma, alphabet and targets: a Mave, or Arrays. map,
-    nonlinearity, noise: by default additive, a sum of tanh, and skewed t of order 2.
+    mave: what has wild_type, mutations(), y, sigma, alphabet, targets and windows: a Mave, or
+    Arrays. map, nonlinearity, noise: by default additive, a sum of tanh, and skewed t of order 2.
 
     valid, test: shares of rows, drawn by `split_seed`, that decide when to stop and how strongly to
     shrink, and that are not touched. split: int[n] instead, 0 for training, 1 validation, 2 test.
@@ -216,8 +217,9 @@ class Fitter:
         self.wild_type = np.ascontiguousarray(mave.wild_type, dtype=np.uint8)
         self.alphabet = mave.alphabet
         self.letters = len(_ext.alphabet(mave.alphabet)[0])
+        self.windows = None if mave.windows is None else tuple(map(tuple, mave.windows))
         mutations = _inside(mave.mutations(), len(parts), len(self.wild_type))
-        self.layout = options.map.layout(self.wild_type, self.letters)
+        self.layout = options.map.layout(self.wild_type, self.letters, self.windows)
         self.plain = Layout(self.wild_type, self.letters)
         self.rows = {p: self._rows(mutations, p) for p in (TRAIN, VALID)}
         self.layout.learn(*self.rows[TRAIN])
@@ -253,7 +255,7 @@ class Fitter:
         return Surrogate(
             wild_type=self.wild_type, alphabet=self.alphabet, map=self.options.map,
             nonlinearity=self.options.nonlinearity, noise=self.options.noise, layout=self.layout,
-            frequencies=self.frequencies, split=self.parts, outputs=outputs,
+            frequencies=self.frequencies, split=self.parts, outputs=outputs, windows=self.windows,
         )  # fmt: skip
 
     def _fit_one(self, target: str, y: np.ndarray, sigma: np.ndarray | None) -> Output:

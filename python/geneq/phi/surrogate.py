@@ -50,7 +50,8 @@ class Surrogate:
     """Maps, models and what was fitted to each target.
 
     frequencies: float64[length, letters] in training rows. split: int8[n] of the rows it was fitted
-    to: 0 training, 1 validation, 2 test.
+    to: 0 training, 1 validation, 2 test. windows: where these rows were mutated, None for anywhere;
+    what stands elsewhere says nothing of φ.
     """
 
     wild_type: np.ndarray
@@ -62,6 +63,7 @@ class Surrogate:
     frequencies: np.ndarray
     split: np.ndarray
     outputs: list[Output]
+    windows: tuple[maps.Window, ...] | None = None
 
     @property
     def targets(self) -> list[str]:
@@ -72,13 +74,18 @@ class Surrogate:
         """Letters of the alphabet."""
         return self.layout.letters
 
+    @property
+    def inside(self) -> np.ndarray:
+        """bool[length]: the positions of `windows`."""
+        return maps.within(self.windows, len(self.wild_type))
+
     # --- predictions --------------------------------------------------------------------------
 
     def phi(self, tokens: np.ndarray, threads: int = 1) -> np.ndarray:
         """Latent phenotypes float64[n, targets] of uint8[n, length].
 
         Raises GeneqError for another length, and where a letter that differs from the wild type
-        is unknown.
+        is unknown. What stands outside of the windows is not looked at.
         """
         tokens = np.asarray(tokens)
         if tokens.ndim != 2 or tokens.shape[1] != len(self.wild_type) or tokens.dtype != np.uint8:
@@ -90,7 +97,7 @@ class Surrogate:
         parts = [np.empty((0, len(self.outputs)))]
         for start in range(0, len(tokens), step):
             part = tokens[start : start + step]
-            row, position = np.nonzero(part != self.wild_type)
+            row, position = np.nonzero((part != self.wild_type) & self.inside)
             changes = Mutations(row, position.astype(np.int32), part[row, position])
             parts.append(self.phi_of(changes, len(part), threads))
         return np.concatenate(parts)
@@ -193,7 +200,8 @@ class Surrogate:
     def table(self, gauge: str | np.ndarray = "empirical") -> pd.DataFrame:
         """Additive effects: position (0-based), wild, letter; per target φ and y units.
 
-        Columns `phi:<target>` and `y:<target>`; a row for each position and letter.
+        Columns `phi:<target>` and `y:<target>`; a row for each position and letter, NaN outside
+        of the windows.
         """
         length, letters = len(self.wild_type), _ext.alphabet(self.alphabet)[0]
         named = np.array([*letters, _ext.alphabet(self.alphabet)[1]])
@@ -203,7 +211,8 @@ class Surrogate:
             "letter": np.tile(named[: self.letters], length),
         }
         for k, output in enumerate(self.outputs):
-            effects = self.effects(gauge, k).additive(length).ravel()
+            effects = self.effects(gauge, k).additive(length)
+            effects = np.where(self.inside[:, None], effects, np.nan).ravel()
             columns[f"phi:{output.target}"] = effects
             columns[f"y:{output.target}"] = effects * self.slope(output)
         return pd.DataFrame(columns)
@@ -220,6 +229,7 @@ class Surrogate:
                 arrays[f"{name}_{k}"] = np.asarray(getattr(output, name), np.float64)
         document = {
             "format": FORMAT, "version": VERSION, "alphabet": self.alphabet,
+            "windows": self.windows,
             "map": maps.to_dict(self.map), "noise": noise.to_dict(self.noise),
             "nonlinearity": nonlinearity.to_dict(self.nonlinearity),
             "outputs": [{name: value for name, value in vars(output).items()
@@ -252,7 +262,8 @@ class Surrogate:
         modules = {"map": maps, "noise": noise, "nonlinearity": nonlinearity}
         made = {name: _made(module.KINDS, document[name]) for name, module in modules.items()}
         letters = len(_ext.alphabet(document["alphabet"])[0])
-        layout = made["map"].layout(arrays["wild_type"], letters)
+        windows = _tuples(document.get("windows"))
+        layout = made["map"].layout(arrays["wild_type"], letters, windows)
         layout.recall(arrays)
         outputs = []
         for k, fields in enumerate(document["outputs"]):
@@ -262,7 +273,8 @@ class Surrogate:
             if len(own["theta"]) != layout.size:
                 raise ValueError(f"{len(own['theta'])} parameters, not {layout.size}")
         kept = {name: arrays[name] for name in ("wild_type", "frequencies", "split")}
-        return cls(alphabet=document["alphabet"], layout=layout, outputs=outputs, **made, **kept)
+        return cls(alphabet=document["alphabet"], layout=layout, outputs=outputs, windows=windows,
+                   **made, **kept)  # fmt: skip
 
 
 def _made(kinds: dict[str, type], fields: dict):
