@@ -14,11 +14,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from . import _ext
 from .artifacts import written_whole
 from .errors import GeneqError
 from .mave import Mave
-from .phi import Surrogate, fit, gauges, maps, noise, nonlinearity
+from .phi import Surrogate, fit, gauges, levels, maps, noise, nonlinearity
 from .phi.fit import TEST
 from .phi.quality import quality
 from .plots import loci
@@ -113,7 +112,7 @@ def pairs(surrogate: Surrogate, gauge: str) -> pd.DataFrame:
     Columns: target, position and letter of one and of the other (0-based), phi, and y: in units of
     scores, by the slope at the wild type.
     """
-    letters = np.array(list(_ext.alphabet(surrogate.alphabet)[0]))
+    letters = np.array(levels.names(surrogate.alphabet)[0])
     tables = []
     for target, output in zip(surrogate.targets, surrogate.outputs, strict=True):
         effects = surrogate.effects(gauge, target)

@@ -17,7 +17,7 @@ from .. import _ext
 from ..errors import GeneqError
 from ..libraries import Mutations
 from ..libraries.base import MOST_THREADS, number, whole
-from . import shrinkage
+from . import levels, shrinkage
 from .gauges import frequencies
 from .maps import Additive, Layout, Map, Window
 from .noise import Empirical, Noise, SkewedT
@@ -50,6 +50,8 @@ class Arrays:
 
     wild_type: tokens uint8[length]. changes: by row and position. y: float[n, targets] or float[n].
     sigma: as y, the spread of each measurement. windows: where there are changes, None: anywhere.
+    groups: int[n], rows of the same number share what is not in φ, such as a background; they
+    stay together when rows are split.
     """
 
     wild_type: np.ndarray
@@ -59,6 +61,7 @@ class Arrays:
     alphabet: str = "dna"
     targets: Sequence[str] | None = None
     windows: Sequence[Window] | None = None
+    groups: np.ndarray | None = None
 
     def __post_init__(self):
         self.y = _columns(self.y, "y")
@@ -137,7 +140,7 @@ def fit(
     given = {"map": map, "nonlinearity": nonlinearity, "noise": noise}
     chosen = Options(**{k: v for k, v in given.items() if v is not None}, **options)
     y, sigma = _checked(mave, chosen.noise)
-    parts = _split(len(y), valid, test, split, split_seed)
+    parts = _split(_groups(mave, len(y)), valid, test, split, split_seed)
     # Products of small matrices are slower by several threads, and their last bits are others.
     with threadpool_limits(1, "blas"):
         return Fitter(mave, chosen, parts).fit(y, sigma)
@@ -184,8 +187,17 @@ def _rows(bad: np.ndarray) -> str:
     return f"not so in rows {', '.join(map(str, found[:NAMED]))}{more}"
 
 
-def _split(n: int, valid: float, test: float, given, seed: int) -> np.ndarray:
-    """int8[n]: TRAIN, VALID or TEST for each row; parts of exactly these shares."""
+def _groups(mave, n: int) -> np.ndarray:
+    """int[n]: groups numbered from 0; each row is one where none are given."""
+    groups = np.arange(n) if getattr(mave, "groups", None) is None else np.asarray(mave.groups)
+    if groups.shape != (n,):
+        raise GeneqError("There must be a group for each row", value=f"of shape {groups.shape}")
+    return np.unique(groups, return_inverse=True)[1]
+
+
+def _split(groups: np.ndarray, valid: float, test: float, given, seed: int) -> np.ndarray:
+    """int8[n]: TRAIN, VALID or TEST for each row; parts of exactly these shares of the groups."""
+    n = len(groups)
     if given is not None:
         parts = np.asarray(given)
         if parts.shape != (n,) or not np.isin(parts, (TRAIN, VALID, TEST)).all():
@@ -198,10 +210,12 @@ def _split(n: int, valid: float, test: float, given, seed: int) -> np.ndarray:
         if min(shares) < 0 or sum(shares) >= 1:
             raise GeneqError("valid and test must be shares that leave rows to train on",
                              value=f"{valid} and {test}")  # fmt: skip
-        parts = np.zeros(n, np.int8)
-        order = np.random.default_rng(seed).permutation(n)
-        held = [round(n * share) for share in shares]
+        count = groups.max(initial=-1) + 1
+        parts = np.zeros(count, np.int8)
+        order = np.random.default_rng(seed).permutation(count)
+        held = [round(count * share) for share in shares]
         parts[order[: held[0]]], parts[order[held[0] : sum(held)]] = VALID, TEST
+        parts = parts[groups]
     for part, name, least in ((TRAIN, "training", 10), (VALID, "validation", 2)):
         if (parts == part).sum() < least:
             raise GeneqError(f"At least {least} {name} rows are needed",
@@ -216,7 +230,7 @@ class Fitter:
         self.options, self.parts, self.targets = options, parts, list(mave.targets)
         self.wild_type = np.ascontiguousarray(mave.wild_type, dtype=np.uint8)
         self.alphabet = mave.alphabet
-        self.letters = len(_ext.alphabet(mave.alphabet)[0])
+        self.letters = len(levels.names(mave.alphabet)[0])
         self.windows = None if mave.windows is None else tuple(map(tuple, mave.windows))
         mutations = _inside(mave.mutations(), len(parts), len(self.wild_type))
         self.layout = options.map.layout(self.wild_type, self.letters, self.windows)

@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import _ext
 from ..artifacts import read_json, write_json, written_whole
 from ..errors import GeneqError
 from ..libraries import Mutations
-from . import maps, noise, nonlinearity
+from . import levels, maps, noise, nonlinearity
 from .gauges import Effects, probabilities
 
 FORMAT, VERSION = "geneq-surrogate", 1
@@ -203,8 +202,8 @@ class Surrogate:
         Columns `phi:<target>` and `y:<target>`; a row for each position and letter, NaN outside
         of the windows.
         """
-        length, letters = len(self.wild_type), _ext.alphabet(self.alphabet)[0]
-        named = np.array([*letters, _ext.alphabet(self.alphabet)[1]])
+        length, (letters, unknown) = len(self.wild_type), levels.names(self.alphabet)
+        named = np.array([*letters, unknown])
         columns = {
             "position": np.repeat(np.arange(length, dtype=np.int32), self.letters),
             "wild": np.repeat(named[self.wild_type], self.letters),
@@ -261,7 +260,7 @@ class Surrogate:
     def _from(cls, document: dict, arrays: dict[str, np.ndarray]) -> "Surrogate":
         modules = {"map": maps, "noise": noise, "nonlinearity": nonlinearity}
         made = {name: _made(module.KINDS, document[name]) for name, module in modules.items()}
-        letters = len(_ext.alphabet(document["alphabet"])[0])
+        letters = len(levels.names(document["alphabet"])[0])
         windows = _tuples(document.get("windows"))
         layout = made["map"].layout(arrays["wild_type"], letters, windows)
         layout.recall(arrays)
