@@ -3,14 +3,17 @@
 What drives the scores is planted, and behind a curve; the surrogate finds it again.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from geneq import cli
-from geneq.libraries import GlobalLibrary
+from geneq import cli, phi
+from geneq.errors import GeneqError
+from geneq.factorial import Factors, spacings
+from geneq.libraries import FactorialLibrary, GlobalLibrary, Motif
 from geneq.mave import Mave
 from geneq.phi import Surrogate
 
@@ -99,3 +102,135 @@ def test_pairs_outside_of_the_windows_take_no_room(element):
     layout = Surrogate.load(element).layout
     hull = WINDOWS[1][1] - WINDOWS[0][0]
     assert layout.size - layout.n_additive < hull * (hull - 1) / 2 * 9
+
+
+# --- motifs embedded in backgrounds -------------------------------------------------------------
+
+DESIGN = FactorialLibrary(
+    motifs=[
+        Motif("AP1", "TGASTCA", positions=[10], optional=True),
+        Motif("GATA", "GATAA", spacings=range(1, 22, 2), orientations="+-", optional=True),
+        Motif("CCAAT", "CCAAT", positions=[48], optional=True),
+    ],
+    length=60,
+    n_backgrounds=60,
+    seed=SEED,
+)
+ALONE = {("AP1", "+"): 1.0, ("GATA", "+"): 0.5, ("GATA", "-"): 0.2, ("CCAAT", "+"): -0.4}
+
+
+def together(spacing):
+    """The interaction of AP1 and GATA: a period of about a turn of the helix, and a decay."""
+    return 1.2 * np.cos(2 * np.pi * spacing / 10.5) * np.exp(-spacing / 15)
+
+
+def measured(library: FactorialLibrary, background: float = 1.0) -> np.ndarray:
+    """float32[n, 1]: effects of motifs, what a background adds to all of its rows, and noise."""
+    design, rng = library.design(), np.random.default_rng(SEED)
+    y = sum(effect * (design[f"{name}_strand"] == strand)
+            for (name, strand), effect in ALONE.items())  # fmt: skip
+    spacing = design["GATA_spacing"].to_numpy()
+    y += np.where(spacing >= 0, together(spacing), 0)
+    y += background * rng.normal(size=len(library))[design["background"]]
+    return (y + rng.normal(0, 0.2, len(y))).to_numpy(np.float32)[:, None]
+
+
+def fitted(library: FactorialLibrary, y: np.ndarray, folder: Path, *options) -> Path:
+    """The results of `geneq surrogate` for a factorial design."""
+    Mave(library, None, "dna", y, ["y"]).save(folder / "mave.parquet")
+    assert surrogate(folder / "mave.parquet", folder / "out", *options) == 0
+    return folder / "out"
+
+
+@pytest.fixture(scope="module")
+def motifs(tmp_path_factory) -> Path:
+    return fitted(DESIGN, measured(DESIGN), tmp_path_factory.mktemp("motifs"))
+
+
+def test_motifs_have_the_effects_that_they_have_alone(motifs):
+    levels = pd.read_parquet(motifs / "levels.parquet")
+    assert len(levels) == 2 + (1 + 22) + 2
+    for (motif, strand), effect in ALONE.items():
+        found = levels[(levels["motif"] == motif) & (levels["strand"] == strand)]["y:y"]
+        np.testing.assert_allclose(found, effect, atol=0.15)
+        assert abs(found.mean() - effect) < 0.06
+
+
+def test_the_spacing_curve_is_the_planted_one(motifs):
+    curves = pd.read_parquet(motifs / "spacings.parquet")
+    curve = curves[(curves["first"] == "AP1") & (curves["second"] == "GATA")]
+    assert len(curve) == 22
+    found, planted = curve["y:y"] - curve["alone:y"], together(curve["spacing"])
+    assert correlation(found, planted) > 0.98
+    np.testing.assert_allclose(found, planted, atol=0.15)
+    away = (curve["y:y"] - curve["measured:y"]) / curve["se_measured:y"]
+    assert (away.abs() < 3).all()
+    assert (motifs / "figures" / "0_spacings.svg").stat().st_size < 100_000
+
+
+def test_motifs_that_do_not_interact_are_not_said_to(motifs):
+    pairs = pd.read_parquet(motifs / "level_pairs.parquet")
+    strongest = pairs.groupby(["motif_1", "motif_2"])["y"].agg(lambda values: values.abs().max())
+    assert strongest["AP1", "GATA"] > 0.6
+    assert (strongest.drop(("AP1", "GATA")) < 0.1).all()
+
+
+def test_what_a_background_adds_to_all_of_its_rows_leaves_no_effect(motifs, tmp_path):
+    plain = fitted(DESIGN, measured(DESIGN, background=0), tmp_path)
+    one, other = (pd.read_parquet(folder / "levels.parquet")["y:y"] for folder in (motifs, plain))
+    np.testing.assert_allclose(one, other, atol=1e-4)
+
+
+def test_backgrounds_are_held_out_as_a_whole(motifs):
+    split = Surrogate.load(motifs).split.reshape(DESIGN.n_backgrounds, -1)
+    assert (split == split[:, :1]).all()
+    assert np.bincount(split[:, 0]).tolist() == [48, 6, 6]
+
+
+def test_designs_whose_rows_share_no_background(tmp_path):
+    library = replace(DESIGN, paired=False, n_backgrounds=30)
+    out = fitted(library, measured(library, background=0.2), tmp_path, "--map", "additive")
+    assert not (out / "level_pairs.parquet").exists()
+    curves = pd.read_parquet(out / "spacings.parquet")
+    np.testing.assert_allclose(curves["y:y"], curves["alone:y"])
+
+
+def test_a_choice_of_sequences_that_are_always_there(tmp_path):
+    sequences = {"strong": "TGACTCA", "weak": "TGACGCA"}
+    motif = Motif("AP1", sequences, positions=[5, 20], orientations="+-")
+    library = FactorialLibrary(motifs=[motif], length=40, seed=SEED)
+    design = library.design()
+    y = (design["AP1_sequence"] == "strong") + 0.5 * (design["AP1_start"] == 20)
+    y = y.to_numpy(np.float32)[:, None]
+    out = fitted(library, y, tmp_path, "--gauge", "uniform")
+    levels = pd.read_parquet(out / "levels.parquet")
+    strong, far = levels["sequence"] == "strong", levels["start"] == 20
+    np.testing.assert_allclose(levels["y:y"], strong + 0.5 * far - 0.75, atol=1e-3)
+    assert len(pd.read_parquet(out / "spacings.parquet")) == 0
+
+
+def test_motifs_in_any_order_and_of_many_places():
+    """Interactions by spacing are means over places, whichever of the two comes first."""
+    motifs = [Motif(name, letters, positions=range(0, 30, 6), optional=True)
+              for name, letters in (("A", "CACGT"), ("B", "GATA"))]  # fmt: skip
+    with pytest.raises(GeneqError, match="must lie apart"):
+        FactorialLibrary(motifs=motifs, length=40)
+    motifs[1] = replace(motifs[1], positions=[13, 37])
+    motifs[0] = replace(motifs[0], positions=[0, 20, 30])
+    library = FactorialLibrary(motifs=motifs, length=50, n_backgrounds=20)
+    design = library.design()
+    y = ((design["B_start"] == 13) & (design["A_start"] >= 0)).to_numpy(np.float32)[:, None]
+    mave, factors = Mave(library, None, "dna", y, ["y"]), Factors.of(library)
+    fit = phi.fit(factors.arrays(mave), phi.Pairwise(), phi.Linear(), phi.Gaussian(0), strength=0)
+    found = spacings(factors, fit, mave).set_index(["first", "second", "spacing"])
+    planted = {("A", "B", 8): 1, ("B", "A", 3): 1, ("B", "A", 13): 1, ("A", "B", 32): 0,
+               ("A", "B", 12): 0, ("A", "B", 2): 0}  # fmt: skip
+    assert found["measured:y"].to_dict() == pytest.approx(planted)
+    assert (found["y:y"] - found["alone:y"]).to_dict() == pytest.approx(planted, abs=0.05)
+
+
+def test_motifs_of_too_many_levels_are_refused():
+    motif = Motif("A", "ACGT", positions=range(150), orientations="+-")
+    library = FactorialLibrary(motifs=[motif], length=200, n_backgrounds=2)
+    with pytest.raises(GeneqError, match="2 to 254 levels: 300"):
+        Factors.of(library)

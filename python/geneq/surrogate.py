@@ -39,9 +39,9 @@ SHARE, GRID = 0.95, 200
 # What is taken where nothing is said, of libraries of sequences and of factorial designs: of a few
 # levels a curve that bends can feign interactions, and be feigned by them.
 LETTERS = {"map": "additive", "nonlinearity": "tanh", "noise": "skewed_t", "noise_order": 2,
-           "gauge": "empirical"}  # fmt: skip
+           "gauge": "empirical", "strength": None}  # fmt: skip
 MOTIFS = {"map": "pairwise", "nonlinearity": "linear", "noise": "gaussian", "noise_order": 0,
-          "gauge": "wild_type"}  # fmt: skip
+          "gauge": "wild_type", "strength": 0}  # fmt: skip
 # Fields of maps that are options.
 FIELDS = ("window", "between", "distance", "order")
 
@@ -70,7 +70,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--noise_order", type=int, help="order of the polynomial of its log scale (2, motifs: 0)"
     )
     _choice(parser, "--gauge", gauges.NAMES, "in which effects are shown")
-    parser.add_argument("--strength", type=float, help="of the prior (default: by validation rows)")
+    parser.add_argument(
+        "--strength", type=float, help="of the prior (default: by validation rows, motifs: 0)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the split of rows (1)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
 

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 COLOURS = colormaps["tab10"].colors
 # Width of a panel and height, inches, and panels of a row.
@@ -76,6 +77,7 @@ def _lines(axes: Axes, rows: pd.DataFrame) -> None:
             axes.errorbar(line["x"], line["measured"], INTERVAL * line["se_measured"], fmt="s",
                           markersize=3, markerfacecolor="none", color=colour,
                           linewidth=0.7)  # fmt: skip
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.axhline(0, color="black", linewidth=0.5)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize="small")
