@@ -168,6 +168,19 @@ def test_the_spacing_curve_is_the_planted_one(motifs):
     assert (motifs / "figures" / "0_spacings.svg").stat().st_size < 100_000
 
 
+def test_errors_of_a_spacing_curve_are_the_scatter_between_backgrounds():
+    """In a design where motifs do more in some backgrounds than in others."""
+    y = measured(DESIGN, background=0)
+    y *= np.random.default_rng(SEED).normal(1, 0.4, 60)[DESIGN.design()["background"], None]
+    mave, factors = Mave(DESIGN, None, "dna", y, ["y"]), Factors.of(DESIGN)
+    fit = phi.fit(factors.arrays(mave), phi.Pairwise(), phi.Linear(), phi.Gaussian(0), strength=0,
+                  replicates=100)  # fmt: skip
+    curves = spacings(factors, fit, mave)
+    assert 0.8 < (curves["se_y:y"] / curves["se_measured:y"]).median() < 1.25
+    interaction = curves["y:y"] - curves["alone:y"]
+    assert correlation(interaction / fit.slope(fit.outputs[0]), curves["phi:y"]) > 0.999
+
+
 def test_motifs_that_do_not_interact_are_not_said_to(motifs):
     pairs = pd.read_parquet(motifs / "level_pairs.parquet")
     strongest = pairs.groupby(["motif_1", "motif_2"])["y"].agg(lambda values: values.abs().max())

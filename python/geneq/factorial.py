@@ -122,9 +122,10 @@ def spacings(factors: Factors, surrogate: Surrogate, mave: Mave) -> pd.DataFrame
     first, second: the motifs in the order in which they lie, with their sequences and strands;
     spacing: letters between them. Of every target `y:<target>`, what both do to the score together;
     `alone:<target>`, the sum of what each does without the other; `phi:<target>`, their interaction
-    in the phenotype; and `measured:<target>` and `se_measured:<target>`, what both do together by
-    the scores themselves: the mean over backgrounds and its standard error. Means over the places
-    at which the same lies at the same spacing.
+    in the phenotype; with `se_` before these their standard errors, where the fit has replicates;
+    and `measured:<target>` and `se_measured:<target>`, what both do together by the scores
+    themselves: the mean over backgrounds and its standard error. Means over the places at which
+    the same lies at the same spacing.
     """
     found = [_pair(factors, *pair) for pair in combinations(range(factors.tokens.shape[1]), 2)]
     nothing = pd.DataFrame(columns=PLACED).astype({"spacing": np.int32})
@@ -140,6 +141,8 @@ def spacings(factors: Factors, surrogate: Surrogate, mave: Mave) -> pd.DataFrame
     for k, target in enumerate(surrogate.targets):
         for name, matrix in points.items():
             found[f"{name}:{target}"] = matrix @ (phi if name == "phi" else y)[:, k]
+        if surrogate.outputs[k].replicates is not None:
+            found = found.assign(**_errors(surrogate, target, points, factors.tokens))
         measured = (points["y"] @ by_background[:, :, k].T).T
         found[f"measured:{target}"] = measured.mean(axis=0)
         found[f"se_measured:{target}"] = measured.std(axis=0, ddof=1) / np.sqrt(len(measured))
@@ -184,6 +187,17 @@ def _numbers(points: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     order = np.argsort(keys)
     at = order[np.minimum(np.searchsorted(keys, sought, sorter=order), len(keys) - 1)]
     return np.where(keys[at] == sought, at, -1)
+
+
+def _errors(
+    surrogate: Surrogate, target: str, points: dict[str, csr_matrix], tokens: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Standard errors of contrasts of design points, by name of the column."""
+    squares = dict.fromkeys(points, 0.0)
+    for count, (phi, y) in enumerate(surrogate.resampled_differences(tokens, target), 1):
+        for name, matrix in points.items():
+            squares[name] += (matrix @ (phi if name == "phi" else y)) ** 2
+    return {f"se_{name}:{target}": np.sqrt(square / count) for name, square in squares.items()}
 
 
 def _contrasts(

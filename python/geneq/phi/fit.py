@@ -51,7 +51,7 @@ class Arrays:
     wild_type: tokens uint8[length]. changes: by row and position. y: float[n, targets] or float[n].
     sigma: as y, the spread of each measurement. windows: where there are changes, None: anywhere.
     groups: int[n], rows of the same number share what is not in φ, such as a background; they
-    stay together when rows are split.
+    stay together when rows are split, and when errors are estimated.
     """
 
     wild_type: np.ndarray
@@ -143,10 +143,11 @@ def fit(
     given = {"map": map, "nonlinearity": nonlinearity, "noise": noise}
     chosen = Options(**{k: v for k, v in given.items() if v is not None}, **options)
     y, sigma = _checked(mave, chosen.noise)
-    parts = _split(_groups(mave, len(y)), valid, test, split, split_seed)
+    groups = _groups(mave, len(y))
+    parts = _split(groups, valid, test, split, split_seed)
     # Products of small matrices are slower by several threads, and their last bits are others.
     with threadpool_limits(1, "blas"):
-        return Fitter(mave, chosen, parts).fit(y, sigma)
+        return Fitter(mave, chosen, parts, groups).fit(y, sigma)
 
 
 def _checked(mave, noise: Noise) -> tuple[np.ndarray, np.ndarray | None]:
@@ -229,8 +230,9 @@ def _split(groups: np.ndarray, valid: float, test: float, given, seed: int) -> n
 class Fitter:
     """What all targets share: rows of the parts, and the sums of the ridge regression."""
 
-    def __init__(self, mave, options: Options, parts: np.ndarray):
-        self.options, self.parts, self.targets = options, parts, list(mave.targets)
+    def __init__(self, mave, options: Options, parts: np.ndarray, groups: np.ndarray):
+        self.options, self.parts, self.groups = options, parts, groups
+        self.targets = list(mave.targets)
         self.wild_type = np.ascontiguousarray(mave.wild_type, dtype=np.uint8)
         self.alphabet = mave.alphabet
         self.letters = len(levels.names(mave.alphabet)[0])
@@ -284,7 +286,7 @@ class Fitter:
         for part in (TRAIN, VALID):
             kept = self.parts == part
             spread = None if sigma is None else sigma[kept] / sd
-            scored[part] = ((y[kept] - mean) / sd, spread)
+            scored[part] = ((y[kept] - mean) / sd, spread, len(np.unique(self.groups[kept])))
         additive = {p: Scored(self.plain.design(*self.rows[p], self.options.threads), *scored[p])
                     for p in scored}  # fmt: skip
         state, penalty, precision = self._start(additive)
@@ -316,7 +318,9 @@ class Fitter:
         data = shrinkage.Data(self.layout, rows[TRAIN], rows[VALID], options.nonlinearity,
                               options.noise, precision)  # fmt: skip
         calibrated = calibrated and shrinkage.enough(data, state)
-        return errors.replicated(data, state, precision, calibrated, options.replicates)
+        groups = tuple(np.unique(self.groups[self.parts == part], return_inverse=True)[1]
+                       for part in (TRAIN, VALID))  # fmt: skip
+        return errors.replicated(data, state, precision, calibrated, options.replicates, groups)
 
     # --- additive effects ---------------------------------------------------------------------
 
