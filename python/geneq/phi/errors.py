@@ -30,6 +30,8 @@ SEED = 1
 STEP = 1e-3
 # Steps of conjugate gradients at most, and their tolerance: errors are known to a few percent.
 STEPS, TOLERANCE = 30, 0.03
+# The least share of what rows tell of the nonlinearity that remains when φ is free to follow it.
+LEAST = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +98,8 @@ class Newton:
         self.curve = Curve(self.train)
         self.mixed = np.stack([self._side(column) for column in self.curve.mixed.T], axis=1)
         self.followed = np.stack([self._across(column) for column in self.mixed.T], axis=1)
-        self.matrix = self.curve.matrix - self.mixed.T @ self.followed
+        left = self.curve.matrix - self.mixed.T @ self.followed
+        self.inverse = inverse(left, self.curve.matrix)
         self.calibration = Curve(self.valid) if on_valid else None
 
     def _side(self, by_row: np.ndarray) -> np.ndarray:
@@ -114,7 +117,7 @@ class Newton:
         pushed = -mean - scale * phi
         alone = -self._across(self._side(weights * self.score + self.weights * pushed))
         side = weights @ self.curve.scores + pushed @ self.curve.mixed + self.mixed.T @ alone
-        curve = -solved(self.matrix, side)
+        curve = -self.inverse @ side
         theta = alone - self.followed @ curve
         centre = -self.design.phi(theta).mean()
         if self.on_valid:
@@ -216,20 +219,21 @@ class Curve:
     """
 
     def __init__(self, rows: Rows):
-        self.size = len(rows.state.eta)
+        size = len(rows.state.eta)
         bent, told = _jacobian(rows), rows.told()
         scores, mixed, matrix = _noise(rows)
         self.scores = np.concatenate([bent * rows.by_yhat[:, None], scores], axis=1)
         both = np.concatenate([bent * told[:, None], mixed], axis=1)
         self.mixed = both * rows.slope[:, None]
         self.matrix = np.eye(both.shape[1]) / LOOSE**2
-        self.matrix[: self.size] += bent.T @ both
-        self.matrix[self.size :, : self.size] += mixed.T @ bent
-        self.matrix[self.size :, self.size :] += matrix
+        self.matrix[:size] += bent.T @ both
+        self.matrix[size:, :size] += mixed.T @ bent
+        self.matrix[size:, size:] += matrix
+        self.inverse = inverse(self.matrix, self.matrix)
 
     def step(self, weights: np.ndarray, moved: np.ndarray) -> np.ndarray:
         """Change of the parameters for changes of the weights of rows and of their φ."""
-        return -solved(self.matrix, weights @ self.scores + moved @ self.mixed)
+        return -self.inverse @ (weights @ self.scores + moved @ self.mixed)
 
 
 def _jacobian(rows: Rows) -> np.ndarray:
@@ -252,7 +256,14 @@ def _noise(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return tuple(np.stack(columns, axis=-1) for columns in zip(*found, strict=True))
 
 
-def solved(matrix: np.ndarray, side: np.ndarray) -> np.ndarray:
-    """matrix⁻¹ side, for a matrix that is symmetric; the prior holds what the data do not tell."""
-    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    return vectors @ ((vectors.T @ side).T / np.maximum(values, 1 / LOOSE**2)).T
+def inverse(matrix: np.ndarray, without: np.ndarray) -> np.ndarray:
+    """The inverse of a symmetric matrix, which should be no larger than another, `without`.
+
+    It is that curvature less what φ takes up by following. Where by chance that is all but all of
+    it, or more, a LEAST share is left.
+    """
+    values, vectors = np.linalg.eigh((without + without.T) / 2)
+    root = vectors / np.sqrt(np.maximum(values, 1 / LOOSE**2)) @ vectors.T
+    values, vectors = np.linalg.eigh(root @ (matrix + matrix.T) @ root / 2)
+    vectors = root @ vectors
+    return vectors / np.maximum(values, LEAST) @ vectors.T
