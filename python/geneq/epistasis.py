@@ -17,6 +17,7 @@ from scipy.sparse import csr_matrix
 from .errors import GeneqError
 from .phi import Effects, Surrogate
 from .phi.maps import checked
+from .ranges import window
 
 GAUGE = "uniform"
 
@@ -30,16 +31,48 @@ class Element:
     end: int
 
 
-def check_elements(elements: Sequence[Element], length: int) -> None:
-    """Raises GeneqError for elements that leave the sequence or overlap, and for a name twice."""
+def read_elements(text: str) -> list[Element]:
+    """NAME:START-END with commas between them, or a table (.tsv, .csv) of name, start and end.
+
+    Raises GeneqError for anything else.
+    """
+    if text.endswith((".tsv", ".csv")):
+        return _table(text)
+    try:
+        named = (part.rsplit(":", 1) for part in text.split(","))
+        return [Element(name, *window(place)) for name, place in named]
+    except ValueError:
+        raise GeneqError("Elements are NAME:START-END with commas between them, or a table",
+                         value=text) from None  # fmt: skip
+
+
+def _table(path: str) -> list[Element]:
+    try:
+        table = pd.read_csv(path, sep="\t" if path.endswith(".tsv") else ",", dtype={"name": str})
+        places = table[["start", "end"]].astype(int).itertuples(index=False)
+        return [Element(name, *place) for name, place in zip(table["name"], places, strict=True)]
+    except FileNotFoundError:
+        raise GeneqError("File not found", file=path) from None
+    except (OSError, KeyError, ValueError) as error:
+        raise GeneqError("A table of elements has the columns name, start and end",
+                         value=str(error), file=path) from None  # fmt: skip
+
+
+def check_elements(elements: Sequence[Element], length: int) -> list[Element]:
+    """Elements as they lie. Raises GeneqError where they leave the sequence, overlap, share a name.
+
+    length: letters of the sequence.
+    """
     for element in elements:
         checked((element.start, element.end), length)
     if len({element.name for element in elements}) < len(elements):
         raise GeneqError("Elements must have different names",
                          value=", ".join(element.name for element in elements))  # fmt: skip
-    for one, other in pairwise(sorted(elements, key=lambda element: element.start)):
+    ordered = sorted(elements, key=lambda element: element.start)
+    for one, other in pairwise(ordered):
         if other.start < one.end:
             raise GeneqError("Elements must not overlap", value=f"{one.name} and {other.name}")
+    return ordered
 
 
 def interactions(surrogate: Surrogate, target: int | str = 0) -> np.ndarray:
@@ -59,7 +92,7 @@ def element_pairs(surrogate: Surrogate, elements: Sequence[Element]) -> pd.DataF
     the fit has replicates; variance, what these pairs add to that of φ in the library (which is 1).
     Raises GeneqError for maps without pairs, and as `check_elements` does.
     """
-    check_elements(elements, len(surrogate.wild_type))
+    elements = check_elements(elements, len(surrogate.wild_type))
     if surrogate.map.kind == "additive":
         raise GeneqError("Additive maps have no interactions", fix="Fit a pairwise one")
     which = list(combinations_with_replacement(range(len(elements)), 2))
@@ -79,6 +112,26 @@ def element_pairs(surrogate: Surrogate, elements: Sequence[Element]) -> pd.DataF
         table["variance"] = sums @ _variances(surrogate, target)
         tables.append(table.sort_values("phi", key=np.abs, ascending=False, kind="stable"))
     return pd.concat(tables, ignore_index=True)
+
+
+def matrices(
+    table: pd.DataFrame, elements: Sequence[Element]
+) -> dict[str, tuple[np.ndarray, np.ndarray, list[str]]]:
+    """By target, sums and standard errors as float64[elements, elements], and the elements' names.
+
+    table: of `element_pairs`. NaN where the map has no pairs, and of errors that are not known.
+    """
+    names = [element.name for element in elements]
+    made = {}
+    for target, rows in table.groupby("target", sort=False):
+        rows = rows[rows["pairs"] > 0]
+        at = tuple([names.index(name) for name in rows[column]]
+                   for column in ("element_1", "element_2"))  # fmt: skip
+        values, errors = np.full((2, len(names), len(names)), np.nan)
+        for matrix, column in ((values, "phi"), (errors, "se_phi")):
+            matrix[at] = matrix[at[::-1]] = rows.get(column, np.nan)
+        made[target] = values, errors, names
+    return made
 
 
 def _sums(elements: Sequence[Element], which: list[tuple[int, int]], sites: np.ndarray):

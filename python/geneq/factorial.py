@@ -193,11 +193,13 @@ def _errors(
     surrogate: Surrogate, target: str, points: dict[str, csr_matrix], tokens: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Standard errors of contrasts of design points, by name of the column."""
-    squares = dict.fromkeys(points, 0.0)
-    for count, (phi, y) in enumerate(surrogate.resampled_differences(tokens, target), 1):
-        for name, matrix in points.items():
-            squares[name] += (matrix @ (phi if name == "phi" else y)) ** 2
-    return {f"se_{name}:{target}": np.sqrt(square / count) for name, square in squares.items()}
+    moved = list(surrogate.resampled_differences(tokens, target))
+    return {
+        f"se_{name}:{target}": np.sqrt(np.mean(
+            [(matrix @ (phi if name == "phi" else y)) ** 2 for phi, y in moved], axis=0
+        ))
+        for name, matrix in points.items()
+    }  # fmt: skip
 
 
 def _contrasts(

@@ -20,7 +20,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from . import encoding
 from .artifacts import written_whole
+from .epistasis import (
+    Element,
+    check_elements,
+    element_pairs,
+    interactions,
+    matrices,
+    read_elements,
+)
 from .errors import GeneqError
 from .factorial import Factors, spacings
 from .libraries import FactorialLibrary
@@ -30,6 +39,7 @@ from .mave import Mave
 from .phi import Surrogate, fit, gauges, levels, maps, noise, nonlinearity
 from .phi.fit import TEST
 from .phi.quality import quality
+from .plots import epistasis as epistasis_plots
 from .plots import factors as motif_plots
 from .plots import loci
 from .ranges import window, windows
@@ -63,6 +73,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--window", type=window, help="START-END, where pairs and sets lie")
     parser.add_argument("--between", type=windows, help="START-END,START-END, a position in each")
     parser.add_argument("--distance", type=int, help="how far apart pairs are at most")
+    parser.add_argument(
+        "--elements",
+        help="NAME:START-END,… or a table of name, start, end: interactions are summed over them",
+    )
     parser.add_argument("--order", type=int, help="positions of a set at most, of --map order")
     _choice(parser, "--nonlinearity", nonlinearity.KINDS, "from phenotype to scores")
     _choice(parser, "--noise", noise.KINDS, "how scores scatter")
@@ -116,6 +130,7 @@ def fitted(mave: Mave, args: Namespace, out: Path) -> None:
     mave, factors = mave.of_targets(args.target), None
     if isinstance(mave.library, FactorialLibrary):
         factors = Factors.of(mave.library)
+    elements = chosen_elements(args, mave, factors)
     args = completed(args, LETTERS if factors is None else MOTIFS)
     data = mave if factors is None else factors.arrays(mave)
     surrogate = fit(
@@ -129,7 +144,7 @@ def fitted(mave: Mave, args: Namespace, out: Path) -> None:
     )
     surrogate.save(out)
     if factors is None:
-        tables, special = of_letters(surrogate, args.gauge)
+        tables, special = of_letters(surrogate, args.gauge, elements)
     else:
         tables, special = of_motifs(surrogate, factors, mave, args.gauge)
     phi = surrogate.phi_of(data.mutations(), mave.n_rows, args.threads)
@@ -146,6 +161,16 @@ def completed(args: Namespace, defaults: dict) -> Namespace:
     """The options, with defaults for those that were not given."""
     missing = {name: value for name, value in defaults.items() if getattr(args, name) is None}
     return Namespace(**vars(args) | missing)
+
+
+def chosen_elements(args: Namespace, mave: Mave, factors: Factors | None) -> list[Element]:
+    """Those of --elements, where they can be looked at."""
+    if args.elements is None:
+        return []
+    if factors is not None or args.map in (None, "additive"):
+        raise GeneqError("--elements need a map with pairs, of a mutated sequence",
+                         fix="Add --map pairwise")  # fmt: skip
+    return check_elements(read_elements(args.elements), mave.length)
 
 
 def chosen_map(args: Namespace) -> maps.Map:
@@ -175,12 +200,17 @@ def write(table: pd.DataFrame, path: Path) -> None:
 Figures = Callable[[int], dict[str, Figure]]
 
 
-def of_letters(surrogate: Surrogate, gauge: str) -> tuple[dict[str, pd.DataFrame], Figures]:
+def of_letters(
+    surrogate: Surrogate, gauge: str, elements: list[Element]
+) -> tuple[dict[str, pd.DataFrame], Figures]:
     """Tables by name, and what gives the figures of a target by its number."""
     tables = {"effects": surrogate.table(gauge)}
     if surrogate.map.kind != "additive":
         tables["pairs"] = pairs(surrogate, gauge)
-    return tables, partial(letter_figures, surrogate, gauge)
+    if elements:
+        tables["elements"] = element_pairs(surrogate, elements)
+    shown = matrices(tables["elements"], elements) if elements else {}
+    return tables, partial(letter_figures, surrogate, gauge, shown)
 
 
 def of_motifs(
@@ -278,14 +308,23 @@ def figures(
     }
 
 
-def letter_figures(surrogate: Surrogate, gauge: str, number: int) -> dict[str, Figure]:
-    """Of a target of a mutated sequence: effects of letters and of pairs of positions."""
+def letter_figures(
+    surrogate: Surrogate, gauge: str, elements: dict[str, tuple], number: int
+) -> dict[str, Figure]:
+    """Of a target of a mutated sequence: effects of letters, of pairs of positions, of elements."""
     effects, length = surrogate.effects(gauge, number), len(surrogate.wild_type)
     known = np.where(surrogate.inside[:, None], effects.additive(length), np.nan)
     start, end = np.flatnonzero(surrogate.inside)[[0, -1]] + (0, 1)
     made = {"logo": loci.logo(known[start:end], surrogate.alphabet, start, label="effect on φ")}
     if len(effects.terms) > 1:
         made["pairs"] = loci.pair_triangle(strengths(effects.terms[1], length))
+    if between := getattr(surrogate.map, "between", None):
+        wild = encoding.strings(surrogate.wild_type[None], surrogate.alphabet)[0]
+        made["between"] = epistasis_plots.window_map(
+            interactions(surrogate, number), *sorted(between), wild
+        )
+    if elements:
+        made["elements"] = epistasis_plots.element_map(*elements[surrogate.targets[number]])
     return made
 
 
