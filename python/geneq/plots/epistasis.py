@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 SIGNED = "RdBu_r"
 # Most positions of a side whose letters are written.
 WRITTEN = 40
+# Share of the largest value from which on text must be white.
+DARK = 0.7
 
 
 def window_map(
@@ -54,7 +56,9 @@ def element_map(
         if np.isfinite(value):
             error = errors[row, column]
             text = f"{value:.2g}" + (f"\n± {error:.1g}" if np.isfinite(error) else "")
-            axes.text(column, row, text, ha="center", va="center", fontsize="x-small")
+            dark = abs(value) > DARK * np.nanmax(np.abs(values))
+            axes.text(column, row, text, ha="center", va="center", fontsize="x-small",
+                      color="white" if dark else "black")  # fmt: skip
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_ticks(np.arange(len(names)), names)
     axes.set(title=title)
@@ -62,7 +66,8 @@ def element_map(
 
 
 def _image(figure: Figure, axes: Axes, values: np.ndarray) -> None:
-    """Values as colours about a white 0."""
+    """Values as colours about a white 0; grey where there is none."""
+    axes.set_facecolor("#dddddd")
     largest = np.nanmax(np.abs(values), initial=0) or 1.0
     image = axes.imshow(values, cmap=SIGNED, norm=TwoSlopeNorm(0, -largest, largest), aspect="auto")
     figure.colorbar(image, ax=axes, shrink=0.8, label="interaction in φ")
