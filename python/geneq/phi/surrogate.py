@@ -156,7 +156,7 @@ class Surrogate:
         return np.stack(columns, axis=1)
 
     def _yhat(self, output: Output, phi: np.ndarray) -> np.ndarray:
-        return self.nonlinearity.values(output.eta, phi)[0]
+        return self.nonlinearity.at(output.eta, phi).y
 
     def _sigma(self, output: Output, sigma, k: int) -> np.ndarray | None:
         return None if sigma is None else np.asarray(sigma, np.float64)[:, k] / output.y_sd
@@ -194,7 +194,7 @@ class Surrogate:
         return self._slope(output, output.offset, output.eta)
 
     def _slope(self, output: Output, wild: float, eta: np.ndarray) -> float:
-        return float(output.y_sd * self.nonlinearity.values(eta, np.array([wild]))[1][0])
+        return float(output.y_sd * self.nonlinearity.at(eta, np.array([wild])).slope()[0])
 
     # --- errors -------------------------------------------------------------------------------
 
@@ -267,12 +267,13 @@ class Surrogate:
         """
         output, changes = self.outputs[self._index(target)], self._changes(tokens)
         phi = np.append(self.phi(tokens, threads)[:, self._index(target)], output.offset)
-        y, slope = self.nonlinearity.values(output.eta, phi)
+        curve = self.nonlinearity.at(output.eta, phi)
+        slope = curve.slope()
         design = self.layout.design(self.layout.rows(changes, len(phi)), changes, threads)
         for number, theta in enumerate(self._replicates(output)):
             by_phi = design.phi(theta) + output.replicates.offset[number]
             eta = output.eta + STEP * output.replicates.eta[number]
-            by_y = slope * by_phi + (self.nonlinearity.values(eta, phi)[0] - y) / STEP
+            by_y = slope * by_phi + (self.nonlinearity.at(eta, phi).y - curve.y) / STEP
             yield by_phi[:-1] - by_phi[-1], output.y_sd * (by_y[:-1] - by_y[-1])
 
     def _replicates(self, output: Output) -> Iterator[np.ndarray]:
