@@ -5,8 +5,6 @@ and writes the pictures it has. Weights, and the enhancer as FASTA, are given by
 """
 
 import argparse
-import json
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,17 +15,24 @@ from matplotlib.figure import Figure as Picture
 from scipy import stats
 
 from figures import Figure, Figures, machine, print_table, write_json
-from geneq import cli, encoding, surrogate
+from geneq import cli, surrogate
 from geneq.epistasis import check_elements, matrices, read_elements
 from geneq.libraries import FactorialLibrary, GlobalLibrary, Library, Motif
 from geneq.mave import Mave
 from geneq.phi import Surrogate
+from geneq.phi.fit import TEST
 from geneq.plots import epistasis, factors, loci
 
 DPI = 90
-TARGET = "dev"
-# What looks like sites in the logo of the enhancer.
-ELEMENTS = "a:16-25,b:95-105,c:190-200"
+TARGET, LENGTH = "dev", 249
+# Positions of the enhancer whose logo is shown, and where pairs are fitted.
+SHOWN, WINDOW = (65, 175), (95, 155)
+# What looks like sites in its logo.
+ELEMENTS = "left:106-114,GATA:120-131,right:133-141"
+# Effects of variants, in the units of scores, whose sign matters.
+LARGE = 0.3
+# AP-1's site, with letters about it.
+SITE = "CGATGACTCATCG"
 
 
 def main() -> None:
@@ -98,13 +103,7 @@ class Run:
             picture.savefig(self.args.pictures / f"{name}.png", dpi=DPI)
 
 
-def latent(made: Surrogate, mave: Mave) -> Picture:
-    """Of the command's figures, the latent phenotype against the score."""
-    phi = made.phi_of(mave.mutations(), mave.n_rows)
-    return surrogate.figures(made, 0, phi, mave, made.split == 2)["latent"]
-
-
-# --- an enhancer -----------------------------------------------------------------------------------
+# --- an enhancer ----------------------------------------------------------------------------------
 
 
 def local(run: Run) -> Figures:
@@ -112,13 +111,111 @@ def local(run: Run) -> Figures:
     library = run.mutagenize("random", "--kind", "random", "--n", run.rows(20_000))
     mave = run.score("enhancer", library)
     made = run.fit("additive", of="enhancer")
-    effects = made.effects("empirical", units="y").additive(mave.length)
-    run.draw("additive", loci.logo(effects, label="effect on dev"))
-    run.draw("latent", latent(made, mave))
+    effects = made.effects("empirical", units="y").additive(mave.length)[slice(*SHOWN)]
+    run.draw("additive", loci.logo(effects, start=SHOWN[0], label="effect on dev"))
+    phi = made.phi_of(mave.mutations(), mave.n_rows)
+    common = surrogate.figures(made, 0, phi, mave, made.split == TEST)
+    run.draw("latent", common["latent"])
     return {"additive_r2": Figure(run.r2("additive"), "r²")}
 
 
-PARTS: list[Callable[[Run], Figures]] = [local]
+def pairs(run: Run) -> Figures:
+    """Pairs within a window, and elements in it."""
+    window = "{}-{}".format(*WINDOW)
+    library = run.mutagenize("window", "--kind", "random", "--n", run.rows(50_000),
+                             "--windows", window)  # fmt: skip
+    mave = run.score("window", library)
+    run.fit("window_additive", of="window")
+    made = run.fit("pairwise", "--map", "pairwise", "--elements", ELEMENTS, of="window")
+    strengths = surrogate.strengths(made.effects("empirical").terms[1], mave.length)
+    part = strengths[slice(*WINDOW), slice(*WINDOW)]
+    run.draw("pairs", loci.pair_triangle(part, WINDOW[0]))
+    elements = check_elements(read_elements(ELEMENTS), mave.length)
+    table = run.table("pairwise", "elements")
+    run.draw("elements", epistasis.element_map(*matrices(table, elements)[TARGET]))
+    found = {"window_additive_r2": Figure(run.r2("window_additive"), "r²"),
+             "pairwise_r2": Figure(run.r2("pairwise"), "r²")}  # fmt: skip
+    for row in table.itertuples():
+        found[f"{row.element_1} × {row.element_2}"] = Figure(row.phi, "φ")
+    return found
+
+
+def variants(run: Run) -> Figures:
+    """Every single-nucleotide variant, by the surrogate and by the network itself."""
+    library = run.mutagenize("saturation", "--kind", "saturation")
+    mave = run.score("saturation", library)
+    truth = mave.y[1:, 0].astype(np.float64) - mave.y[0, 0]
+    made = Surrogate.load(run.folder / "additive")
+    effect, error = made.differences(mave.library.tokens()[1:])
+    run.draw("variants", against(truth, effect, error))
+    near = np.abs(truth) > LARGE
+    return {
+        "variants_r": Figure(float(stats.pearsonr(truth, effect)[0]), "Pearson"),
+        "variants_rho": Figure(float(stats.spearmanr(truth, effect)[0]), "Spearman"),
+        "variants_large": Figure(int(near.sum()), "variants"),
+        "variants_large_sign": Figure(float((truth * effect > 0)[near].mean()), "share"),
+        "variants_error": Figure(float(np.median(error)), "dev"),
+    }
+
+
+def against(truth: np.ndarray, effect: np.ndarray, error: np.ndarray) -> Picture:
+    picture = Picture(figsize=(4.2, 3.8), layout="constrained")
+    axes = picture.subplots()
+    axes.errorbar(
+        truth, effect, 1.96 * error, fmt=".", markersize=3, linewidth=0.5, color="#444444"
+    )
+    ends = [truth.min(), truth.max()]
+    axes.plot(ends, ends, color="black", linewidth=0.8)
+    axes.set(xlabel="dev of the variant − of the enhancer", ylabel="by the surrogate, ± 95 %")
+    axes.spines[["top", "right"]].set_visible(False)
+    return picture
+
+
+# --- anywhere -------------------------------------------------------------------------------------
+
+
+def element(run: Run) -> Figures:
+    """A site in random contexts."""
+    start = (LENGTH - len(SITE)) // 2
+    wild = "N" * start + SITE + "N" * (LENGTH - len(SITE) - start)
+    window = (start, start + len(SITE))
+    library = GlobalLibrary(wild, n=run.rows(50_000), rate=0.3, windows=[window])
+    run.score("site", library)
+    made = run.fit("site_additive", "--gauge", "uniform", of="site")
+    run.fit("site_pairwise", "--map", "pairwise", of="site")
+    effects = made.effects("uniform", units="phi").additive(LENGTH)[slice(*window)]
+    run.draw("site", loci.logo(effects, start=0, label="effect on φ"))
+    return {"site_additive_r2": Figure(run.r2("site_additive"), "r²"),
+            "site_pairwise_r2": Figure(run.r2("site_pairwise"), "r²")}  # fmt: skip
+
+
+def spacing(run: Run) -> Figures:
+    """Two sites by the letters between them."""
+    motifs = [Motif("AP1", "TGACTCA", positions=[100], optional=True),
+              Motif("GATA", "AGATAAG", spacings=range(0, 41), orientations="+-", optional=True)]  # fmt: skip
+    library = FactorialLibrary(motifs=motifs, length=LENGTH, n_backgrounds=run.rows(200))
+    run.score("factorial", library)
+    run.fit("factorial")
+    table = run.table("factorial", "spacings")
+    names = {f"y:{TARGET}": "effect", f"se_y:{TARGET}": "error", f"alone:{TARGET}": "alone",
+             f"measured:{TARGET}": "measured", f"se_measured:{TARGET}": "se_measured"}  # fmt: skip
+    run.draw("spacing", factors.spacing_curves(table.rename(columns=names), TARGET))
+    levels = run.table("factorial", "levels").groupby(["motif", "strand"])[f"y:{TARGET}"].mean()
+    gain = table[f"y:{TARGET}"] - table[f"alone:{TARGET}"]
+    found = {f"{motif} {strand}": Figure(value, TARGET)
+             for (motif, strand), value in levels.items() if strand}  # fmt: skip
+    best = gain.argmax()
+    return found | {
+        "spacing_largest_interaction": Figure(float(gain[best]), TARGET),
+        "spacing_at": Figure(int(table["spacing"][best]), "letters"),
+        "spacing_interaction": Figure(float(gain.mean()), TARGET),
+        "spacing_agreement": Figure(
+            float(np.corrcoef(table[f"y:{TARGET}"], table[f"measured:{TARGET}"])[0, 1]), "r"
+        ),
+    }
+
+
+PARTS: list[Callable[[Run], Figures]] = [local, pairs, variants, element, spacing]
 
 if __name__ == "__main__":
     main()
