@@ -191,9 +191,9 @@ def element(run: Run) -> Figures:
 
 def spacing(run: Run) -> Figures:
     """Two sites by the letters between them."""
-    motifs = [Motif("AP1", "TGACTCA", positions=[100], optional=True),
-              Motif("GATA", "AGATAAG", spacings=range(0, 41), orientations="+-", optional=True)]  # fmt: skip
-    library = FactorialLibrary(motifs=motifs, length=LENGTH, n_backgrounds=run.rows(200))
+    one = Motif("AP1", "TGACTCA", positions=[100], optional=True)
+    other = Motif("GATA", "AGATAAG", spacings=range(0, 41), orientations="+-", optional=True)
+    library = FactorialLibrary(motifs=[one, other], length=LENGTH, n_backgrounds=run.rows(200))
     run.score("factorial", library)
     run.fit("factorial")
     table = run.table("factorial", "spacings")

@@ -46,12 +46,14 @@ from .ranges import window, windows
 
 # Share of the noise in the band of figures, and points of its curve.
 SHARE, GRID = 0.95, 200
-# What is taken where nothing is said, of libraries of sequences and of factorial designs: of a few
-# levels a curve that bends can feign interactions, and be feigned by them.
+# What is taken where nothing is said, of libraries of sequences and of factorial designs. These have
+# few levels, each in many rows: there is nothing to shrink, and a curve that bends could feign
+# interactions, or be feigned by them.
 LETTERS = {"map": "additive", "nonlinearity": "tanh", "noise": "skewed_t", "noise_order": 2,
-           "gauge": "empirical", "strength": None}  # fmt: skip
+           "gauge": "empirical", "strength": None,
+           "shrinkage": "adaptive", "pair_strength": None}  # fmt: skip
 MOTIFS = {"map": "pairwise", "nonlinearity": "linear", "noise": "gaussian", "noise_order": 0,
-          "gauge": "wild_type", "strength": 0}  # fmt: skip
+          "gauge": "wild_type", "strength": 0, "shrinkage": "ridge", "pair_strength": 0}  # fmt: skip
 # Fields of maps that are options.
 FIELDS = ("window", "between", "distance", "order")
 
@@ -139,6 +141,8 @@ def fitted(mave: Mave, args: Namespace, out: Path) -> None:
         nonlinearity.KINDS[args.nonlinearity](),
         chosen_noise(args),
         strength=args.strength,
+        shrinkage=args.shrinkage,
+        pair_strength=args.pair_strength,
         split_seed=args.seed,
         threads=args.threads,
     )
@@ -159,7 +163,8 @@ def fitted(mave: Mave, args: Namespace, out: Path) -> None:
 
 def completed(args: Namespace, defaults: dict) -> Namespace:
     """The options, with defaults for those that were not given."""
-    missing = {name: value for name, value in defaults.items() if getattr(args, name) is None}
+    missing = {name: value for name, value in defaults.items()
+               if getattr(args, name, None) is None}  # fmt: skip
     return Namespace(**vars(args) | missing)
 
 

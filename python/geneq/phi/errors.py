@@ -5,14 +5,14 @@ row, so that a fit depends on which rows the library has. A replicate gives ever
 weight of mean 1 and variance 1 (the multiplier bootstrap) and takes one Newton step to the
 parameters that fit best then: θ* = θ + H⁻¹ Σ (w_i − 1) s_i, with s_i the score of a row and H the
 curvature of the loss and the prior. So the prior, and what it takes from the scatter, is in the
-errors; which strength was chosen is not, since the prior stays as it is.
+errors. Where every pair has a prior of its own, that is estimated anew.
 
 What is kept are differences from the fit, to first order: all that follows from them is linear in
 them, and directions in which the nonlinearity is not known do no harm.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -22,7 +22,7 @@ from .nonlinearity import Nonlinearity
 from .objective import BENT, LOOSE, Scored, State, phi_of
 from .optimise import conjugate_gradients
 from .ridge import DENSE, gram
-from .shrinkage import Data
+from .shrinkage import Chosen, Data, precisions
 
 # Seed of the weights: the same for all targets.
 SEED = 1
@@ -60,23 +60,25 @@ class Replicates:
 def replicated(
     data: Data,
     state: State,
-    precision: np.ndarray,
+    chosen: Chosen,
     on_valid: bool,
     replicates: int,
     groups: tuple[np.ndarray, np.ndarray],
 ) -> Replicates:
     """Replicates of a fit.
 
-    state: with φ of mean 0 and standard deviation 1. precision: of the prior of θ, inf where it is
-    0. on_valid: nonlinearity and noise were fitted to validation rows, not to training rows.
-    groups: int64 of training and of validation rows; rows of a group have the same weight.
+    state: with φ of mean 0 and standard deviation 1. chosen: its prior. on_valid: nonlinearity and
+    noise were fitted to validation rows, not to training rows. groups: int64 of training and of
+    validation rows; rows of a group have the same weight.
     """
-    newton = Newton(data, state, precision, on_valid)
+    newton = Newton(data, state, chosen, on_valid)
     rng = np.random.default_rng(SEED)
-    steps = (newton.step(*(rng.standard_normal(own.max() + 1)[own] for own in groups))
-             for _ in range(replicates))  # fmt: skip
+    steps = [newton.step(*(rng.standard_normal(own.max() + 1)[own] for own in groups))
+             for _ in range(replicates)]  # fmt: skip
     theta, offset, eta = (np.array(column) for column in zip(*steps, strict=True))
-    return Replicates(np.flatnonzero(newton.kept), theta, offset, eta)
+    kept = np.flatnonzero(theta.any(axis=0))
+    theta, offset, eta = (each - each.mean(axis=0) for each in (theta[:, kept], offset, eta))
+    return Replicates(kept, theta, offset, eta)
 
 
 class Newton:
@@ -85,48 +87,113 @@ class Newton:
     φ stays of mean 0 and standard deviation 1, so θ moves across the direction that would scale it.
     """
 
-    def __init__(self, data: Data, state: State, precision: np.ndarray, on_valid: bool):
-        self.state, self.design, self.on_valid = state, data.train.design, on_valid
+    def __init__(self, data: Data, state: State, chosen: Chosen, on_valid: bool):
+        self.data, self.state, self.chosen = data, state, chosen
         self.train, self.valid = (Rows(state, rows, data.nonlinearity, data.noise)
                                   for rows in (data.train, data.valid))  # fmt: skip
         self.rows = (len(self.train.phi), len(self.valid.phi))
         self.score = self.train.by_phi * self.train.inflation(self.valid)
-        self.weights = self.train.curvature()
-        self.solve, self.kept = solver(data, self.weights, precision)
-        self.constraint = self._side(self.train.phi) / self.rows[0]
-        self.along = self.solve(self.constraint)
+        self.system = System(data, self.train.curvature(), chosen.precision)
+        self.constraint = self.system.side(self.train.phi) / self.rows[0]
+        self.along = self.system.solve(self.constraint)
         self.curve = Curve(self.train)
-        self.mixed = np.stack([self._side(column) for column in self.curve.mixed.T], axis=1)
-        self.followed = np.stack([self._across(column) for column in self.mixed.T], axis=1)
+        self.mixed = np.stack([self.system.side(column) for column in self.curve.mixed.T], axis=1)
+        followed = (self._across(self.system.solve(side)) for side in self.mixed.T)
+        self.followed = np.stack(list(followed), axis=1)
         left = self.curve.matrix - self.mixed.T @ self.followed
         self.inverse = inverse(left, self.curve.matrix)
         self.calibration = Curve(self.valid) if on_valid else None
 
-    def _side(self, by_row: np.ndarray) -> np.ndarray:
-        return self.design.gradient(by_row - by_row.mean())
-
-    def _across(self, side: np.ndarray) -> np.ndarray:
-        """H⁻¹ side, with the standard deviation of φ held."""
-        step = self.solve(side)
+    def _across(self, step: np.ndarray) -> np.ndarray:
+        """A step with the standard deviation of φ held."""
         return step - self.along * ((self.constraint @ step) / (self.constraint @ self.along))
 
     def step(self, weights: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
-        """Changes of θ (those that are kept), offset and η for changes of the weights of rows."""
+        """Changes of θ, offset and η for changes of the weights of training and validation rows."""
         weights, phi = weights - weights.mean(), self.train.phi
         scale, mean = weights @ (phi**2 - 1) / (2 * len(phi)), weights @ phi / len(phi)
         pushed = -mean - scale * phi
-        alone = -self._across(self._side(weights * self.score + self.weights * pushed))
+        score = self.system.side(weights * self.score + self.system.weights * pushed)
+        alone = self._across(self._shrunk(score))
         side = weights @ self.curve.scores + pushed @ self.curve.mixed + self.mixed.T @ alone
         curve = -self.inverse @ side
         theta = alone - self.followed @ curve
-        centre = -self.design.phi(theta).mean()
-        if self.on_valid:
-            moved = self.valid.rows.design.phi(theta) + centre
-            moved -= mean + scale * self.valid.phi
+        centre = -self.data.train.design.phi(theta).mean()
+        if self.calibration is not None:
+            moved = self.data.valid.design.phi(theta) + centre - mean - scale * self.valid.phi
             curve = self.calibration.step(others, moved)
         offset = centre - mean + scale * self.state.mean
-        theta = (theta - scale * self.state.theta)[self.kept]
+        theta -= scale * self.state.theta
         return theta.astype(np.float32), offset, curve[: len(self.state.eta)]
+
+    def _shrunk(self, score: np.ndarray) -> np.ndarray:
+        """Change of θ for a change of its score: where priors are estimated, by new ones.
+
+        Those are what the fit would be given if it were the truth, so that what is kept varies.
+        """
+        system, chosen, n = self.system, self.chosen, self.data.layout.n_additive
+        if chosen.threshold is None:
+            return system.solve(-score)
+        theta, told = self.state.theta, np.maximum(system.told, 1e-300)
+        own = precisions(system.told[n:], (theta - score / told)[n:], self.groups, chosen.threshold)
+        precision = np.concatenate([chosen.precision[:n], chosen.strength * own])
+        new = System(self.data, system.weights, precision)
+        pull = np.concatenate([np.zeros(n), np.where(new.kept, new.prior * theta, 0)[n:]])
+        start = np.where(new.kept, 0, -theta)
+        return start + new.solve(-score - pull - new.product(start))
+
+    @cached_property
+    def groups(self) -> np.ndarray:
+        return self.data.layout.groups
+
+
+class System:
+    """H = X' ω X + prior, with X the columns of the model less their means.
+
+    weights: ω, float64[n], the curvature of every row's loss by φ. kept: bool[size], parameters
+    that the prior does not hold at 0 and that rows tell of.
+    """
+
+    def __init__(self, data: Data, weights: np.ndarray, precision: np.ndarray):
+        self.data, self.design, self.weights = data, data.train.design, weights
+        self.told = weights.sum() * data.layout.spread(self.design.additive)
+        self.kept = np.isfinite(precision) & (self.told > 0)
+        self.prior = np.where(self.kept, precision, 0)
+
+    def side(self, by_row: np.ndarray) -> np.ndarray:
+        """X' by_row, float64[size]."""
+        return self.design.gradient(by_row - by_row.mean())
+
+    def product(self, theta: np.ndarray) -> np.ndarray:
+        phi = self.design.phi(theta)
+        return self.side((phi - phi.mean()) * self.weights) + self.prior * theta
+
+    def solve(self, side: np.ndarray) -> np.ndarray:
+        """x with H x = side, 0 where it is not kept."""
+        if self.factor is not None:
+            found = np.zeros_like(side)
+            found[self.kept] = cho_solve(self.factor, side[self.kept], check_finite=False)
+            return found
+        scale = np.zeros(len(side))
+        scale[self.kept] = 1 / np.sqrt((self.told + self.prior)[self.kept])
+        found = conjugate_gradients(
+            lambda v: scale * self.product(scale * v), scale * side, np.zeros_like(side),
+            STEPS, TOLERANCE,
+        )  # fmt: skip
+        return scale * found
+
+    @cached_property
+    def factor(self) -> tuple | None:
+        """Cholesky, of additive maps that are not too large."""
+        layout, rows, threads = self.data.layout, self.design.additive, self.design.threads
+        if layout.size > min(layout.n_additive, DENSE):
+            return None
+        mean = rows.transposed(np.ones(rows.rows), threads) / rows.rows
+        matrix = gram(layout, rows, threads, self.weights)
+        weighted = np.outer(matrix.diagonal(), mean)
+        matrix += self.weights.sum() * np.outer(mean, mean) - weighted - weighted.T
+        matrix.flat[:: len(matrix) + 1] += self.prior
+        return cho_factor(matrix[np.ix_(self.kept, self.kept)], check_finite=False)
 
 
 class Rows:
@@ -162,54 +229,6 @@ class Rows:
         """
         return max(1.0, float(np.mean(valid.by_phi**2) / np.mean(self.by_phi**2)) ** 0.25)
 
-
-Solve = Callable[[np.ndarray], np.ndarray]
-
-
-def solver(
-    data: Data, weights: np.ndarray, precision: np.ndarray
-) -> tuple[Solve, np.ndarray]:
-    """What solves H x = side, and the parameters, bool[size], that are not 0 in it.
-
-    weights: float64[n], the curvature of every row's loss by φ.
-    """
-    design = data.train.design
-    told = weights.sum() * data.layout.spread(design.additive)
-    kept = np.isfinite(precision) & (told > 0)
-    prior = np.where(kept, precision, 0)
-    if data.layout.size == data.layout.n_additive <= DENSE:
-        return _direct(data, weights, prior, kept), kept
-    scale = np.where(kept, 1 / np.sqrt(np.where(kept, told + prior, 1)), 0)
-
-    def product(v: np.ndarray) -> np.ndarray:
-        theta = scale * v
-        phi = design.phi(theta)
-        weighted = (phi - phi.mean()) * weights
-        return scale * (design.gradient(weighted - weighted.mean()) + prior * theta)
-
-    def solve(side: np.ndarray) -> np.ndarray:
-        start = np.zeros_like(side)
-        return scale * conjugate_gradients(product, scale * side, start, STEPS, TOLERANCE)
-
-    return solve, kept
-
-
-def _direct(data: Data, weights: np.ndarray, prior: np.ndarray, kept: np.ndarray) -> Solve:
-    """By Cholesky, for additive maps."""
-    rows, threads = data.train.design.additive, data.train.design.threads
-    mean = rows.transposed(np.ones(rows.rows), threads) / rows.rows
-    matrix = gram(data.layout, rows, threads, weights)
-    weighted = np.outer(matrix.diagonal(), mean)
-    matrix += weights.sum() * np.outer(mean, mean) - weighted - weighted.T
-    matrix.flat[:: len(matrix) + 1] += prior
-    factor = cho_factor(matrix[np.ix_(kept, kept)], check_finite=False)
-
-    def solve(side: np.ndarray) -> np.ndarray:
-        found = np.zeros_like(side)
-        found[kept] = cho_solve(factor, side[kept], check_finite=False)
-        return found
-
-    return solve
 
 
 class Curve:

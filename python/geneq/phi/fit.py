@@ -297,13 +297,12 @@ class Fitter:
             rows = {p: Scored(self.layout.design(*self.rows[p], self.options.threads), *scored[p])
                     for p in scored}  # fmt: skip
             state, found, chosen = self._interactions(rows, state, penalty, precision, line)
-            precision = chosen.precision
         return Output(
             target=target, theta=state.theta / state.sd, offset=-state.mean / state.sd,
             eta=state.eta, noise=state.noise, y_mean=mean, y_sd=sd, strength=strength,
             pair_strength=None if chosen is None else chosen.strength,
             steps=found.steps, why=found.why, history=found.history,
-            replicates=self._replicated(rows, state, precision, line, chosen is not None),
+            replicates=self._replicated(rows, state, precision, line, chosen),
         )  # fmt: skip
 
     def _replicated(
@@ -312,17 +311,18 @@ class Fitter:
         state: State,
         precision: np.ndarray,
         line: np.ndarray,
-        calibrated: bool,
+        chosen: shrinkage.Chosen | None,
     ) -> errors.Replicates | None:
         options = self.options
         if not options.replicates:
             return None
         data = shrinkage.Data(self.layout, rows[TRAIN], rows[VALID], options.nonlinearity,
                               options.noise, precision, line)  # fmt: skip
-        calibrated = calibrated and shrinkage.enough(data, state)
+        calibrated = chosen is not None and shrinkage.enough(data, state)
+        chosen = chosen or shrinkage.Chosen(state, precision, np.nan, np.nan)
         groups = tuple(np.unique(self.groups[self.parts == part], return_inverse=True)[1]
                        for part in (TRAIN, VALID))  # fmt: skip
-        return errors.replicated(data, state, precision, calibrated, options.replicates, groups)
+        return errors.replicated(data, state, chosen, calibrated, options.replicates, groups)
 
     # --- additive effects ---------------------------------------------------------------------
 
