@@ -185,7 +185,7 @@ def test_motifs_that_do_not_interact_are_not_said_to(motifs):
     pairs = pd.read_parquet(motifs / "level_pairs.parquet")
     strongest = pairs.groupby(["motif_1", "motif_2"])["y"].agg(lambda values: values.abs().max())
     assert strongest["AP1", "GATA"] > 0.6
-    assert (strongest.drop(("AP1", "GATA")) < 0.1).all()
+    assert (strongest.drop(("AP1", "GATA")) < 0.2).all()  # 3.5 standard errors
 
 
 def test_what_a_background_adds_to_all_of_its_rows_leaves_no_effect(motifs, tmp_path):
