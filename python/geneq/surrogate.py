@@ -89,6 +89,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--strength", type=float, help="of the prior (default: by validation rows, motifs: 0)"
     )
+    parser.add_argument(
+        "--replicates", type=int, default=100, help="fits that errors come from, 0 for none (100)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the split of rows (1)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
 
@@ -143,6 +146,7 @@ def fitted(mave: Mave, args: Namespace, out: Path) -> None:
         strength=args.strength,
         shrinkage=args.shrinkage,
         pair_strength=args.pair_strength,
+        replicates=args.replicates,
         split_seed=args.seed,
         threads=args.threads,
     )
