@@ -4,7 +4,10 @@
 columns sequence, y (or y:NAME for several) and, where known, sigma. OUT gets surrogate.npz and
 surrogate.json, which geneq.phi.Surrogate.load reads, effects.parquet, pairs.parquet (where the map
 has pairs), metrics.parquet (of rows that were not fitted) and figures. Positions are 0-based, ends
-excluded.
+excluded. --elements sums interactions over parts of the sequence (elements.parquet).
+
+A factorial design gives levels.parquet, level_pairs.parquet and spacings.parquet instead: what motifs
+do, alone and by what lies between them.
 
 --scores fits a surrogate to the scores of every locus: FOLDER/<locus>/mave.parquet, as `geneq score
 --loci` leaves them, gives OUT/<locus>/, with a copy of locus.json. Loci that fail stand in
