@@ -6,8 +6,8 @@ surrogate.json, which geneq.phi.Surrogate.load reads, effects.parquet, pairs.par
 has pairs), metrics.parquet (of rows that were not fitted) and figures. Positions are 0-based, ends
 excluded. --elements sums interactions over parts of the sequence (elements.parquet).
 
-A factorial design gives levels.parquet, level_pairs.parquet and spacings.parquet instead: what motifs
-do, alone and by what lies between them.
+A factorial design gives levels.parquet, level_pairs.parquet and spacings.parquet instead: what
+motifs do, alone and by what lies between them.
 
 --scores fits a surrogate to the scores of every locus: FOLDER/<locus>/mave.parquet, as `geneq score
 --loci` leaves them, gives OUT/<locus>/, with a copy of locus.json. Loci that fail stand in
@@ -49,14 +49,15 @@ from .ranges import window, windows
 
 # Share of the noise in the band of figures, and points of its curve.
 SHARE, GRID = 0.95, 200
-# What is taken where nothing is said, of libraries of sequences and of factorial designs. These have
-# few levels, each in many rows: there is nothing to shrink, and a curve that bends could feign
+# What is taken where nothing is said, of libraries of sequences and of factorial designs. These
+# have few levels, each in many rows: there is nothing to shrink, and a curve that bends could feign
 # interactions, or be feigned by them.
 LETTERS = {"map": "additive", "nonlinearity": "tanh", "noise": "skewed_t", "noise_order": 2,
            "gauge": "empirical", "strength": None,
            "shrinkage": "adaptive", "pair_strength": None}  # fmt: skip
 MOTIFS = {"map": "pairwise", "nonlinearity": "linear", "noise": "gaussian", "noise_order": 0,
-          "gauge": "wild_type", "strength": 0, "shrinkage": "ridge", "pair_strength": 0}  # fmt: skip
+          "gauge": "wild_type", "strength": 0,
+          "shrinkage": "ridge", "pair_strength": 0}  # fmt: skip
 # Fields of maps that are options.
 FIELDS = ("window", "between", "distance", "order")
 

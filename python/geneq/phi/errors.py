@@ -230,7 +230,6 @@ class Rows:
         return max(1.0, float(np.mean(valid.by_phi**2) / np.mean(self.by_phi**2)) ** 0.25)
 
 
-
 class Curve:
     """Nonlinearity and noise about what was fitted: how they follow weights and φ of their rows.
 
@@ -266,7 +265,7 @@ def _jacobian(rows: Rows) -> np.ndarray:
 
 
 def _noise(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Derivatives by the noise's parameters of losses, of their derivatives by ŷ, of their sum's."""
+    """Derivatives by the noise's parameters of losses, of their ŷ-slopes, and of their sum."""
     noise, args, found = rows.state.noise, (rows.rows.y, rows.yhat, rows.rows.sigma), []
     for by in np.eye(len(noise)) * STEP:
         either = [(rows.noise.losses(at, *args), *rows.noise.loss(at, *args)[1:])

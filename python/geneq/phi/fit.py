@@ -292,37 +292,31 @@ class Fitter:
             additive, self._jittered(state), self._whitening(penalty), precision,
             Prior(line, state.noise),
         )  # fmt: skip
-        chosen, rows = None, additive
+        both = {p: Scored(self.layout.design(*self.rows[p], self.options.threads), *scored[p])
+                for p in scored}  # fmt: skip
+        data = shrinkage.Data(self.layout, both[TRAIN], both[VALID], self.options.nonlinearity,
+                              self.options.noise, precision, line)  # fmt: skip
+        chosen = None
         if self.layout.size > self.layout.n_additive:
-            rows = {p: Scored(self.layout.design(*self.rows[p], self.options.threads), *scored[p])
-                    for p in scored}  # fmt: skip
-            state, found, chosen = self._interactions(rows, state, penalty, precision, line)
+            state, found, chosen = self._interactions(data, state, penalty)
         return Output(
             target=target, theta=state.theta / state.sd, offset=-state.mean / state.sd,
             eta=state.eta, noise=state.noise, y_mean=mean, y_sd=sd, strength=strength,
             pair_strength=None if chosen is None else chosen.strength,
             steps=found.steps, why=found.why, history=found.history,
-            replicates=self._replicated(rows, state, precision, line, chosen),
+            replicates=self._replicated(data, state, chosen),
         )  # fmt: skip
 
     def _replicated(
-        self,
-        rows: dict[int, Scored],
-        state: State,
-        precision: np.ndarray,
-        line: np.ndarray,
-        chosen: shrinkage.Chosen | None,
+        self, data: shrinkage.Data, state: State, chosen: shrinkage.Chosen | None
     ) -> errors.Replicates | None:
-        options = self.options
-        if not options.replicates:
+        if not self.options.replicates:
             return None
-        data = shrinkage.Data(self.layout, rows[TRAIN], rows[VALID], options.nonlinearity,
-                              options.noise, precision, line)  # fmt: skip
         calibrated = chosen is not None and shrinkage.enough(data, state)
-        chosen = chosen or shrinkage.Chosen(state, precision, np.nan, np.nan)
+        chosen = chosen or shrinkage.Chosen(state, data.additive_precision, np.nan, np.nan)
         groups = tuple(np.unique(self.groups[self.parts == part], return_inverse=True)[1]
                        for part in (TRAIN, VALID))  # fmt: skip
-        return errors.replicated(data, state, chosen, calibrated, options.replicates, groups)
+        return errors.replicated(data, state, chosen, calibrated, self.options.replicates, groups)
 
     # --- additive effects ---------------------------------------------------------------------
 
@@ -397,17 +391,10 @@ class Fitter:
     # --- interactions -------------------------------------------------------------------------
 
     def _interactions(
-        self,
-        scored: dict[int, Scored],
-        state: State,
-        penalty: float,
-        precision: np.ndarray,
-        line: np.ndarray,
+        self, data: shrinkage.Data, state: State, penalty: float
     ) -> tuple[State, Found, shrinkage.Chosen]:
         """Interactions by conjugate gradients, then everything by L-BFGS."""
         options = self.options
-        data = shrinkage.Data(self.layout, scored[TRAIN], scored[VALID], options.nonlinearity,
-                              options.noise, precision, line)  # fmt: skip
         nothing = np.zeros(self.layout.size - self.layout.n_additive)
         state = data.standardised(state, np.concatenate([state.theta, nothing]))
         best = None

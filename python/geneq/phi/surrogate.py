@@ -290,7 +290,7 @@ class Surrogate:
         return (self._slope(output, *there) - self.slope(output)) / STEP
 
     def _unseen(self) -> np.ndarray:
-        """bool[length, letters]: letters that no training row has and that are not the wild type's."""
+        """bool[length, letters]: letters that no training row has, the wild type's aside."""
         return (self.frequencies == 0) & (np.arange(self.letters) != self.wild_type[:, None])
 
     def _index(self, target: int | str) -> int:
