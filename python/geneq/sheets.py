@@ -14,6 +14,8 @@ from .errors import GeneqError
 
 URL = re.compile(r"[a-z][a-z0-9+.-]*://")
 ABSENT = "there is no such file (relative paths start at the sheet's folder)"
+# The kind of oracle that is the equation which a run of the pipeline finds for a cell type.
+OF_THE_RUN = "distill"
 TYPES = {"integer": int, "number": float}
 
 
@@ -43,14 +45,17 @@ def read_genomes(path: str | Path) -> list[dict]:
     return sheet.rows
 
 
-def read_loci(path: str | Path, genomes: Sequence[str] = ()) -> list[dict]:
+def read_loci(
+    path: str | Path, genomes: Sequence[str] = (), datasets: Sequence[str] = ()
+) -> list[dict]:
     """The rows of the sheet of loci at `path`, as `read_samples` gives those of its sheet.
 
-    genomes: names of those with coordinates. Paths of oracles are resolved against the sheet's
-    folder.
+    genomes: names of those with coordinates. datasets: names of the samplesheet. Paths of oracles
+    are resolved against the sheet's folder.
     """
     sheet = Sheet(path, "loci")
     _name_genomes(sheet, genomes, "the genomes with coordinates")
+    _check_datasets(sheet, datasets)
     faulty = {line for line, _ in sheet.faults}
     for row in sheet.rows:
         if row["line"] not in faulty:
@@ -59,9 +64,18 @@ def read_loci(path: str | Path, genomes: Sequence[str] = ()) -> list[dict]:
     return sheet.rows
 
 
-def read_experiments(path: str | Path) -> list[dict]:
-    """The rows of the sheet of experiments at `path`, as `read_loci` gives those of its sheet."""
+def read_experiments(
+    path: str | Path, datasets: Sequence[str] = (), loci: Sequence[str] = ()
+) -> list[dict]:
+    """The rows of the sheet of experiments at `path`, as `read_loci` gives those of its sheet.
+
+    loci: names that are taken.
+    """
     sheet = Sheet(path, "experiments")
+    _check_datasets(sheet, datasets)
+    for row in sheet.rows:
+        if (name := row.get("experiment")) in loci:
+            sheet.fault(row["line"], "experiment", "a locus has this name", name)
     sheet.stop_on_faults()
     return sheet.rows
 
@@ -77,6 +91,16 @@ def _name_genomes(sheet: "Sheet", genomes: Sequence[str], what: str) -> None:
             sheet.fault(row["line"], "genome", text, row["genome"])
         else:
             row.setdefault("genome", allowed[0] if allowed else "genome")
+
+
+def _check_datasets(sheet: "Sheet", datasets: Sequence[str]) -> None:
+    """Check that oracles which are equations of a run are those of its data sets."""
+    for row in sheet.rows:
+        kind, _, what = row.get("oracle", "").partition(":")
+        dataset = what.partition(":")[0]
+        if kind == OF_THE_RUN and dataset not in datasets:
+            text = "the samplesheet has no such data set"
+            sheet.fault(row["line"], "oracle", text, dataset)
 
 
 def _check_coordinates(sheet: "Sheet", row: dict) -> None:
