@@ -21,6 +21,7 @@ COMMANDS = {
     "distill": "distill",
     "score": "score",
     "surrogate": "surrogate",
+    "loci": "loci",
     "report": "report",
     "atlas": "atlas",
     "mutagenize": "tools.mutagenize",

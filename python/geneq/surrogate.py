@@ -3,8 +3,8 @@
 --mave is mave.parquet of `geneq score`, or a table of one's own (.tsv, .csv, .parquet) with the
 columns sequence, y (or y:NAME for several) and, where known, sigma. OUT gets surrogate.npz and
 surrogate.json, which geneq.phi.Surrogate.load reads, effects.parquet, pairs.parquet (where the map
-has pairs), metrics.parquet (of rows that were not fitted) and figures. Positions are 0-based, ends
-excluded.
+has pairs), metrics.parquet and latent.parquet (of rows that were not fitted) and figures. Positions
+are 0-based, ends excluded.
 
 --scores fits a surrogate to the scores of every locus: FOLDER/<locus>/mave.parquet, as `geneq score
 --loci` leaves them, gives OUT/<locus>/, with a copy of locus.json. Loci that fail stand in
@@ -117,6 +117,7 @@ def fitted(mave: Mave, args: Namespace, out: Path) -> None:
     held_out = surrogate.split == TEST
     table = metrics(surrogate, phi, mave, held_out)
     write(table, out / "metrics.parquet")
+    write(latent(phi, mave, held_out), out / "latent.parquet")
     write_figures(surrogate, phi, mave, held_out, args.gauge, out / "figures")
     for target, r2 in table[table["metric"] == "r2"][["target", "value"]].itertuples(index=False):
         print(f"{target}: r² {r2:.3f} on {held_out.sum():,} rows that were not fitted")
@@ -186,6 +187,15 @@ def metrics(
         rows += [(target, name, each.value, each.error) for name, each in estimates.items()]
         rows += [(target, "ks", one.ks, np.nan), (target, "ks_p", one.ks_p, np.nan)]
     return pd.DataFrame(rows, columns=["target", "metric", "value", "error"])
+
+
+def latent(phi: np.ndarray, mave: Mave, held_out: np.ndarray) -> pd.DataFrame:
+    """Rows that were not fitted: row, and `phi:<target>` and `y:<target>` of every target."""
+    columns = {"row": np.flatnonzero(held_out)}
+    for number, target in enumerate(mave.targets):
+        columns[f"phi:{target}"] = phi[held_out, number]
+        columns[f"y:{target}"] = mave.y[held_out, number]
+    return pd.DataFrame(columns)
 
 
 # --- figures --------------------------------------------------------------------------------------

@@ -155,9 +155,7 @@ class Rows:
 Solve = Callable[[np.ndarray], np.ndarray]
 
 
-def solver(
-    data: Data, weights: np.ndarray, precision: np.ndarray
-) -> tuple[Solve, np.ndarray]:
+def solver(data: Data, weights: np.ndarray, precision: np.ndarray) -> tuple[Solve, np.ndarray]:
     """What solves H x = side, and the parameters, bool[size], that are not 0 in it.
 
     weights: float64[n], the curvature of every row's loss by φ.

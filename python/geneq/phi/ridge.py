@@ -66,9 +66,7 @@ def gram(
     first = (layout.position + 1).astype(np.uint32) * layout.others
     pairs = _ext.PairLayout(first.astype(np.uint32), np.full(n, n, np.uint32))
     matrix = np.zeros((n, n))
-    matrix[layout.position[:, None] < layout.position] = pairs.transposed(
-        rows, weights, threads
-    )
+    matrix[layout.position[:, None] < layout.position] = pairs.transposed(rows, weights, threads)
     matrix += matrix.T
     matrix.flat[:: n + 1] = rows.transposed(weights, threads)
     return matrix
