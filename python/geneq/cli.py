@@ -21,6 +21,7 @@ COMMANDS = {
     "distill": "distill",
     "score": "score",
     "surrogate": "surrogate",
+    "variants": "variants",
     "report": "report",
     "atlas": "atlas",
     "mutagenize": "tools.mutagenize",
