@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from geneq import cli
 from geneq.errors import GeneqError
-from geneq.tools.validate import Sheet, read_genomes, read_samples
+from geneq.sheets import Sheet, read_genomes, read_samples
 
 HEADER = "dataset,h5ad,cell_type_key,layer,scale,donor_key,genome"
 

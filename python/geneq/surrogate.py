@@ -5,6 +5,10 @@ columns sequence, y (or y:NAME for several) and, where known, sigma. OUT gets su
 surrogate.json, which geneq.phi.Surrogate.load reads, effects.parquet, pairs.parquet (where the map
 has pairs), metrics.parquet (of rows that were not fitted) and figures. Positions are 0-based, ends
 excluded.
+
+--scores fits a surrogate to the scores of every locus: FOLDER/<locus>/mave.parquet, as `geneq score
+--loci` leaves them, gives OUT/<locus>/, with a copy of locus.json. Loci that fail stand in
+OUT/failed.tsv and do not stop the others.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -17,6 +21,8 @@ from matplotlib.figure import Figure
 from . import _ext
 from .artifacts import written_whole
 from .errors import GeneqError
+from .locus import NAME as LOCUS
+from .locus import Locus, each, folders, report
 from .mave import Mave
 from .phi import Surrogate, fit, gauges, maps, noise, nonlinearity
 from .phi.fit import TEST
@@ -32,11 +38,17 @@ FIELDS = ("window", "between", "distance", "order")
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Options of `geneq surrogate`."""
-    parser.add_argument("--mave", type=Path, required=True, help="library with scores")
+    scores = parser.add_mutually_exclusive_group(required=True)
+    scores.add_argument("--mave", type=Path, help="library with scores")
+    scores.add_argument("--scores", type=Path, help="folder of <locus>/mave.parquet")
     parser.add_argument("--alphabet", default="dna", help="alphabet of a table of one's own (dna)")
     parser.add_argument("--wild_type", help="its wild type (default: the consensus)")
     parser.add_argument("--target", nargs="+", help="targets to fit (default: all)")
-    _choice(parser, "--map", maps.KINDS, "additive", "what the latent phenotype is made of")
+    parser.add_argument(
+        "--map",
+        choices=sorted(maps.KINDS),
+        help="what the latent phenotype is made of (additive; of a locus: as its sheet says)",
+    )
     parser.add_argument("--window", type=window, help="START-END, where pairs and sets lie")
     parser.add_argument("--between", type=windows, help="START-END,START-END, a position in each")
     parser.add_argument("--distance", type=int, help="how far apart pairs are at most")
@@ -57,36 +69,66 @@ def _choice(parser: ArgumentParser, name: str, choices, default: str, what: str)
 
 
 def run(args: Namespace) -> None:
-    """Fit, and write the surrogate, its tables and figures."""
-    mave = Mave.open(args.mave, args.alphabet, args.wild_type).of_targets(args.target)
+    """Fit, and write the surrogates, their tables and figures."""
+    if args.mave:
+        mave = Mave.open(args.mave, args.alphabet, args.wild_type)
+        fitted(mave, args, args.out)
+        return
+    scores = {folder.name: folder for folder in folders(args.scores, "mave.parquet")}
+    if not scores:
+        raise GeneqError("No folder in it has a mave.parquet", file=args.scores,
+                         fix="Give what `geneq score --loci` wrote")  # fmt: skip
+
+    def one(name: str) -> None:
+        mave, out = Mave.load(scores[name] / "mave.parquet"), args.out / name
+        locus = Locus.load(scores[name]) if (scores[name] / LOCUS).exists() else None
+        fitted(mave, of_locus(args, locus), out)
+        if locus:
+            locus.save(out)
+
+    report(each(scores, "surrogate", one, args.out), len(scores), args.out)
+
+
+def of_locus(args: Namespace, locus: Locus | None) -> Namespace:
+    """The options, with what the sheet of loci says where they say nothing."""
+    if locus is None or args.map:
+        return args
+    window = locus.window if "window" in maps.KINDS[locus.map].__dataclass_fields__ else None
+    return Namespace(**vars(args) | {"map": locus.map, "window": args.window or window})
+
+
+def fitted(mave: Mave, args: Namespace, out: Path) -> None:
+    """Write the surrogate of a MAVE, its tables and figures, to `out`."""
+    mave, chosen = mave.of_targets(args.target), chosen_map(args)
     surrogate = fit(
         mave,
-        chosen_map(args),
+        chosen,
         nonlinearity.KINDS[args.nonlinearity](),
         chosen_noise(args),
         strength=args.strength,
         split_seed=args.seed,
         threads=args.threads,
     )
-    surrogate.save(args.out)
-    write(surrogate.table(args.gauge), args.out / "effects.parquet")
-    if args.map != "additive":
-        write(pairs(surrogate, args.gauge), args.out / "pairs.parquet")
+    surrogate.save(out)
+    write(surrogate.table(args.gauge), out / "effects.parquet")
+    if chosen.kind != "additive":
+        write(pairs(surrogate, args.gauge), out / "pairs.parquet")
     phi = surrogate.phi_of(mave.mutations(), mave.n_rows, args.threads)
     held_out = surrogate.split == TEST
     table = metrics(surrogate, phi, mave, held_out)
-    write(table, args.out / "metrics.parquet")
-    write_figures(surrogate, phi, mave, held_out, args.gauge, args.out / "figures")
+    write(table, out / "metrics.parquet")
+    write_figures(surrogate, phi, mave, held_out, args.gauge, out / "figures")
     for target, r2 in table[table["metric"] == "r2"][["target", "value"]].itertuples(index=False):
         print(f"{target}: r² {r2:.3f} on {held_out.sum():,} rows that were not fitted")
 
 
 def chosen_map(args: Namespace) -> maps.Map:
     """The map of --map with the fields that were given."""
-    made = maps.KINDS[args.map]
+    kind = args.map or "additive"
+    made = maps.KINDS[kind]
     given = {name: value for name in FIELDS if (value := getattr(args, name)) is not None}
     if foreign := sorted(given.keys() - made.__dataclass_fields__.keys()):
-        raise GeneqError(f"--map {args.map} has no such options",
+        raise GeneqError(f"--map {kind} has no such options",
                          value=", ".join(f"--{name}" for name in foreign))  # fmt: skip
     return made(**{name: tuple(v) if name == "between" else v for name, v in given.items()})
 

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from geneq.errors import GeneqError
-from geneq.tools.validate import read_genomes, read_samples
+from geneq.sheets import read_genomes, read_samples
 
 from .conftest import ROOT, nextflow, pipeline
 
