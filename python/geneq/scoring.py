@@ -91,13 +91,21 @@ def score(
 
 
 def score_tokens(
-    tokens: np.ndarray, oracle: Oracle, targets: list[str] | None = None
+    tokens: np.ndarray,
+    oracle: Oracle,
+    targets: list[str] | None = None,
+    reduce: str | None = None,
+    reverse_complement: bool = False,
 ) -> np.ndarray:
-    """Scores float32[n, targets] of DNA, uint8[n, length], as `score` makes them of a library."""
-    plan = _plan("dna", tokens.shape[1], oracle, targets, None, False)
+    """Scores float32[n, targets] of DNA, uint8[n, length], as `score` makes them of a library.
+
+    reduce: not by the principal component, which is that of a library.
+    """
+    plan = _plan("dna", tokens.shape[1], oracle, targets, reduce, reverse_complement)
+    reduced = None if reduce is None else by_row(reduce)
     step = max(1, PART[device().type] // tokens.shape[1])
     firsts = range(0, len(tokens), step)
-    parts = [_scored(plan, None, first, tokens[first : first + step]) for first in firsts]
+    parts = [_scored(plan, reduced, first, tokens[first : first + step]) for first in firsts]
     return np.concatenate([np.empty((0, len(plan.targets)), np.float32), *parts])
 
 

@@ -1,9 +1,9 @@
 """Effects of the variants of a VCF on the scores of loci, by surrogate and by other methods.
 
---loci is a folder of loci as `geneq surrogate` leaves them. OUT/variants.parquet has a row for
-every variant × target × method; substitutions are judged by every method, insertions and deletions
-by the oracle alone. --truth TABLE (chrom, pos, ref, alt, value) adds how well each method agrees
-with measured effects, and tests of which agrees better.
+--loci is a folder of loci as `geneq surrogate --scores` leaves them. OUT/variants.parquet has a row
+for every variant × target × method; substitutions are judged by every method, others by the oracle
+alone. --truth TABLE (chrom, pos, ref, alt, value) adds how well each method agrees with measured
+effects, and tests of which agrees better.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -16,7 +16,7 @@ import pandas as pd
 from ..artifacts import AGREEMENT, COMPARISONS, VARIANTS, write_json
 from ..errors import GeneqError
 from ..genome import Genome
-from ..locus import FAILED, NAME, Locus, each, folders
+from ..locus import NAME, Locus, each, folders, report
 from ..oracles import Oracle, load_oracle
 from ..phi import Surrogate
 from ..tally import Tally
@@ -24,6 +24,7 @@ from ..vcf import leave_out, lengths, read_vcf, trimmed
 from .effects import METHODS, Answer, Case, alternatives, wild_type
 from .truth import agreement, comparisons, read_truth, with_truth
 
+PRECISIONS = ("float32", "bfloat16", "float16")
 OUTSIDE, ACROSS = "outside_every_locus", "across_an_end_of_a_locus"
 SURROGATE = "surrogate"
 
@@ -40,6 +41,16 @@ def add_arguments(parser: ArgumentParser) -> None:
         choices=METHODS,
         default=list(METHODS),
         help="by which effects are told (all)",
+    )
+    parser.add_argument("--reduce", help="profiles to scores, as of geneq score (not pc1)")
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="what a network computes in (float32)",
+    )
+    parser.add_argument(
+        "--reverse_complement", action="store_true", help="mean of the scores of both strands"
     )
     parser.add_argument(
         "--truth", type=Path, help="measured effects: chrom, pos, ref, alt, value (.tsv, .csv, …)"
@@ -125,7 +136,7 @@ def judged(
     surrogate = Surrogate.load(folder) if SURROGATE in args.methods else None
     oracle = None
     if set(args.methods) - {SURROGATE}:
-        oracle = _oracle(args.oracle or locus.oracle)
+        oracle = _oracle(args.oracle or locus.oracle, args.precision)
     tss = getattr(oracle, "tss", None)
     case = Case(
         locus,
@@ -134,13 +145,15 @@ def judged(
         _targets(locus, oracle, surrogate),
         oracle,
         surrogate,
+        args.reduce,
+        args.reverse_complement,
     )
     return _rows(table, case, {name: METHODS[name](case) for name in args.methods})
 
 
 @cache
-def _oracle(spec: str) -> Oracle:
-    return load_oracle(spec)
+def _oracle(spec: str, precision: str) -> Oracle:
+    return load_oracle(spec, precision=precision)
 
 
 def _targets(locus: Locus, oracle: Oracle | None, surrogate: Surrogate | None) -> list[str]:
@@ -195,5 +208,4 @@ def _say(about: dict, out: Path) -> None:
     if "truth" in about:
         counts = about["truth"]
         print(f"{counts['judged']:,} of {counts['measured']:,} measured variants were judged")
-    if about["failed"]:
-        print(f"failed: {', '.join(about['failed'])}, see {out / FAILED}")
+    report(about["failed"], about["loci"], out)

@@ -24,6 +24,7 @@ from ..attribution import attribute
 from ..errors import GeneqError
 from ..genome import Genome
 from ..locus import Locus
+from ..oracles import Oracle
 from ..phi import Surrogate
 from ..scoring import padding, score_tokens
 from ..vcf import lengths, trimmed
@@ -35,6 +36,7 @@ NO_BASE = "N in the genome or in the alternative"
 NO_ROOM = "does not fit into the locus"
 NOT_MUTATED = "not among the mutations that the surrogate was fitted to"
 NO_MODULE = "the oracle has no differentiable module"
+NO_SLOPES = "no gradient of profiles"
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Case:
     wild: uint8[length], the genome's sequence on the locus' strand. tokens: uint8[n, length], that
     with each alternative in turn. substitution: bool[n], whether all other letters stay where they
     are. note: object[n], "" or why no method can judge the variant. oracle and surrogate may be
-    None where no method asks for them.
+    None where no method asks for them. reduce, reverse_complement: as of `scoring.score`.
     """
 
     locus: Locus
@@ -53,8 +55,10 @@ class Case:
     substitution: np.ndarray
     note: np.ndarray
     targets: list[str]
-    oracle: object = None
+    oracle: Oracle | None = None
     surrogate: Surrogate | None = None
+    reduce: str | None = None
+    reverse_complement: bool = False
 
     @cached_property
     def changes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -86,13 +90,13 @@ class Answer:
     note: np.ndarray
 
     @classmethod
-    def of(cls, case: Case, effect, can: np.ndarray, why, error=None) -> "Answer":
+    def of(cls, case: Case, effect, can: np.ndarray, why, error=np.nan) -> "Answer":
         """Effects of those variants that the method can judge; of others, why not."""
-        shape = (len(case.tokens), len(case.targets))
-        error = np.full(shape, np.nan) if error is None else error
         known = can & (case.note == "")
         note = np.where(case.note != "", case.note, np.where(known, "", why)).astype(object)
-        return cls(*(np.where(known[:, None], one, np.nan) for one in (effect, error)), note)
+        shape = (len(known), len(case.targets))
+        told = (np.where(known[:, None], one, np.nan) for one in (effect, error))
+        return cls(*(np.broadcast_to(one, shape) for one in told), note)
 
 
 # --- sequences --------------------------------------------------------------------------------
@@ -181,14 +185,28 @@ def by_ism(case: Case) -> Answer:
 
 def by_gradient(case: Case) -> Answer:
     """Differences of slopes at the wild type, added up."""
+    if why := _no_gradient(case):
+        return Answer.of(case, np.nan, np.zeros(len(case.tokens), bool), why)
+    slopes = np.stack([_slopes(case, target) for target in case.targets], axis=2)
+    return Answer.of(case, case.summed(slopes), case.substitution, INDEL)
+
+
+def _no_gradient(case: Case) -> str | None:
     if getattr(case.oracle, "module", None) is None:
-        nothing = np.zeros(len(case.tokens), bool)
-        return Answer.of(case, np.nan, nothing, NO_MODULE)
+        return NO_MODULE
+    return NO_SLOPES if case.reduce is not None else None
+
+
+def _slopes(case: Case, target: str) -> np.ndarray:
+    """float64[length, letters] in the wild-type gauge; the mean of both strands if need be."""
     left, right = padding(len(case.wild), case.oracle)
-    sequence = "N" * left + encoding.strings(case.wild[None])[0] + "N" * right
-    slopes = [attribute(case.oracle, sequence, "saliency", target) for target in case.targets]
-    inside = np.stack(slopes, axis=2)[left : left + len(case.wild)]
-    return Answer.of(case, case.summed(inside), case.substitution, INDEL)
+    padded = np.pad(case.wild[None], ((0, 0), (left, right)), constant_values=UNKNOWN)
+    found = attribute(case.oracle, encoding.strings(padded)[0], "saliency", target)
+    if case.reverse_complement:
+        other = encoding.strings(encoding.reverse_complement(padded))[0]
+        turned = attribute(case.oracle, other, "saliency", target)[::-1, ::-1]
+        found = (found + turned) / 2
+    return found[left : left + len(case.wild)]
 
 
 def by_surrogate(case: Case) -> Answer:
@@ -207,7 +225,8 @@ def by_surrogate(case: Case) -> Answer:
 
 
 def _scores(case: Case, tokens: np.ndarray) -> np.ndarray:
-    return score_tokens(tokens, case.oracle, case.targets).astype(np.float64)
+    how = (case.reduce, case.reverse_complement)
+    return score_tokens(tokens, case.oracle, case.targets, *how).astype(np.float64)
 
 
 METHODS: dict[str, Callable[[Case], Answer]] = {
