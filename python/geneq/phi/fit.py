@@ -17,7 +17,7 @@ from .. import _ext
 from ..errors import GeneqError
 from ..libraries import Mutations
 from ..libraries.base import MOST_THREADS, number, whole
-from . import shrinkage
+from . import errors, shrinkage
 from .gauges import frequencies
 from .maps import Additive, Layout, Map
 from .noise import Empirical, Noise, SkewedT
@@ -90,6 +90,7 @@ class Options:
     start_seed: int | None = None
     steps: int = 500
     patience: int = 20
+    replicates: int = 0
     threads: int = 1
 
     def __post_init__(self):
@@ -102,6 +103,7 @@ class Options:
         whole(self.threads, "threads", 1, MOST_THREADS)
         whole(self.steps, "steps", 1)
         whole(self.patience, "patience", 1)
+        whole(self.replicates, "replicates", 0)
 
 
 def fit(
@@ -128,7 +130,8 @@ def fit(
     φ; pair_strength: of interactions, with shrinkage="ridge" their precision, with "adaptive" a
     factor on the precisions that are estimated for each pair of positions. None: chosen on
     validation rows. start_seed: a random start instead of the one from ridge regression. steps,
-    patience: of L-BFGS. threads: they change no bit of the result.
+    patience: of L-BFGS. replicates: how many resampled fits errors come from, see `errors`; 0 for
+    none, and 2 at least otherwise. threads: they change no bit of the result.
 
     Raises GeneqError for scores that are not finite (with their rows) or all the same, and for
     lengths that do not agree. Warns when there are fewer training rows than parameters.
@@ -274,17 +277,30 @@ class Fitter:
         state, found = self._lbfgs(
             additive, self._jittered(state), self._whitening(penalty), precision, centre
         )
-        chosen = None
+        chosen, rows = None, additive
         if self.layout.size > self.layout.n_additive:
-            both = {p: Scored(self.layout.design(*self.rows[p], self.options.threads), *scored[p])
+            rows = {p: Scored(self.layout.design(*self.rows[p], self.options.threads), *scored[p])
                     for p in scored}  # fmt: skip
-            state, found, chosen = self._interactions(both, state, penalty, precision)
+            state, found, chosen = self._interactions(rows, state, penalty, precision)
+            precision = chosen.precision
         return Output(
             target=target, theta=state.theta / state.sd, offset=-state.mean / state.sd,
             eta=state.eta, noise=state.noise, y_mean=mean, y_sd=sd, strength=strength,
             pair_strength=None if chosen is None else chosen.strength,
             steps=found.steps, why=found.why, history=found.history,
+            replicates=self._replicated(rows, state, precision, chosen is not None),
         )  # fmt: skip
+
+    def _replicated(
+        self, rows: dict[int, Scored], state: State, precision: np.ndarray, calibrated: bool
+    ) -> errors.Replicates | None:
+        options = self.options
+        if not options.replicates:
+            return None
+        data = shrinkage.Data(self.layout, rows[TRAIN], rows[VALID], options.nonlinearity,
+                              options.noise, precision)  # fmt: skip
+        calibrated = calibrated and shrinkage.enough(data, state)
+        return errors.replicated(data, state, precision, calibrated, options.replicates)
 
     # --- additive effects ---------------------------------------------------------------------
 

@@ -52,18 +52,23 @@ class Ridge:
         return conjugate_gradients(product, side, np.zeros_like(side), steps=100, tolerance=1e-3)
 
 
-def gram(layout: Layout, rows: "_ext.FeatureRows", threads: int = 1) -> np.ndarray:
-    """float64[features, features]: rows that have both features.
+def gram(
+    layout: Layout,
+    rows: "_ext.FeatureRows",
+    threads: int = 1,
+    weights: np.ndarray | None = None,
+) -> np.ndarray:
+    """float64[features, features]: rows that have both features, or the sum of their weights.
 
     The transpose of a sum over all pairs of mutations, of ones, has just these counts.
     """
-    n = layout.n_additive
+    n, weights = layout.n_additive, np.ones(rows.rows) if weights is None else weights
     first = (layout.position + 1).astype(np.uint32) * layout.others
     pairs = _ext.PairLayout(first.astype(np.uint32), np.full(n, n, np.uint32))
     matrix = np.zeros((n, n))
     matrix[layout.position[:, None] < layout.position] = pairs.transposed(
-        rows, np.ones(rows.rows), threads
+        rows, weights, threads
     )
     matrix += matrix.T
-    matrix.flat[:: n + 1] = rows.transposed(np.ones(rows.rows), threads)
+    matrix.flat[:: n + 1] = rows.transposed(weights, threads)
     return matrix

@@ -250,16 +250,21 @@ def _evidence(
     return (mean / max(chance, 1e-300))[groups] * seen, variance
 
 
+def enough(data: Data, state: State) -> bool:
+    """Whether there are validation rows enough to fit nonlinearity and noise to."""
+    return len(data.valid.y) >= FEWEST * (len(state.eta) + len(state.noise))
+
+
 def calibrated(data: Data, state: State) -> State:
     """Nonlinearity and noise fitted to validation rows, with φ as it is.
 
     Training rows lie too close to a φ of so many parameters: the noise would seem too small, and
     the nonlinearity too steep. Where validation rows are few, the state as it is.
     """
+    if not enough(data, state):
+        return state
     rows, size = data.valid, len(state.eta)
     start = np.concatenate([state.eta, state.noise])
-    if len(rows.y) < FEWEST * len(start):
-        return state
     phi = phi_of(state, rows.design)
 
     def loss(point: np.ndarray) -> tuple[float, np.ndarray]:

@@ -1,5 +1,6 @@
 """A fitted surrogate: its phenotype, predictions, effects in any gauge, and its files."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from ..artifacts import read_json, write_json, written_whole
 from ..errors import GeneqError
 from ..libraries import Mutations
 from . import maps, noise, nonlinearity
-from .gauges import Effects, probabilities
+from .errors import STEP, Replicates
+from .gauges import Effects, Term, probabilities
 
 FORMAT, VERSION = "geneq-surrogate", 1
 # Letters of sequences that are looked at together.
@@ -39,10 +41,12 @@ class Output:
     steps: int
     why: str
     history: list[tuple[float, float]] = field(default_factory=list, repr=False)
+    replicates: Replicates | None = field(default=None, repr=False)
 
 
 # What of an Output is an array; the rest is JSON.
 OUTPUT_ARRAYS = ("theta", "eta", "noise", "history")
+REPLICATES = tuple(Replicates.__dataclass_fields__)
 
 
 @dataclass
@@ -178,8 +182,84 @@ class Surrogate:
 
     def slope(self, output: Output) -> float:
         """dy/dφ at the wild type."""
-        wild = np.array([output.offset])
-        return float(output.y_sd * self.nonlinearity.values(output.eta, wild)[1][0])
+        return self._slope(output, output.offset, output.eta)
+
+    def _slope(self, output: Output, wild: float, eta: np.ndarray) -> float:
+        return float(output.y_sd * self.nonlinearity.values(eta, np.array([wild]))[1][0])
+
+    # --- errors -------------------------------------------------------------------------------
+
+    def errors(
+        self,
+        gauge: str | np.ndarray = "empirical",
+        target: int | str = 0,
+        units: str = "phi",
+    ) -> Effects:
+        """Standard errors of `effects`, in the same places.
+
+        They are the scatter over libraries of the same kind, estimated from the rows of this one.
+        NaN for a letter that no training row has; 0 where an interaction was left out. Raises
+        GeneqError where the fit has no replicates.
+        """
+        output, effects = self.outputs[self._index(target)], self.effects(gauge, target)
+        weights = probabilities(gauge, self.wild_type, self.letters, self.frequencies)
+        in_y, squares = units == "y", None
+        slope = self.slope(output)
+        for number, theta in enumerate(self._replicates(output)):
+            moved = self.layout.effects(theta)
+            moved = Effects(output.replicates.offset[number], moved.terms).fixed(weights)
+            values = [moved.constant, *(term.values for term in moved.terms)]
+            if in_y:
+                steeper = self._steeper(output, number)
+                whole = [effects.constant, *(term.values for term in effects.terms)]
+                values = [v * slope + w * steeper for v, w in zip(values, whole, strict=True)]
+            new = [value**2 for value in values]
+            squares = new if squares is None else [a + b for a, b in zip(squares, new, strict=True)]
+        constant, *tables = (np.sqrt(square / len(output.replicates)) for square in squares)
+        terms = [Term(t.sites, table) for t, table in zip(effects.terms, tables, strict=True)]
+        terms[0].values[self._unseen()[terms[0].sites[:, 0]]] = np.nan
+        return Effects(float(constant), tuple(terms))
+
+    def differences(
+        self, tokens: np.ndarray, target: int | str = 0, threads: int = 1
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Predicted y of uint8[n, length] less that of the wild type, and standard errors.
+
+        float64[n] each, in the units of y. The error is NaN where a row has a letter that no
+        training row has. Raises as `phi` does, and where the fit has no replicates.
+        """
+        output = self.outputs[self._index(target)]
+        phi = np.append(self.phi(tokens, threads)[:, self._index(target)], output.offset)
+        y, slope = self.nonlinearity.values(output.eta, phi)
+        row, position = np.nonzero(tokens != self.wild_type)
+        changes = Mutations(row, position.astype(np.int32), tokens[row, position])
+        design = self.layout.design(self.layout.rows(changes, len(phi)), changes, threads)
+        squares = np.zeros(len(tokens))
+        for number, theta in enumerate(self._replicates(output)):
+            moved = slope * (design.phi(theta) + output.replicates.offset[number])
+            eta = output.eta + STEP * output.replicates.eta[number]
+            moved += (self.nonlinearity.values(eta, phi)[0] - y) / STEP
+            squares += (moved[:-1] - moved[-1]) ** 2
+        errors = output.y_sd * np.sqrt(squares / len(output.replicates))
+        errors[row[self._unseen()[position, tokens[row, position]]]] = np.nan
+        return output.y_sd * (y[:-1] - y[-1]), errors
+
+    def _replicates(self, output: Output) -> Iterator[np.ndarray]:
+        """float64[size]: θ of every replicate less that of the fit."""
+        if output.replicates is None:
+            raise GeneqError("The surrogate was fitted without errors", value=output.target,
+                             fix="Fit it with replicates, such as 100")  # fmt: skip
+        return (output.replicates.full(i, self.layout.size) for i in range(len(output.replicates)))
+
+    def _steeper(self, output: Output, number: int) -> float:
+        """By how much dy/dφ at the wild type is larger in a replicate."""
+        moved = output.replicates
+        there = output.offset + STEP * moved.offset[number], output.eta + STEP * moved.eta[number]
+        return (self._slope(output, *there) - self.slope(output)) / STEP
+
+    def _unseen(self) -> np.ndarray:
+        """bool[length, letters]: letters that no training row has and that are not the wild type's."""
+        return (self.frequencies == 0) & (np.arange(self.letters) != self.wild_type[:, None])
 
     def _index(self, target: int | str) -> int:
         if isinstance(target, str) and target in self.targets:
@@ -193,7 +273,8 @@ class Surrogate:
     def table(self, gauge: str | np.ndarray = "empirical") -> pd.DataFrame:
         """Additive effects: position (0-based), wild, letter; per target φ and y units.
 
-        Columns `phi:<target>` and `y:<target>`; a row for each position and letter.
+        Columns `phi:<target>` and `y:<target>` and, where the fit has replicates, their standard
+        errors `se_phi:<target>` and `se_y:<target>`; a row for each position and letter.
         """
         length, letters = len(self.wild_type), _ext.alphabet(self.alphabet)[0]
         named = np.array([*letters, _ext.alphabet(self.alphabet)[1]])
@@ -206,6 +287,9 @@ class Surrogate:
             effects = self.effects(gauge, k).additive(length).ravel()
             columns[f"phi:{output.target}"] = effects
             columns[f"y:{output.target}"] = effects * self.slope(output)
+            for units in UNITS if output.replicates is not None else ():
+                errors = self.errors(gauge, k, units).additive(length).ravel()
+                columns[f"se_{units}:{output.target}"] = errors
         return pd.DataFrame(columns)
 
     # --- files --------------------------------------------------------------------------------
@@ -218,12 +302,16 @@ class Surrogate:
         for k, output in enumerate(self.outputs):
             for name in OUTPUT_ARRAYS:
                 arrays[f"{name}_{k}"] = np.asarray(getattr(output, name), np.float64)
+            if output.replicates is not None:
+                arrays |= {f"replicates_{name}_{k}": value
+                           for name, value in vars(output.replicates).items()}  # fmt: skip
         document = {
             "format": FORMAT, "version": VERSION, "alphabet": self.alphabet,
             "map": maps.to_dict(self.map), "noise": noise.to_dict(self.noise),
             "nonlinearity": nonlinearity.to_dict(self.nonlinearity),
             "outputs": [{name: value for name, value in vars(output).items()
-                         if name not in OUTPUT_ARRAYS} for output in self.outputs],
+                         if name not in (*OUTPUT_ARRAYS, "replicates")}
+                        for output in self.outputs],
         }  # fmt: skip
         with written_whole(folder / "surrogate.npz") as temporary:
             np.savez(temporary, **arrays)
@@ -258,11 +346,16 @@ class Surrogate:
         for k, fields in enumerate(document["outputs"]):
             own = {name: arrays[f"{name}_{k}"] for name in OUTPUT_ARRAYS}
             own["history"] = [tuple(step) for step in own["history"].tolist()]
-            outputs.append(Output(**fields, **own))
+            outputs.append(Output(**fields, **own, replicates=_replicates(arrays, k)))
             if len(own["theta"]) != layout.size:
                 raise ValueError(f"{len(own['theta'])} parameters, not {layout.size}")
         kept = {name: arrays[name] for name in ("wild_type", "frequencies", "split")}
         return cls(alphabet=document["alphabet"], layout=layout, outputs=outputs, **made, **kept)
+
+
+def _replicates(arrays: dict[str, np.ndarray], number: int) -> Replicates | None:
+    named = {name: arrays.get(f"replicates_{name}_{number}") for name in REPLICATES}
+    return None if named["kept"] is None else Replicates(**named)
 
 
 def _made(kinds: dict[str, type], fields: dict):
