@@ -83,7 +83,7 @@ def geneq(*words) -> int:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
-    """genome/, mine.py, and loci/ as score and surrogate leave them."""
+    """genome/, mine.py, and loci/ as score and surrogate leave them; "over" without errors."""
     folder = tmp_path_factory.mktemp("variants")
     (folder / "in.fa").write_text("".join(f">{n}\n{s}\n" for n, s in CONTIGS.items()))
     (folder / "genome").mkdir()
@@ -97,7 +97,8 @@ def made(tmp_path_factory) -> Path:
     genome = Genome(folder / "genome")
     for locus in open_loci(folder / "loci.csv"):
         mave = score(locus.recipe(genome), load_oracle(locus.oracle))
-        phi.fit(mave).save(folder / "loci" / locus.locus)
+        replicates = 0 if locus.locus == "over" else 20
+        phi.fit(mave, replicates=replicates).save(folder / "loci" / locus.locus)
         locus.save(folder / "loci" / locus.locus)
     return folder
 
@@ -176,6 +177,12 @@ def test_substitutions_have_the_effect_of_the_sequence_with_them(made, tmp_path,
         tokens[row, locus.position(i)] = "ACGT".index(locus.letter(alts[i]))
     predicted = surrogate.predict(tokens)[:, 1]
     np.testing.assert_allclose(effects, predicted[1:] - predicted[0], atol=1e-9)
+    errors = of(table, method="surrogate", target="two")["error"]
+    if name == "over":
+        assert errors.isna().all()
+    else:
+        np.testing.assert_allclose(errors, surrogate.differences(tokens[1:], "two")[1], rtol=1e-9)
+    assert of(table, method="oracle")["error"].isna().all()
     oracle = of(table, method="oracle", target="two")["effect"]
     assert np.corrcoef(effects, oracle)[0, 1] > 0.95
 

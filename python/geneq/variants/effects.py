@@ -210,18 +210,27 @@ def _slopes(case: Case, target: str) -> np.ndarray:
 
 
 def by_surrogate(case: Case) -> Answer:
-    """Differences of the surrogate's predictions."""
+    """Differences of the surrogate's predictions, with errors where it was fitted with them."""
     row, position, letter = case.changes
     fitted = np.ones(len(case.tokens), bool)
     fitted[row[case.surrogate.frequencies[position, letter] == 0]] = False
     can = case.substitutions & fitted
     why = np.where(case.substitution, NOT_MUTATED, INDEL)
-    at = [case.surrogate.targets.index(target) for target in case.targets]
-    rows = np.concatenate([case.wild[None], case.tokens[can]])
-    predicted = case.surrogate.predict(rows)[:, at]
-    effect = np.full((len(can), len(at)), np.nan)
-    effect[can] = predicted[1:] - predicted[0]
-    return Answer.of(case, effect, can, why)
+    effect, error = np.full((2, len(can), len(case.targets)), np.nan)
+    for k, target in enumerate(case.targets):
+        effect[can, k], error[can, k] = _differences(case.surrogate, case.tokens[can], target)
+    return Answer.of(case, effect, can, why, error)
+
+
+def _differences(
+    surrogate: Surrogate, tokens: np.ndarray, target: str
+) -> tuple[np.ndarray, np.ndarray | float]:
+    """Effects float64[n] of the rows on a target, and their errors, NaN where there are none."""
+    k = surrogate.targets.index(target)
+    if surrogate.outputs[k].replicates is not None:
+        return surrogate.differences(tokens, target)
+    wild, *others = surrogate.predict(np.concatenate([surrogate.wild_type[None], tokens]))[:, k]
+    return np.array(others) - wild, np.nan
 
 
 def _scores(case: Case, tokens: np.ndarray) -> np.ndarray:
