@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -340,12 +342,8 @@ def test_alternatives_of_one_line_are_variants_of_their_own(made, tmp_path):
 
 
 def test_the_surrogate_alone_needs_no_oracle(made, tmp_path):
-    loci = tmp_path / "loci" / "plus"
-    loci.mkdir(parents=True)
-    for name in ("surrogate.npz", "surrogate.json"):
-        (loci / name).write_bytes((made / "loci" / "plus" / name).read_bytes())
-    about = json.loads((made / "loci" / "plus" / "locus.json").read_text())
-    (loci / "locus.json").write_text(json.dumps({**about, "oracle": "deepstarr:absent.h5"}))
+    loci = shutil.copytree(made / "loci" / "plus", tmp_path / "loci" / "plus")
+    replace(Locus.load(loci), oracle="deepstarr:absent.h5").save(loci)
     (tmp_path / "in.vcf").write_text(vcf_text(line("chr1", 60, 1, other(CHR1[60]))))
     words = ("variants", "--vcf", tmp_path / "in.vcf", "--genome", made / "genome",
              "--loci", tmp_path / "loci", "--out", tmp_path / "out")  # fmt: skip
@@ -355,11 +353,7 @@ def test_the_surrogate_alone_needs_no_oracle(made, tmp_path):
 
 
 def test_a_locus_that_fails_is_named_and_does_not_sink_the_others(made, tmp_path, capsys):
-    loci = tmp_path / "loci"
-    for name in LOCI:
-        (loci / name).mkdir(parents=True)
-        for file in ("surrogate.npz", "surrogate.json", "locus.json"):
-            (loci / name / file).write_bytes((made / "loci" / name / file).read_bytes())
+    loci = shutil.copytree(made / "loci", tmp_path / "loci")
     # The surrogate of another sequence, as of another build of the genome.
     for file in ("surrogate.npz", "surrogate.json"):
         (loci / "over" / file).write_bytes((loci / "plus" / file).read_bytes())
@@ -374,6 +368,27 @@ def test_a_locus_that_fails_is_named_and_does_not_sink_the_others(made, tmp_path
     assert failed["locus"].tolist() == ["over"] and failed["stage"].tolist() == ["variants"]
     assert "another sequence than the genome has there" in failed["message"][0]
     assert "1 of 3 failed" in capsys.readouterr().out
+
+
+def test_a_target_that_the_surrogate_lacks_is_a_fault_of_the_locus(made, tmp_path, capsys):
+    loci = tmp_path / "loci" / "plus"
+    shutil.copytree(made / "loci" / "plus", loci)
+    replace(Locus.load(loci), target="three").save(loci)
+    (tmp_path / "in.vcf").write_text(vcf_text(line("chr1", 60, 1, other(CHR1[60]))))
+    words = ("variants", "--vcf", tmp_path / "in.vcf", "--genome", made / "genome")
+    assert geneq(*words, "--loci", tmp_path / "loci", "--out", tmp_path / "out") == 0
+    failed = (tmp_path / "out" / "failed.tsv").read_text()
+    assert "no such target: 'three'. It has one, two." in failed
+
+
+def test_a_principal_component_is_refused(made, tmp_path, capsys):
+    run(made, tmp_path, line("chr1", 60, 1, "A"), options=("--reduce", "pc1"), status=1)
+    assert "is that of a library" in capsys.readouterr().err
+
+
+def test_a_vcf_without_variants_gives_an_empty_table(made, tmp_path, capsys):
+    assert run(made, tmp_path).empty
+    assert "0 of 0 variants in 3 loci" in capsys.readouterr().out
 
 
 def test_a_folder_without_loci_is_refused(made, tmp_path, capsys):

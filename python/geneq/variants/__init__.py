@@ -18,13 +18,14 @@ from ..errors import GeneqError
 from ..genome import Genome
 from ..locus import NAME, Locus, each, folders, report
 from ..oracles import Oracle, load_oracle
+from ..oracles.network import PRECISIONS
 from ..phi import Surrogate
+from ..reductions import COMPONENT
 from ..tally import Tally
 from ..vcf import leave_out, lengths, read_vcf, trimmed
 from .effects import METHODS, Answer, Case, alternatives, wild_type
 from .truth import agreement, comparisons, read_truth, with_truth
 
-PRECISIONS = ("float32", "bfloat16", "float16")
 OUTSIDE, ACROSS = "outside_every_locus", "across_an_end_of_a_locus"
 SURROGATE = "surrogate"
 
@@ -60,6 +61,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     """Write the tables; say what was written, what was left out, and which loci failed."""
+    if args.reduce == COMPONENT:
+        raise GeneqError(
+            "A principal component is that of a library, and tells nothing of variants",
+            value=args.reduce,
+            fix="Score loci with another reduction of profiles",
+        )
     genome = Genome(args.genome)
     names = [path.name for path in folders(args.loci, NAME)]
     if not names:
@@ -104,14 +111,14 @@ class Inside:
 
     def __init__(self, table: pd.DataFrame):
         short = trimmed(table)
-        self.chrom = table["chrom"].to_numpy(object)
+        self.chrom, self.names = pd.factorize(table["chrom"])
         self.start = short["start"].to_numpy(np.int64)
         self.end = self.start + lengths(short["ref"])
         self.anywhere, self.across = np.zeros((2, len(table)), bool)
 
     def of(self, locus: Locus) -> np.ndarray:
         """bool[n]: wholly in the locus. An insertion has letters of the locus on both sides."""
-        here = self.chrom == locus.chrom
+        here = self.chrom == self.names.get_indexer([locus.chrom])[0]
         inserted = self.start == self.end
         inside = here & (self.start >= locus.start + inserted) & (self.end <= locus.end - inserted)
         touches = here & (self.start < locus.end) & (self.end > locus.start)
@@ -157,9 +164,14 @@ def _oracle(spec: str, precision: str) -> Oracle:
 
 
 def _targets(locus: Locus, oracle: Oracle | None, surrogate: Surrogate | None) -> list[str]:
-    if locus.target is not None:
-        return [locus.target]
-    return list(surrogate.targets if surrogate is not None else oracle.targets)
+    known = list(surrogate.targets if surrogate is not None else oracle.targets)
+    if locus.target not in (None, *known):
+        raise GeneqError(
+            "The surrogate, or the oracle, has no such target",
+            value=locus.target,
+            fix=f"It has {', '.join(known)}",
+        )
+    return known if locus.target is None else [locus.target]
 
 
 def _rows(table: pd.DataFrame, case: Case, answers: dict[str, Answer]) -> pd.DataFrame:
