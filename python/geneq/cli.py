@@ -21,6 +21,7 @@ COMMANDS = {
     "distill": "distill",
     "score": "score",
     "surrogate": "surrogate",
+    "variants": "variants",
     "loci": "loci",
     "report": "report",
     "atlas": "atlas",

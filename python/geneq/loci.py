@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from . import __version__, _ext, templates
-from .artifacts import written_whole
+from .artifacts import VARIANTS as TABLE
 from .errors import GeneqError
 from .locus import FAILED, Locus, folders, read_failed, write_failed
 from .locus import NAME as LOCUS
@@ -53,8 +53,7 @@ def run(args: Namespace) -> None:
     letters = "".join(row["letters"] for row in shown)
     write_failed(failed, args.out / FAILED)
     if variants is not None:
-        with written_whole(args.out / "variants.parquet") as temporary:
-            variants.to_parquet(temporary, index=False)
+        TABLE.write(variants, args.out / "variants.parquet")
     templates.write_page(
         "loci.html.j2",
         args.out / "loci.html",
@@ -88,7 +87,7 @@ class Fitted:
 
 def read_variants(folders: list[Path]) -> pd.DataFrame | None:
     """The variants of all folders that `geneq variants` wrote; None without any."""
-    tables = [_parquet(folder / "variants.parquet") for folder in folders]
+    tables = [TABLE.read(folder / "variants.parquet") for folder in folders]
     return pd.concat(tables, ignore_index=True) if tables else None
 
 
