@@ -206,7 +206,7 @@ workflow {
     )
 
     // All of a kind, in the order of their shards; of no loci there is no page.
-    tables = SCORE.out.failed.mix(SURROGATE.out.failed)
+    tables = SCORE.out.failed.mix(SURROGATE.out.failed, VARIANTS.out.failed)
         .toSortedList { a, b -> a[0].name <=> b[0].name ?: a[1] <=> b[1] }
         .map { rows -> rows.collect { row -> row[1] } }
     LOCI(

@@ -34,7 +34,7 @@ class Failures {
             return null
         }
         def datasets = samples.findAll { sample -> seen.values().any { failure -> concerns(failure, sample) } }*.dataset
-        def loci = lost*.locus + shards.findAll { shard -> seen.values().any { failure -> stops(failure, shard, datasets) } }
+        def loci = lost.findAll { failure -> failure.stage != 'variants' }*.locus + shards.findAll { shard -> seen.values().any { failure -> stops(failure, shard, datasets) } }
             .collectMany { shard -> shard.rows.collect { row -> row.locus ?: row.experiment } }
         def heads = [
             datasets ? "Without a report: ${datasets.join(', ')}" : null,

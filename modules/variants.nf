@@ -12,6 +12,7 @@ process VARIANTS {
 
     output:
     tuple val(meta), path('variants', arity: '1'), emit: variants
+    tuple val(meta), path('variants/failed.tsv'), optional: true, emit: failed
     path 'versions.yml', arity: '1', emit: versions
 
     script:

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from geneq import encoding
+from geneq.artifacts import VARIANTS as TABLE
 from geneq.cli import main
 from geneq.libraries import RandomLibrary
 from geneq.locus import Failure, Locus, read_failed, write_failed
@@ -40,32 +41,18 @@ def fitted(tmp_path_factory):
     return root / "surrogate"
 
 
-def variants(folder, n: int):
-    """What `geneq variants` writes, of the locus and of another."""
+def variants(folder, first: int, end: int):
+    """What `geneq variants` writes, of a locus and of another."""
     rows = [
         ("pair", "chr1", 1001 + i, f"rs<{i}>", "A", "C", "a <b>", method, effect, error, note)
-        for i in range(n)
+        for i in range(first, end)
         for method, effect, error, note in (
             ("surrogate", i / 100, 0.01, ""),
             ("oracle", np.nan, np.nan, "not scored"),
         )
     ]
-    rows.append(("other", "chr2", 5, ".", "A", "C", "a <b>", "oracle", 9.0, np.nan, ""))
-    names = [
-        "locus",
-        "chrom",
-        "pos",
-        "id",
-        "ref",
-        "alt",
-        "target",
-        "method",
-        "effect",
-        "error",
-        "note",
-    ]
-    folder.mkdir()
-    pd.DataFrame(rows, columns=names).to_parquet(folder / "variants.parquet")
+    rows.append(("other", "chr2", 5 + first, ".", "A", "C", "a <b>", "oracle", 9.0, np.nan, ""))
+    TABLE.write(pd.DataFrame(rows, columns=[*TABLE.columns]), folder / "variants.parquet")
     return folder
 
 
@@ -73,7 +60,7 @@ def variants(folder, n: int):
 def page(fitted, tmp_path_factory):
     root = tmp_path_factory.mktemp("page")
     write_failed([Failure("lost", "score", "It's <gone>.")], root / "failed.tsv")
-    words = ("--surrogates", fitted, "--variants", variants(root / "v", 30))
+    words = ("--surrogates", fitted, "--variants", variants(root / "v", 0, 30))
     words += ("--failed", root / "failed.tsv", "--out", root / "out")
     assert main(["loci", *map(str, words), "--threads", "1"]) == 0
     return Page(root / "out" / "loci.html")
@@ -118,7 +105,7 @@ def test_variants_stand_at_their_locus_largest_first(page, fitted):
 
 
 def test_what_failed_is_said(page, tmp_path):
-    assert "Without a surrogate" in page.text
+    assert "What failed" in page.text
     assert "lost score It's <gone>." in page.text
 
 
@@ -129,7 +116,7 @@ def test_the_page_loads_nothing_and_is_light(page):
 
 
 def test_tables_of_all_loci_stand_beside_it(fitted, tmp_path):
-    parts = [variants(tmp_path / name, n) for name, n in (("a", 2), ("b", 3))]
+    parts = [variants(tmp_path / name, *rows) for name, rows in (("a", (0, 2)), ("b", (2, 5)))]
     write_failed([Failure("lost", "score", "gone")], tmp_path / "failed.tsv")
     words = ["--surrogates", fitted, "--variants", *parts, "--out", tmp_path / "out"]
     failed = ["--failed", tmp_path / "failed.tsv", tmp_path / "failed.tsv"]
