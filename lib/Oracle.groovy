@@ -3,8 +3,8 @@ import java.nio.file.Files
 import java.nio.file.Path
 
 /**
- * An oracle as a sheet names it, KIND:WHAT; `file` is its file, where it has one. The kind
- * `distill`, distill:DATASET:CELL TYPE, is the equation that this run finds for a cell type.
+ * An oracle as a sheet names it, KIND:WHAT; `file` is its file, where it has one, and `rest` what
+ * follows that in its name. The kind `distill`, distill:DATASET:CELL TYPE, is the equation that this run finds for a cell type.
  */
 class Oracle {
 
@@ -12,10 +12,12 @@ class Oracle {
 
     final String name
     final Path file
+    final String rest
 
-    Oracle(String name, Path file) {
+    Oracle(String name, Path file, String rest = '') {
         this.name = name
         this.file = file
+        this.rest = rest
     }
 
     String getKind() {
@@ -38,7 +40,7 @@ class Oracle {
 
     /** How a task names it, whose folder holds its file. */
     String getStaged() {
-        return file ? "${kind}:${file.name}" : name
+        return file ? "${kind}:${file.name}${rest}".toString() : name
     }
 
     @Override

@@ -13,6 +13,9 @@ class Sheet {
 
     private static final String FIELD = /"(?:[^"]|"")*+"|[^",][^,]*|/
 
+    // An oracle that a function in a file of one's own gives.
+    private static final String OWN = /^python:(.+\.py)(:.+)$/
+
     final Path path
     final Map columns
     final List<String> required
@@ -185,10 +188,11 @@ class Sheet {
     }
 
     private Oracle oracle(int line, String name, String value) {
-        def what = value.substring(value.indexOf(':') + 1)
-        def isFile = value.tokenize(':')[0] in columns[name].files && !(value in columns[name].names)
+        def own = value =~ OWN
+        def what = own ? own[0][1] : value.substring(value.indexOf(':') + 1)
+        def isFile = own || value.tokenize(':')[0] in columns[name].files && !(value in columns[name].names)
         def file = isFile ? found(line, name, what) : resolved(what)
-        return new Oracle(value, isFile || file.isFile() ? file : null)
+        return new Oracle(value, isFile || file.isFile() ? file : null, own ? own[0][2] : '')
     }
 
     private Path found(int line, String name, String value) {

@@ -208,6 +208,8 @@ def variant_table(table: pd.DataFrame) -> dict:
 
     A cell for each method: effect and standard error, None where the method has none.
     """
+    # A method that says nothing here has no column.
+    table = table[table.groupby("method")["effect"].transform("count") > 0]
     methods = sorted(table["method"].unique())
     keys = ["chrom", "pos", "id", "ref", "alt", "target"]
     rows = []

@@ -132,10 +132,11 @@ def test_faults_of_a_sheet_of_loci_are_those_that_validate_names(folder):
         "e,,chr1,10,60,,python:module:function,20,,,,\n"
         "f,,chr1,10,60,,torchscript:a.h5ad,5,20,,,\n"
         "g,,,,,,,,,,,\n"
+        "h,,chr1,10,60,,python:net.py:make,,,,,\n"
     )
     run = pipeline(folder, "--loci", sheet, "--fasta", "genome.fa", "--gtf", "genes.gtf")
     with pytest.raises(GeneqError) as caught:
-        read_loci(sheet)
+        read_loci(sheet, datasets=[])
     assert run.status != 0
     assert run.submitted == []
     assert faults(run.text) == [line.rstrip(".") for line in faults(str(caught.value))]
@@ -149,6 +150,7 @@ def test_faults_of_a_sheet_of_loci_are_those_that_validate_names(folder):
         "line 7, column oracle: the samplesheet has no such data set: 'blood'",
         "line 8: window_start and window_end go together",
         "line 9: the window must lie in 10-60: '5-20'",
+        "line 11, column oracle: there is no such file (relative paths start at the sheet's",
     ):
         assert text in run.text
 
