@@ -21,6 +21,8 @@ COMMANDS = {
     "distill": "distill",
     "score": "score",
     "surrogate": "surrogate",
+    "variants": "variants",
+    "loci": "loci",
     "report": "report",
     "atlas": "atlas",
     "mutagenize": "tools.mutagenize",

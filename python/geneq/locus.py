@@ -5,11 +5,11 @@ they make of it, and `failed.tsv` where loci failed. Coordinates are 0-based and
 forward strand; columns of the locus' sequence run along its own strand.
 """
 
-import csv
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from . import encoding
 from .artifacts import read_json, write_json, written_whole
@@ -126,6 +126,14 @@ def open_loci(path: str | Path, oracle: str | None = None) -> list[Locus]:
 # --- many of them -----------------------------------------------------------------------------
 
 
+class Failure(NamedTuple):
+    """A locus that failed: at which stage, and why, in one line without tabs."""
+
+    locus: str
+    stage: str
+    message: str
+
+
 def folders(folder: str | Path, file: str) -> list[Path]:
     """The folders in `folder` that have such a file, by name."""
     return sorted(path.parent for path in Path(folder).glob(f"*/{file}"))
@@ -149,9 +157,9 @@ def each(
                 raise
             known = isinstance(error, GeneqError)
             text = str(error) if known else f"{type(error).__name__}: {error}"
-            failed.append((name, stage, " ".join(text.split())))
+            failed.append(Failure(name, stage, " ".join(text.split())))
             shutil.rmtree(folder / name, ignore_errors=True)
-    _write_failed(failed, folder / FAILED)
+    write_failed(failed, folder / FAILED)
     return [name for name, _, _ in failed]
 
 
@@ -166,10 +174,19 @@ def _passes(error: Exception) -> bool:
     return isinstance(error, OSError | MemoryError) or "OutOfMemory" in type(error).__name__
 
 
-def _write_failed(rows: list[tuple[str, str, str]], path: Path) -> None:
+def write_failed(rows: list[Failure], path: str | Path) -> None:
+    """Write a table of what failed; without any there is none."""
     if not rows:
-        path.unlink(missing_ok=True)
+        Path(path).unlink(missing_ok=True)
         return
-    with written_whole(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        table = csv.writer(file, delimiter="\t", lineterminator="\n")
-        table.writerows([("locus", "stage", "message"), *rows])
+    lines = ["\t".join(row) for row in (Failure._fields, *rows)]
+    with written_whole(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def read_failed(path: str | Path) -> list[Failure]:
+    """Read what `write_failed` wrote. Raises GeneqError for another table."""
+    header, *rows = Path(path).read_text(encoding="utf-8").rstrip("\n").split("\n")
+    if header.split("\t") != [*Failure._fields]:
+        raise GeneqError("Not a table of loci that failed", value=header, file=path)
+    return [Failure(*row.split("\t")) for row in rows]

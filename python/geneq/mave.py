@@ -196,7 +196,7 @@ class Mave:
         letters; by default the consensus of the sequences. Raises GeneqError for tables of another
         form.
         """
-        table = _own_table(Path(path))
+        table = own_table(Path(path), ("sequence",))
         names = [name for name in table if name == "y" or name.startswith("y:")]
         _need(table.columns, {"sequence", *(names or ["y"])}, path)
         sigmas = ["sigma" + name[1:] for name in names]
@@ -284,15 +284,17 @@ def _matrix(table: pa.Table, names: list[str]) -> np.ndarray:
     return np.stack([table[name].to_numpy() for name in names], axis=1)
 
 
-def _own_table(path: Path) -> pd.DataFrame:
+def own_table(path: Path, text: Sequence[str]) -> pd.DataFrame:
+    """A table of one's own, .tsv, .csv (either also .gz) or .parquet; the columns `text` of the
+    former are read as text. Raises GeneqError for others, and for damaged ones."""
     name = path.name.lower().removesuffix(".gz")
     if name.endswith(".parquet"):
         return _parquet(path).to_pandas()
     separators = {".tsv": "\t", ".csv": ","}
     if name[-4:] not in separators:
-        raise GeneqError("A table of scores is .tsv, .csv or .parquet", file=path)
+        raise GeneqError("A table is .tsv, .csv or .parquet", file=path)
     try:
-        return pd.read_csv(path, sep=separators[name[-4:]], dtype={"sequence": "str"})
+        return pd.read_csv(path, sep=separators[name[-4:]], dtype=dict.fromkeys(text, "str"))
     except FileNotFoundError:
         raise GeneqError("File not found", file=path) from None
     except (ValueError, EOFError, OSError) as error:

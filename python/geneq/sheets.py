@@ -14,6 +14,10 @@ from .errors import GeneqError
 
 URL = re.compile(r"[a-z][a-z0-9+.-]*://")
 ABSENT = "there is no such file (relative paths start at the sheet's folder)"
+# An oracle that a function in a file of one's own gives.
+OWN = re.compile(r"python:(.+\.py)(:.+)")
+# The kind of oracle that is the equation which a run of the pipeline finds for a cell type.
+OF_THE_RUN = "distill"
 TYPES = {"integer": int, "number": float}
 
 
@@ -43,14 +47,18 @@ def read_genomes(path: str | Path) -> list[dict]:
     return sheet.rows
 
 
-def read_loci(path: str | Path, genomes: Sequence[str] = ()) -> list[dict]:
+def read_loci(
+    path: str | Path, genomes: Sequence[str] = (), datasets: Sequence[str] | None = None
+) -> list[dict]:
     """The rows of the sheet of loci at `path`, as `read_samples` gives those of its sheet.
 
-    genomes: names of those with coordinates. Paths of oracles are resolved against the sheet's
+    genomes: names of those with coordinates. datasets: names of the samplesheet; None where there
+    is no run that oracles could be equations of. Paths of oracles are resolved against the sheet's
     folder.
     """
     sheet = Sheet(path, "loci")
     _name_genomes(sheet, genomes, "the genomes with coordinates")
+    _check_datasets(sheet, datasets)
     faulty = {line for line, _ in sheet.faults}
     for row in sheet.rows:
         if row["line"] not in faulty:
@@ -59,9 +67,18 @@ def read_loci(path: str | Path, genomes: Sequence[str] = ()) -> list[dict]:
     return sheet.rows
 
 
-def read_experiments(path: str | Path) -> list[dict]:
-    """The rows of the sheet of experiments at `path`, as `read_loci` gives those of its sheet."""
+def read_experiments(
+    path: str | Path, datasets: Sequence[str] | None = None, loci: Sequence[str] = ()
+) -> list[dict]:
+    """The rows of the sheet of experiments at `path`, as `read_loci` gives those of its sheet.
+
+    loci: names that are taken.
+    """
     sheet = Sheet(path, "experiments")
+    _check_datasets(sheet, datasets)
+    for row in sheet.rows:
+        if (name := row.get("experiment")) in loci:
+            sheet.fault(row["line"], "experiment", "a locus has this name", name)
     sheet.stop_on_faults()
     return sheet.rows
 
@@ -77,6 +94,16 @@ def _name_genomes(sheet: "Sheet", genomes: Sequence[str], what: str) -> None:
             sheet.fault(row["line"], "genome", text, row["genome"])
         else:
             row.setdefault("genome", allowed[0] if allowed else "genome")
+
+
+def _check_datasets(sheet: "Sheet", datasets: Sequence[str] | None) -> None:
+    """Check that oracles which are equations of a run are those of its data sets."""
+    for row in sheet.rows if datasets is not None else ():
+        kind, _, what = row.get("oracle", "").partition(":")
+        dataset = what.partition(":")[0]
+        if kind == OF_THE_RUN and dataset not in datasets:
+            text = "the samplesheet has no such data set"
+            sheet.fault(row["line"], "oracle", text, dataset)
 
 
 def _check_coordinates(sheet: "Sheet", row: dict) -> None:
@@ -187,12 +214,15 @@ class Sheet:
         return TYPES.get(rule["type"], str)(value)
 
     def _oracle(self, line: int, name: str, value: str) -> str:
-        """KIND:WHAT, WHAT against the sheet's folder where it is a file."""
-        (kind, _, what), rule = value.partition(":"), self.columns[name]
-        if self._is_there(what):
-            return f"{kind}:{what if URL.match(what) else self.path.parent / what}"
-        if kind in rule["files"] and value not in rule["names"]:
-            self.fault(line, name, ABSENT, what)
+        """KIND:WHAT, its file against the sheet's folder where it has one."""
+        (kind, _, file), rule = value.partition(":"), self.columns[name]
+        is_file, rest = kind in rule["files"] and value not in rule["names"], ""
+        if own := OWN.fullmatch(value):
+            is_file, (file, rest) = True, own.groups()
+        if self._is_there(file):
+            return f"{kind}:{file if URL.match(file) else self.path.parent / file}{rest}"
+        if is_file:
+            self.fault(line, name, ABSENT, file)
         return value
 
     def _is_there(self, value: str) -> bool:

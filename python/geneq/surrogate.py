@@ -3,11 +3,12 @@
 --mave is mave.parquet of `geneq score`, or a table of one's own (.tsv, .csv, .parquet) with the
 columns sequence, y (or y:NAME for several) and, where known, sigma. OUT gets surrogate.npz and
 surrogate.json, which geneq.phi.Surrogate.load reads, effects.parquet, pairs.parquet (where the map
-has pairs), metrics.parquet (of rows that were not fitted) and figures. Positions are 0-based, ends
-excluded. --elements sums interactions over parts of the sequence (elements.parquet).
+has pairs), metrics.parquet and latent.parquet (of rows that were not fitted) and figures. Positions
+are 0-based, ends excluded. --elements sums interactions over parts of the sequence
+(elements.parquet).
 
-A factorial design gives levels.parquet, level_pairs.parquet and spacings.parquet instead: what
-motifs do, alone and by what lies between them.
+A factorial design gives levels.parquet, level_pairs.parquet and spacings.parquet instead of effects
+and pairs: what motifs do, alone and by what lies between them.
 
 --scores fits a surrogate to the scores of every locus: FOLDER/<locus>/mave.parquet, as `geneq score
 --loci` leaves them, gives OUT/<locus>/, with a copy of locus.json. Loci that fail stand in
@@ -162,6 +163,7 @@ def fitted(mave: Mave, args: Namespace, out: Path) -> None:
     phi = surrogate.phi_of(data.mutations(), mave.n_rows, args.threads)
     held_out = surrogate.split == TEST
     tables["metrics"] = told = metrics(surrogate, phi, data, held_out)
+    tables["latent"] = latent(phi, data, held_out)
     for name, table in tables.items():
         write(table, out / f"{name}.parquet")
     write_figures(surrogate, phi, data, held_out, special, out / "figures")
@@ -278,6 +280,15 @@ def metrics(
         rows += [(target, name, each.value, each.error) for name, each in estimates.items()]
         rows += [(target, "ks", one.ks, np.nan), (target, "ks_p", one.ks_p, np.nan)]
     return pd.DataFrame(rows, columns=["target", "metric", "value", "error"])
+
+
+def latent(phi: np.ndarray, mave: Mave, held_out: np.ndarray) -> pd.DataFrame:
+    """Rows that were not fitted: row, and `phi:<target>` and `y:<target>` of every target."""
+    columns = {"row": np.flatnonzero(held_out)}
+    for number, target in enumerate(mave.targets):
+        columns[f"phi:{target}"] = phi[held_out, number]
+        columns[f"y:{target}"] = mave.y[held_out, number]
+    return pd.DataFrame(columns)
 
 
 # --- figures --------------------------------------------------------------------------------------

@@ -24,12 +24,16 @@ def run(args) -> None:
     if not (args.input or args.loci or args.experiments):
         raise GeneqError("Give --input, --loci or --experiments, a sheet of each")
     genomes = read_genomes(args.genomes) if args.genomes else []
+    samples = read_samples(args.input, [row["genome"] for row in genomes]) if args.input else []
+    datasets = [row["dataset"] for row in samples]
+    # Without a sheet of genomes there is one, and the samplesheet may have a name for it.
+    located = [row["genome"] for row in genomes if "fasta" in row]
+    located = located if genomes else [row["genome"] for row in samples[:1]]
     if args.input:
-        samples = read_samples(args.input, [row["genome"] for row in genomes])
         print(f"{args.input}: {len(samples)} data sets, no fault")
+    loci = read_loci(args.loci, located, datasets) if args.loci else []
     if args.loci:
-        loci = read_loci(args.loci, [row["genome"] for row in genomes if "fasta" in row])
         print(f"{args.loci}: {len(loci)} loci, no fault")
     if args.experiments:
-        experiments = read_experiments(args.experiments)
+        experiments = read_experiments(args.experiments, datasets, [row["locus"] for row in loci])
         print(f"{args.experiments}: {len(experiments)} experiments, no fault")
