@@ -502,6 +502,16 @@ def test_correlations_are_those_of_the_joined_tables(saturation, tmp_path):
         assert found["spearman"][method] == pytest.approx(wanted)
 
 
+def test_tables_with_comments_and_capitals_are_read(saturation, tmp_path):
+    text = (saturation / "truth.tsv").read_text()
+    header = "##Value\tEstimated variant effect\t\t\n#Chrom\tPos\tRef\tAlt\tValue\tConfidence\n"
+    path = tmp_path / "truth.tsv"
+    path.write_text(header + text.partition("\n")[2])
+    assert beside(saturation, tmp_path / "a") == beside(saturation, tmp_path / "b", path) == 0
+    first, second = (AGREEMENT.read(tmp_path / name / "truth.parquet") for name in "ab")
+    pd.testing.assert_frame_equal(first, second)
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".tsv.gz", ".parquet"])
 def test_measured_effects_are_read_from_any_table_and_spelling(saturation, tmp_path, suffix):
     """A contig without "chr", lower case, shared letters, "-" for none: the same variants."""
@@ -552,6 +562,7 @@ def test_deletions_may_be_spelled_with_a_dash(saturation, tmp_path):
         ("chrom,pos,ref,alt,value\n7,201,A,C,1\n", "No measured variant is a judged one"),
         ("chrom,pos,ref,alt,value\n", "No measured variant is a judged one"),
         ("", "Not a whole table"),
+        ("chrom,pos,Pos,ref,alt,value\n1,2,2,A,C,1\n", "has a column twice: 'pos'"),
     ],
 )  # fmt: skip
 def test_bad_tables_of_measured_effects_are_refused(saturation, tmp_path, capsys, text, message):
