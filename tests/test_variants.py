@@ -281,6 +281,13 @@ def test_why_a_method_says_nothing_stands_in_the_note(made, tmp_path):
     assert set(of(table, id="fixed", note=NOT_MUTATED)["method"]) == {"surrogate"}
 
 
+def test_a_lone_insertion_that_does_not_fit_is_noted(made, tmp_path):
+    first = LOCI["over"][1]
+    base = CONTIGS["chr2"][first + 2]
+    table = run(made, tmp_path, line("chr2", first + 2, 1, base + other(base) * 9))
+    assert set(table["note"]) == {NO_ROOM} and table["effect"].isna().all() and len(table) == 8
+
+
 def test_an_oracle_without_a_module_has_no_gradient(made, tmp_path):
     options = ("--oracle", f"python:{made / 'mine.py'}:plain")
     text = line("chr1", 60, 1, other(CHR1[60]))

@@ -44,7 +44,7 @@ class Case:
     """A locus, the variants in it, and what judges them.
 
     wild: uint8[length], the genome's sequence on the locus' strand. tokens: uint8[n, length], that
-    with each alternative in turn. substitution: bool[n], whether all other letters stay where they
+    with each alternative in turn (whatever, where that does not fit). substitution: bool[n], whether all other letters stay where they
     are. note: object[n], "" or why no method can judge the variant. oracle and surrogate may be
     None where no method asks for them. reduce, reverse_complement: as of `scoring.score`.
     """
@@ -127,19 +127,17 @@ def alternatives(
     starts = short["start"].to_numpy(np.int64)
     places = _places(locus, starts, sizes, tss)
     fits = (places >= 0) & (places + sizes[:, 1] <= len(locus))
-    tokens = np.empty((len(table), len(locus)), np.uint8)
-    tokens[:] = genome.tokens(locus.chrom, locus.start, locus.end)
-    unknown = _unknown(tokens[0] if len(tokens) else tokens, starts - locus.start, sizes[:, 0])
-    letters = _ext.tokens("".join(short["alt"]).encode())
+    forward = genome.tokens(locus.chrom, locus.start, locus.end)
     ends = np.cumsum(sizes[:, 1])
     edits = np.stack([starts, starts + sizes[:, 0], places, ends - sizes[:, 1], ends], axis=1)
-    out = np.empty((int(fits.sum()), len(locus)), np.uint8)
-    genome.edited([locus.chrom] * len(out), edits[fits], letters, out, threads)
-    tokens[fits] = out
+    edited = np.empty((int(fits.sum()), len(locus)), np.uint8)
+    letters = _ext.tokens("".join(short["alt"]).encode())
+    genome.edited([locus.chrom] * len(edited), edits[fits], letters, edited, threads)
+    tokens = np.repeat(forward[None], len(table), axis=0)
+    tokens[fits] = edited if locus.strand == "+" else encoding.reverse_complement(edited)
+    unknown = _unknown(forward, starts - locus.start, sizes[:, 0])
     unknown |= np.array(["N" in alt for alt in short["alt"]], bool)
     note = np.where(unknown, NO_BASE, np.where(fits, "", NO_ROOM)).astype(object)
-    if locus.strand == "-":
-        tokens = encoding.reverse_complement(tokens)
     return tokens, sizes[:, 0] == sizes[:, 1], note
 
 
