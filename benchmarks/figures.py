@@ -5,7 +5,9 @@ import os
 import platform
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 
@@ -45,6 +47,14 @@ def version(name: str) -> str | None:
         return distribution(name).version
     except PackageNotFoundError:
         return None
+
+
+def module_of(package: str, file: str) -> ModuleType:
+    """One file of an installed package, without what the package imports beside it."""
+    spec = spec_from_file_location(Path(file).stem, distribution(package).locate_file(file))
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def machine(peers: tuple[str, ...]) -> str:

@@ -13,13 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import distribution
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import numpy as np
 
-from figures import Figure, Figures, at_most, version
+from figures import Figure, Figures, at_most, module_of, version
 from geneq import phi
 from geneq.libraries import Library, RandomLibrary
 from geneq.libraries.fasta import fasta_records
@@ -47,16 +45,16 @@ MAPS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("who", choices=("geneq", "squid"))
+    parser.add_argument("who", choices=RUNS)
     parser.add_argument("map", choices=MAPS)
     parser.add_argument("file", type=Path)
+    parser.add_argument("--models", type=Path)
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=500)
     args = parser.parse_args()
     data = np.load(args.file)
     library = Library.from_json(str(data["recipe"]))
-    run = squid if args.who == "squid" else ours
-    print(json.dumps(run(args, library, data) | {"peak": peak()}))
+    print(json.dumps(RUNS[args.who](args, library, data) | {"peak": peak()}))
 
 
 def ours(args: argparse.Namespace, library: Library, data) -> dict:
@@ -80,13 +78,57 @@ def ours(args: argparse.Namespace, library: Library, data) -> dict:
     return found
 
 
+def starts(args: argparse.Namespace, library: Library, data) -> dict:
+    """The least correlation of additive effects between fits from ten starts, nine of them random.
+
+    And that of the predictions of all rows.
+    """
+    tokens, found = library.tokens(), []
+    arrays = phi.Arrays(tokens[0], library.mutations(), data["y"])
+    for seed in (None, *range(1, 10)):
+        surrogate = phi.fit(arrays, MAPS[args.map], split=data["split"], threads=2, start_seed=seed)
+        effects = surrogate.effects().additive(library.length).ravel()
+        found.append((effects, surrogate.predict(tokens, threads=2)[:, 0]))
+    least = (float(np.corrcoef(one).min()) for one in zip(*found, strict=True))
+    return dict(zip(("effects", "predictions"), least, strict=True))
+
+
+def locus(args: argparse.Namespace, library: Library, data) -> dict:
+    """Seconds of a whole locus, the fastest of so many: library, scores and fit."""
+    from geneq.scoring import score
+    from surrogate import deepstarr
+
+    oracle, seconds = deepstarr(args.models), []
+    for _ in range(args.times):
+        start = time.perf_counter()
+        mave = score(library, oracle, ["dev"] if "dev" in oracle.targets else None, threads=2)
+        phi.fit(mave.of_targets(mave.targets[:1]), MAPS[args.map], threads=2)
+        seconds.append(time.perf_counter() - start)
+    return {"seconds": min(seconds)}
+
+
+def squid_locus(args: argparse.Namespace, library: Library, data) -> dict:
+    """Seconds in which squid-nn makes and scores a library, as in its DeepSTARR example.
+
+    The network has random weights, which take as long.
+    """
+    os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "TQDM_DISABLE": "1"}
+    from surrogate import keras_network
+
+    mutagenizer = module_of("squid-nn", "squid/mutagenizer.py").RandomMutagenesis(RATE, seed=SEED)
+    predictor = module_of("squid-nn", "squid/predictor.py").ScalarPredictor
+    network, wild_type = keras_network(), library.one_hot("float32", stop=1)[0]
+    network.predict_on_batch(np.repeat(wild_type[None], 512, axis=0))
+    start = time.perf_counter()
+    hot = mutagenizer(wild_type, library.n_rows)
+    predictor(network.predict_on_batch, task_idx=0, batch_size=512)(hot)
+    return {"seconds": time.perf_counter() - start}
+
+
 def squid(args: argparse.Namespace, library: Library, data) -> dict:
     """Seconds and epochs of squid-nn's fit; the split that it drew goes into the file."""
     os.environ |= {"TF_USE_LEGACY_KERAS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "TQDM_DISABLE": "1"}
-    path = distribution("squid-nn").locate_file("squid/surrogate_zoo.py")
-    spec = spec_from_file_location("squid_zoo", path)
-    zoo = module_from_spec(spec)
-    spec.loader.exec_module(zoo)
+    zoo = module_of("squid-nn", "squid/surrogate_zoo.py")
     first, end = WINDOW if args.map == "pairwise60" else (0, library.length)
     hot = library.one_hot("float32")[:, first:end]
     np.random.seed(SEED)
@@ -108,6 +150,9 @@ def squid(args: argparse.Namespace, library: Library, data) -> dict:
     }  # fmt: skip
 
 
+RUNS = {run.__name__: run for run in (ours, starts, locus, squid, squid_locus)}
+
+
 def r2(y: np.ndarray, predicted: np.ndarray) -> float:
     return float(np.corrcoef(y, predicted)[0, 1] ** 2)
 
@@ -121,9 +166,9 @@ def peak() -> float:
 # --- what starts it ---------------------------------------------------------------------------
 
 
-def started(who: str, map: str, file: Path, **options: int) -> dict | None:
+def started(who: str, map: str, file: Path, **options: int | Path) -> dict | None:
     """What a process of `main` says; None where squid-nn is not installed whole."""
-    if who == "squid" and not (version("squid-nn") and version("mavenn")):
+    if who.startswith("squid") and not (version("squid-nn") and version("mavenn")):
         return None
     more = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     command = [sys.executable, "-W", "ignore", __file__, who, map, str(file), *more]
@@ -160,16 +205,23 @@ def scored(library: Library, models: Path) -> np.ndarray:
 
 
 def additive(quick: bool, models: Path) -> Figures:
-    """The additive model, 20,000 rows."""
+    """The additive model, 20,000 rows; with library and scores, the whole locus."""
     library = RandomLibrary(wild_type(models), n=20_000, rate=RATE, seed=SEED)
     with tempfile.TemporaryDirectory() as folder:
         file = written(Path(folder), library, scored(library, models))
         peer = None if quick else started("squid", "additive", file)
-        found = started("geneq", "additive", file, times=5)
+        before = None if quick else started("squid_locus", "additive", file)
+        found = started("ours", "additive", file, times=5)
+        whole = started("locus", "additive", file, times=1 if quick else 3, models=models)
+        least = started("starts", "additive", file)
+    both = peer and peer["seconds"] + before["seconds"]
     return {
         "additive_fit": beside(found["seconds"], peer and peer["seconds"], 100),
         "additive_r2": share(found["r2"], 0.795, peer and peer["r2"]),
         "additive_memory": at_most(500, found["peak"], "MB"),
+        "locus_end_to_end": beside(whole["seconds"], both, 20),
+        "locus_memory": Figure(whole["peak"], "MB"),
+        **agreement("additive", least),
     }
 
 
@@ -179,12 +231,14 @@ def pairwise60(quick: bool, models: Path) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
         file = written(Path(folder), library, scored(library, models))
         peer = None if quick else started("squid", "pairwise60", file, epochs=TIMED_EPOCHS)
-        found = started("geneq", "pairwise60", file, times=3)
+        found = started("ours", "pairwise60", file, times=3)
+        least = started("starts", "pairwise60", file)
     seconds = peer and peer["seconds"] / peer["epochs"] * PAIRWISE_EPOCHS
     return {
         "pairwise60_fit": beside(found["seconds"], seconds, 200),
         "pairwise60_r2": share(found["r2"], PAIRWISE_R2, peer and PAIRWISE_R2),
         "pairwise60_memory": at_most(1000, found["peak"], "MB"),
+        **agreement("pairwise60", least),
     }
 
 
@@ -194,10 +248,10 @@ def pairwise249(quick: bool, models: Path) -> Figures:
     library = RandomLibrary(wild_type(models), n=rows, rate=RATE, seed=SEED)
     with tempfile.TemporaryDirectory() as folder:
         file = written(Path(folder), library, scored(library, models))
-        plain, found = (started("geneq", map, file) for map in ("additive", "pairwise249"))
+        plain, found = (started("ours", map, file) for map in ("additive", "pairwise249"))
         y, planted = landscape(library)
         simulated = started(
-            "geneq", "pairwise249", written(Path(folder), library, y, planted=planted)
+            "ours", "pairwise249", written(Path(folder), library, y, planted=planted)
         )
     return {
         "pairwise249_fit": at_most(60, found["seconds"], "s"),
@@ -232,6 +286,18 @@ def landscape(library: Library) -> tuple[np.ndarray, np.ndarray]:
     latent = single + both * np.sqrt(SHARE) * single.std() / both.std()
     curve = 1 / (1 + np.exp(-1.5 * (latent - latent.mean()) / latent.std()))
     return curve + 0.1 * curve * rng.standard_normal(len(curve)), theta[n:]
+
+
+def agreement(map: str, least: dict) -> Figures:
+    """The least correlations between ten starts."""
+    said = "least of ten starts"
+    return {
+        f"{map}_starts": Figure(
+            least["effects"], "r", None, least["effects"] / 0.999, 1.0,
+            f"{said}, additive effects: at least 0.999",
+        ),
+        f"{map}_starts_predictions": Figure(least["predictions"], "r", beside=f"{said}, ŷ"),
+    }  # fmt: skip
 
 
 def beside(seconds: float, peer: float | None, floor: float) -> Figure:

@@ -16,15 +16,14 @@ import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from functools import cache
-from importlib.metadata import distribution
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
-from figures import Figure, Figures, at_most, machine, print_table, version, write_json
+from figures import Figure, Figures, at_most, machine, module_of, print_table, version, write_json
 from geneq import encoding, shuffles
 from geneq.libraries import CombinatorialLibrary, RandomLibrary
 from geneq.memory import available
@@ -124,13 +123,7 @@ def library(length: int, rows: int = ROWS) -> RandomLibrary:
 @cache
 def squid() -> ModuleType | None:
     """squid/mutagenizer.py alone: its package imports what squid-nn does not ask pip for."""
-    if not version("squid-nn"):
-        return None
-    path = distribution("squid-nn").locate_file("squid/mutagenizer.py")
-    spec = spec_from_file_location("squid_mutagenizer", path)
-    module = module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_of("squid-nn", "squid/mutagenizer.py") if version("squid-nn") else None
 
 
 def squid_made(mutagenizer, length: int, rows: int) -> np.ndarray:

@@ -21,14 +21,7 @@ from twins import network as twin
 MODELS = Path(__file__).parents[2] / "shared/data/models"
 SEED = 20
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Small batches on a machine at work with other things are slow with more."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def affine(rng, *shape: int) -> dict[str, np.ndarray]:

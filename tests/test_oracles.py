@@ -15,14 +15,7 @@ from geneq.oracles.motifs import MotifOracle
 from twins import encoding
 from twins import features as twin
 
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Small batches on a machine at work with other things are slow with more."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def random_motif(rng: np.random.Generator, width: int, name: str = "m", sharp=1.0) -> Motif:

@@ -383,7 +383,23 @@ class PairLayout:
     ) -> NDArray[np.float64]:
         """float64[rows]: the sum of table, float32[size], over the pairs of a row's features."""
 
-    def transposed(
-        self, rows: FeatureRows, weights: NDArray[np.float64], threads: int = 1
+    def shifted(
+        self, table: NDArray[np.float64], centre: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """float64[size]: the sum of weights, float64[rows], over the rows that have a pair."""
+        """float64[features]: for every feature the sum of table[f, g] · centre[g] over its pairs.
+
+        So much less is its own effect where table, float64[size], is of centred features.
+        """
+
+    def transposed(
+        self,
+        rows: FeatureRows,
+        weights: NDArray[np.float64],
+        single: NDArray[np.float64],
+        centre: NDArray[np.float64],
+        threads: int = 1,
+    ) -> NDArray[np.float64]:
+        """float64[size]: the sum of weights, float64[rows], over the rows that have a pair.
+
+        Less single[f] · centre[g] + single[g] · centre[f], both float64[features].
+        """

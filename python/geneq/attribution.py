@@ -23,7 +23,7 @@ from captum.attr import DeepLift, IntegratedGradients
 from . import encoding, shuffles
 from .errors import GeneqError
 from .libraries import SaturationLibrary
-from .oracles import one_hot
+from .oracles import device, one_hot
 
 Method = Literal["ism", "saliency", "integrated_gradients", "deeplift"]
 METHODS: tuple[str, ...] = get_args(Method)
@@ -107,7 +107,7 @@ def _ism(oracle, wild_type: str, tokens: np.ndarray, column: int) -> np.ndarray:
 
 
 def _saliency(module, tokens, references, column) -> np.ndarray:
-    x = _hot(module, tokens).requires_grad_()
+    x = _hot(tokens).requires_grad_()
     module(x)[:, column].sum().backward()
     return x.grad[0].cpu().numpy()
 
@@ -118,7 +118,7 @@ def _integrated_gradients(module, tokens, references, column) -> np.ndarray:
     def slopes(x: torch.Tensor, baselines: torch.Tensor) -> torch.Tensor:
         return method.attribute(x, baselines, column, n_steps=STEPS, internal_batch_size=BATCH * 8)
 
-    return _mean_slopes(module, tokens, references, slopes)
+    return _mean_slopes(tokens, references, slopes)
 
 
 def _deeplift(module, tokens, references, column) -> np.ndarray:
@@ -140,22 +140,21 @@ def _deeplift(module, tokens, references, column) -> np.ndarray:
             )
         return found
 
-    return _mean_slopes(module, tokens, references, slopes)
+    return _mean_slopes(tokens, references, slopes)
 
 
-def _mean_slopes(module, tokens, references, slopes: Callable) -> np.ndarray:
+def _mean_slopes(tokens, references, slopes: Callable) -> np.ndarray:
     """The mean over references of slopes(x, baselines), both float32[n, letters, length]."""
     total = 0.0
     for start in range(0, len(references), BATCH):
-        baselines = _hot(module, references[start : start + BATCH])
-        x = _hot(module, tokens).expand_as(baselines).contiguous()
+        baselines = _hot(references[start : start + BATCH])
+        x = _hot(tokens).expand_as(baselines).contiguous()
         total = total + slopes(x, baselines).detach().sum(0)
     return (total / len(references)).cpu().numpy()
 
 
-def _hot(module, tokens: np.ndarray) -> torch.Tensor:
-    where = next((value.device for value in module.parameters()), torch.device("cpu"))
-    return one_hot(torch.from_numpy(np.ascontiguousarray(tokens)).to(where))
+def _hot(tokens: np.ndarray) -> torch.Tensor:
+    return one_hot(torch.from_numpy(np.ascontiguousarray(tokens)).to(device()))
 
 
 SLOPES = {

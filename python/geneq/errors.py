@@ -1,8 +1,11 @@
 """The one error a user of geneq should ever see."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+# Of many wrong rows, how many an error names.
+NAMED = 5
 
 
 class GeneqError(Exception):
@@ -33,3 +36,9 @@ def in_file(path: str | Path) -> Iterator[None]:
     except GeneqError as error:
         file = path if error.file is None else error.file
         raise GeneqError(error.rule, value=error.value, file=file, fix=error.fix) from None
+
+
+def some(rows: Sequence[int]) -> str:
+    """The first of `rows`, and how many more there are."""
+    more = f" and {len(rows) - NAMED:,} more" if len(rows) > NAMED else ""
+    return ", ".join(map(str, rows[:NAMED])) + more

@@ -6,7 +6,9 @@ again. The metadata of its schema has a JSON object under `geneq-mave`.
 """
 
 import json
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import takewhile
@@ -19,14 +21,12 @@ import pyarrow.parquet as pq
 
 from . import _ext, encoding
 from .artifacts import written_whole
-from .errors import GeneqError, in_file
+from .errors import GeneqError, in_file, some
 from .genome import open_maybe_gzip
 from .libraries import Library, Mutations
 
 FORMAT, VERSION = "geneq-mave", 1
 KEY = FORMAT.encode()
-# Rows that an error names.
-NAMED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +177,7 @@ class Mave:
     def open(cls, path: str | Path, alphabet: str = "dna", wild_type: str | None = None) -> "Mave":
         """What `save` wrote (`load`), or a table of one's own (`read_table`)."""
         path = Path(path)
-        is_own = path.suffix != ".parquet" or KEY not in (_parquet(path).schema.metadata or {})
+        is_own = path.suffix != ".parquet" or KEY not in (_schema(path).metadata or {})
         return cls.read_table(path, alphabet, wild_type) if is_own else cls.load(path)
 
     @classmethod
@@ -231,16 +231,27 @@ def check_finite(
 
 def named_rows(rows: Sequence[int] | np.ndarray) -> str:
     """The first of `rows`, for an error."""
-    more = f" and {len(rows) - NAMED:,} more" if len(rows) > NAMED else ""
-    return f"rows {', '.join(map(str, rows[:NAMED]))}{more} (0-based)"
+    return f"rows {some(rows)} (0-based)"
 
 
 # --- tables -----------------------------------------------------------------------------------
 
 
 def _parquet(path: str | Path) -> pa.Table:
-    try:
+    with _whole_file(path):
         return pq.read_table(path, page_checksum_verification=True)
+
+
+def _schema(path: str | Path) -> pa.Schema:
+    with _whole_file(path):
+        return pq.read_schema(path)
+
+
+@contextmanager
+def _whole_file(path: str | Path) -> Iterator[None]:
+    """Turn what pyarrow raises into GeneqError."""
+    try:
+        yield
     except FileNotFoundError:
         raise GeneqError("File not found", file=path) from None
     except (pa.ArrowException, OSError) as error:
@@ -287,7 +298,7 @@ def own_table(path: Path, text: Sequence[str]) -> pd.DataFrame:
         return pd.read_csv(path, sep=separators[name[-4:]], dtype=types, skiprows=comments)
     except FileNotFoundError:
         raise GeneqError("File not found", file=path) from None
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, zlib.error) as error:
         raise GeneqError("Not a whole table", value=str(error), file=path) from None
 
 

@@ -25,10 +25,21 @@ def pair_sums(rows, pairs, table) -> list[float]:
     return [sum(table[k] for k, (f, g) in enumerate(pairs) if {f, g} <= set(row)) for row in rows]
 
 
-def pair_transposed(rows, pairs, weights) -> list[float]:
-    together = zip(rows, weights, strict=True)
-    kept = [(set(row), weight) for row, weight in together]
-    return [sum(weight for row, weight in kept if {f, g} <= row) for f, g in pairs]
+def pair_transposed(rows, pairs, weights, single, centre) -> list[float]:
+    """For every pair the weights of the rows that have it, less what centring takes."""
+    kept = [(set(row), weight) for row, weight in zip(rows, weights, strict=True)]
+    raw = [sum(weight for row, weight in kept if {f, g} <= row) for f, g in pairs]
+    taken = [single[f] * centre[g] + single[g] * centre[f] for f, g in pairs]
+    return [one - other for one, other in zip(raw, taken, strict=True)]
+
+
+def shifted(pairs, table, centre) -> np.ndarray:
+    """For every feature the effects of its pairs, times the centre of the other feature."""
+    total = np.zeros(len(centre))
+    for (f, g), effect in zip(pairs, table, strict=True):
+        total[f] += effect * centre[g]
+        total[g] += effect * centre[f]
+    return total
 
 
 def log_density(kind: str, shape: tuple, z: np.ndarray, scale: np.ndarray) -> np.ndarray:

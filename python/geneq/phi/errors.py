@@ -19,7 +19,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from .noise import Noise
 from .nonlinearity import Nonlinearity
-from .objective import LOOSE, Scored, State, phi_of
+from .objective import BENT, LOOSE, Scored, State, phi_of
 from .optimise import conjugate_gradients
 from .ridge import DENSE, gram
 from .shrinkage import Data
@@ -125,7 +125,8 @@ class Rows:
     def __init__(self, state: State, rows: Scored, nonlinearity: Nonlinearity, noise: Noise):
         self.state, self.rows, self.nonlinearity, self.noise = state, rows, nonlinearity, noise
         self.phi = phi_of(state, rows.design)
-        self.yhat, self.slope = nonlinearity.values(state.eta, self.phi)
+        curve = nonlinearity.at(state.eta, self.phi)
+        self.yhat, self.slope = curve.y, curve.slope()
         self.by_yhat = self._by_yhat(self.yhat)
         self.by_phi = self.by_yhat * self.slope
 
@@ -155,9 +156,7 @@ class Rows:
 Solve = Callable[[np.ndarray], np.ndarray]
 
 
-def solver(
-    data: Data, weights: np.ndarray, precision: np.ndarray
-) -> tuple[Solve, np.ndarray]:
+def solver(data: Data, weights: np.ndarray, precision: np.ndarray) -> tuple[Solve, np.ndarray]:
     """What solves H x = side, and the parameters, bool[size], that are not 0 in it.
 
     weights: float64[n], the curvature of every row's loss by φ.
@@ -215,7 +214,8 @@ class Curve:
         self.scores = np.concatenate([bent * rows.by_yhat[:, None], scores], axis=1)
         both = np.concatenate([bent * told[:, None], mixed], axis=1)
         self.mixed = both * rows.slope[:, None]
-        self.matrix = np.eye(both.shape[1]) / LOOSE**2
+        bent_or_not = np.arange(both.shape[1]) < self.size
+        self.matrix = np.diag(np.where(bent_or_not, BENT, LOOSE) ** -2.0)
         self.matrix[: self.size] += bent.T @ both
         self.matrix[self.size :, : self.size] += mixed.T @ bent
         self.matrix[self.size :, self.size :] += matrix
@@ -229,12 +229,12 @@ def _jacobian(rows: Rows) -> np.ndarray:
     """dg/dη of every row, float64[n, size of η]."""
     eta = rows.state.eta
     points = ((eta + by, eta - by) for by in np.eye(len(eta)) * STEP)
-    either = (tuple(rows.nonlinearity.values(eta, rows.phi)[0] for eta in both) for both in points)
+    either = (tuple(rows.nonlinearity.at(eta, rows.phi).y for eta in both) for both in points)
     return np.stack([(high - low) / (2 * STEP) for high, low in either], axis=1)
 
 
 def _noise(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Derivatives by the noise's parameters of losses, of their derivatives by ŷ, of their sum's."""
+    """Derivatives by the noise's parameters of losses, of their ŷ-slopes, and of their sum."""
     noise, args, found = rows.state.noise, (rows.rows.y, rows.yhat, rows.rows.sigma), []
     for by in np.eye(len(noise)) * STEP:
         either = [(rows.noise.losses(at, *args), *rows.noise.loss(at, *args)[1:])

@@ -14,7 +14,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .. import _ext
-from ..errors import GeneqError
+from ..errors import GeneqError, some
 from ..libraries import Mutations
 from ..libraries.base import MOST_THREADS, number, whole
 from . import errors, shrinkage
@@ -22,15 +22,13 @@ from .gauges import frequencies
 from .maps import Additive, Layout, Map
 from .noise import Empirical, Noise, SkewedT
 from .nonlinearity import Nonlinearity, Tanh
-from .objective import Objective, Scored, State, Whitening
+from .objective import Objective, Prior, Scored, State, Whitening
 from .optimise import Found, lbfgs
 from .ridge import SHARES, Ridge
 from .surrogate import Output, Surrogate
 
 TRAIN, VALID, TEST = range(3)
 SHRINKAGES = ("adaptive", "ridge")
-# Mistaken rows that an error names.
-NAMED = 5
 # Differences of validation losses, in nats a row, that say nothing.
 SLACK = 5e-4
 # Falls of the loss, as a share of it, at which a fit has converged: of all parameters, and of φ
@@ -181,9 +179,7 @@ def _finite(values: np.ndarray, what: str) -> None:
 
 
 def _rows(bad: np.ndarray) -> str:
-    found = np.flatnonzero(bad)
-    more = f" and {len(found) - NAMED:,} more" if len(found) > NAMED else ""
-    return f"not so in rows {', '.join(map(str, found[:NAMED]))}{more}"
+    return f"not so in rows {some(np.flatnonzero(bad))}"
 
 
 def _split(n: int, valid: float, test: float, given, seed: int) -> np.ndarray:
@@ -273,34 +269,34 @@ class Fitter:
                     for p in scored}  # fmt: skip
         state, penalty, precision = self._start(additive)
         strength = float(precision[0])
-        centre = np.concatenate([state.eta, state.noise])
+        line = state.eta
         state, found = self._lbfgs(
-            additive, self._jittered(state), self._whitening(penalty), precision, centre
-        )
-        chosen, rows = None, additive
+            additive, self._jittered(state), self._whitening(penalty), precision,
+            Prior(line, state.noise),
+        )  # fmt: skip
+        both = {p: Scored(self.layout.design(*self.rows[p], self.options.threads), *scored[p])
+                for p in scored}  # fmt: skip
+        data = shrinkage.Data(self.layout, both[TRAIN], both[VALID], self.options.nonlinearity,
+                              self.options.noise, precision, line)  # fmt: skip
+        chosen = None
         if self.layout.size > self.layout.n_additive:
-            rows = {p: Scored(self.layout.design(*self.rows[p], self.options.threads), *scored[p])
-                    for p in scored}  # fmt: skip
-            state, found, chosen = self._interactions(rows, state, penalty, precision)
+            state, found, chosen = self._interactions(data, state, penalty)
             precision = chosen.precision
         return Output(
             target=target, theta=state.theta / state.sd, offset=-state.mean / state.sd,
             eta=state.eta, noise=state.noise, y_mean=mean, y_sd=sd, strength=strength,
             pair_strength=None if chosen is None else chosen.strength,
             steps=found.steps, why=found.why, history=found.history,
-            replicates=self._replicated(rows, state, precision, chosen is not None),
+            replicates=self._replicated(data, state, precision, chosen is not None),
         )  # fmt: skip
 
     def _replicated(
-        self, rows: dict[int, Scored], state: State, precision: np.ndarray, calibrated: bool
+        self, data: shrinkage.Data, state: State, precision: np.ndarray, calibrated: bool
     ) -> errors.Replicates | None:
-        options = self.options
-        if not options.replicates:
+        if not self.options.replicates:
             return None
-        data = shrinkage.Data(self.layout, rows[TRAIN], rows[VALID], options.nonlinearity,
-                              options.noise, precision)  # fmt: skip
         calibrated = calibrated and shrinkage.enough(data, state)
-        return errors.replicated(data, state, precision, calibrated, options.replicates)
+        return errors.replicated(data, state, precision, calibrated, self.options.replicates)
 
     # --- additive effects ---------------------------------------------------------------------
 
@@ -356,12 +352,12 @@ class Fitter:
         state: State,
         whitening: Whitening,
         precision: np.ndarray,
-        centre: np.ndarray,
+        prior: Prior,
         phi_alone: bool = False,
     ) -> tuple[State, Found]:
         options = self.options
         objective = Objective(
-            scored[TRAIN], options.nonlinearity, options.noise, whitening, precision, centre,
+            scored[TRAIN], options.nonlinearity, options.noise, whitening, precision, prior,
             phi_alone,
         )  # fmt: skip
         found = lbfgs(
@@ -375,12 +371,10 @@ class Fitter:
     # --- interactions -------------------------------------------------------------------------
 
     def _interactions(
-        self, scored: dict[int, Scored], state: State, penalty: float, precision: np.ndarray
+        self, data: shrinkage.Data, state: State, penalty: float
     ) -> tuple[State, Found, shrinkage.Chosen]:
         """Interactions by conjugate gradients, then everything by L-BFGS."""
         options = self.options
-        data = shrinkage.Data(self.layout, scored[TRAIN], scored[VALID], options.nonlinearity,
-                              options.noise, precision)  # fmt: skip
         nothing = np.zeros(self.layout.size - self.layout.n_additive)
         state = data.standardised(state, np.concatenate([state.theta, nothing]))
         best = None
@@ -406,12 +400,12 @@ class Fitter:
         whitening = self._whitening(penalty)
         scale = np.concatenate([whitening.scale, scale])
         whitening = Whitening(scale, whitening.factor)
-        prior = np.concatenate([data.additive_precision, np.where(kept, own, 0)])
+        precision = np.concatenate([data.additive_precision, np.where(kept, own, 0)])
         scored, results = {TRAIN: data.train, VALID: data.valid}, []
         enough = len(data.train.y) > kept.sum()
         for phi_alone in (True, False)[: 1 + enough]:
-            centre = np.concatenate([state.eta, state.noise])
-            state, found = self._lbfgs(scored, state, whitening, prior, centre, phi_alone)
+            own = Prior(data.line, state.noise)
+            state, found = self._lbfgs(scored, state, whitening, precision, own, phi_alone)
             state = shrinkage.calibrated(data, state)
             results.append((data.loss(state), state, found))
         return min(results, key=lambda result: result[0])

@@ -266,10 +266,7 @@ class PairwiseLayout(Layout):
 
     def shifted(self, table: np.ndarray) -> np.ndarray:
         """What centring takes from the additive effects: Σ_g table[f, g] p_g, float64[features]."""
-        n = self.n_additive
-        return np.bincount(self.one, table * self.centre[self.two], minlength=n) + np.bincount(
-            self.two, table * self.centre[self.one], minlength=n
-        )
+        return self.pairs.shifted(table, self.centre)
 
     def effects(self, theta):
         additive, table = np.split(theta, [self.n_additive])
@@ -295,10 +292,8 @@ class PairwiseDesign(Design):
         return single + self.layout.pairs.sums(self.additive, np.float32(table), self.threads)
 
     def gradient(self, weights):
-        single, p = super().gradient(weights), self.layout.centre
-        pairs = self.layout.pairs.transposed(self.additive, weights, self.threads)
-        pairs -= p[self.layout.two] * single[self.layout.one]
-        pairs -= p[self.layout.one] * single[self.layout.two]
+        single, layout = super().gradient(weights), self.layout
+        pairs = layout.pairs.transposed(self.additive, weights, single, layout.centre, self.threads)
         return np.concatenate([single, pairs])
 
 

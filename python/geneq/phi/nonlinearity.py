@@ -4,14 +4,27 @@ Parameters are one vector η of any real numbers; steepness goes through exp, so
 rising function and no bound has to be kept.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
 # φ has standard deviation 1 on training rows, so that nearly all of it lies within so many.
 REACH = 4.0
+
+
+class Curve(NamedTuple):
+    """A nonlinearity at the φ of some rows.
+
+    y: ŷ, float64[n]. slope: gives dŷ/dφ, float64[n]. transposed: of weights float64[n], gives
+    Σ weights · dŷ/dη over rows, as long as η.
+    """
+
+    y: np.ndarray
+    slope: Callable[[], np.ndarray]
+    transposed: Callable[[np.ndarray], np.ndarray]
 
 
 class Nonlinearity(Protocol):
@@ -22,11 +35,8 @@ class Nonlinearity(Protocol):
     def start(self, slope: float) -> np.ndarray:
         """η of about the line slope · φ, for φ of standard deviation 1."""
 
-    def values(self, eta: np.ndarray, phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """g and dg/dφ, float64[n]."""
-
-    def transposed(self, eta: np.ndarray, phi: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Σ weights · dg/dη over rows, as long as η."""
+    def at(self, eta: np.ndarray, phi: np.ndarray) -> Curve:
+        """g at φ, float64[n]."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +48,13 @@ class Linear:
     def start(self, slope: float) -> np.ndarray:
         return np.array([0.0, np.log(slope)])
 
-    def values(self, eta, phi):
+    def at(self, eta, phi):
         slope = np.exp(eta[1])
-        return eta[0] + slope * phi, np.full_like(phi, slope)
-
-    def transposed(self, eta, phi, weights):
-        return np.array([weights.sum(), np.exp(eta[1]) * (weights @ phi)])
+        return Curve(
+            eta[0] + slope * phi,
+            lambda: np.full_like(phi, slope),
+            lambda weights: np.array([weights.sum(), slope * (weights @ phi)]),
+        )
 
 
 @dataclass(frozen=True)
@@ -62,27 +73,19 @@ class Tanh:
         ones = np.ones(self.terms)
         return np.concatenate([[0.0], np.log(height) * ones, np.log(steep) * ones, -steep * places])
 
-    def _parts(self, eta, phi):
+    def at(self, eta, phi):
         height, steep, shift = eta[1:].reshape(3, self.terms)
         height, steep = np.exp(height), np.exp(steep)
-        return height, steep, np.tanh(np.multiply.outer(steep, phi) + shift[:, None])
+        bent = np.tanh(np.multiply.outer(steep, phi) + shift[:, None])
 
-    def values(self, eta, phi):
-        height, steep, bent = self._parts(eta, phi)
-        return eta[0] + height @ bent, (height * steep) @ (1 - bent * bent)
+        def transposed(weights: np.ndarray) -> np.ndarray:
+            flat = 1 - bent * bent
+            by_steep, by_shift = steep * (flat @ (weights * phi)), flat @ weights
+            by_terms = [height * (bent @ weights), height * by_steep, height * by_shift]
+            return np.concatenate([[weights.sum()], *by_terms])
 
-    def transposed(self, eta, phi, weights):
-        height, steep, bent = self._parts(eta, phi)
-        flat = 1 - bent * bent
-        by_phi = flat @ (weights * phi)
-        return np.concatenate(
-            [
-                [weights.sum()],
-                height * (bent @ weights),
-                height * steep * by_phi,
-                height * (flat @ weights),
-            ]
-        )
+        y = eta[0] + height @ bent
+        return Curve(y, lambda: (height * steep) @ (1 - bent * bent), transposed)
 
 
 @dataclass(frozen=True)
@@ -128,22 +131,23 @@ class Spline:
         slope = np.stack([-s * s, 3 * t2 - 4 * t, -3 * t2 + 2 * t + 1, t2]) / (2 * self._width)
         return piece, basis + slope * (phi - inside), slope
 
-    def values(self, eta, phi):
+    def at(self, eta, phi):
         piece, basis, slope = self._basis(phi)
         near = self._coefficients(eta)[piece + np.arange(4)[:, None]]
-        return np.einsum("kn,kn->n", basis, near), np.einsum("kn,kn->n", slope, near)
 
-    def transposed(self, eta, phi, weights):
-        piece, basis, _ = self._basis(phi)
-        size = self.pieces + 3
-        by_coefficient = sum(
-            np.bincount(piece + k, weights * basis[k], minlength=size) for k in range(4)
-        )
-        # Every later coefficient holds a step; all hold those up to the middle, with a minus.
-        above = np.cumsum(by_coefficient[::-1])[::-1]
-        middle = np.arange(1, size) <= size // 2
-        steps = above[1:] - above[0] * middle
-        return np.concatenate([[above[0]], np.exp(eta[1:]) * steps])
+        def transposed(weights: np.ndarray) -> np.ndarray:
+            size = self.pieces + 3
+            by_coefficient = sum(
+                np.bincount(piece + k, weights * basis[k], minlength=size) for k in range(4)
+            )
+            # Every later coefficient holds a step; all hold those up to the middle, with a minus.
+            above = np.cumsum(by_coefficient[::-1])[::-1]
+            middle = np.arange(1, size) <= size // 2
+            steps = above[1:] - above[0] * middle
+            return np.concatenate([[above[0]], np.exp(eta[1:]) * steps])
+
+        y = np.einsum("kn,kn->n", basis, near)
+        return Curve(y, lambda: np.einsum("kn,kn->n", slope, near), transposed)
 
 
 KINDS: dict[str, type] = {kind.kind: kind for kind in (Linear, Tanh, Spline, Sigmoid)}

@@ -10,9 +10,10 @@ from .maps import Design
 from .noise import Noise
 from .nonlinearity import Nonlinearity
 
-# Standard deviation of the prior of the parameters of nonlinearity and noise about their start:
-# wide, so that it only keeps in place what the data do not tell.
-LOOSE = 1.0
+# Standard deviations of the priors of the parameters of the nonlinearity about a line, and of the
+# noise about its start. Where the nonlinearity is flat, φ may be stretched at no loss: its prior
+# is what makes fits from all starts the same. That of the noise is wide.
+BENT, LOOSE = 0.3, 1.0
 
 
 @dataclass
@@ -60,6 +61,19 @@ class Whitening:
 
 
 @dataclass
+class Prior:
+    """Normal priors of the parameters [η, noise]: their means `eta` and `noise`."""
+
+    eta: np.ndarray
+    noise: np.ndarray
+
+    def loss(self, eta: np.ndarray, noise: np.ndarray) -> tuple[float, np.ndarray]:
+        """Nats, and their derivatives."""
+        bent, loose = (eta - self.eta) / BENT, (noise - self.noise) / LOOSE
+        return (bent @ bent + loose @ loose) / 2, np.concatenate([bent / BENT, loose / LOOSE])
+
+
+@dataclass
 class State:
     """θ, what makes its φ of mean 0 and standard deviation 1, and the other parameters."""
 
@@ -75,7 +89,7 @@ class Objective:
 
     φ is standardised over training rows inside of it, so that the size of θ means nothing and the
     prior is on θ of a φ with standard deviation 1: θ ~ N(0, 1/precision), in nats of all rows.
-    centre: mean of the prior of η and noise. phi_alone: nonlinearity and noise stay as they are.
+    prior: of η and noise. phi_alone: nonlinearity and noise stay as they are.
     """
 
     def __init__(
@@ -85,14 +99,13 @@ class Objective:
         noise: Noise,
         whitening: Whitening,
         precision: np.ndarray,
-        centre: np.ndarray,
+        prior: Prior,
         phi_alone: bool = False,
     ):
         self.phi_alone = phi_alone
         self.train, self.nonlinearity, self.noise = train, nonlinearity, noise
-        self.whitening, self.precision = whitening, precision
-        self.centre = centre
-        self.sizes = np.cumsum([len(precision), len(centre) - noise.size])
+        self.whitening, self.precision, self.prior = whitening, precision, prior
+        self.sizes = np.cumsum([len(precision), len(prior.eta)])
         self.seen: tuple[np.ndarray, State] | None = None
 
     def point(self, state: State) -> np.ndarray:
@@ -112,17 +125,16 @@ class Objective:
         mean, sd = raw.mean(), raw.std()
         phi = (raw - mean) / sd
         self.seen = point, State(theta, mean, sd, eta, noise)
-        yhat, slope = self.nonlinearity.values(eta, phi)
-        loss, by_yhat, by_noise = self.noise.loss(noise, self.train.y, yhat, self.train.sigma)
-        by_eta = self.nonlinearity.transposed(eta, phi, by_yhat)
+        curve = self.nonlinearity.at(eta, phi)
+        loss, by_yhat, by_noise = self.noise.loss(noise, self.train.y, curve.y, self.train.sigma)
         weighted = self.precision * theta / sd**2
         shrunk = weighted @ theta
-        away = (point[self.sizes[0] :] - self.centre) / LOOSE**2
-        total = loss + shrunk / 2 + away @ away * LOOSE**2 / 2
-        by_phi = by_yhat * slope
+        away, pull = self.prior.loss(eta, noise)
+        total = loss + shrunk / 2 + away
+        by_phi = by_yhat * curve.slope()
         by_raw = (by_phi - by_phi.mean() - phi * ((by_phi @ phi + shrunk) / n)) / sd
         by_theta = self.train.design.gradient(by_raw) + weighted
-        rest = (np.concatenate([by_eta, by_noise]) + away) * (not self.phi_alone)
+        rest = (np.concatenate([curve.transposed(by_yhat), by_noise]) + pull) * (not self.phi_alone)
         gradient = np.concatenate([self.whitening.transposed(by_theta), rest])
         return total / n, gradient / n
 
@@ -137,5 +149,5 @@ def phi_of(state: State, design: Design) -> np.ndarray:
 
 
 def mean_loss(state: State, rows: Scored, nonlinearity: Nonlinearity, noise: Noise) -> float:
-    yhat = nonlinearity.values(state.eta, phi_of(state, rows.design))[0]
+    yhat = nonlinearity.at(state.eta, phi_of(state, rows.design)).y
     return float(noise.losses(state.noise, rows.y, yhat, rows.sigma).mean())

@@ -65,9 +65,9 @@ def gram(
     n, weights = layout.n_additive, np.ones(rows.rows) if weights is None else weights
     first = (layout.position + 1).astype(np.uint32) * layout.others
     pairs = _ext.PairLayout(first.astype(np.uint32), np.full(n, n, np.uint32))
-    matrix = np.zeros((n, n))
+    matrix, uncentred = np.zeros((n, n)), np.zeros(n)
     matrix[layout.position[:, None] < layout.position] = pairs.transposed(
-        rows, weights, threads
+        rows, weights, uncentred, uncentred, threads
     )
     matrix += matrix.T
     matrix.flat[:: n + 1] = rows.transposed(weights, threads)

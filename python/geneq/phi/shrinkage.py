@@ -17,7 +17,7 @@ from scipy import special
 from .maps import Layout
 from .noise import Empirical, Noise
 from .nonlinearity import Nonlinearity
-from .objective import LOOSE, Scored, State, mean_loss, phi_of
+from .objective import Prior, Scored, State, mean_loss, phi_of
 from .optimise import conjugate_gradients, lbfgs
 
 # Strengths of one prior for all that are tried, in what the data tell of an interaction.
@@ -35,6 +35,8 @@ WORTH = 1e-3
 FEWEST = 20
 # Where the tails of the noise begin, in standard deviations.
 EDGE = 3.0
+# The fall of the loss, as a share of it, at which nonlinearity and noise are fitted to a φ.
+CALIBRATED = 2e-5
 # The median of |z| of a normal z.
 MEDIAN = 0.6745
 
@@ -58,7 +60,10 @@ class Huber(Noise):
 
 @dataclass
 class Data:
-    """What every step needs: rows, models, and the layout of θ with interactions."""
+    """What every step needs: rows, models, and the layout of θ with interactions.
+
+    line: mean of the prior of the nonlinearity's parameters.
+    """
 
     layout: Layout
     train: Scored
@@ -66,6 +71,7 @@ class Data:
     nonlinearity: Nonlinearity
     noise: Noise
     additive_precision: np.ndarray
+    line: np.ndarray
 
     def loss(self, state: State) -> float:
         """Mean loss of validation rows."""
@@ -73,7 +79,7 @@ class Data:
 
     def information(self, state: State) -> float:
         """What a row tells of its ŷ, in units of 1/s²: told by validation rows."""
-        yhat = self.nonlinearity.values(state.eta, phi_of(state, self.valid.design))[0]
+        yhat = self.nonlinearity.at(state.eta, phi_of(state, self.valid.design)).y
         return self.noise.information(state.noise, self.valid.y, yhat, self.valid.sigma)
 
     def standardised(self, state: State, theta: np.ndarray) -> State:
@@ -97,7 +103,8 @@ class Linearised:
     def __init__(self, data: Data, state: State):
         self.data, self.design = data, data.train.design
         phi = phi_of(state, self.design)
-        yhat, slope = data.nonlinearity.values(state.eta, phi)
+        curve = data.nonlinearity.at(state.eta, phi)
+        yhat, slope = curve.y, curve.slope()
         args = (state.noise, data.train.y, yhat, data.train.sigma)
         scale = data.noise.scale(state.noise, yhat, data.train.sigma)
         weights = data.information(state) * (slope / scale) ** 2
@@ -142,7 +149,7 @@ def choose(data: Data, state: State, shrinkage: str, strength: float | None) -> 
 
 def with_noise(data: Data, state: State) -> State:
     """A state whose noise is of another family than that of `data`, with noise of this one."""
-    yhat = data.nonlinearity.values(state.eta, phi_of(state, data.valid.design))[0]
+    yhat = data.nonlinearity.at(state.eta, phi_of(state, data.valid.design)).y
     spread = float(np.median(np.abs(data.valid.y - yhat)) / MEDIAN)
     return calibrated(data, replace(state, noise=data.noise.start(max(spread, 1e-6))))
 
@@ -265,16 +272,15 @@ def calibrated(data: Data, state: State) -> State:
         return state
     rows, size = data.valid, len(state.eta)
     start = np.concatenate([state.eta, state.noise])
-    phi = phi_of(state, rows.design)
+    phi, prior = phi_of(state, rows.design), Prior(data.line, state.noise)
 
     def loss(point: np.ndarray) -> tuple[float, np.ndarray]:
         eta, noise = np.split(point, [size])
-        yhat = data.nonlinearity.values(eta, phi)[0]
-        value, by_yhat, by_noise = data.noise.loss(noise, rows.y, yhat, rows.sigma)
-        by_eta = data.nonlinearity.transposed(eta, phi, by_yhat)
-        away = (point - start) / LOOSE**2
-        total = value + away @ away * LOOSE**2 / 2
-        return total / len(phi), (np.concatenate([by_eta, by_noise]) + away) / len(phi)
+        curve = data.nonlinearity.at(eta, phi)
+        value, by_yhat, by_noise = data.noise.loss(noise, rows.y, curve.y, rows.sigma)
+        away, pull = prior.loss(eta, noise)
+        gradient = np.concatenate([curve.transposed(by_yhat), by_noise]) + pull
+        return (value + away) / len(phi), gradient / len(phi)
 
-    point = lbfgs(loss, start, lambda _: 0.0, steps=100, patience=100, tolerance=1e-6).point
+    point = lbfgs(loss, start, lambda _: 0.0, steps=100, patience=100, tolerance=CALIBRATED).point
     return replace(state, eta=point[:size], noise=point[size:])

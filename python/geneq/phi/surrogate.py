@@ -147,7 +147,7 @@ class Surrogate:
         return np.stack(columns, axis=1)
 
     def _yhat(self, output: Output, phi: np.ndarray) -> np.ndarray:
-        return self.nonlinearity.values(output.eta, phi)[0]
+        return self.nonlinearity.at(output.eta, phi).y
 
     def _sigma(self, output: Output, sigma, k: int) -> np.ndarray | None:
         return None if sigma is None else np.asarray(sigma, np.float64)[:, k] / output.y_sd
@@ -185,7 +185,7 @@ class Surrogate:
         return self._slope(output, output.offset, output.eta)
 
     def _slope(self, output: Output, wild: float, eta: np.ndarray) -> float:
-        return float(output.y_sd * self.nonlinearity.values(eta, np.array([wild]))[1][0])
+        return float(output.y_sd * self.nonlinearity.at(eta, np.array([wild])).slope()[0])
 
     # --- errors -------------------------------------------------------------------------------
 
@@ -230,7 +230,8 @@ class Surrogate:
         """
         output = self.outputs[self._index(target)]
         phi = np.append(self.phi(tokens, threads)[:, self._index(target)], output.offset)
-        y, slope = self.nonlinearity.values(output.eta, phi)
+        curve = self.nonlinearity.at(output.eta, phi)
+        y, slope = curve.y, curve.slope()
         row, position = np.nonzero(tokens != self.wild_type)
         changes = Mutations(row, position.astype(np.int32), tokens[row, position])
         design = self.layout.design(self.layout.rows(changes, len(phi)), changes, threads)
@@ -238,7 +239,7 @@ class Surrogate:
         for number, theta in enumerate(self._replicates(output)):
             moved = slope * (design.phi(theta) + output.replicates.offset[number])
             eta = output.eta + STEP * output.replicates.eta[number]
-            moved += (self.nonlinearity.values(eta, phi)[0] - y) / STEP
+            moved += (self.nonlinearity.at(eta, phi).y - y) / STEP
             squares += (moved[:-1] - moved[-1]) ** 2
         errors = output.y_sd * np.sqrt(squares / len(output.replicates))
         errors[row[self._unseen()[position, tokens[row, position]]]] = np.nan
@@ -258,7 +259,7 @@ class Surrogate:
         return (self._slope(output, *there) - self.slope(output)) / STEP
 
     def _unseen(self) -> np.ndarray:
-        """bool[length, letters]: letters that no training row has and that are not the wild type's."""
+        """bool[length, letters]: letters that no training row has, the wild type's aside."""
         return (self.frequencies == 0) & (np.arange(self.letters) != self.wild_type[:, None])
 
     def _index(self, target: int | str) -> int:

@@ -44,9 +44,10 @@ class Case:
     """A locus, the variants in it, and what judges them.
 
     wild: uint8[length], the genome's sequence on the locus' strand. tokens: uint8[n, length], that
-    with each alternative in turn (whatever, where that does not fit). substitution: bool[n], whether all other letters stay where they
-    are. note: object[n], "" or why no method can judge the variant. oracle and surrogate may be
-    None where no method asks for them. reduce, reverse_complement: as of `scoring.score`.
+    with each alternative in turn, where it fits. substitution: bool[n], whether all other letters
+    stay where they are. note: object[n], "" or why no method can judge the variant. oracle and
+    surrogate may be None where no method asks for them. reduce, reverse_complement: as of
+    `scoring.score`.
     """
 
     locus: Locus

@@ -19,6 +19,16 @@ pub enum Layout {
     Ncl,
 }
 
+impl Layout {
+    /// The shape of one-hot.
+    pub fn shape(self, rows: usize, length: usize, columns: usize) -> [usize; 3] {
+        match self {
+            Layout::Nlc => [rows, length, columns],
+            Layout::Ncl => [rows, columns, length],
+        }
+    }
+}
+
 /// Numbers of half precision, as their bits: Rust has no stable type for them.
 pub type F16 = u16;
 

@@ -166,10 +166,7 @@ impl OneHot {
         out: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (rows, length, bytes) = (source.shape()[0], source.shape()[1], source.as_slice()?);
-        let shape = match self.layout {
-            Layout::Nlc => [rows, length, self.alphabet.columns()],
-            Layout::Ncl => [rows, self.alphabet.columns(), length],
-        };
+        let shape = self.layout.shape(rows, length, self.alphabet.columns());
         let (length, source) = (length.max(1), (self.code, bytes));
         let fill = |out: &mut [T]| {
             encode::one_hot(

@@ -439,11 +439,7 @@ impl Library {
         layout: Layout,
         (out, threads): (Option<&Bound<'py, PyAny>>, usize),
     ) -> PyResult<Bound<'py, PyAny>> {
-        let (length, columns) = (self.length(), self.alphabet.columns());
-        let shape = match layout {
-            Layout::Nlc => [rows, length, columns],
-            Layout::Ncl => [rows, columns, length],
-        };
+        let shape = layout.shape(rows, self.length(), self.alphabet.columns());
         let fill = |buffer: &mut [T]| {
             with!(&self.kind, library => {
                 library.one_hot(&self.alphabet, layout, first, buffer, threads);

@@ -115,18 +115,39 @@ impl PairLayout {
         Ok(filled(py, None, &[rows.0.rows()], fill)?.0)
     }
 
-    #[pyo3(signature = (rows, weights, threads = 1))]
+    fn shifted<'py>(
+        &self,
+        py: Python<'py>,
+        table: &Bound<'py, PyAny>,
+        centre: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let table = vector::<f64>(table, "table", Some(self.0.size()))?;
+        let centre = vector::<f64>(centre, "centre", Some(self.0.features()))?;
+        let (table, centre) = (table.as_slice()?, centre.as_slice()?);
+        let fill = |out: &mut [f64]| self.0.shifted(table, centre, out);
+        Ok(filled(py, None, &[self.0.features()], fill)?.0)
+    }
+
+    #[pyo3(signature = (rows, weights, single, centre, threads = 1))]
     fn transposed<'py>(
         &self,
         py: Python<'py>,
         rows: &FeatureRows,
         weights: &Bound<'py, PyAny>,
+        single: &Bound<'py, PyAny>,
+        centre: &Bound<'py, PyAny>,
         threads: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.check(rows, threads)?;
         let weights = vector::<f64>(weights, "weights", Some(rows.0.rows()))?;
-        let weights = weights.as_slice()?;
-        let fill = |out: &mut [f64]| self.0.transposed(&rows.0, weights, out, threads);
+        let single = vector::<f64>(single, "single", Some(self.0.features()))?;
+        let centre = vector::<f64>(centre, "centre", Some(self.0.features()))?;
+        let (weights, single) = (weights.as_slice()?, single.as_slice()?);
+        let centre = centre.as_slice()?;
+        let fill = |out: &mut [f64]| {
+            self.0
+                .transposed(&rows.0, weights, single, centre, out, threads);
+        };
         Ok(filled(py, None, &[self.0.size()], fill)?.0)
     }
 }

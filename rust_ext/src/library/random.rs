@@ -202,12 +202,7 @@ impl Random {
         match &self.places {
             Places::Counts(counts) => {
                 let count = counts.draw(rng.next_u64()) as u32;
-                match self.letters {
-                    Letters::Uniform => self.subset(count, rng, &mut scratch.taken, put),
-                    Letters::Weighted(_) => {
-                        self.weighted_subset(count, rng, &mut scratch.taken, put);
-                    }
-                }
+                self.subset(count, rng, &mut scratch.taken, put);
             }
             Places::Rates(chances) => {
                 for (&site, &chance) in self.target.sites.iter().zip(chances) {
@@ -220,7 +215,7 @@ impl Random {
         }
     }
 
-    /// Mutate a uniform subset of `count` positions, to any other letter.
+    /// Mutate a uniform subset of `count` positions.
     ///
     /// Bentley and Floyd 1987, "A sample of brilliance".
     #[inline(always)]
@@ -228,36 +223,22 @@ impl Random {
         let sites = &self.target.sites[..];
         let (end, others) = (sites.len() as u32, self.target.others());
         let mut taken = taken.begin(sites.len());
-        let mut mutate = |last: u32, (index, choice): (u32, u32)| {
-            let site = sites[taken.insert_or(index, last) as usize];
-            put(site.position, site.other(choice));
-        };
         let mut last = end - count;
-        while last + 1 < end {
-            let Some([one, two]) = rng.below_both_twice(last + 1, others) else {
-                break;
-            };
-            mutate(last, one);
-            mutate(last + 1, two);
-            last += 2;
+        if matches!(self.letters, Letters::Uniform) {
+            // No number for a letter comes between the draws: they are made two at a time.
+            while last + 1 < end {
+                let Some(both) = rng.below_both_twice(last + 1, others) else {
+                    break;
+                };
+                for (index, choice) in both {
+                    let site = sites[taken.insert_or(index, last) as usize];
+                    put(site.position, site.other(choice));
+                    last += 1;
+                }
+            }
         }
         for last in last..end {
-            mutate(last, rng.below_both(last + 1, others));
-        }
-    }
-
-    /// The same, to letters by their weights.
-    fn weighted_subset(
-        &self,
-        count: u32,
-        mut rng: Rng,
-        taken: &mut Taken,
-        put: &mut impl FnMut(u32, u8),
-    ) {
-        let sites = &self.target.sites[..];
-        let mut taken = taken.begin(sites.len());
-        for last in sites.len() as u32 - count..sites.len() as u32 {
-            let (index, choice) = rng.below_both(last + 1, self.target.others());
+            let (index, choice) = rng.below_both(last + 1, others);
             let site = sites[taken.insert_or(index, last) as usize];
             put(site.position, self.letter(site, choice, &mut rng));
         }

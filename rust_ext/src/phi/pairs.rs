@@ -51,6 +51,11 @@ impl PairLayout {
         self.starts[feature]..self.starts[feature + 1]
     }
 
+    fn partners(&self, feature: usize) -> Range<usize> {
+        let first = self.first[feature] as usize;
+        first..first + self.entries(feature).len()
+    }
+
     /// For every row of `rows` the sum of the entries of its pairs.
     pub fn sums(&self, rows: &FeatureRows, table: &[f32], out: &mut [f64], threads: usize) {
         rows.map(out, worth(threads, rows.pairs()), |features| {
@@ -67,11 +72,39 @@ impl PairLayout {
         });
     }
 
-    /// For every entry the sum of `weights[row]` over the rows that have its pair: the transpose.
+    /// For every feature f, Σ table[f, g] · centre[g] over its pairs.
     ///
-    /// A thread has entries of its own and goes through all rows.
-    pub fn transposed(&self, rows: &FeatureRows, weights: &[f64], out: &mut [f64], threads: usize) {
+    /// So much less is the additive effect of f where entries are of centred features: of
+    /// (x_f − centre[f]) (x_g − centre[g]).
+    pub fn shifted(&self, table: &[f64], centre: &[f64], out: &mut [f64]) {
         out.fill(0.0);
+        for (feature, &own) in centre.iter().enumerate() {
+            let partners = self.partners(feature);
+            let others = &centre[partners.clone()];
+            let mut sum = 0.0;
+            let pairs = table[self.entries(feature)].iter().zip(others);
+            for ((&effect, &other), partner) in pairs.zip(&mut out[partners]) {
+                sum += effect * other;
+                *partner += effect * own;
+            }
+            out[feature] += sum;
+        }
+    }
+
+    /// For every entry (f, g) the sum of `weights[row]` over the rows that have its pair, less
+    /// single[f] · centre[g] + single[g] · centre[f].
+    ///
+    /// With single[f] the sum over rows that have f, and weights of sum 0, this is the transpose
+    /// for centred features. A thread has entries of its own and goes through all rows.
+    pub fn transposed(
+        &self,
+        rows: &FeatureRows,
+        weights: &[f64],
+        single: &[f64],
+        centre: &[f64],
+        out: &mut [f64],
+        threads: usize,
+    ) {
         let threads = worth(threads, rows.pairs());
         thread::scope(|scope| {
             let mut rest = out;
@@ -79,9 +112,31 @@ impl PairLayout {
                 let size = self.starts[share.end] - self.starts[share.start];
                 let (part, after) = rest.split_at_mut(size);
                 rest = after;
-                scope.spawn(move || self.add(rows, weights, share, part));
+                let mut fill = move || {
+                    self.begin(single, centre, share.clone(), part);
+                    self.add(rows, weights, share.clone(), part);
+                };
+                match rest.is_empty() {
+                    true => fill(),
+                    false => drop(scope.spawn(fill)),
+                }
             }
         });
+    }
+
+    /// What centring takes from the entries of the features in `share`, which `out` holds.
+    fn begin(&self, single: &[f64], centre: &[f64], share: Range<usize>, out: &mut [f64]) {
+        let offset = self.starts[share.start];
+        for feature in share {
+            let (own, sum) = (centre[feature], single[feature]);
+            let entries = self.entries(feature);
+            let out = &mut out[entries.start - offset..entries.end - offset];
+            let partners = self.partners(feature);
+            let others = centre[partners.clone()].iter().zip(&single[partners]);
+            for (out, (&centre, &single)) in out.iter_mut().zip(others) {
+                *out = -(sum * centre + single * own);
+            }
+        }
     }
 
     /// Features in up to `threads` stretches of about as many pairs, were mutations independent.
@@ -92,8 +147,8 @@ impl PairLayout {
         }
         let mut work = vec![0.0];
         for feature in 0..self.features() {
-            let first = self.first[feature] as usize;
-            let partners = before[first + self.entries(feature).len()] - before[first];
+            let partners = self.partners(feature);
+            let partners = before[partners.end] - before[partners.start];
             work.push(work[feature] + rows.counts[feature] as f64 * partners as f64);
         }
         let all = work[self.features()];
@@ -108,7 +163,7 @@ impl PairLayout {
         shares.filter(|share| share.start < share.end).collect()
     }
 
-    /// `transposed` for the entries of the features in `share`, which `out` holds.
+    /// Add the weights of rows to the entries of the features in `share`, which `out` holds.
     fn add(&self, rows: &FeatureRows, weights: &[f64], share: Range<usize>, out: &mut [f64]) {
         let offset = self.starts[share.start];
         for (row, &weight) in weights.iter().enumerate() {
@@ -178,6 +233,15 @@ mod tests {
         PairLayout::new(&first, &end).unwrap()
     }
 
+    impl PairLayout {
+        /// The entry of two features, if they are a pair, one by one.
+        fn entry(&self, a: usize, b: usize) -> Option<usize> {
+            let first = self.first[a] as usize;
+            let there = b > a && b >= first && b - first < self.entries(a).len();
+            there.then(|| self.starts[a] + b - first)
+        }
+    }
+
     proptest! {
         #[test]
         fn sums_are_those_of_all_pairs_one_by_one(
@@ -186,22 +250,32 @@ mod tests {
             let (made, pairs) = (made(&rows), layout(skip, reach));
             let table: Vec<f32> = (0..pairs.size()).map(|entry| (entry * entry) as f32).collect();
             let weights: Vec<f64> = (0..rows.len()).map(|row| (1 << row) as f64).collect();
+            let centre: Vec<f64> = (0..SIZE).map(|feature| f64::from(feature % 3)).collect();
+            let single: Vec<f64> = (0..SIZE).map(|feature| f64::from(feature % 5)).collect();
             let (mut sums, mut wanted_sums) = (vec![9.0; rows.len()], vec![0.0; rows.len()]);
             let (mut sides, mut wanted_sides) = (vec![9.0; pairs.size()], vec![0.0; pairs.size()]);
-            for (row, features) in rows.iter().enumerate() {
-                for (&a, &b) in features.iter().flat_map(|a| features.iter().map(move |b| (a, b))) {
-                    let first = pairs.first[a as usize];
-                    if b > a && b >= first && b - first < pairs.entries(a as usize).len() as u32 {
-                        let entry = pairs.starts[a as usize] + (b - first) as usize;
-                        wanted_sums[row] += f64::from(table[entry]);
-                        wanted_sides[entry] += weights[row];
+            let (mut shifts, mut wanted_shifts) = ([9.0; SIZE as usize], [0.0; SIZE as usize]);
+            for (a, b) in (0..SIZE as usize).flat_map(|a| (0..SIZE as usize).map(move |b| (a, b))) {
+                if let Some(entry) = pairs.entry(a, b) {
+                    let effect = f64::from(table[entry]);
+                    wanted_shifts[a] += effect * centre[b];
+                    wanted_shifts[b] += effect * centre[a];
+                    wanted_sides[entry] -= single[a] * centre[b] + single[b] * centre[a];
+                    for (row, features) in rows.iter().enumerate() {
+                        if features.contains(&(a as u32)) && features.contains(&(b as u32)) {
+                            wanted_sums[row] += effect;
+                            wanted_sides[entry] += weights[row];
+                        }
                     }
                 }
             }
+            let effects: Vec<f64> = table.iter().map(|&effect| f64::from(effect)).collect();
             pairs.sums(&made, &table, &mut sums, threads);
-            pairs.transposed(&made, &weights, &mut sides, threads);
+            pairs.transposed(&made, &weights, &single, &centre, &mut sides, threads);
+            pairs.shifted(&effects, &centre, &mut shifts);
             prop_assert_eq!(sums, wanted_sums);
             prop_assert_eq!(sides, wanted_sides);
+            prop_assert_eq!(shifts, wanted_shifts);
         }
     }
 
