@@ -242,6 +242,31 @@ def test_indels_move_the_nearer_end(made, tmp_path, name, function, at, size, al
     assert others["effect"].isna().all() and (others["note"] == INDEL).all()
 
 
+def test_no_sequence_is_scored_twice(made, tmp_path, monkeypatch):
+    counted = tmp_path / "counted.py"
+    own = str(made / "mine.py")
+    counted.write_text(f"""
+from geneq.oracles.user import user_function
+
+def make():
+    oracle = user_function({own!r} + ":make")()
+    class Counting(type(oracle)):
+        def predict(self, tokens, anchor=None):
+            with open({str(tmp_path / "seen")!r}, "a") as file:
+                file.writelines(row.tobytes().hex() + "\\n" for row in tokens)
+            return super().predict(tokens, anchor)
+    oracle.__class__ = Counting
+    return oracle
+""")
+    chrom, first, *_ = LOCI["plus"]
+    singles = [line(chrom, first + i, 1, other(CHR1[first + i])) for i in (5, 6, 20)]
+    double = line(chrom, first + 5, 2, other(CHR1[first + 5]) + other(CHR1[first + 6]))
+    oracle = ("--oracle", f"python:{counted}:make", "--methods", "ism", "oracle")
+    run(made, tmp_path, *singles, double, options=oracle)
+    seen = (tmp_path / "seen").read_text().split()
+    assert len(seen) == len(set(seen)) == 5  # the genome's, three singles, a double
+
+
 def test_both_strands_count_where_that_is_asked_for(made, tmp_path):
     chrom, first, *_ = LOCI["plus"]
     start = first + 8
