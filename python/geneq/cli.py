@@ -25,6 +25,7 @@ COMMANDS = {
     "report": "report",
     "atlas": "atlas",
     "mutagenize": "tools.mutagenize",
+    "attribute": "tools.attribute",
     "simulate": "tools.simulate",
     "validate": "tools.validate",
     "doctor": "tools.doctor",
