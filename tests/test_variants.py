@@ -242,6 +242,31 @@ def test_indels_move_the_nearer_end(made, tmp_path, name, function, at, size, al
     assert others["effect"].isna().all() and (others["note"] == INDEL).all()
 
 
+def test_no_sequence_is_scored_twice(made, tmp_path, monkeypatch):
+    counted = tmp_path / "counted.py"
+    own = str(made / "mine.py")
+    counted.write_text(f"""
+from geneq.oracles.user import user_function
+
+def make():
+    oracle = user_function({own!r} + ":make")()
+    class Counting(type(oracle)):
+        def predict(self, tokens, anchor=None):
+            with open({str(tmp_path / "seen")!r}, "a") as file:
+                file.writelines(row.tobytes().hex() + "\\n" for row in tokens)
+            return super().predict(tokens, anchor)
+    oracle.__class__ = Counting
+    return oracle
+""")
+    chrom, first, *_ = LOCI["plus"]
+    singles = [line(chrom, first + i, 1, other(CHR1[first + i])) for i in (5, 6, 20)]
+    double = line(chrom, first + 5, 2, other(CHR1[first + 5]) + other(CHR1[first + 6]))
+    oracle = ("--oracle", f"python:{counted}:make", "--methods", "ism", "oracle")
+    run(made, tmp_path, *singles, double, options=oracle)
+    seen = (tmp_path / "seen").read_text().split()
+    assert len(seen) == len(set(seen)) == 5  # the genome's, three singles, a double
+
+
 def test_both_strands_count_where_that_is_asked_for(made, tmp_path):
     chrom, first, *_ = LOCI["plus"]
     start = first + 8
@@ -279,6 +304,13 @@ def test_why_a_method_says_nothing_stands_in_the_note(made, tmp_path):
     silent = table["note"] != ""
     assert table.loc[silent, "effect"].isna().all() and table.loc[~silent, "effect"].notna().all()
     assert set(of(table, id="fixed", note=NOT_MUTATED)["method"]) == {"surrogate"}
+
+
+def test_a_lone_insertion_that_does_not_fit_is_noted(made, tmp_path):
+    first = LOCI["over"][1]
+    base = CONTIGS["chr2"][first + 2]
+    table = run(made, tmp_path, line("chr2", first + 2, 1, base + other(base) * 9))
+    assert set(table["note"]) == {NO_ROOM} and table["effect"].isna().all() and len(table) == 8
 
 
 def test_an_oracle_without_a_module_has_no_gradient(made, tmp_path):
@@ -502,6 +534,16 @@ def test_correlations_are_those_of_the_joined_tables(saturation, tmp_path):
         assert found["spearman"][method] == pytest.approx(wanted)
 
 
+def test_tables_with_comments_and_capitals_are_read(saturation, tmp_path):
+    text = (saturation / "truth.tsv").read_text()
+    header = "##Value\tEstimated variant effect\t\t\n#Chrom\tPos\tRef\tAlt\tValue\tConfidence\n"
+    path = tmp_path / "truth.tsv"
+    path.write_text(header + text.partition("\n")[2])
+    assert beside(saturation, tmp_path / "a") == beside(saturation, tmp_path / "b", path) == 0
+    first, second = (AGREEMENT.read(tmp_path / name / "truth.parquet") for name in "ab")
+    pd.testing.assert_frame_equal(first, second)
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".tsv.gz", ".parquet"])
 def test_measured_effects_are_read_from_any_table_and_spelling(saturation, tmp_path, suffix):
     """A contig without "chr", lower case, shared letters, "-" for none: the same variants."""
@@ -552,6 +594,7 @@ def test_deletions_may_be_spelled_with_a_dash(saturation, tmp_path):
         ("chrom,pos,ref,alt,value\n7,201,A,C,1\n", "No measured variant is a judged one"),
         ("chrom,pos,ref,alt,value\n", "No measured variant is a judged one"),
         ("", "Not a whole table"),
+        ("chrom,pos,Pos,ref,alt,value\n1,2,2,A,C,1\n", "has a column twice: 'pos'"),
     ],
 )  # fmt: skip
 def test_bad_tables_of_measured_effects_are_refused(saturation, tmp_path, capsys, text, message):

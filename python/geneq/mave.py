@@ -6,10 +6,12 @@ again. The metadata of its schema has a JSON object under `geneq-mave`.
 """
 
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ import pyarrow.parquet as pq
 from . import _ext, encoding
 from .artifacts import written_whole
 from .errors import GeneqError, in_file, some
+from .genome import open_maybe_gzip
 from .libraries import Library, Mutations
 
 FORMAT, VERSION = "geneq-mave", 1
@@ -285,8 +288,11 @@ def _matrix(table: pa.Table, names: list[str]) -> np.ndarray:
 
 
 def own_table(path: Path, text: Sequence[str]) -> pd.DataFrame:
-    """A table of one's own, .tsv, .csv (either also .gz) or .parquet; the columns `text` of the
-    former are read as text. Raises GeneqError for others, and for damaged ones."""
+    """A table of one's own, .tsv, .csv (either also .gz) or .parquet.
+
+    Of the former, columns of the names `text` are read as text, and lines above the header that
+    begin with ## are left out. Raises GeneqError for other files, and for damaged ones.
+    """
     name = path.name.lower().removesuffix(".gz")
     if name.endswith(".parquet"):
         return _parquet(path).to_pandas()
@@ -294,10 +300,13 @@ def own_table(path: Path, text: Sequence[str]) -> pd.DataFrame:
     if name[-4:] not in separators:
         raise GeneqError("A table is .tsv, .csv or .parquet", file=path)
     try:
-        return pd.read_csv(path, sep=separators[name[-4:]], dtype=dict.fromkeys(text, "str"))
+        with open_maybe_gzip(path) as file:
+            comments = sum(1 for _ in takewhile(lambda line: line.startswith(b"##"), file))
+        types = dict.fromkeys(text, "str")
+        return pd.read_csv(path, sep=separators[name[-4:]], dtype=types, skiprows=comments)
     except FileNotFoundError:
         raise GeneqError("File not found", file=path) from None
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, zlib.error) as error:
         raise GeneqError("Not a whole table", value=str(error), file=path) from None
 
 

@@ -44,9 +44,10 @@ class Case:
     """A locus, the variants in it, and what judges them.
 
     wild: uint8[length], the genome's sequence on the locus' strand. tokens: uint8[n, length], that
-    with each alternative in turn. substitution: bool[n], whether all other letters stay where they
-    are. note: object[n], "" or why no method can judge the variant. oracle and surrogate may be
-    None where no method asks for them. reduce, reverse_complement: as of `scoring.score`.
+    with each alternative in turn, where it fits. substitution: bool[n], whether all other letters
+    stay where they are. note: object[n], "" or why no method can judge the variant. oracle and
+    surrogate may be None where no method asks for them. reduce, reverse_complement: as of
+    `scoring.score`.
     """
 
     locus: Locus
@@ -71,13 +72,42 @@ class Case:
         """bool[n]: substitutions that can be judged."""
         return self.substitution & (self.note == "")
 
-    def summed(self, effects: np.ndarray) -> np.ndarray:
-        """float64[n, targets]: effects float64[length, letters, targets] of substituted letters,
-        added up for every variant."""
-        row, position, letter = self.changes
+    def summed(self, values: np.ndarray) -> np.ndarray:
+        """float64[n, targets]: values float64[changes, targets] added up for every variant."""
         total = np.zeros((len(self.tokens), len(self.targets)))
-        np.add.at(total, row, effects[position, letter])
+        np.add.at(total, self.changes[0], values)
         return total
+
+    # --- scores -------------------------------------------------------------------------------
+
+    def gains(self, tokens: np.ndarray) -> np.ndarray:
+        """What uint8[n, length] score more than the genome's sequence: float64[n, targets]."""
+        if not len(tokens):
+            return np.empty((0, len(self.targets)))
+        return self._scores(tokens) - self._wild_score
+
+    def singles(self, position: np.ndarray, letter: np.ndarray) -> np.ndarray:
+        """Gains float64[k, targets] of k substitutions, each alone; none is scored twice."""
+        scored = self._singles
+        new = np.stack([position, letter], axis=1)[np.isnan(scored[position, letter, 0])]
+        new = np.unique(new, axis=0)
+        tokens = np.repeat(self.wild[None], len(new), axis=0)
+        tokens[np.arange(len(new)), new[:, 0]] = new[:, 1]
+        scored[new[:, 0], new[:, 1]] = self.gains(tokens)
+        return scored[position, letter]
+
+    @cached_property
+    def _singles(self) -> np.ndarray:
+        """Gains of substitutions as far as they were asked for, else NaN."""
+        return np.full((len(self.wild), UNKNOWN, len(self.targets)), np.nan)
+
+    @cached_property
+    def _wild_score(self) -> np.ndarray:
+        return self._scores(self.wild[None])
+
+    def _scores(self, tokens: np.ndarray) -> np.ndarray:
+        how = (self.reduce, self.reverse_complement)
+        return score_tokens(tokens, self.oracle, self.targets, *how).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -127,19 +157,17 @@ def alternatives(
     starts = short["start"].to_numpy(np.int64)
     places = _places(locus, starts, sizes, tss)
     fits = (places >= 0) & (places + sizes[:, 1] <= len(locus))
-    tokens = np.empty((len(table), len(locus)), np.uint8)
-    tokens[:] = genome.tokens(locus.chrom, locus.start, locus.end)
-    unknown = _unknown(tokens[0] if len(tokens) else tokens, starts - locus.start, sizes[:, 0])
-    letters = _ext.tokens("".join(short["alt"]).encode())
+    forward = genome.tokens(locus.chrom, locus.start, locus.end)
     ends = np.cumsum(sizes[:, 1])
     edits = np.stack([starts, starts + sizes[:, 0], places, ends - sizes[:, 1], ends], axis=1)
-    out = np.empty((int(fits.sum()), len(locus)), np.uint8)
-    genome.edited([locus.chrom] * len(out), edits[fits], letters, out, threads)
-    tokens[fits] = out
+    edited = np.empty((int(fits.sum()), len(locus)), np.uint8)
+    letters = _ext.tokens("".join(short["alt"]).encode())
+    genome.edited([locus.chrom] * len(edited), edits[fits], letters, edited, threads)
+    tokens = np.repeat(forward[None], len(table), axis=0)
+    tokens[fits] = edited if locus.strand == "+" else encoding.reverse_complement(edited)
+    unknown = _unknown(forward, starts - locus.start, sizes[:, 0])
     unknown |= np.array(["N" in alt for alt in short["alt"]], bool)
     note = np.where(unknown, NO_BASE, np.where(fits, "", NO_ROOM)).astype(object)
-    if locus.strand == "-":
-        tokens = encoding.reverse_complement(tokens)
     return tokens, sizes[:, 0] == sizes[:, 1], note
 
 
@@ -164,31 +192,29 @@ def _unknown(forward: np.ndarray, places: np.ndarray, sizes: np.ndarray) -> np.n
 def by_oracle(case: Case) -> Answer:
     """The difference of scores."""
     known = case.note == ""
-    scores = np.full((len(known), len(case.targets)), np.nan)
-    wild, *others = _scores(case, np.concatenate([case.wild[None], case.tokens[known]]))
-    if others:
-        scores[known] = others
-    return Answer.of(case, scores - wild, known, "")
+    effect = np.full((len(known), len(case.targets)), np.nan)
+    row, position, letter = case.changes
+    alone = np.bincount(row, minlength=len(known)) == 1
+    one = alone[row]
+    effect[row[one]] = case.singles(position[one], letter[one])
+    effect[known & ~alone] = case.gains(case.tokens[known & ~alone])
+    return Answer.of(case, effect, known, "")
 
 
 def by_ism(case: Case) -> Answer:
     """Effects of single substitutions, added up."""
     _, position, letter = case.changes
-    singles = np.unique(np.stack([position, letter], axis=1), axis=0)
-    tokens = np.repeat(case.wild[None], len(singles) + 1, axis=0)
-    tokens[np.arange(1, len(tokens)), singles[:, 0]] = singles[:, 1]
-    scores = _scores(case, tokens)
-    effects = np.zeros((len(case.wild), UNKNOWN, len(case.targets)))
-    effects[singles[:, 0], singles[:, 1]] = scores[1:] - scores[0]
-    return Answer.of(case, case.summed(effects), case.substitution, INDEL)
+    effect = case.summed(case.singles(position, letter))
+    return Answer.of(case, effect, case.substitution, INDEL)
 
 
 def by_gradient(case: Case) -> Answer:
-    """Differences of slopes at the wild type, added up."""
+    """Differences of slopes at the genome's sequence, added up."""
     if why := _no_gradient(case):
         return Answer.of(case, np.nan, np.zeros(len(case.tokens), bool), why)
     slopes = np.stack([_slopes(case, target) for target in case.targets], axis=2)
-    return Answer.of(case, case.summed(slopes), case.substitution, INDEL)
+    _, position, letter = case.changes
+    return Answer.of(case, case.summed(slopes[position, letter]), case.substitution, INDEL)
 
 
 def _no_gradient(case: Case) -> str | None:
@@ -231,11 +257,6 @@ def _differences(
         return surrogate.differences(tokens, target)
     wild, *others = surrogate.predict(np.concatenate([surrogate.wild_type[None], tokens]))[:, k]
     return np.array(others) - wild, np.nan
-
-
-def _scores(case: Case, tokens: np.ndarray) -> np.ndarray:
-    how = (case.reduce, case.reverse_complement)
-    return score_tokens(tokens, case.oracle, case.targets, *how).astype(np.float64)
 
 
 METHODS: dict[str, Callable[[Case], Answer]] = {

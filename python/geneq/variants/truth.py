@@ -35,15 +35,17 @@ def read_truth(path: str | Path, genome: Genome) -> pd.DataFrame:
     """The columns of PLACE, start 0-based and letters that both alleles share left out, and value.
 
     path: .tsv, .csv (either also .gz) or .parquet with the columns chrom, pos (1-based), ref, alt
-    (forward strand; "-" for none) and value; others are left aside. Rows on contigs that the
-    genome lacks are left out. Raises GeneqError for tables of another form, for values that are
-    no finite numbers, and for variants that have more than one.
+    (forward strand; "-" for none) and value, in any case, the first maybe after "#"; others are
+    left aside. Rows on contigs that the genome lacks are left out. Raises GeneqError for tables of
+    another form, for values that are no finite numbers, and for variants that have more than one.
     """
     path = Path(path)
-    table = own_table(path, ("chrom", "ref", "alt"))
+    table = own_table(path, ()).rename(columns=lambda name: str(name).lower().removeprefix("#"))
     if missing := [name for name in COLUMNS if name not in table]:
         raise GeneqError("The table of measured effects lacks columns", value=", ".join(missing),
-                         file=path, fix=f"It has {', '.join(map(str, table))}")  # fmt: skip
+                         file=path, fix=f"It has {', '.join(table)}")  # fmt: skip
+    if twice := [name for name in COLUMNS if list(table).count(name) > 1]:
+        raise GeneqError("The table has a column twice", value=", ".join(twice), file=path)
     found = pd.DataFrame(
         {"chrom": table["chrom"].astype(str), "start": _whole(table["pos"], path) - 1}
     )
