@@ -16,6 +16,7 @@ from geneq.factorial import Factors, spacings
 from geneq.libraries import FactorialLibrary, GlobalLibrary, Motif
 from geneq.mave import Mave
 from geneq.phi import Surrogate
+from test_report import Page
 
 SEED, LENGTH = 5, 40
 # Two halves of an element; what stands elsewhere is drawn for every row.
@@ -247,3 +248,24 @@ def test_motifs_of_too_many_levels_are_refused():
     library = FactorialLibrary(motifs=[motif], length=200, n_backgrounds=2)
     with pytest.raises(GeneqError, match="2 to 254 levels: 300"):
         Factors.of(library)
+
+
+# --- on the page of a run -----------------------------------------------------------------------
+
+
+def test_global_experiments_have_their_place_on_the_page_of_loci(element, motifs, tmp_path):
+    for name, folder in (("element", element), ("motifs", motifs)):
+        (tmp_path / "surrogates").mkdir(exist_ok=True)
+        (tmp_path / "surrogates" / name).symlink_to(folder)
+    words = ("--surrogates", tmp_path / "surrogates", "--out", tmp_path / "page")
+    assert cli.main(["loci", *map(str, words), "--threads", "1"]) == 0
+    page = Page(tmp_path / "page" / "loci.html")
+    assert [a["id"] for tag, a in page.tags if tag == "article"] == [
+        "locus-element", "locus-motifs",
+    ]  # fmt: skip
+    labels = [a.get("aria-label", "") for tag, a in page.tags if tag == "svg"]
+    assert sum(label.startswith("Effects of the letters of element") for label in labels) == 1
+    assert sum("against the latent phenotype" in label for label in labels) == 2
+    assert "AP1 AP1 + 1.0" in page.text
+    table = page.text[page.text.index("Two motifs, where") :]
+    assert "first second letters between together sum AP1 + GATA" in table
