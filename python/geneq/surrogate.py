@@ -43,6 +43,7 @@ from .mave import Mave
 from .phi import Surrogate, fit, gauges, levels, maps, noise, nonlinearity
 from .phi.fit import TEST
 from .phi.quality import quality
+from .phi.surrogate import UNITS
 from .plots import epistasis as epistasis_plots
 from .plots import factors as motif_plots
 from .plots import loci
@@ -247,7 +248,8 @@ def pairs(surrogate: Surrogate, gauge: str | np.ndarray) -> pd.DataFrame:
     """Effects of pairs that are not 0, strongest first.
 
     Columns: target, position and letter of one and of the other (0-based), phi, and y: in units of
-    scores, by the slope at the wild type.
+    scores, by the slope at the wild type; their standard errors se_phi and se_y where the fit has
+    replicates.
     """
     letters = np.array(levels.names(surrogate.alphabet)[0])
     tables = []
@@ -256,11 +258,15 @@ def pairs(surrogate: Surrogate, gauge: str | np.ndarray) -> pd.DataFrame:
         for term in effects.terms[1:2]:
             at, one, other = np.nonzero(term.values)
             value = term.values[at, one, other]
+            errors = {}
+            for units in UNITS if output.replicates is not None else ():
+                spread = surrogate.errors(gauge, target, units).terms[1].values
+                errors[f"se_{units}"] = spread[at, one, other]
             table = pd.DataFrame({
                 "target": target,
                 "position_1": term.sites[at, 0], "letter_1": letters[one],
                 "position_2": term.sites[at, 1], "letter_2": letters[other],
-                "phi": value, "y": value * surrogate.slope(output),
+                "phi": value, "y": value * surrogate.slope(output), **errors,
             })  # fmt: skip
             tables.append(table.sort_values("phi", key=np.abs, ascending=False, kind="stable"))
     return pd.concat(tables)
@@ -337,9 +343,14 @@ def letter_figures(
 ) -> dict[str, Figure]:
     """Of a target of a mutated sequence: effects of letters, of pairs of positions, of elements."""
     effects, length = surrogate.effects(gauge, number), len(surrogate.wild_type)
-    known = np.where(surrogate.inside[:, None], effects.additive(length), np.nan)
+    letters, errors = effects.additive(length), None
     start, end = np.flatnonzero(surrogate.inside)[[0, -1]] + (0, 1)
-    made = {"logo": loci.logo(known[start:end], surrogate.alphabet, start, label="effect on φ")}
+    if surrogate.outputs[number].replicates is not None:
+        letters, errors = surrogate.letters_at(gauge, number)
+        errors = errors[start:end]
+    letters = np.where(surrogate.inside[:, None], letters, np.nan)[start:end]
+    made = {"logo": loci.logo(letters, surrogate.alphabet, start, errors=errors,
+                              label="effect on φ")}  # fmt: skip
     if len(effects.terms) > 1:
         made["pairs"] = loci.pair_triangle(strengths(effects.terms[1], length))
     if between := getattr(surrogate.map, "between", None):

@@ -30,8 +30,9 @@ SEED = 1
 STEP = 1e-3
 # Steps of conjugate gradients at most, and their tolerance: errors are known to a few percent.
 STEPS, TOLERANCE = 30, 0.03
-# The least share of what rows tell of the nonlinearity that remains when φ is free to follow it.
-LEAST = 0.25
+# How often the nonlinearity follows φ and φ the nonlinearity: where rows hardly tell them apart
+# this has no end, but fits have one.
+TURNS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,40 +90,45 @@ class Newton:
 
     def __init__(self, data: Data, state: State, chosen: Chosen, on_valid: bool):
         self.data, self.state, self.chosen = data, state, chosen
-        self.train, self.valid = (Rows(state, rows, data.nonlinearity, data.noise)
-                                  for rows in (data.train, data.valid))  # fmt: skip
-        self.rows = (len(self.train.phi), len(self.valid.phi))
-        self.score = self.train.by_phi * self.train.inflation(self.valid)
+        self.train, valid = (Rows(state, rows, data.nonlinearity, data.noise)
+                             for rows in (data.train, data.valid))  # fmt: skip
+        self.rows = (len(self.train.phi), len(valid.phi))
+        self.score = self.train.by_phi * self.train.inflation(valid)
         self.system = System(data, self.train.curvature(), chosen.precision)
         self.constraint = self.system.side(self.train.phi) / self.rows[0]
         self.along = self.system.solve(self.constraint)
-        self.curve = Curve(self.train)
-        self.mixed = np.stack([self.system.side(column) for column in self.curve.mixed.T], axis=1)
-        followed = (self._across(self.system.solve(side)) for side in self.mixed.T)
-        self.followed = np.stack(list(followed), axis=1)
-        left = self.curve.matrix - self.mixed.T @ self.followed
-        self.inverse = inverse(left, self.curve.matrix)
-        self.calibration = Curve(self.valid) if on_valid else None
+        self.on_valid, self.curved = on_valid, valid if on_valid else self.train
+        self.curve = Curve(self.curved)
+        self._couple(self.curve if not on_valid else Curve(self.train))
+
+    def _couple(self, curve: "Curve") -> None:
+        """What θ, float64[k, size], and what its φ, follow of each of the curve's k parameters."""
+        sides = (self.system.side(np.ascontiguousarray(column)) for column in curve.mixed.T)
+        self.followed = np.stack([-self._across(self.system.solve(side)) for side in sides])
+        moved = np.stack([self._moved(theta) for theta in self.followed], axis=1)
+        self.turn = -self.curve.inverse @ (self.curve.mixed.T @ moved)
 
     def _across(self, step: np.ndarray) -> np.ndarray:
         """A step with the standard deviation of φ held."""
         return step - self.along * ((self.constraint @ step) / (self.constraint @ self.along))
 
+    def _moved(self, theta: np.ndarray) -> np.ndarray:
+        """φ of the rows of the curve for a change of θ, with the mean of training rows held."""
+        phi = self.data.train.design.phi(theta)
+        return (self.data.valid.design.phi(theta) if self.on_valid else phi) - phi.mean()
+
     def step(self, weights: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
         """Changes of θ, offset and η for changes of the weights of training and validation rows."""
         weights, phi = weights - weights.mean(), self.train.phi
         scale, mean = weights @ (phi**2 - 1) / (2 * len(phi)), weights @ phi / len(phi)
-        pushed = -mean - scale * phi
-        score = self.system.side(weights * self.score + self.system.weights * pushed)
-        alone = self._across(self._shrunk(score))
-        side = weights @ self.curve.scores + pushed @ self.curve.mixed + self.mixed.T @ alone
-        curve = -self.inverse @ side
-        theta = alone - self.followed @ curve
-        centre = -self.data.train.design.phi(theta).mean()
-        if self.calibration is not None:
-            moved = self.data.valid.design.phi(theta) + centre - mean - scale * self.valid.phi
-            curve = self.calibration.step(others, moved)
-        offset = centre - mean + scale * self.state.mean
+        pushed = self.system.weights * (mean + scale * phi)
+        theta = self._across(self._shrunk(self.system.side(weights * self.score - pushed)))
+        moved = self._moved(theta) - mean - scale * self.curved.phi
+        alone = curve = self.curve.step(others if self.on_valid else weights, moved)
+        for _ in range(TURNS):
+            curve = alone + self.turn @ curve
+        theta += curve @ self.followed
+        offset = scale * self.state.mean - mean - self.data.train.design.phi(theta).mean()
         theta -= scale * self.state.theta
         return theta.astype(np.float32), offset, curve[: len(self.state.eta)]
 
@@ -223,11 +229,12 @@ class Rows:
         return np.maximum(weights, 1e-3 * weights.mean())
 
     def inflation(self, valid: "Rows") -> float:
-        """By how much scores of training rows are too small: those rows were fitted to.
+        """By how much scores of training rows are too small, since those rows were fitted to.
 
-        Of mean squares of noise σ², training rows show σ²(1 − leverage), others σ²(1 + leverage).
+        As the jackknife does, rows are taken to lie as far off as they would without themselves in
+        the fit: as far as validation rows do.
         """
-        return max(1.0, float(np.mean(valid.by_phi**2) / np.mean(self.by_phi**2)) ** 0.25)
+        return max(1.0, float(np.mean(valid.by_phi**2) / np.mean(self.by_phi**2)) ** 0.5)
 
 
 class Curve:
@@ -249,7 +256,8 @@ class Curve:
         self.matrix[:size] += bent.T @ both
         self.matrix[size:, :size] += mixed.T @ bent
         self.matrix[size:, size:] += matrix
-        self.inverse = inverse(self.matrix, self.matrix)
+        values, vectors = np.linalg.eigh((self.matrix + self.matrix.T) / 2)
+        self.inverse = vectors / np.maximum(values, 1 / LOOSE**2) @ vectors.T
 
     def step(self, weights: np.ndarray, moved: np.ndarray) -> np.ndarray:
         """Change of the parameters for changes of the weights of rows and of their φ."""
@@ -265,7 +273,10 @@ def _jacobian(rows: Rows) -> np.ndarray:
 
 
 def _noise(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Derivatives by the noise's parameters of losses, of their ŷ-slopes, and of their sum."""
+    """Derivatives by the noise's parameters: of losses, of theirs by ŷ, and of those of their sum.
+
+    float64[n, k], float64[n, k] and float64[k, k].
+    """
     noise, args, found = rows.state.noise, (rows.rows.y, rows.yhat, rows.rows.sigma), []
     for by in np.eye(len(noise)) * STEP:
         either = [(rows.noise.losses(at, *args), *rows.noise.loss(at, *args)[1:])
@@ -274,16 +285,3 @@ def _noise(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if not found:
         return np.empty((len(rows.phi), 0)), np.empty((len(rows.phi), 0)), np.empty((0, 0))
     return tuple(np.stack(columns, axis=-1) for columns in zip(*found, strict=True))
-
-
-def inverse(matrix: np.ndarray, without: np.ndarray) -> np.ndarray:
-    """The inverse of a symmetric matrix, which should be no larger than another, `without`.
-
-    It is that curvature less what φ takes up by following. Where by chance that is all but all of
-    it, or more, a LEAST share is left.
-    """
-    values, vectors = np.linalg.eigh((without + without.T) / 2)
-    root = vectors / np.sqrt(np.maximum(values, 1 / LOOSE**2)) @ vectors.T
-    values, vectors = np.linalg.eigh(root @ (matrix + matrix.T) @ root / 2)
-    vectors = root @ vectors
-    return vectors / np.maximum(values, LEAST) @ vectors.T

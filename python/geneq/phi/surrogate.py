@@ -210,12 +210,8 @@ class Surrogate:
         NaN for a letter that no training row has; 0 where an interaction was left out. Raises
         GeneqError where the fit has no replicates.
         """
-        effects, squares = self.effects(gauge, target), None
-        for moved in self.resampled(gauge, target, units):
-            new = [moved.constant**2, *(term.values**2 for term in moved.terms)]
-            squares = new if squares is None else [a + b for a, b in zip(squares, new, strict=True)]
-        number = len(self.outputs[self._index(target)].replicates)
-        constant, *tables = (np.sqrt(square / number) for square in squares)
+        effects = self.effects(gauge, target, units)
+        constant, *tables = _rms(self._moves(gauge, target, units))
         terms = [Term(t.sites, table) for t, table in zip(effects.terms, tables, strict=True)]
         terms[0].values[self._unseen()[terms[0].sites[:, 0]]] = np.nan
         return Effects(float(constant), tuple(terms))
@@ -230,16 +226,36 @@ class Surrogate:
 
         The root of the mean square, about 0. Raises GeneqError where the fit has no replicates.
         """
-        output, effects = self.outputs[self._index(target)], self.effects(gauge, target)
+        sites = [term.sites for term in self.effects(gauge, target).terms]
+        for constant, *tables in self._moves(gauge, target, units):
+            yield Effects(constant, tuple(map(Term, sites, tables)))
+
+    def letters_at(
+        self, gauge: str | np.ndarray = "empirical", target: int | str = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Additive effects in φ, less their mean at each position, and their standard errors.
+
+        float64[length, letters] each: what a logo shows.
+        """
+        table = self.effects(gauge, target).additive(len(self.wild_type))
+        moves = (move[1] - move[1].mean(axis=1, keepdims=True)
+                 for move in self._moves(gauge, target, "phi"))  # fmt: skip
+        (errors,) = _rms([move] for move in moves)
+        errors[self._unseen()] = np.nan
+        return table - table.mean(axis=1, keepdims=True), errors
+
+    def _moves(self, gauge, target: int | str, units: str) -> Iterator[list[float | np.ndarray]]:
+        """Of every replicate, the constant and the values of terms less those of the fit."""
+        output, values = self.outputs[self._index(target)], self.effects(gauge, target).values
         weights = probabilities(gauge, self.wild_type, self.letters, self.frequencies)
-        slope = self.slope(output) if units == "y" else 1.0
+        slope = self.slope(output)
         for number, theta in enumerate(self._replicates(output)):
-            moved = self.layout.effects(theta)
-            moved = Effects(output.replicates.offset[number], moved.terms).fixed(weights)
-            steeper = self._steeper(output, number) if units == "y" else 0.0
-            pairs = zip(moved.terms, effects.terms, strict=True)
-            terms = (Term(m.sites, m.values * slope + e.values * steeper) for m, e in pairs)
-            yield Effects(moved.constant * slope + effects.constant * steeper, tuple(terms))
+            terms = self.layout.effects(theta).terms
+            moved = Effects(output.replicates.offset[number], terms).fixed(weights).values
+            if units == "y":
+                steeper = self._steeper(output, number)
+                moved = [m * slope + v * steeper for m, v in zip(moved, values, strict=True)]
+            yield moved
 
     def differences(
         self, tokens: np.ndarray, target: int | str = 0, threads: int = 1
@@ -290,7 +306,7 @@ class Surrogate:
         return (self._slope(output, *there) - self.slope(output)) / STEP
 
     def _unseen(self) -> np.ndarray:
-        """bool[length, letters]: letters that no training row has, the wild type's aside."""
+        """bool[length, letters]: other letters than the wild type's that no training row has."""
         return (self.frequencies == 0) & (np.arange(self.letters) != self.wild_type[:, None])
 
     def _index(self, target: int | str) -> int:
@@ -388,6 +404,16 @@ class Surrogate:
         kept = {name: arrays[name] for name in ("wild_type", "frequencies", "split")}
         return cls(alphabet=document["alphabet"], layout=layout, outputs=outputs, windows=windows,
                    **made, **kept)  # fmt: skip
+
+
+def _rms(rows: Iterator[list[float | np.ndarray]]) -> list[np.ndarray]:
+    """Root mean squares of every column of rows."""
+    squares, count = None, 0
+    for row in rows:
+        new = [np.square(value) for value in row]
+        squares = new if squares is None else [a + b for a, b in zip(squares, new, strict=True)]
+        count += 1
+    return [np.sqrt(square / count) for square in squares]
 
 
 def _replicates(arrays: dict[str, np.ndarray], number: int) -> Replicates | None:
