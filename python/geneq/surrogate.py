@@ -7,8 +7,8 @@ has pairs), metrics.parquet and latent.parquet (of rows that were not fitted) an
 are 0-based, ends excluded.
 
 --scores fits a surrogate to the scores of every locus: FOLDER/<locus>/mave.parquet, as `geneq score
---loci` leaves them, gives OUT/<locus>/, with a copy of locus.json. Loci that fail stand in
-OUT/failed.tsv and do not stop the others.
+--loci` leaves them, gives OUT/<locus>/, with a copy of locus.json, without figures: `geneq loci`
+shows all of them on one page. Loci that fail stand in OUT/failed.tsv and do not stop the others.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -71,8 +71,10 @@ def _choice(parser: ArgumentParser, name: str, choices, default: str, what: str)
 def run(args: Namespace) -> None:
     """Fit, and write the surrogates, their tables and figures."""
     if args.mave:
-        mave = Mave.open(args.mave, args.alphabet, args.wild_type)
-        fitted(mave, args, args.out)
+        mave = Mave.open(args.mave, args.alphabet, args.wild_type).of_targets(args.target)
+        surrogate, phi = fitted(mave, args, args.out)
+        held_out = surrogate.split == TEST
+        write_figures(surrogate, phi, mave, held_out, args.gauge, args.out / "figures")
         return
     scores = {folder.name: folder for folder in folders(args.scores, "mave.parquet")}
     if not scores:
@@ -80,7 +82,8 @@ def run(args: Namespace) -> None:
                          fix="Give what `geneq score --loci` wrote")  # fmt: skip
 
     def one(name: str) -> None:
-        mave, out = Mave.load(scores[name] / "mave.parquet"), args.out / name
+        mave = Mave.load(scores[name] / "mave.parquet").of_targets(args.target)
+        out = args.out / name
         locus = Locus.load(scores[name]) if (scores[name] / LOCUS).exists() else None
         fitted(mave, of_locus(args, locus), out)
         if locus:
@@ -97,9 +100,9 @@ def of_locus(args: Namespace, locus: Locus | None) -> Namespace:
     return Namespace(**vars(args) | {"map": locus.map, "window": args.window or window})
 
 
-def fitted(mave: Mave, args: Namespace, out: Path) -> None:
-    """Write the surrogate of a MAVE, its tables and figures, to `out`."""
-    mave, chosen = mave.of_targets(args.target), chosen_map(args)
+def fitted(mave: Mave, args: Namespace, out: Path) -> tuple[Surrogate, np.ndarray]:
+    """Write the surrogate of a MAVE and its tables to `out`; returns it, and φ of the rows."""
+    chosen = chosen_map(args)
     surrogate = fit(
         mave,
         chosen,
@@ -118,9 +121,9 @@ def fitted(mave: Mave, args: Namespace, out: Path) -> None:
     table = metrics(surrogate, phi, mave, held_out)
     write(table, out / "metrics.parquet")
     write(latent(phi, mave, held_out), out / "latent.parquet")
-    write_figures(surrogate, phi, mave, held_out, args.gauge, out / "figures")
     for target, r2 in table[table["metric"] == "r2"][["target", "value"]].itertuples(index=False):
         print(f"{target}: r² {r2:.3f} on {held_out.sum():,} rows that were not fitted")
+    return surrogate, phi
 
 
 def chosen_map(args: Namespace) -> maps.Map:
@@ -193,7 +196,7 @@ def latent(phi: np.ndarray, mave: Mave, held_out: np.ndarray) -> pd.DataFrame:
     """Rows that were not fitted: row, and `phi:<target>` and `y:<target>` of every target."""
     columns = {"row": np.flatnonzero(held_out)}
     for number, target in enumerate(mave.targets):
-        columns[f"phi:{target}"] = phi[held_out, number]
+        columns[f"phi:{target}"] = phi[held_out, number].astype(np.float32)
         columns[f"y:{target}"] = mave.y[held_out, number]
     return pd.DataFrame(columns)
 
