@@ -34,12 +34,12 @@ from .epistasis import (
     matrices,
     read_elements,
 )
-from .errors import GeneqError
+from .errors import GeneqError, in_file
 from .factorial import Factors, spacings
 from .libraries import FactorialLibrary
 from .locus import NAME as LOCUS
 from .locus import Locus, each, folders, report
-from .mave import Mave
+from .mave import Mave, own_table
 from .phi import Surrogate, fit, gauges, levels, maps, noise, nonlinearity
 from .phi.fit import TEST
 from .phi.quality import quality
@@ -93,6 +93,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     _choice(parser, "--gauge", gauges.NAMES, "in which effects are shown")
     parser.add_argument(
+        "--probabilities",
+        type=Path,
+        help="in place of --gauge: a table (.tsv, .csv, .parquet) with a column for each letter, a "
+        "row for each position",
+    )
+    parser.add_argument(
         "--strength", type=float, help="of the prior (default: by validation rows, motifs: 0)"
     )
     parser.add_argument(
@@ -144,6 +150,7 @@ def fitted(mave: Mave, args: Namespace, out: Path, drawn: bool = False) -> None:
         factors = Factors.of(mave.library)
     elements = chosen_elements(args, mave, factors)
     args = completed(args, LETTERS if factors is None else MOTIFS)
+    gauge = args.gauge if args.probabilities is None else own_gauge(args.probabilities, mave)
     data = mave if factors is None else factors.arrays(mave)
     surrogate = fit(
         data,
@@ -159,7 +166,7 @@ def fitted(mave: Mave, args: Namespace, out: Path, drawn: bool = False) -> None:
     )
     surrogate.save(out)
     if factors is None:
-        tables, special = of_letters(surrogate, args.gauge, elements)
+        tables, special = of_letters(surrogate, gauge, elements)
     else:
         tables, special = of_motifs(surrogate, factors, mave, args.gauge)
     phi = surrogate.phi_of(data.mutations(), mave.n_rows, args.threads)
@@ -181,6 +188,18 @@ def completed(args: Namespace, defaults: dict) -> Namespace:
     if args.noise == noise.Empirical.kind:
         missing.pop("noise_order", None)
     return Namespace(**vars(args) | missing)
+
+
+def own_gauge(path: Path, mave: Mave) -> np.ndarray:
+    """The probabilities float64[length, letters] in a table of the user's."""
+    table, letters = own_table(path, ()), levels.names(mave.alphabet)[0]
+    if missing := [letter for letter in letters if letter not in table]:
+        raise GeneqError("The table of probabilities lacks columns", value=", ".join(missing),
+                         file=path, fix=f"It has {', '.join(map(str, table))}")  # fmt: skip
+    with in_file(path):
+        values = table[list(letters)].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+        nowhere = np.zeros((mave.length, len(letters)))
+        return gauges.probabilities(values, mave.wild_type, len(letters), nowhere)
 
 
 def chosen_elements(args: Namespace, mave: Mave, factors: Factors | None) -> list[Element]:
@@ -221,7 +240,7 @@ Figures = Callable[[int], dict[str, Figure]]
 
 
 def of_letters(
-    surrogate: Surrogate, gauge: str, elements: list[Element]
+    surrogate: Surrogate, gauge: str | np.ndarray, elements: list[Element]
 ) -> tuple[dict[str, pd.DataFrame], Figures]:
     """Tables by name, and what gives the figures of a target by its number."""
     tables = {"effects": surrogate.table(gauge)}
@@ -343,7 +362,7 @@ def figures(
 
 
 def letter_figures(
-    surrogate: Surrogate, gauge: str, elements: dict[str, tuple], number: int
+    surrogate: Surrogate, gauge: str | np.ndarray, elements: dict[str, tuple], number: int
 ) -> dict[str, Figure]:
     """Of a target of a mutated sequence: effects of letters, of pairs of positions, of elements."""
     effects, length = surrogate.effects(gauge, number), len(surrogate.wild_type)
