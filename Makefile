@@ -15,11 +15,11 @@ install: ## set up .venv, the extension and Nextflow; quick where they are right
 demo: install ## the pipeline on simulated data with a known answer; results in results/demo/
 	@$(MAKE) --silent $(demo)/input/truth.parquet
 	@bin/geneq-nextflow -log $(demo)/nextflow.log run main.nf -profile demo -resume -work-dir $(demo)/work
-	@$(python) bin/geneq-recovery $(demo)/recovery.json
-	@echo "reports: $(demo)/atlas.html, $(demo)/datasets/*/report/report.html"
+	@$(python) bin/geneq-recovery $(demo)/recovery.json $(demo)/input/sites.csv $(demo)/loci
+	@echo "reports: $(demo)/atlas.html, $(demo)/loci.html, $(demo)/datasets/*/report/report.html"
 
 # Simulated anew only when what makes it has changed, so that -resume finds the same files.
-$(demo)/input/truth.parquet: python/geneq/tools/simulate.py python/geneq/data/core.meme
+$(demo)/input/truth.parquet: python/geneq/tools/simulate.py python/geneq/tools/planted_site.py python/geneq/data/core.meme
 	@.venv/bin/geneq simulate --out $(demo)/input --seed 1
 
 test: install lint ## every test: Rust, Python and the pipeline

@@ -10,6 +10,11 @@ include { SEARCH } from './modules/search'
 include { DISTILL } from './modules/distill'
 include { REPORT } from './modules/report'
 include { ATLAS } from './modules/atlas'
+include { SCORE } from './modules/score'
+include { SURROGATE } from './modules/surrogate'
+include { VARIANTS } from './modules/variants'
+include { LOCI } from './modules/loci'
+include { FAILED } from './modules/failed'
 
 def existing(name) {
     return file(name, checkIfExists: true, glob: false)
@@ -18,6 +23,11 @@ def existing(name) {
 // What a process takes for an optional file: one or none.
 def optional(name) {
     return name ? [existing(name)] : []
+}
+
+// The folders of loci among what a stage made: a table of those that failed may be there, too.
+def loci(paths) {
+    return paths.findAll { path -> path.name != 'failed.tsv' }
 }
 
 workflow {
@@ -30,17 +40,26 @@ workflow {
 
     def rules = projectDir.resolve('python/geneq/data')
     def sheet = params.genomes ? Sheet.genomes(existing(params.genomes), rules.resolve('genomes.json')) : []
-    def samples = Sheet.samples(existing(params.input), rules.resolve('samplesheet.json'), sheet*.genome)
-    def used = samples*.genome
-    def single = [genome: used.first(), fasta: params.fasta, gtf: params.gtf, promoters: params.promoters]
-    def genomes = sheet ? sheet.findAll { row -> row.genome in used } : [single]
+    def samples = params.input ? Sheet.samples(existing(params.input), rules.resolve('samplesheet.json'), sheet*.genome) : []
+    def located = sheet ? sheet.findAll { row -> row.fasta }*.genome : samples*.genome.take(1)
+    def places = params.loci ? Sheet.loci(existing(params.loci), rules.resolve('loci.json'), located, samples*.dataset) : []
+    def experiments = params.experiments
+        ? Sheet.experiments(existing(params.experiments), rules.resolve('experiments.json'), samples*.dataset, places*.locus)
+        : []
+    def jobs = Shards.ofLoci(places, rules.resolve('loci.json'), params.shard_letters) + Shards.ofExperiments(experiments)
+    if (params.vcf) {
+        Shards.checkOneGenome(places)
+    }
+    def used = (samples + places)*.genome.unique()
+    def single = [genome: used[0], fasta: params.fasta, gtf: params.gtf, promoters: params.promoters]
+    def genomes = used ? (sheet ? sheet.findAll { row -> row.genome in used } : [single]) : []
     def motifs = params.oracle == 'motifs:core' ? [] : optional(params.oracle - 'motifs:')
     def truth = optional(params.truth)
     def digest = [code_digest: Checkout.digest(projectDir)]
     def folds = params.cv ? [null, 0, 1, 2, 3, 4] : [null]
 
     workflow.onComplete {
-        def failed = Failures.summary(samples)
+        def failed = Failures.summary(samples, jobs)
         if (failed) {
             log.error(failed)
         }
@@ -52,10 +71,10 @@ workflow {
         params.subMap(['promoter_choice', 'bin_edges', 'valid_chroms', 'test_chroms', 'seed']) + digest
     )
     // [genome, genes.parquet, genes.json]
-    tables = GENES.out.table.map { meta, genes, about -> [meta.genome, genes, about] }
+    geneTables = GENES.out.table.map { meta, genes, about -> [meta.genome, genes, about] }
 
     FEATURIZE(
-        GENES.out.folder.flatMap { meta, folder ->
+        GENES.out.folder.filter { meta, _folder -> meta.genome in samples*.genome }.flatMap { meta, folder ->
             def n = new groovy.json.JsonSlurper().parseText(folder.resolve('genes.json').text).n_genes
             def shards = Math.max(1, Math.ceil(n / params.shard_genes).toInteger())
             (1..shards).collect { shard -> [meta + [shard: shard, shards: shards], folder] }
@@ -77,7 +96,7 @@ workflow {
     PSEUDOBULK(
         channel.fromList(samples)
             .map { row -> [row.genome, row] }
-            .combine(tables, by: 0)
+            .combine(geneTables, by: 0)
             .map { genome, row, genes, _about ->
                 def columns = row.subMap(['dataset', 'cell_type_key', 'layer', 'scale', 'donor_key'])
                 [[dataset: row.dataset, genome: genome], columns, row.h5ad, genes]
@@ -90,7 +109,7 @@ workflow {
         PSEUDOBULK.out.expression
             .map { meta, expression -> [meta.genome, meta, expression] }
             .combine(features, by: 0)
-            .combine(tables, by: 0)
+            .combine(geneTables, by: 0)
             .flatMap { _genome, meta, expression, joined, genes, _about ->
                 folds.collect { fold ->
                     def run = fold == null ? meta.dataset : "${meta.dataset}/cv/fold${fold}".toString()
@@ -128,7 +147,7 @@ workflow {
             .join(equations)
             .join(params.cv ? outOfFold : equations.map { dataset, _distill -> [dataset, []] })
             .map { _dataset, meta, expression, search, distill, cv -> [meta.genome, meta, expression, search, distill, cv] }
-            .combine(tables, by: 0)
+            .combine(geneTables, by: 0)
             .map { _genome, meta, expression, search, distill, cv, genes, about ->
                 [meta, [genes, about], expression, search, distill, cv]
             },
@@ -143,11 +162,72 @@ workflow {
         digest
     )
 
+    // A job is a shard of loci, or an experiment; with an equation of this run it waits for that.
+    named = channel.fromList(jobs.findAll { job -> !job.oracle.dataset })
+        .map { job -> [job, job.oracle] }
+    found = channel.fromList(jobs.findAll { job -> job.oracle.dataset })
+        .map { job -> [job.oracle.dataset, job] }
+        .combine(equations, by: 0)
+        .map { _dataset, job, distill -> [job, job.oracle.from(distill)] }
+    // [meta, genome, recipe, files of the oracle]; an equation of motifs reads their file, too.
+    tasks = named.mix(found)
+        .map { job, oracle ->
+            def files = (oracle.file ? [oracle.file] : []) + (oracle.kind == 'equation' ? motifs : [])
+            [job.genome, Shards.meta(job, oracle), job.rows*.recipe.findAll(), files]
+        }
+        .branch { genome, _meta, _recipe, _files ->
+            locus: genome
+            experiment: true
+        }
+    folders = GENES.out.folder.map { meta, folder -> [meta.genome, folder] }
+    SCORE(
+        tasks.locus
+            .combine(folders, by: 0)
+            .map { _genome, meta, recipe, files, folder -> [meta, [folder], recipe, files] }
+            .mix(tasks.experiment.map { _genome, meta, recipe, files -> [meta, [], recipe, files] }),
+        digest
+    )
+    SURROGATE(
+        SCORE.out.scores.map { meta, made -> [meta, loci(made)] }.filter { _meta, made -> made },
+        params.subMap(['seed']) + digest
+    )
+    // [meta, folders of loci]
+    surrogates = SURROGATE.out.surrogates.map { meta, made -> [meta, loci(made)] }.filter { _meta, made -> made }
+    VARIANTS(
+        surrogates
+            .filter { meta, _fitted -> params.vcf && meta.genome }
+            .map { meta, fitted -> [meta.genome, meta, fitted] }
+            .combine(folders, by: 0)
+            .map { _genome, meta, fitted, folder -> [meta.name, meta, fitted, folder] }
+            .join(tasks.locus.map { _genome, meta, _recipe, files -> [meta.name, files] })
+            .map { _name, meta, fitted, folder, files -> [meta, fitted, folder, files] },
+        optional(params.vcf),
+        digest
+    )
+
+    // All of a kind, in the order of their shards; of no loci there is no page.
+    tables = SCORE.out.failed.mix(SURROGATE.out.failed, VARIANTS.out.failed)
+        .toSortedList { a, b -> a[0].name <=> b[0].name ?: a[1] <=> b[1] }
+        .map { rows -> rows.collect { row -> row[1] } }
+    LOCI(
+        surrogates.toSortedList { a, b -> a[0].name <=> b[0].name }
+            .filter { _rows -> jobs }
+            .map { rows -> rows.collectMany { row -> row[1] } },
+        VARIANTS.out.variants.toSortedList { a, b -> a[0].name <=> b[0].name }
+            .map { rows -> rows.collect { row -> row[1] } },
+        tables,
+        digest
+    )
+    lost = tables.filter { files -> files }
+    lost.subscribe { files -> files.each { file -> Failures.note(file) } }
+    FAILED(lost)
+
     def about = "pipeline:\n  nextflow: \"${nextflow.version}\"\n  code_digest: \"${digest.code_digest}\"\n".toString()
     GENES.out.versions
         .mix(
             FEATURIZE.out.versions, JOIN.out.versions, PSEUDOBULK.out.versions, SEARCH.out.versions,
-            DISTILL.out.versions, REPORT.out.versions, ATLAS.out.versions
+            DISTILL.out.versions, REPORT.out.versions, ATLAS.out.versions,
+            SCORE.out.versions, SURROGATE.out.versions, VARIANTS.out.versions, LOCI.out.versions
         )
         .map { versions -> versions.text }
         .mix(channel.of(about))

@@ -1,7 +1,10 @@
-/** Tasks that failed for good: the run goes on without them and says at its end which they were. */
+import java.nio.file.Path
+
+/** What failed for good: the run goes on without it and says at its end what that was. */
 class Failures {
 
     private static final Map<String, Map> seen = Collections.synchronizedMap(new LinkedHashMap())
+    private static final List<Map> lost = Collections.synchronizedList([])
 
     /** The error strategy of every process: again after a preempted or out-of-memory task, else on without it. */
     static String strategy(task) {
@@ -17,21 +20,41 @@ class Failures {
         return exit in [null, Integer.MAX_VALUE, 104, 175, 50001] || exit in 130..145
     }
 
-    /** Which data sets failed, at which stage, with the last line of their errors; null when none did. */
-    static String summary(List<Map> samples) {
-        if (!seen) {
+    /** Note the loci of a `failed.tsv`: locus, stage and message. */
+    static void note(Path table) {
+        table.readLines('UTF-8').drop(1).each { line ->
+            def (locus, stage, message) = line.split('\t', 3)
+            lost << [locus: locus, stage: stage, message: message]
+        }
+    }
+
+    /** Which data sets and loci failed, at which stage, with the last line of their errors; null when none did. */
+    static String summary(List<Map> samples, List<Map> shards) {
+        if (!seen && !lost) {
             return null
         }
-        def lost = samples.findAll { sample -> seen.values().any { failure -> concerns(failure, sample) } }
-        def lines = seen.values().collect { failure -> "  ${describe(failure)}" }
-        def head = lost ? "Without a report: ${lost*.dataset.join(', ')}" : 'Not every task ended well'
-        return "${head}\n${lines.join('\n')}"
+        def datasets = samples.findAll { sample -> seen.values().any { failure -> concerns(failure, sample) } }*.dataset
+        def loci = lost.findAll { failure -> failure.stage != 'variants' }*.locus + shards.findAll { shard -> seen.values().any { failure -> stops(failure, shard, datasets) } }
+            .collectMany { shard -> shard.rows.collect { row -> row.locus ?: row.experiment } }
+        def heads = [
+            datasets ? "Without a report: ${datasets.join(', ')}" : null,
+            loci ? "Without a surrogate: ${loci.unique().join(', ')}" : null,
+        ].findAll() ?: ['Not every task ended well']
+        def lines = seen.values().collect { failure -> describe(failure) }
+        lines += lost.collect { locus -> "${locus.locus} failed in ${locus.stage}: ${locus.message}" }
+        return (heads + lines.collect { line -> "  ${line}" }).join('\n')
     }
 
     private static boolean concerns(Map failure, Map sample) {
         def subject = failure.tag.toString().tokenize(' /')[0]
-        def stages = ['GENES', 'FEATURIZE', 'JOIN']
-        return subject == (failure.process in stages ? sample.genome : sample.dataset)
+        def own = ['PSEUDOBULK', 'SEARCH', 'DISTILL', 'REPORT']
+        def before = ['GENES', 'FEATURIZE', 'JOIN']
+        return failure.process in own && subject == sample.dataset || failure.process in before && subject == sample.genome
+    }
+
+    private static boolean stops(Map failure, Map shard, List<String> datasets) {
+        def own = failure.process in ['SCORE', 'SURROGATE'] && failure.tag.toString() == shard.name.toString()
+        return own || failure.process == 'GENES' && failure.tag.toString() == shard.genome || shard.oracle.dataset in datasets
     }
 
     private static String describe(Map failure) {

@@ -6,7 +6,7 @@ import nextflow.exception.AbortOperationException
 class Parameters {
 
     private static final int WIDTH = 100
-    private static final Map LATER = [
+    private static final Map LOCATED = [
         loci: 'loci need coordinates, and promoters given as sequences have none',
         vcf: 'variants need coordinates, and promoters given as sequences have none',
     ]
@@ -65,9 +65,6 @@ class Parameters {
     }
 
     private String unknown(String name, Map given) {
-        if (given.promoters && name in LATER) {
-            return "--${name} cannot be used with --promoters: ${LATER[name]}"
-        }
         def bare = { text -> text.toLowerCase().replaceAll(/[-_]/, '') }
         def known = described().keySet().groupBy(bare)
         def near = known.keySet().toList().closest(bare(name)).collectMany { key -> known[key] }
@@ -97,8 +94,22 @@ class Parameters {
     }
 
     private static List<String> source(Map given) {
+        def wanted = ['input', 'loci', 'experiments']
+        if (!wanted.any { name -> given[name] != null }) {
+            return ['Give --input, --loci or --experiments: a sheet of data sets, loci or experiments']
+        }
+        def faults = given.promoters ? LOCATED.findAll { name, reason -> given[name] != null }
+            .collect { name, reason -> "--${name} cannot be used with --promoters: ${reason}".toString() } : []
+        if (given.vcf != null && given.loci == null) {
+            faults << '--vcf goes with --loci: variants are looked for in loci'
+        }
+        return faults + genome(given)
+    }
+
+    private static List<String> genome(Map given) {
         def named = ['genomes', 'fasta', 'gtf', 'promoters'].findAll { name -> given[name] != null }
-        if (named in [['genomes'], ['fasta', 'gtf'], ['promoters']]) {
+        def needed = given.input != null || given.loci != null
+        if (named in [['genomes'], ['fasta', 'gtf'], ['promoters']] || !(named || needed)) {
             return []
         }
         def found = named ? "given: ${named.collect { name -> "--${name}" }.join(', ')}" : 'none is given'

@@ -13,6 +13,9 @@ class Sheet {
 
     private static final String FIELD = /"(?:[^"]|"")*+"|[^",][^,]*|/
 
+    // An oracle that a function in a file of one's own gives.
+    private static final String OWN = /^python:(.+\.py)(:.+)$/
+
     final Path path
     final Map columns
     final List<String> required
@@ -22,16 +25,7 @@ class Sheet {
     /** The rows of a samplesheet, each with a genome: one of `genomes`, or, with none, any single one. */
     static List<Map> samples(Path path, Path schema, List<String> genomes) {
         def sheet = new Sheet(path, schema)
-        def allowed = genomes ?: sheet.rows*.genome.findAll().take(1)
-        sheet.rows.each { row ->
-            if (!row.genome && allowed.size() > 1) {
-                sheet.fault(row.line, 'genome', "must be one of ${allowed.join(', ')}")
-            }
-            if (row.genome && !(row.genome in allowed)) {
-                sheet.fault(row.line, 'genome', "must be one of the genomes given (${allowed.join(', ')})", row.genome)
-            }
-            row.genome = row.genome ?: (allowed ? allowed.first() : 'genome')
-        }
+        sheet.nameGenomes(genomes, 'the genomes given')
         sheet.stopOnFaults()
         return sheet.rows
     }
@@ -46,6 +40,61 @@ class Sheet {
         }
         sheet.stopOnFaults()
         return sheet.rows
+    }
+
+    /** The rows of a sheet of loci; `genomes` are those with coordinates, `datasets` those of the samplesheet. */
+    static List<Map> loci(Path path, Path schema, List<String> genomes, List<String> datasets) {
+        def sheet = new Sheet(path, schema)
+        sheet.nameGenomes(genomes, 'the genomes with coordinates')
+        sheet.checkDatasets(datasets)
+        def faulty = sheet.faults.collect { fault -> fault[0] }
+        sheet.rows.findAll { row -> !(row.line in faulty) }.each { row -> sheet.checkCoordinates(row) }
+        sheet.stopOnFaults()
+        return sheet.rows
+    }
+
+    /** The rows of a sheet of experiments; `loci` are names that are taken. */
+    static List<Map> experiments(Path path, Path schema, List<String> datasets, List<String> loci) {
+        def sheet = new Sheet(path, schema)
+        sheet.checkDatasets(datasets)
+        sheet.rows.findAll { row -> row.experiment in loci }.each { row ->
+            sheet.fault(row.line, 'experiment', 'a locus has this name', row.experiment)
+        }
+        sheet.stopOnFaults()
+        return sheet.rows
+    }
+
+    private void nameGenomes(List<String> genomes, String what) {
+        def allowed = genomes ?: rows*.genome.findAll().take(1)
+        rows.each { row ->
+            if (!row.genome && allowed.size() > 1) {
+                fault(row.line, 'genome', "must be one of ${allowed.join(', ')}")
+            }
+            if (row.genome && !(row.genome in allowed)) {
+                fault(row.line, 'genome', "must be one of ${what} (${allowed.join(', ')})", row.genome)
+            }
+            row.genome = row.genome ?: (allowed ? allowed.first() : 'genome')
+        }
+    }
+
+    private void checkDatasets(List<String> datasets) {
+        rows.findAll { row -> row.oracle instanceof Oracle && row.oracle.dataset }.each { row ->
+            if (!(row.oracle.dataset in datasets)) {
+                fault(row.line, 'oracle', 'the samplesheet has no such data set', row.oracle.dataset)
+            }
+        }
+    }
+
+    private void checkCoordinates(Map row) {
+        if (row.end <= row.start) {
+            fault(row.line, 'end', "must be above start, which is ${row.start}", row.end.toString())
+        }
+        if ((row.window_start == null) != (row.window_end == null)) {
+            fault(row.line, null, 'window_start and window_end go together')
+        }
+        else if (row.window_start != null && !(row.start <= row.window_start && row.window_start < row.window_end && row.window_end <= row.end)) {
+            fault(row.line, null, "the window must lie in ${row.start}-${row.end}", "${row.window_start}-${row.window_end}")
+        }
     }
 
     Sheet(Path path, Path schema) {
@@ -118,23 +167,49 @@ class Sheet {
 
     private Object checked(int line, String name, String value) {
         def rule = columns[name]
+        def before = faults.size()
         if (rule.pattern && !(value ==~ rule.pattern)) {
             fault(line, name, rule.errorMessage, value)
         }
         if (rule.enum && !(value in rule.enum)) {
             fault(line, name, "must be one of ${rule.enum.join(', ')}", value)
         }
-        return rule.format == 'file-path' ? found(line, name, value) : value
+        if (rule.format == 'file-path') {
+            return found(line, name, value)
+        }
+        if (faults.size() > before) {
+            return value
+        }
+        return rule.format == 'oracle' ? oracle(line, name, value) : typed(rule.type, value)
+    }
+
+    private static Object typed(String type, String value) {
+        return [integer: { value as Long }, number: { value as BigDecimal }].getOrDefault(type, { value }).call()
+    }
+
+    private Oracle oracle(int line, String name, String value) {
+        def own = value =~ OWN
+        def what = own ? own[0][1] : value.substring(value.indexOf(':') + 1)
+        def isFile = own || value.tokenize(':')[0] in columns[name].files && !(value in columns[name].names)
+        def file = isFile ? found(line, name, what) : resolved(what)
+        return new Oracle(value, isFile || file.isFile() ? file : null, own ? own[0][2] : '')
     }
 
     private Path found(int line, String name, String value) {
-        def url = value ==~ '[a-z][a-z0-9+.-]*://.*'
-        def file = url ? Nextflow.file(value, glob: false) : path.resolveSibling(value)
+        def file = resolved(value)
         if (!file.isFile()) {
-            def hint = url ? '' : " (relative paths start at the sheet's folder)"
+            def hint = isUrl(value) ? '' : " (relative paths start at the sheet's folder)"
             fault(line, name, "there is no such file${hint}", value)
         }
         return file
+    }
+
+    private Path resolved(String value) {
+        return isUrl(value) ? Nextflow.file(value, glob: false) : path.resolveSibling(value)
+    }
+
+    private static boolean isUrl(String value) {
+        return value ==~ '[a-z][a-z0-9+.-]*://.*'
     }
 
     private void checkUnique() {

@@ -22,6 +22,7 @@ process DISTILL {
     stub:
     """
     mkdir -p distill/equations
-    touch distill/equations.parquet distill/equations/0.json distill/predictions.parquet distill/metrics.parquet versions.yml
+    echo '{}' > distill/equations/0.json
+    touch distill/equations.parquet distill/predictions.parquet distill/metrics.parquet versions.yml
     """
 }

@@ -257,7 +257,7 @@ def test_a_shard_is_a_part_of_a_whole(text):
 
 def test_an_unknown_oracle_is_refused(run):
     message = run.refused("--genome_dir", run.inputs / "genome", "--oracle", "sei:weights.pt")
-    kinds = "motifs, deepstarr, xpresso, torchscript, python"
+    kinds = "motifs, equation, deepstarr, xpresso, torchscript, python"
     assert f"KIND is one of: {kinds}: 'sei:weights.pt'" in message
 
 

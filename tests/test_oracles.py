@@ -282,7 +282,7 @@ def test_max_classes_counts_base_composition():
 
 @pytest.mark.parametrize("spec", ["sei:weights", "motifs", "motifs:", "core", ""])
 def test_an_unknown_kind_of_oracle_is_refused(spec):
-    kinds = "motifs, deepstarr, xpresso, torchscript, python"
+    kinds = "motifs, equation, deepstarr, xpresso, torchscript, python"
     with pytest.raises(GeneqError, match=f"KIND is one of: {kinds}: .* For example motifs:core"):
         load_oracle(spec)
 

@@ -1,5 +1,6 @@
 """`geneq simulate`: data whose answer is known, and really is in the DNA that was written."""
 
+import csv
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +14,10 @@ import pytest
 from geneq import cli
 from geneq.artifacts import EXPRESSION, GENES, Features, read_json
 from geneq.genome import Genome
+from geneq.locus import open_loci
 from geneq.oracles import load_oracle
 from geneq.tools import simulate
+from geneq.vcf import read_vcf
 from twins import encoding
 from twins import features as twin
 
@@ -229,6 +232,38 @@ def test_the_samplesheet_is_right(small, capsys):
     assert "2 data sets, no fault" in capsys.readouterr().out
 
 
+# --- a locus ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_the_planted_site_is_in_the_dna_on_either_strand(tmp_path, seed):
+    ran("simulate", "--genes", 100, "--cells", 4, "--seed", seed, "--out", tmp_path)
+    genes = make_genes(tmp_path)
+    genome = Genome(tmp_path / "genes")
+    (locus,) = open_loci(tmp_path / "loci.csv")
+    sequence = locus.recipe(genome).wild_type
+    with open(tmp_path / "sites.csv") as file:
+        (site,) = csv.DictReader(file)
+    columns = sorted(locus.position(int(text)) for text in site["positions"].split())
+    letters = "".join(sequence[column] for column in columns)
+    # AP1 is VTGASTCAB, of which the other strand reads VTGASTCAB, too.
+    assert site["motif"] == "AP1"
+    assert sum(a == b for a, b in zip(letters, "TGATCA", strict=True)) >= 5
+    assert np.diff(columns).tolist() == [1, 1, 2, 1, 1]
+    assert site["locus"] == locus.locus
+    # The window is that of a gene, and the site near its TSS.
+    tss = 1024 if locus.strand == "+" else 1023
+    assert locus.start + tss in genes["tss"].to_numpy()
+    assert all(abs(column - 1024) < 70 for column in columns)
+
+    variants = read_vcf(tmp_path / "variants.vcf", genome)
+    assert variants.skipped == {}
+    kinds = variants.table["id"].str.split("_").str[0].value_counts()
+    assert kinds["site"] == len(columns)
+    assert kinds["away"] >= 5
+    assert {"deletion", "insertion"} < {*kinds.index}
+
+
 # --- seeds and faults -------------------------------------------------------------------------
 
 
@@ -241,7 +276,10 @@ def test_a_seed_makes_the_same_files(tmp_path):
         size = ("--genes", 100, "--cells", 4)
         ran("simulate", *size, "--seed", seed, "--out", tmp_path / name)
     first, second, other = (files(tmp_path / name) for name in ("a", "b", "other"))
-    assert sorted(first) == ["genes.gtf", "genome.fa.gz", "samplesheet.csv", "truth.parquet"]
+    assert sorted(first) == [
+        *("genes.gtf", "genome.fa.gz", "loci.csv", "samplesheet.csv", "sites.csv"),
+        *("truth.parquet", "variants.vcf"),
+    ]
     assert first == second
     assert first["genome.fa.gz"][4:8] == bytes(4)  # gzip notes no time
     assert [name for name in first if first[name] == other[name]] == ["samplesheet.csv"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from geneq import cli
 from geneq.errors import GeneqError
-from geneq.tools.validate import Sheet, read_genomes, read_samples
+from geneq.sheets import Sheet, read_experiments, read_genomes, read_loci, read_samples
 
 HEADER = "dataset,h5ad,cell_type_key,layer,scale,donor_key,genome"
 
@@ -173,3 +173,48 @@ def test_any_cell_is_read_as_csv_writers_write_it(tmp_path_factory, values):
     (read,) = Sheet(sheet, "samplesheet").rows
     expected = {n: v.strip() for n, v in zip(names, values, strict=True) if v.strip()}
     assert {name: read[name] for name in names if name in read} == expected
+
+
+# --- loci and experiments -------------------------------------------------------------------------
+
+LOCI = "locus,genome,chrom,start,end,oracle,n,rate,window_start,window_end"
+
+
+def test_loci_have_numbers_and_their_oracles_files(folder):
+    (folder / "net.py").touch()
+    sheet = write(
+        folder,
+        LOCI,
+        "a,,chr1,10,60,motifs:core,500,.5,20,30",
+        "b,,chr1,10,60,motifs:genes.gtf,,,,",
+        "c,,chr1,10,60,python:net.py:make,,,,",
+        "d,,chr1,10,60,python:module:make,,,,",
+    )
+    first, *others = read_loci(sheet)
+    assert first == {
+        **{"locus": "a", "genome": "genome", "chrom": "chr1", "start": 10, "end": 60},
+        **{"oracle": "motifs:core", "n": 500, "rate": 0.5, "window_start": 20, "window_end": 30},
+        "line": 2,
+    }
+    assert [row["oracle"] for row in others] == [
+        f"motifs:{folder / 'genes.gtf'}",
+        f"python:{folder / 'net.py'}:make",
+        "python:module:make",
+    ]
+
+
+def test_validate_checks_all_sheets_of_a_run(folder, capsys):
+    (folder / "samples.csv").write_text("dataset,h5ad,cell_type_key\nblood,a.h5ad,k\n")
+    loci = write(folder, LOCI, "a,,chr1,10,60,distill:blood:T cell,,,,")
+    experiments = folder / "experiments.csv"
+    experiments.write_text("experiment,recipe,oracle\na,a.h5ad,motifs:core\n")
+    words = ["--input", folder / "samples.csv", "--loci", loci]
+    assert cli.main(["validate", *map(str, words)]) == 0
+    assert "1 loci, no fault" in capsys.readouterr().out
+    assert cli.main(["validate", *map(str, [*words, "--experiments", experiments])]) == 1
+    assert "a locus has this name: 'a'" in capsys.readouterr().err
+    assert cli.main(["validate", "--loci", str(loci)]) == 1
+    assert "the samplesheet has no such data set: 'blood'" in capsys.readouterr().err
+    assert cli.main(["validate"]) == 1
+    assert "Give --input, --loci or --experiments" in capsys.readouterr().err
+    assert len(read_experiments(experiments)) == 1

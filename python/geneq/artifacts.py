@@ -246,6 +246,57 @@ METRICS = Table(
     key=("cell_type", "model", "against", "kind", "split"),
 )
 
+VARIANTS = Table(
+    "variants",
+    {
+        "locus": "object",
+        "chrom": "object",  # as the genome spells it
+        "pos": "int64",  # 1-based: the VCF's own
+        "id": "object",
+        "ref": "object",
+        "alt": "object",
+        "target": "object",
+        "method": "object",  # surrogate, ism, gradient, oracle
+        "effect": "float64",  # in units of the oracle's score; NaN where the method says nothing
+        "error": "float64",  # standard error of effect; NaN where none is known
+        "note": "object",  # why it says nothing; "" otherwise
+    },
+    key=("locus", "chrom", "pos", "ref", "alt", "target", "method"),
+)
+
+AGREEMENT = Table(
+    "agreement",
+    {
+        "locus": "object",
+        "target": "object",
+        "method": "object",
+        "n": "int64",  # variants that are measured and that the method judges
+        "pearson": "float64",
+        "low": "float64",  # 95 % interval of pearson (Fisher z)
+        "high": "float64",
+        "spearman": "float64",
+    },
+    key=("locus", "target", "method"),
+)
+
+COMPARISONS = Table(
+    "comparisons",
+    {
+        "locus": "object",
+        "target": "object",
+        "method_1": "object",
+        "method_2": "object",
+        "kind": "object",  # pearson, spearman
+        "n": "int64",  # variants that are measured and that both judge
+        "r_1": "float64",
+        "r_2": "float64",
+        "difference": "float64",
+        "t": "float64",  # Williams' t
+        "p": "float64",  # two-sided
+    },
+    key=("locus", "target", "method_1", "method_2", "kind"),
+)
+
 
 @dataclass(frozen=True)
 class Features:

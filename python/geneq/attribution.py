@@ -58,10 +58,10 @@ def attribute(
     tokens = encoding.tokens(wild_type)
     if method == "ism":
         return _ism(oracle, wild_type, tokens[0], column)
-    module = getattr(oracle, "module", None)
-    if module is None:
+    if method not in available(oracle):
         raise GeneqError(
-            f"{method} is not available: the oracle has no differentiable module",
+            f"{method} is not available: it needs a differentiable module"
+            + ", and one that is not TorchScript" * (method == "deeplift"),
             value=oracle.name,
             fix="Use ism, or fit a surrogate",
         )
@@ -69,8 +69,17 @@ def attribute(
         references = shuffles.shuffle(tokens, k=2, n=REFERENCES, seed=seed)[0]
     elif references.shape[1:] != tokens.shape[1:] or not len(references):
         raise GeneqError("references must be uint8[n, length]", value=str(references.shape))
-    slopes = SLOPES[method](module, tokens, references, column).astype(np.float64).T
+    slopes = SLOPES[method](oracle.module, tokens, references, column).astype(np.float64).T
     return _effects(slopes, tokens[0])
+
+
+def available(oracle) -> tuple[str, ...]:
+    """The methods that an oracle can be asked by."""
+    module = getattr(oracle, "module", None)
+    if module is None:
+        return METHODS[:1]
+    # DeepLIFT hooks into modules, which those of TorchScript do not let it do.
+    return METHODS[: 3 if isinstance(module, torch.jit.ScriptModule) else 4]
 
 
 def _column(oracle, target: str | int) -> int:

@@ -8,6 +8,8 @@ fractions of its length. A bin holds its left edge and not its right one.
 from fractions import Fraction
 from itertools import pairwise
 
+import numpy as np
+
 from .errors import GeneqError
 
 ANNOTATION, PROMOTERS = "annotation", "promoters"
@@ -50,3 +52,11 @@ def _edge(part: str, mode: str, text: str) -> int | float:
         value=text,
         fix=f"Give them as in --bin_edges={DEFAULT_EDGES[mode]}",
     )
+
+
+def of_promoter(fractions: np.ndarray, length: int) -> np.ndarray:
+    """int64[bins + 1]: edges, given as fractions, in a promoter of so many letters.
+
+    An edge that falls between bases goes to the nearer one, a half down.
+    """
+    return np.ceil(np.asarray(fractions) * length - 0.5).astype(int)

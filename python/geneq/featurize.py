@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .artifacts import GENES, Features, read_json
-from .binning import ANNOTATION, parse_edges
+from .binning import ANNOTATION, of_promoter, parse_edges
 from .errors import GeneqError
 from .genome import Genome
 from .oracles import Oracle, load_oracle
@@ -156,6 +156,6 @@ def _record_scores(
     scores = np.empty((len(sequences), len(fractions) - 1, len(oracle.targets)), np.float32)
     for length in np.unique(lengths):
         rows = np.flatnonzero(lengths == length)
-        edges = np.ceil(fractions * length - 0.5).astype(int)
+        edges = of_promoter(fractions, length)
         scores[rows] = oracle.predict_bins(np.stack([sequences[i] for i in rows]), edges)
     return scores

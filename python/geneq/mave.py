@@ -6,10 +6,12 @@ again. The metadata of its schema has a JSON object under `geneq-mave`.
 """
 
 import json
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,7 @@ import pyarrow.parquet as pq
 from . import _ext, encoding
 from .artifacts import written_whole
 from .errors import GeneqError, in_file, some
+from .genome import open_maybe_gzip
 from .libraries import Library, Mutations
 
 FORMAT, VERSION = "geneq-mave", 1
@@ -94,6 +97,14 @@ class Mave:
         counts = np.array([np.count_nonzero(self.tokens == letter, axis=0) for letter in letters])
         return np.where(counts.any(0), counts.argmax(0), len(letters)).astype(np.uint8)
 
+    @property
+    def windows(self) -> tuple[tuple[int, int], ...] | None:
+        """Where the recipe mutates, [start, end) each; None for anywhere, or where it is not known.
+
+        What stands elsewhere is the wild type's, or, of a global library, a background.
+        """
+        return getattr(self.library, "windows", None)
+
     def mutations(self, threads: int = 1) -> Mutations:
         """The substitutions that make every row from the wild type.
 
@@ -142,7 +153,15 @@ class Mave:
         }
         table = pa.table(columns).replace_schema_metadata({KEY: json.dumps(about)})
         with written_whole(path) as temporary:
-            pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
+            # Row numbers take next to nothing as differences; no value of y comes twice.
+            pq.write_table(
+                table,
+                temporary,
+                compression="zstd",
+                write_page_checksum=True,
+                use_dictionary=False,
+                column_encoding={"row": "DELTA_BINARY_PACKED"},
+            )
 
     @classmethod
     def load(cls, path: str | Path) -> "Mave":
@@ -188,7 +207,7 @@ class Mave:
         letters; by default the consensus of the sequences. Raises GeneqError for tables of another
         form.
         """
-        table = _own_table(Path(path))
+        table = own_table(Path(path), ("sequence",))
         names = [name for name in table if name == "y" or name.startswith("y:")]
         _need(table.columns, {"sequence", *(names or ["y"])}, path)
         sigmas = ["sigma" + name[1:] for name in names]
@@ -276,18 +295,26 @@ def _matrix(table: pa.Table, names: list[str]) -> np.ndarray:
     return np.stack([table[name].to_numpy() for name in names], axis=1)
 
 
-def _own_table(path: Path) -> pd.DataFrame:
+def own_table(path: Path, text: Sequence[str]) -> pd.DataFrame:
+    """A table of one's own, .tsv, .csv (either also .gz) or .parquet.
+
+    Of the former, columns of the names `text` are read as text, and lines above the header that
+    begin with ## are left out. Raises GeneqError for other files, and for damaged ones.
+    """
     name = path.name.lower().removesuffix(".gz")
     if name.endswith(".parquet"):
         return _parquet(path).to_pandas()
     separators = {".tsv": "\t", ".csv": ","}
     if name[-4:] not in separators:
-        raise GeneqError("A table of scores is .tsv, .csv or .parquet", file=path)
+        raise GeneqError("A table is .tsv, .csv or .parquet", file=path)
     try:
-        return pd.read_csv(path, sep=separators[name[-4:]], dtype={"sequence": "str"})
+        with open_maybe_gzip(path) as file:
+            comments = sum(1 for _ in takewhile(lambda line: line.startswith(b"##"), file))
+        types = dict.fromkeys(text, "str")
+        return pd.read_csv(path, sep=separators[name[-4:]], dtype=types, skiprows=comments)
     except FileNotFoundError:
         raise GeneqError("File not found", file=path) from None
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, zlib.error) as error:
         raise GeneqError("Not a whole table", value=str(error), file=path) from None
 
 

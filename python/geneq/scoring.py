@@ -71,7 +71,8 @@ def score(
     on the right); longer ones are refused. Raises GeneqError for these, for another alphabet, and
     for scores that are not finite.
     """
-    plan = _plan(library, oracle, targets, reduce, reverse_complement)
+    about = (library.alphabet, library.length)
+    plan = _plan(*about, oracle, targets, reduce, reverse_complement)
     reduced = by_row(reduce) if reduce not in (None, COMPONENT) else None
     recipe, tokens = _recipe(library), []
     parts, first = [], 0
@@ -89,17 +90,37 @@ def score(
     return Mave(recipe, known, library.alphabet, y, names, oracle=plan.described())
 
 
+def score_tokens(
+    tokens: np.ndarray,
+    oracle: Oracle,
+    targets: list[str] | None = None,
+    reduce: str | None = None,
+    reverse_complement: bool = False,
+) -> np.ndarray:
+    """Scores float32[n, targets] of DNA, uint8[n, length], as `score` makes them of a library.
+
+    reduce: not by the principal component, which is that of a library.
+    """
+    plan = _plan("dna", tokens.shape[1], oracle, targets, reduce, reverse_complement)
+    reduced = None if reduce is None else by_row(reduce)
+    step = max(1, PART[device().type] // tokens.shape[1])
+    firsts = range(0, len(tokens), step)
+    parts = [_scored(plan, reduced, first, tokens[first : first + step]) for first in firsts]
+    return np.concatenate([np.empty((0, len(plan.targets)), np.float32), *parts])
+
+
 # --- before -----------------------------------------------------------------------------------
 
 
 def _plan(
-    library: Library | LibraryFile,
+    alphabet: str,
+    length: int,
     oracle: Oracle,
     targets: list[str] | None,
     reduce: str | None,
     reverse_complement: bool,
 ) -> Plan:
-    letters = _ext.alphabet(library.alphabet)[0]
+    letters = _ext.alphabet(alphabet)[0]
     if letters != oracle.alphabet:
         raise GeneqError(f"{oracle.name} reads the letters {oracle.alphabet}",
                          value=f"{letters} of the library")  # fmt: skip
@@ -109,11 +130,10 @@ def _plan(
                          fix=f"There are: {', '.join(oracle.targets)}")  # fmt: skip
     chosen = [oracle.targets.index(name) for name in targets or oracle.targets]
     other_strand = reverse_complement and oracle.strand != "both"
-    padding = _padding(library.length, oracle)
-    return Plan(oracle, library.alphabet, chosen, reduce, *padding, other_strand)
+    return Plan(oracle, alphabet, chosen, reduce, *padding(length, oracle), other_strand)
 
 
-def _padding(length: int, oracle: Oracle) -> tuple[int, int]:
+def padding(length: int, oracle: Oracle) -> tuple[int, int]:
     """Unknown letters to put on the left and on the right of sequences."""
     missing = 0 if oracle.length is None else oracle.length - length
     if missing < 0:

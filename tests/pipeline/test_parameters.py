@@ -6,7 +6,7 @@ import re
 import pytest
 
 from geneq.errors import GeneqError
-from geneq.tools.validate import read_genomes, read_samples
+from geneq.sheets import read_experiments, read_genomes, read_loci, read_samples
 
 from .conftest import ROOT, nextflow, pipeline
 
@@ -74,6 +74,7 @@ def test_wrong_parameters_are_refused_all_at_once(folder):
         "--oracle must be motifs:core or motifs:FILE.meme, with a path without",
         "--bin_edges must be numbers with commas between, not '-10;10'",
         "--vcf cannot be used with --promoters: variants need coordinates",
+        "--vcf goes with --loci: variants are looked for in loci",
         "as a sheet of --genomes (given: --fasta, --promoters)",
     ):
         assert text in run.text
@@ -116,3 +117,54 @@ def test_faults_of_a_sheet_of_genomes_are_those_that_validate_names(folder):
     assert run.submitted == []
     assert faults(run.text) == [line.rstrip(".") for line in faults(str(caught.value))]
     assert "line 2: a genome has fasta and gtf, or promoters alone" in run.text
+
+
+def test_faults_of_a_sheet_of_loci_are_those_that_validate_names(folder):
+    sheet = folder / "loci.csv"
+    sheet.write_text(
+        "locus,genome,chrom,start,end,strand,oracle,window_start,window_end,library,n,rate\n"
+        "a,human,chr1,10,60,+,motifs:core,20,30,random,100,0.1\n"
+        "a b,human,chr1,-10,60,.,motifs:core,,,,,\n"
+        "a,human,chr1,60,60,,deepstarr:gone.h5,,,shuffled,0,2\n"
+        "b,fly,chr1,60,10,,deepstarr,,,,,\n"
+        "c,,chr1,60,60,,motifs:core,,,,,\n"
+        "d,,chr1,10,60,,distill:blood:T cell,20,,,,\n"
+        "e,,chr1,10,60,,python:module:function,20,,,,\n"
+        "f,,chr1,10,60,,torchscript:a.h5ad,5,20,,,\n"
+        "g,,,,,,,,,,,\n"
+        "h,,chr1,10,60,,python:net.py:make,,,,,\n"
+    )
+    run = pipeline(folder, "--loci", sheet, "--fasta", "genome.fa", "--gtf", "genes.gtf")
+    with pytest.raises(GeneqError) as caught:
+        read_loci(sheet, datasets=[])
+    assert run.status != 0
+    assert run.submitted == []
+    assert faults(run.text) == [line.rstrip(".") for line in faults(str(caught.value))]
+    for text in (
+        "line 3, column strand: must be one of +, -: '.'",
+        "line 4, column locus: must be unlike that of line 2: 'a'",
+        "line 4, column oracle: there is no such file (relative paths start at the sheet's",
+        "line 4, column rate: must be a number from 0 to 1, as 0.1: '2'",
+        "line 5, column genome: must be one of the genomes with coordinates (human): 'fly'",
+        "line 6, column end: must be above start, which is 60: '60'",
+        "line 7, column oracle: the samplesheet has no such data set: 'blood'",
+        "line 8: window_start and window_end go together",
+        "line 9: the window must lie in 10-60: '5-20'",
+        "line 11, column oracle: there is no such file (relative paths start at the sheet's",
+    ):
+        assert text in run.text
+
+
+def test_faults_of_a_sheet_of_experiments_are_those_that_validate_names(folder):
+    sheet = folder / "experiments.csv"
+    sheet.write_text(
+        "experiment,recipe,oracle,map\na,a.h5ad,motifs:core,\nb,gone.json,motifs:core,cubic\n"
+    )
+    (folder / "loci.csv").write_text("locus,chrom,start,end,oracle\na,chr1,1,9,motifs:core\n")
+    given = ("--loci", "loci.csv", "--fasta", "genome.fa", "--gtf", "genes.gtf")
+    run = pipeline(folder, "--experiments", sheet, *given)
+    with pytest.raises(GeneqError) as caught:
+        read_experiments(sheet, loci=["a"])
+    assert run.status != 0
+    assert faults(run.text) == [line.rstrip(".") for line in faults(str(caught.value))]
+    assert "line 2, column experiment: a locus has this name: 'a'" in run.text

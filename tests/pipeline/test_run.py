@@ -1,5 +1,6 @@
 """Whole runs of the real stages on small simulated data."""
 
+import csv
 import json
 import shutil
 
@@ -7,6 +8,9 @@ import pytest
 
 from geneq import cli
 from geneq._ext import CODE_DIGEST
+from geneq.artifacts import VARIANTS
+from geneq.locus import Locus
+from geneq.phi import Surrogate
 
 from .conftest import ROOT, pipeline
 
@@ -60,6 +64,61 @@ def test_a_broken_data_set_is_named_and_stops_no_other(data, tmp_path):
     assert set(again.submitted) == {*anew, "ATLAS (2 data sets)"}
     assert set(again.cached) == set(run.submitted) - {"ATLAS (1 data sets)", "PSEUDOBULK (muscle)"}
     assert "muscle" in (results / "atlas.html").read_text()
+
+
+LOCI = "locus,chrom,start,end,strand,oracle,target,window_start,window_end,n"
+
+
+def sheet_of_loci(folder, *rows):
+    """Loci of 120 nt by a site of the simulated genome, scored by a motif."""
+    (folder / "loci.csv").write_text("\n".join([LOCI, *rows]) + "\n")
+    return folder / "loci.csv"
+
+
+def test_a_locus_that_fails_is_named_and_stops_no_other(data, tmp_path):
+    with open(data / "sites.csv") as file:
+        positions = [int(text) for text in next(csv.DictReader(file))["positions"].split()]
+    with open(data / "loci.csv") as file:
+        chrom = next(csv.DictReader(file))["chrom"]
+    place = f"{chrom},{positions[0] - 60},{positions[0] + 60}"
+    options = (
+        *("--fasta", data / "genome.fa.gz", "--gtf", data / "genes.gtf"),
+        *("--vcf", data / "variants.vcf", "--loci"),
+    )
+    plus = f"plus,{place},+,motifs:core,AP1,,,1500"
+    minus = f"minus,{place},-,motifs:core,AP1,,,1500"
+    bad = f"bad,{place},+,motifs:core,AP9,,,1500"
+    run = pipeline(tmp_path, *options, sheet_of_loci(tmp_path, plus, bad, minus))
+    results = tmp_path / "results"
+    assert run.status != 0
+    assert "Without a surrogate: bad\n" in run.text
+    assert "bad failed in score: motifs:core has no such target: 'AP9'" in run.text
+    assert "SCORE (plus and 2 more)" in run.submitted
+    assert {path.name for path in (results / "loci").iterdir()} == {
+        *("plus", "minus"),
+        *("variants.parquet", "failed.tsv"),
+    }
+    page = (results / "loci.html").read_text()
+    assert "What failed" in page
+    # The site is found, on either strand, and the variants in it lower the score.
+    for name in ("plus", "minus"):
+        place = Locus.load(results / "loci" / name / "surrogate")
+        surrogate = Surrogate.load(results / "loci" / name / "surrogate")
+        table = surrogate.table("uniform")
+        own = table[table["wild"] == table["letter"]].set_index("position")["phi:AP1"]
+        strongest = {*own.nlargest(len(positions)).index}
+        assert len(strongest & {place.position(position) for position in positions}) >= 5
+    variants = VARIANTS.read(results / "loci" / "variants.parquet")
+    in_site = variants[variants["id"].str.startswith("site") & (variants["method"] == "oracle")]
+    assert len(in_site) == 2 * len(positions)
+    assert (in_site["effect"] < 0).all()
+
+    # Mended, its task and what comes after are done again.
+    mended = sheet_of_loci(tmp_path, plus, bad.replace("AP9", "AP1"), minus)
+    again = pipeline(tmp_path, *options, mended, "-resume")
+    assert again.status == 0, again.text
+    assert again.cached == ["GENES (genome)"]
+    assert (results / "loci" / "bad" / "surrogate" / "surrogate.npz").exists()
 
 
 def test_an_image_with_other_code_than_the_checkout_stops(data, tmp_path):

@@ -9,10 +9,12 @@ from .conftest import pipeline
 
 @pytest.fixture
 def inputs(tmp_path):
-    """Three data sets on two genomes, with names that a shell would trip over; options."""
+    """Three data sets on two genomes, loci, an experiment and variants, with names that a shell
+    would trip over; options."""
     data = tmp_path / "the data"
     data.mkdir()
-    for name in ("a & b's.h5ad", "genome 1.fa", "genes;1.gtf", "promoters.fa", "motifs(1).meme"):
+    names = ("a & b's.h5ad", "genome 1.fa", "genes;1.gtf", "promoters.fa", "motifs(1).meme")
+    for name in (*names, "net's 1.h5", "v 1.vcf", "recipe(1).json"):
         (data / name).touch()
     (data / "sheet.csv").write_text(
         "dataset,h5ad,cell_type_key,genome\n"
@@ -24,12 +26,28 @@ def inputs(tmp_path):
         "genome,fasta,gtf,promoters\nhuman,genome 1.fa,genes;1.gtf,\nfly,,,promoters.fa\n"
         "unused,,,promoters.fa\n"
     )
-    sheets = ("--input", data / "sheet.csv", "--genomes", data / "genomes.csv")
-    return *sheets, f"--oracle=motifs:{data}/motifs(1).meme"
+    # Of the network 40,000 letters a locus, and 100 x 31 of the saturation library.
+    (data / "loci.csv").write_text(
+        "locus,genome,chrom,start,end,strand,oracle,target,window_start,window_end,library,n\n"
+        + "".join(
+            f"net{i},human,chr1,0,100,-,deepstarr:net's 1.h5,it's,10,20,random,400\n"
+            for i in range(3)
+        )
+        + "all,human,chr1,0,100,,deepstarr:net's 1.h5,,10,20,saturation,\n"
+        "own,human,chr1,0,2048,,distill:b:T cell (CD4+),,,,,\n"
+    )
+    (data / "experiments.csv").write_text(
+        "experiment,recipe,oracle,target\nx.1,recipe(1).json,motifs:motifs(1).meme,it's\n"
+    )
+    given = ("input", "genomes", "loci", "experiments")
+    names = ("sheet.csv", "genomes.csv", "loci.csv", "experiments.csv")
+    sheets = [f"--{name}={data / sheet}" for name, sheet in zip(given, names, strict=True)]
+    return *sheets, f"--vcf={data}/v 1.vcf", f"--oracle=motifs:{data}/motifs(1).meme"
 
 
 def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, inputs):
-    run = pipeline(tmp_path, "-stub", *inputs, "--cv", "--shard_genes", 5000)
+    budgets = ("--cv", "--shard_genes", 5000, "--shard_letters", 85_000)
+    run = pipeline(tmp_path, "-stub", *inputs, *budgets)
     assert run.status == 0, run.text
     times = Counter(name.split(" ")[0] for name in run.submitted)
     assert times == {
@@ -41,20 +59,31 @@ def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, input
         "DISTILL": 18,
         "REPORT": 3,
         "ATLAS": 1,
+        "SCORE": 4,  # two loci, and one with few letters more; the equation's; the experiment
+        "SURROGATE": 4,
+        "VARIANTS": 3,
+        "LOCI": 1,
     }
+    assert {"SCORE (net0 and 1 more)", "SCORE (net2 and 1 more)", "SCORE (own)"} < {*run.submitted}
     results = tmp_path / "results"
     stages = {"pseudobulk", "search", "distill", "report", "cv"}
     assert {path.name for path in (results / "genomes").iterdir()} == {"human", "fly"}
     assert {path.name for path in (results / "genomes/fly").iterdir()} == {"genes", "featurize"}
     for dataset in "abc":
         assert {path.name for path in (results / "datasets" / dataset).iterdir()} == stages
+    found = {f"{path.parent.name}/{path.name}" for path in (results / "loci").glob("*/*")}
+    loci = ("net0", "net1", "net2", "all", "own", "x.1")
+    assert found == {f"{locus}/{stage}" for locus in loci for stage in ("score", "surrogate")}
+    assert (results / "loci/x.1/surrogate/surrogate.npz").exists()
     folds = {f"fold{k}/{stage}" for k in range(5) for stage in ("search", "distill")}
     found = (results / "datasets/a/cv").glob("*/*")
     assert {f"{path.parent.name}/{path.name}" for path in found} == folds
     assert {path.name for path in results.iterdir()} == {
         "genomes",
         "datasets",
+        "loci",
         "atlas.html",
+        "loci.html",
         "pipeline_info",
     }
     assert {path.name for path in (results / "pipeline_info").iterdir()} == {
@@ -65,7 +94,19 @@ def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, input
         "versions.yml",
     }
 
-    again = pipeline(tmp_path, "-stub", *inputs, "--cv", "--shard_genes", 5000, "-resume")
+    again = pipeline(tmp_path, "-stub", *inputs, *budgets, "-resume")
     assert again.status == 0, again.text
     assert again.submitted == []
     assert Counter(again.cached) == Counter(run.submitted)
+
+
+def test_an_experiment_needs_neither_data_sets_nor_a_genome(tmp_path, inputs):
+    (sheet,) = [option for option in inputs if option.startswith("--experiments")]
+    run = pipeline(tmp_path, "-stub", sheet)
+    assert run.status == 0, run.text
+    assert run.submitted == ["SCORE (x.1)", "SURROGATE (x.1)", "LOCI (1 loci)"]
+    assert {path.name for path in (tmp_path / "results").iterdir()} == {
+        "loci",
+        "loci.html",
+        "pipeline_info",
+    }

@@ -87,3 +87,17 @@ def _cut(text: str, first: int, length: int) -> str:
     places = range(first, first + length)
     letters = [text[place].upper() if 0 <= place < len(text) else "N" for place in places]
     return "".join(letter if letter in "ACGT" else "N" for letter in letters)
+
+
+def in_locus(
+    contig: str, start: int, ref: str, alt: str, first: int, end: int, strand: str, fixed: int
+) -> str:
+    """The sequence of a locus [first, end) with the variant: what lies on that side of column
+    `fixed` (of the locus' strand) on which the variant is moves, the rest stays."""
+    start, ref, alt = trimmed(start, ref, alt)
+    pivot = first + fixed if strand == "+" else end - 1 - fixed
+    text = contig[:start] + alt + contig[start + len(ref) :]
+    gained = len(alt) - len(ref)
+    moved = gained if start + len(ref) <= pivot else 0
+    cut = _cut(text, first + moved, end - first)
+    return cut if strand == "+" else cut.translate(str.maketrans("ACGTN", "TGCAN"))[::-1]

@@ -8,7 +8,7 @@ import torch
 from ..errors import GeneqError
 
 # Other kinds come from packages, see oracles/user.py.
-KINDS = ["motifs", "deepstarr", "xpresso", "torchscript", "python"]
+KINDS = ["motifs", "equation", "deepstarr", "xpresso", "torchscript", "python"]
 
 
 class Oracle(Protocol):
@@ -63,6 +63,10 @@ def _opened(kind: str, what: str, max_classes: int) -> Oracle | None:
         from .motifs import MotifOracle
 
         return MotifOracle.open(what, max_classes)
+    if kind == "equation":
+        from .equation import EquationOracle
+
+        return EquationOracle.open(what)
     if kind in ("deepstarr", "xpresso"):
         from . import keras
 

@@ -59,16 +59,23 @@ class Replicates:
 
 
 def replicated(
-    data: Data, state: State, chosen: Chosen, on_valid: bool, replicates: int
+    data: Data,
+    state: State,
+    chosen: Chosen,
+    on_valid: bool,
+    replicates: int,
+    groups: tuple[np.ndarray, np.ndarray],
 ) -> Replicates:
     """Replicates of a fit.
 
     state: with φ of mean 0 and standard deviation 1. chosen: its prior. on_valid: nonlinearity and
-    noise were fitted to validation rows, not to training rows.
+    noise were fitted to validation rows, not to training rows. groups: int64 of training and of
+    validation rows; rows of a group have the same weight.
     """
     newton = Newton(data, state, chosen, on_valid)
     rng = np.random.default_rng(SEED)
-    steps = [newton.step(*map(rng.standard_normal, newton.rows)) for _ in range(replicates)]
+    steps = [newton.step(*(rng.standard_normal(own.max() + 1)[own] for own in groups))
+             for _ in range(replicates)]  # fmt: skip
     theta, offset, eta = (np.array(column) for column in zip(*steps, strict=True))
     kept = np.flatnonzero(theta.any(axis=0))
     theta, offset, eta = (each - each.mean(axis=0) for each in (theta[:, kept], offset, eta))

@@ -264,19 +264,20 @@ def precisions(
 
 def enough(data: Data, state: State) -> bool:
     """Whether there are validation rows enough to fit nonlinearity and noise to."""
-    return len(data.valid.y) >= FEWEST * (len(state.eta) + len(state.noise))
+    return data.valid.groups >= FEWEST * (len(state.eta) + len(state.noise))
 
 
 def calibrated(data: Data, state: State) -> State:
     """Nonlinearity and noise fitted to validation rows, with φ as it is.
 
     Training rows lie too close to a φ of so many parameters: the noise would seem too small, and
-    the nonlinearity too steep. Where validation rows are few, the state as it is.
+    the nonlinearity too steep. Where validation rows are few, training rows if there are many to a
+    parameter; else the state as it is.
     """
-    if not enough(data, state):
+    size, start = len(state.eta), np.concatenate([state.eta, state.noise])
+    rows = data.valid if enough(data, state) else data.train
+    if rows is data.train and len(rows.y) < FEWEST * (data.layout.size + len(start)):
         return state
-    rows, size = data.valid, len(state.eta)
-    start = np.concatenate([state.eta, state.noise])
     phi, prior = phi_of(state, rows.design), Prior(data.line, state.noise)
 
     def loss(point: np.ndarray) -> tuple[float, np.ndarray]:

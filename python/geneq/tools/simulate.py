@@ -2,7 +2,9 @@
 
 The expression of every cell type follows a planted equation over motif classes of `motifs:core`
 (sums, products, saturation), one type carries no signal at all. The truth is computed from the
-finished DNA by the slow code in this file, which shares nothing with featurize.
+finished DNA by the slow code in this file, which shares nothing with featurize. One site that
+drives a cell type comes as a locus with variants (loci.csv, variants.vcf), and where it lies as
+sites.csv.
 """
 
 import gzip
@@ -23,6 +25,7 @@ from scipy import sparse
 from ..artifacts import written_whole
 from ..errors import GeneqError
 from ..meme import read_meme
+from . import planted_site
 
 CHROMOSOMES = 10
 SPACING = 2600  # nt between neighbouring TSSs
@@ -91,7 +94,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> None:
-    """Write genome.fa.gz, genes.gtf, a h5ad per data set, samplesheet.csv and truth.parquet."""
+    """Write genome.fa.gz, genes.gtf, a h5ad per data set, samplesheet.csv and truth.parquet; of a
+    locus loci.csv, variants.vcf and sites.csv."""
     if args.genes < 100 or args.cells < 4 or args.seed < 0:
         raise GeneqError(
             "--genes must be at least 100, --cells at least 4 and --seed at least 0",
@@ -113,6 +117,7 @@ def run(args: Namespace) -> None:
     rows = [f"{dataset},{dataset}.h5ad,cell_type" for dataset in truth]
     with written_whole(out / "samplesheet.csv") as path:
         path.write_text("\n".join(["dataset,h5ad,cell_type_key", *rows]) + "\n")
+    planted_site.write(genes, windows, planted_site.find(windows, motifs), out)
     # Last, so that its presence says that all is there.
     write_truth(truth, planted, genes, out / "truth.parquet")
     print(f"seed {args.seed}: {args.genes} genes, {len(truth)} data sets in {out}")

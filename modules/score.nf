@@ -1,0 +1,35 @@
+// The libraries of a shard of loci, or of an experiment, scored by the oracle.
+process SCORE {
+    tag "${meta.name}"
+    label 'medium'
+    label 'gpu'
+    errorStrategy { Failures.strategy(task) }
+
+    input:
+    tuple val(meta), path(genome, arity: '0..*'), path(recipe, stageAs: 'recipe/*', arity: '0..*'), path(oracle, arity: '0..*')
+    val options
+
+    output:
+    tuple val(meta), path('score/*', arity: '1..*'), emit: scores
+    tuple val(meta), path('score/failed.tsv'), optional: true, emit: failed
+    path 'versions.yml', arity: '1', emit: versions
+
+    script:
+    def library = recipe
+        ? "--recipe ${recipe} ${Shell.options(meta.experiment)} --out score/${meta.name}"
+        : "--loci loci.csv --genome ${genome} --out score"
+    """
+    ${recipe ? '' : "echo ${Shell.quoted(meta.sheet)} > loci.csv"}
+    geneq score ${library} ${Shell.options(options)} --threads ${task.cpus}
+    geneq doctor --versions ${task.process} > versions.yml
+    """
+
+    stub:
+    """
+    for locus in ${meta.loci.join(' ')}; do
+        mkdir -p score/\$locus
+        touch score/\$locus/mave.parquet
+    done
+    touch versions.yml
+    """
+}

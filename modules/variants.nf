@@ -1,0 +1,30 @@
+// Effects of the variants that lie in the loci of a shard.
+process VARIANTS {
+    tag "${meta.name}"
+    label 'medium'
+    label 'gpu'
+    errorStrategy { Failures.strategy(task) }
+
+    input:
+    tuple val(meta), path(surrogates, stageAs: 'surrogate/*', arity: '1..*'), path(genome, arity: '1'), path(oracle, arity: '0..*')
+    path vcf, arity: '1'
+    val options
+
+    output:
+    tuple val(meta), path('variants', arity: '1'), emit: variants
+    tuple val(meta), path('variants/failed.tsv'), optional: true, emit: failed
+    path 'versions.yml', arity: '1', emit: versions
+
+    script:
+    """
+    geneq variants --vcf ${vcf} --genome ${genome} --loci surrogate \\
+        ${Shell.options([oracle: meta.oracle] + options)} --threads ${task.cpus} --out variants
+    geneq doctor --versions ${task.process} > versions.yml
+    """
+
+    stub:
+    """
+    mkdir variants
+    touch variants/variants.parquet versions.yml
+    """
+}

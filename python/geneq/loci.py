@@ -1,0 +1,261 @@
+"""Write the page of a run's loci: one HTML file that opens offline.
+
+It shows the surrogate of every locus: a logo with standard errors, the strongest pairs, scores
+against the latent phenotype, and the effects of variants. Beside loci.html stand the variants of
+all loci (variants.parquet) and what failed (failed.tsv), where there are any.
+"""
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from . import __version__, _ext, templates
+from .artifacts import VARIANTS as TABLE
+from .errors import GeneqError
+from .locus import FAILED, Locus, folders, read_failed, write_failed
+from .locus import NAME as LOCUS
+from .phi import Surrogate, levels
+from .plots import tracks
+
+# Logos show letters less the mean over letters; curves this many points and this share of noise.
+GAUGE, GRID, SHARE = "uniform", 60, 0.95
+# Rows of tables: the rest stand in the files.
+STRONGEST, VARIANTS = 6, 20
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Options of `geneq loci`."""
+    parser.add_argument("--surrogates", type=Path, help="folder of <locus>/surrogate.json")
+    parser.add_argument(
+        "--variants", nargs="+", type=Path, default=[], help="what geneq variants wrote"
+    )
+    parser.add_argument(
+        "--failed", nargs="+", type=Path, default=[], help="tables of loci that failed"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+
+
+def run(args: Namespace) -> None:
+    """Write the page and its tables."""
+    found = folders(args.surrogates, "surrogate.json") if args.surrogates else []
+    failed = [row for path in args.failed for row in read_failed(path)]
+    if not found and not failed:
+        raise GeneqError(
+            "There is nothing to show",
+            value=str(args.surrogates),
+            fix="Give --surrogates, a folder that `geneq surrogate --scores` wrote",
+        )
+    variants = read_variants(args.variants)
+    shown = [locus(Fitted.read(folder), variants) for folder in found]
+    letters = "".join(row["letters"] for row in shown)
+    write_failed(failed, args.out / FAILED)
+    if variants is not None:
+        TABLE.write(variants, args.out / "variants.parquet")
+    templates.write_page(
+        "loci.html.j2",
+        args.out / "loci.html",
+        version=__version__,
+        loci=shown,
+        failed=failed,
+        glyphs=tracks.glyphs(letters),
+    )
+
+
+# --- what is read ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A locus with its surrogate: held_out has the phenotypes and scores of rows not fitted.
+
+    motifs, spacings: tables of a factorial design, None of other libraries.
+    """
+
+    name: str
+    place: Locus | None
+    surrogate: Surrogate
+    metrics: pd.DataFrame
+    held_out: pd.DataFrame
+    motifs: pd.DataFrame | None
+    spacings: pd.DataFrame | None
+
+    @classmethod
+    def read(cls, folder: Path) -> "Fitted":
+        """Read what `geneq surrogate` wrote."""
+        place = Locus.load(folder) if (folder / LOCUS).exists() else None
+        tables = (_parquet(folder / f"{name}.parquet") for name in ("metrics", "latent"))
+        designed = (_parquet(path) if (path := folder / f"{name}.parquet").exists() else None
+                    for name in ("levels", "spacings"))  # fmt: skip
+        return cls(folder.name, place, Surrogate.load(folder), *tables, *designed)
+
+
+def read_variants(folders: list[Path]) -> pd.DataFrame | None:
+    """The variants of all folders that `geneq variants` wrote; None without any."""
+    tables = [TABLE.read(folder / "variants.parquet") for folder in folders]
+    return pd.concat(tables, ignore_index=True) if tables else None
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except FileNotFoundError:
+        raise GeneqError("File not found", file=path) from None
+    except (ValueError, OSError) as error:
+        raise GeneqError("Not a whole parquet file", value=str(error), file=path) from None
+
+
+# --- what is shown --------------------------------------------------------------------------------
+
+
+def locus(fitted: Fitted, variants: pd.DataFrame | None) -> dict:
+    """The values of a locus in loci.html.j2."""
+    place, surrogate = fitted.place, fitted.surrogate
+    known, unknown = levels.names(surrogate.alphabet)
+    wild_type = "".join(np.array([*known, unknown])[surrogate.wild_type])
+    own = variants[variants["locus"] == fitted.name] if variants is not None else None
+    window = place.window if place else mutated(surrogate)
+    return {
+        "name": fitted.name,
+        "place": place,
+        "region": f"{place.chrom}:{place.start:,}-{place.end:,}" if place else "",
+        "window": window,
+        "map": surrogate.map.kind,
+        "n": len(surrogate.split),
+        "letters": wild_type[slice(*window)] if fitted.motifs is None else "",
+        "targets": [target(fitted, number, wild_type, window) if fitted.motifs is None
+                    else motif_target(fitted, number) for number in range(len(surrogate.outputs))],
+        "variants": variant_table(own) if own is not None and len(own) else None,
+        "key": " ".join([fitted.name, *([place.chrom, place.oracle] if place else []),
+                         *surrogate.targets]).lower(),
+    }  # fmt: skip
+
+
+def target(fitted: Fitted, number: int, wild_type: str, window: tuple[int, int]) -> dict:
+    """Figures and numbers of one target."""
+    surrogate = fitted.surrogate
+    name = surrogate.targets[number]
+    table = surrogate.table(GAUGE)
+    own = table[table["wild"] == table["letter"]].set_index("position")
+    own = own.reindex(range(*window))
+    errors = own.get(f"se_phi:{name}")
+    strongest = own[f"phi:{name}"].abs().idxmax()
+    return {
+        **common(fitted, number),
+        "strongest": f"{wild_type[strongest]} at {strongest}",
+        "logo": tracks.logo(
+            wild_type[slice(*window)],
+            own[f"phi:{name}"].to_numpy(),
+            None if errors is None else errors.to_numpy(),
+            window[0],
+            f"Effects of the letters of {fitted.name} on {name}",
+        ),
+        "has_errors": errors is not None,
+        **pairs(surrogate, number, len(wild_type)),
+    }
+
+
+def mutated(surrogate: Surrogate) -> tuple[int, int]:
+    """From the first to behind the last position that the library mutates."""
+    inside = np.flatnonzero(surrogate.inside)
+    return int(inside[0]), int(inside[-1]) + 1
+
+
+def common(fitted: Fitted, number: int) -> dict:
+    """What there is of a target of any library."""
+    name = fitted.surrogate.targets[number]
+    r2 = fitted.metrics.query("target == @name and metric == 'r2'")
+    return {
+        "name": name,
+        "r2": r2["value"].iloc[0] if len(r2) else None,
+        "r2_error": r2["error"].iloc[0] if len(r2) else None,
+        "curve": latent(fitted, number),
+    }
+
+
+def motif_target(fitted: Fitted, number: int) -> dict:
+    """Numbers of one target of a factorial design: motifs, and two by what lies between them."""
+    name = fitted.surrogate.targets[number]
+    there = fitted.motifs[fitted.motifs["start"] >= 0]
+    alone = there.groupby(["motif", "sequence", "strand"], sort=False)[f"y:{name}"].mean()
+    both = fitted.spacings.rename(columns={f"y:{name}": "y", f"alone:{name}": "alone",
+                                           f"se_y:{name}": "error"})  # fmt: skip
+    away = (both["y"] - both["alone"]).abs().sort_values(ascending=False, kind="stable")
+    return {
+        **common(fitted, number),
+        "strongest": " ".join(alone.abs().idxmax()[::2]),
+        "motifs": [{"motif": motif, "sequence": sequence, "strand": strand, "y": value}
+                   for (motif, sequence, strand), value in alone.items()],
+        "spacings": both.loc[away.index[:STRONGEST]].to_dict("records"),
+    }  # fmt: skip
+
+
+def latent(fitted: Fitted, number: int):
+    """Scores against the latent phenotype; no band where each row has an error of its own."""
+    surrogate = fitted.surrogate
+    name = surrogate.targets[number]
+    phi, y = (fitted.held_out[f"{what}:{name}"].to_numpy() for what in ("phi", "y"))
+    ends = (phi.min(), phi.max()) if len(phi) else (0, 1)
+    grid = np.tile(np.linspace(*ends, GRID)[:, None], len(surrogate.outputs))
+    band = None
+    if surrogate.noise.kind != "empirical":
+        band = tuple(edge[:, number] for edge in surrogate.band(grid, SHARE))
+    values = surrogate.curve(grid)[:, number]
+    title = f"Scores of {name} against the latent phenotype"
+    return tracks.curve(phi, y, grid[:, number], values, band, title)
+
+
+def pairs(surrogate: Surrogate, number: int, length: int) -> dict:
+    """The triangle of pairs, and the strongest of them with their errors."""
+    terms = surrogate.effects(GAUGE, number).terms
+    if len(terms) < 2:
+        return {"triangle": None, "pairs": []}
+    term = terms[1]
+    strength = np.sqrt((term.values**2).sum(axis=(1, 2)))
+    title = f"Pairs that act together on {surrogate.targets[number]}"
+    found = strength.any()
+    return {
+        "triangle": tracks.triangle(term.sites, strength, length, title) if found else None,
+        "pairs": _strongest(surrogate, number, term),
+    }
+
+
+def _strongest(surrogate: Surrogate, number: int, term) -> list[dict]:
+    """Rows of letters at two positions, of the largest effects."""
+    letters = _ext.alphabet(surrogate.alphabet)[0]
+    flat = np.argsort(-np.abs(term.values), axis=None, kind="stable")[:STRONGEST]
+    errors = None
+    if surrogate.outputs[number].replicates is not None:
+        errors = surrogate.errors(GAUGE, number).terms[1].values
+    rows = []
+    for at, one, other in zip(*np.unravel_index(flat, term.values.shape), strict=True):
+        if value := term.values[at, one, other]:
+            rows.append({
+                "one": f"{letters[one]} {term.sites[at, 0]}",
+                "other": f"{letters[other]} {term.sites[at, 1]}",
+                "phi": float(value),
+                "error": None if errors is None else float(errors[at, one, other]),
+            })  # fmt: skip
+    return rows
+
+
+def variant_table(table: pd.DataFrame) -> dict:
+    """Variants of a locus, a row for each with its target, the largest effects first.
+
+    A cell for each method: effect and standard error, None where the method has none.
+    """
+    # A method that says nothing here has no column.
+    table = table[table.groupby("method")["effect"].transform("count") > 0]
+    methods = sorted(table["method"].unique())
+    keys = ["chrom", "pos", "id", "ref", "alt", "target"]
+    rows = []
+    for key, group in table.groupby(keys, sort=False, dropna=False):
+        cells = {row.method: (row.effect, row.error) for row in group.itertuples()}
+        notes = sorted({note for note in group["note"].dropna() if note})
+        largest = np.nanmax(np.abs(group["effect"].to_numpy(float)), initial=0)
+        rows.append({**dict(zip(keys, key, strict=True)), "largest": largest, "notes": notes,
+                     "cells": [cells.get(method) for method in methods]})  # fmt: skip
+    rows.sort(key=lambda row: -row["largest"])
+    return {"methods": methods, "rows": rows[:VARIANTS], "more": max(0, len(rows) - VARIANTS)}

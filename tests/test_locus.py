@@ -1,0 +1,190 @@
+"""Loci: where they lie, what their library is, and many of them in one command."""
+
+import csv
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from geneq import cli, encoding
+from geneq.errors import GeneqError
+from geneq.genome import Genome, index_fasta
+from geneq.libraries import RandomLibrary, SaturationLibrary
+from geneq.locus import Locus, each
+from geneq.mave import Mave
+from geneq.phi import Surrogate
+
+COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A", "N": "N"}
+LENGTH, SEED = 400, 5
+CHR1 = "".join(np.random.default_rng(SEED).choice(list("ACGT"), LENGTH))
+
+
+@pytest.fixture(scope="module")
+def genome(tmp_path_factory):
+    """A folder with chr1, and chr2 with unknown letters in its middle."""
+    folder = tmp_path_factory.mktemp("genome")
+    (folder / "in.fa").write_text(f">chr1\n{CHR1}\n>chr2\n{CHR1[:50]}{'N' * 50}{CHR1[:50]}\n")
+    index_fasta(folder / "in.fa", folder)
+    return folder
+
+
+def locus(**fields) -> Locus:
+    given = {"locus": "a", "chrom": "chr1", "start": 10, "end": 60, "oracle": "motifs:core"}
+    return Locus(**given | fields)
+
+
+def write(folder, *rows, header="locus,chrom,start,end,strand,oracle,target,n,rate,map"):
+    path = folder / "loci.csv"
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+def run(*words) -> int:
+    return cli.main([*map(str, words), "--threads", "1"])
+
+
+def failures(folder) -> list[dict]:
+    with open(folder / "failed.tsv") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+# --- one ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strand", "+-")
+def test_positions_and_letters_are_those_of_the_sequence(genome, strand):
+    one = locus(strand=strand)
+    sequence = one.recipe(Genome(genome)).wild_type
+    assert len(sequence) == len(one) == 50
+    for position in range(10, 60):
+        base = CHR1[position]
+        assert sequence[one.position(position)] == one.letter(base)
+        assert one.letter(base) == (base if strand == "+" else COMPLEMENT[base])
+    assert one.position(9) is None
+    assert one.position(60) is None
+
+
+@pytest.mark.parametrize("strand", "+-")
+def test_only_the_window_is_mutated(genome, strand):
+    one = locus(strand=strand, window_start=12, window_end=30, n=2000, rate=0.3)
+    library = one.recipe(Genome(genome))
+    changed = (library.tokens() != encoding.tokens(library.wild_type)).any(0)
+    columns = [one.position(position) for position in range(12, 30)]
+    assert sorted(columns) == np.flatnonzero(changed).tolist()
+
+
+def test_libraries_are_those_of_the_sheet(genome):
+    library = locus(n=70, rate=0.2, seed=9).recipe(Genome(genome))
+    assert library == RandomLibrary(CHR1[10:60], n=70, rate=0.2, seed=9, windows=[(0, 50)])
+    library = locus(library="saturation").recipe(Genome(genome))
+    assert library == SaturationLibrary(CHR1[10:60], windows=[(0, 50)])
+
+
+def test_chromosomes_may_be_called_otherwise_but_must_be_there(genome):
+    assert locus(chrom="1").on(Genome(genome)).chrom == "chr1"
+    with pytest.raises(GeneqError, match="no such chromosome: 'chr9'"):
+        locus(chrom="chr9").on(Genome(genome))
+    with pytest.raises(GeneqError, match="chr1 has 400 letters: 'the locus ends at 401'"):
+        locus(end=401).on(Genome(genome))
+
+
+def test_a_locus_is_read_back(tmp_path):
+    one = locus(strand="-", target="SP1", window_start=20, window_end=30)
+    one.save(tmp_path)
+    assert Locus.load(tmp_path) == one
+    path = tmp_path / "locus.json"
+    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
+    with pytest.raises(GeneqError, match="reads loci of version 1: 2"):
+        Locus.load(tmp_path)
+    path.write_text("[]")
+    with pytest.raises(GeneqError, match="Not a locus"):
+        Locus.load(tmp_path)
+
+
+# --- many -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def scored(genome, tmp_path_factory):
+    """Scores of four loci, of which two fail."""
+    folder = tmp_path_factory.mktemp("scored")
+    sheet = write(
+        folder,
+        "plus,chr1,0,60,+,motifs:core,SP1,400,0.2,",
+        "unknown,chr2,20,80,+,motifs:core,SP1,400,0.2,",
+        "minus,chr1,100,160,-,motifs:core,GATA,400,0.2,neighbour",
+        "target,chr1,0,60,,motifs:core,SP99,400,0.2,",
+    )
+    out = folder / "score"
+    assert run("score", "--loci", sheet, "--genome", genome, "--out", out) == 0
+    return out
+
+
+def test_loci_are_scored_as_one_alone_and_those_that_fail_are_named(scored, genome, tmp_path):
+    assert {path.name for path in scored.iterdir()} == {"plus", "minus", "failed.tsv"}
+    assert {path.name for path in (scored / "minus").iterdir()} == {"mave.parquet", "locus.json"}
+    (tmp_path / "recipe.json").write_text(
+        locus(start=100, end=160, strand="-", n=400, rate=0.2).recipe(Genome(genome)).to_json()
+    )
+    words = ("--recipe", tmp_path / "recipe.json", "--oracle", "motifs:core", "--target", "GATA")
+    assert run("score", *words, "--out", tmp_path) == 0
+    alone, many = (Mave.load(folder / "mave.parquet") for folder in (tmp_path, scored / "minus"))
+    np.testing.assert_array_equal(many.y, alone.y)
+    assert (many.library, many.oracle) == (alone.library, alone.oracle)
+    assert [(row["locus"], row["stage"]) for row in failures(scored)] == [
+        ("unknown", "score"),
+        ("target", "score"),
+    ]
+    messages = [row["message"] for row in failures(scored)]
+    assert messages[0].startswith("A window to mutate holds an unknown letter: 'N at position 30")
+    assert messages[1].startswith("motifs:core has no such target: 'SP99'")
+
+
+def test_surrogates_are_fitted_to_all_and_a_broken_file_is_named(scored, tmp_path):
+    scores = shutil.copytree(scored, tmp_path / "score")
+    shutil.copytree(scores / "plus", scores / "broken")
+    (scores / "broken" / "mave.parquet").write_bytes(b"PAR1")
+    out = tmp_path / "surrogate"
+    assert run("surrogate", "--scores", scores, "--noise", "gaussian", "--out", out) == 0
+    assert {path.name for path in out.iterdir()} == {"plus", "minus", "failed.tsv"}
+    assert [row["locus"] for row in failures(out)] == ["broken"]
+    assert "Not a whole parquet file" in failures(out)[0]["message"]
+    assert Locus.load(out / "minus") == Locus.load(scores / "minus")
+    assert Surrogate.load(out / "minus").map.kind == "neighbour"
+    assert Surrogate.load(out / "plus").map.kind == "additive"
+    latent = pd.read_parquet(out / "plus" / "latent.parquet")
+    assert len(latent) == (Surrogate.load(out / "plus").split == 2).sum()
+    np.testing.assert_array_equal(
+        latent["y:SP1"], Mave.load(scores / "plus" / "mave.parquet").y[latent["row"], 0]
+    )
+
+    # Mended, nothing is said to have failed.
+    shutil.rmtree(scores / "broken")
+    assert run("surrogate", "--scores", scores, "--noise", "gaussian", "--out", out) == 0
+    assert not (out / "failed.tsv").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["score", "--loci", "x.csv"], "--loci and --genome go together"),
+        (["score", "--recipe", "r.json"], "Give --oracle, KIND:WHAT"),
+        (["surrogate", "--scores", "."], "No folder in it has a mave.parquet"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    assert run(*words, "--out", "out") == 1
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(28, "No space left on device")])
+def test_what_another_try_may_mend_is_no_fault_of_a_locus(tmp_path, error):
+    def make(name):
+        raise error
+
+    with pytest.raises(type(error)):
+        each(["a"], "score", make, tmp_path)
+    assert not (tmp_path / "failed.tsv").exists()

@@ -1,0 +1,647 @@
+"""`geneq variants`: effects of variants in loci by every method, and beside measured ones."""
+
+import json
+import re
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy import stats
+
+from geneq import cli, encoding, phi
+from geneq.artifacts import AGREEMENT, COMPARISONS, VARIANTS
+from geneq.genome import Genome, index_fasta
+from geneq.locus import Locus, open_loci
+from geneq.oracles import load_oracle
+from geneq.phi import Surrogate
+from geneq.scoring import score
+from geneq.variants.effects import INDEL, NO_BASE, NO_MODULE, NO_ROOM, NOT_MUTATED
+from geneq.variants.truth import williams
+from test_vcf import vcf_text
+from twins import variants as twin
+
+LENGTH, SEED = 40, 17
+RNG = np.random.default_rng(SEED)
+LETTERS = "".join(RNG.choice(list("ACGT"), 300))
+# Ns in the locus "minus", beside what is mutated there.
+CHR1 = LETTERS[:150] + "NN" + LETTERS[152:]
+MUTATED = {"plus": (52, 90), "minus": (120, 150), "over": (70, 110)}
+LOCI = {"plus": ("chr1", 50, 90, "+"), "minus": ("chr1", 120, 160, "-"),
+        "over": ("chr2", 70, 110, "-")}  # fmt: skip
+CONTIGS = {"chr1": CHR1, "chr2": LETTERS[::-1]}
+# A network with interactions, which reads one strand. Loci are padded by two letters on each side.
+ORACLE = """
+import numpy as np, torch
+from geneq.oracles.network import NetworkOracle
+
+class Network(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        rng = np.random.default_rng(3)
+        shapes = {"first": (0.3, (5, 4 * 44)), "last": (1, (2, 5))}
+        for name, (spread, shape) in shapes.items():
+            weights = torch.tensor(rng.normal(0, spread, shape), dtype=torch.float32)
+            setattr(self, name, torch.nn.Parameter(weights))
+
+    def forward(self, x):
+        return torch.tanh(x.flatten(1) @ self.first.T) @ self.last.T
+
+def make():
+    return NetworkOracle("mine", Network(), length=44, targets=["one", "two"])
+
+def with_tss():
+    return NetworkOracle("tss", Cut(), length=40, targets=["one", "two"], tss=30)
+
+class Cut(Network):
+    def forward(self, x):
+        return super().forward(torch.nn.functional.pad(x, (2, 2)))
+
+class Plain:
+    name, alphabet, length, strand, unknown, hash = "plain", "ACGT", None, "given", "", "0"
+    targets = ["one", "two"]
+    def predict(self, tokens, anchor=None):
+        return make().predict(np.pad(tokens, ((0, 0), (2, 2)), constant_values=4))
+
+def plain():
+    return Plain()
+"""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def geneq(*words) -> int:
+    return cli.main([*map(str, words), "--threads", "1"])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    """genome/, mine.py, and loci/ as score and surrogate leave them; "over" without errors."""
+    folder = tmp_path_factory.mktemp("variants")
+    (folder / "in.fa").write_text("".join(f">{n}\n{s}\n" for n, s in CONTIGS.items()))
+    (folder / "genome").mkdir()
+    index_fasta(folder / "in.fa", folder / "genome")
+    (folder / "mine.py").write_text(ORACLE)
+    oracle = f"python:{folder / 'mine.py'}:make"
+    rows = [",".join(map(str, (name, *LOCI[name], oracle, 1500, 0.1, *MUTATED[name])))
+            for name in LOCI]  # fmt: skip
+    header = "locus,chrom,start,end,strand,oracle,n,rate,window_start,window_end"
+    (folder / "loci.csv").write_text("\n".join([header, *rows]) + "\n")
+    genome = Genome(folder / "genome")
+    for locus in open_loci(folder / "loci.csv"):
+        mave = score(locus.recipe(genome), load_oracle(locus.oracle))
+        replicates = 0 if locus.locus == "over" else 20
+        phi.fit(mave, replicates=replicates).save(folder / "loci" / locus.locus)
+        locus.save(folder / "loci" / locus.locus)
+    return folder
+
+
+def run(made: Path, out: Path, *lines: str, options=(), status: int = 0) -> pd.DataFrame | None:
+    """`geneq variants` of these lines of a VCF: the table of effects."""
+    out.mkdir(exist_ok=True)
+    (out / "in.vcf").write_text(vcf_text(*lines))
+    inputs = ("--vcf", out / "in.vcf", "--genome", made / "genome", "--loci", made / "loci")
+    assert geneq("variants", *inputs, *options, "--out", out / "out") == status
+    return VARIANTS.read(out / "out" / "variants.parquet") if status == 0 else None
+
+
+def line(chrom: str, start: int, size: int, alt: str, name: str = ".") -> str:
+    """A line of a VCF; start is 0-based."""
+    return f"{chrom}|{start + 1}|{name}|{CONTIGS[chrom][start : start + size]}|{alt}"
+
+
+def other(base: str, by: int = 1) -> str:
+    return "ACGT"[("ACGT".index(base) + by) % 4]
+
+
+def about(out: Path) -> dict:
+    return json.loads((out / "out" / "variants.json").read_text())
+
+
+def counts(out: Path) -> dict[str, int]:
+    return {reason: found["n"] for reason, found in about(out)["skipped"].items()}
+
+
+def scores(made: Path, sequences: list[str], function: str = "make") -> np.ndarray:
+    """What the oracle gives, with N around where it is longer."""
+    oracle = load_oracle(f"python:{made / 'mine.py'}:{function}")
+    pad = (oracle.length - LENGTH) // 2
+    tokens = np.pad(encoding.tokens(sequences), ((0, 0), (pad, pad)), constant_values=4)
+    return oracle.predict(tokens)
+
+
+def expected(made: Path, name: str, start: int, ref: str, alt: str, fixed=20, function="make"):
+    """float[targets] of the slow double."""
+    chrom, first, end, strand = LOCI[name]
+    place = (first, end, strand, fixed)
+    contig = CONTIGS[chrom]
+    pair = [twin.in_locus(contig, start, ref, a, *place) for a in (ref, alt)]
+    before, after = scores(made, pair, function)
+    return after - before
+
+
+def of(table: pd.DataFrame, **fields) -> pd.DataFrame:
+    for name, value in fields.items():
+        table = table[table[name] == value]
+    return table
+
+
+# --- methods --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["plus", "minus", "over"])
+def test_substitutions_have_the_effect_of_the_sequence_with_them(made, tmp_path, name):
+    chrom, starts = LOCI[name][0], range(*MUTATED[name])
+    alts = {i: other(CONTIGS[chrom][i]) for i in starts}
+    table = run(made, tmp_path, *[line(chrom, i, 1, alts[i]) for i in starts])
+    assert set(table["locus"]) == {name} and len(table) == len(starts) * 2 * 4
+    for i in starts[::5]:
+        wanted = expected(made, name, i, CONTIGS[chrom][i], alts[i])
+        for method in ("oracle", "ism"):
+            found = of(table, pos=i + 1, method=method)
+            assert found["target"].tolist() == ["one", "two"]
+            np.testing.assert_allclose(found["effect"], wanted, atol=1e-5)
+    assert (table["note"] == "").all() and table["effect"].notna().all()
+    surrogate = Surrogate.load(made / "loci" / name)
+    locus = Locus.load(made / "loci" / name)
+    effects = of(table, method="surrogate", target="two")["effect"].to_numpy()
+    tokens = np.repeat(surrogate.wild_type[None], len(starts) + 1, axis=0)
+    for row, i in enumerate(starts, 1):
+        tokens[row, locus.position(i)] = "ACGT".index(locus.letter(alts[i]))
+    predicted = surrogate.predict(tokens)[:, 1]
+    np.testing.assert_allclose(effects, predicted[1:] - predicted[0], atol=1e-9)
+    errors = of(table, method="surrogate", target="two")["error"]
+    if name == "over":
+        assert errors.isna().all()
+    else:
+        np.testing.assert_allclose(errors, surrogate.differences(tokens[1:], "two")[1], rtol=1e-9)
+    assert of(table, method="oracle")["error"].isna().all()
+    oracle = of(table, method="oracle", target="two")["effect"]
+    assert np.corrcoef(effects, oracle)[0, 1] > 0.95
+
+
+def test_the_gradient_is_that_at_the_wild_type(made, tmp_path):
+    """One small step along the direction of a substitution says the same."""
+    chrom, first, end, _ = LOCI["over"]
+    start = first + 11
+    table = run(made, tmp_path, line(chrom, start, 1, other(CONTIGS[chrom][start])))
+    module = load_oracle(f"python:{made / 'mine.py'}:make").module
+    wild = Genome(made / "genome").tokens(*LOCI["over"])
+    hot = torch.zeros(1, 4, 44)
+    hot[0, wild.astype(int), 2 + np.arange(LENGTH)] = 1
+    column, step = end - 1 - start, 1e-2
+    new = "TGCA".index(other(CONTIGS[chrom][start]))
+    moved = hot.clone()
+    moved[0, wild[column], 2 + column] -= step
+    moved[0, new, 2 + column] += step
+    slope = ((module(moved) - module(hot)) / step).detach().numpy()[0]
+    np.testing.assert_allclose(of(table, method="gradient")["effect"], slope, rtol=0.05, atol=5e-3)
+
+
+def test_ism_and_gradient_add_up_over_letters_and_the_oracle_does_not(made, tmp_path):
+    chrom, first, *_ = LOCI["plus"]
+    start, ref = first + 10, CONTIGS[chrom][first + 10 : first + 13]
+    alt = other(ref[0]) + ref[1] + other(ref[2], 2)
+    singles = [line(chrom, start, 1, alt[0]), line(chrom, start + 2, 1, alt[2])]
+    table = run(made, tmp_path, line(chrom, start, 3, alt), *singles)
+    whole, parts = of(table, ref=ref), table[table["ref"] != ref]
+    for method in ("ism", "gradient"):
+        added = of(parts, method=method).groupby("target")["effect"].sum()
+        np.testing.assert_allclose(of(whole, method=method)["effect"], added, atol=1e-5)
+    found = of(whole, method="oracle")["effect"]
+    np.testing.assert_allclose(found, expected(made, "plus", start, ref, alt), atol=1e-5)
+    assert np.abs(found - of(whole, method="ism")["effect"].to_numpy()).max() > 1e-3
+    assert of(whole, method="surrogate")["effect"].notna().all()
+
+
+@pytest.mark.parametrize("name", ["plus", "over"])
+@pytest.mark.parametrize("function", ["make", "with_tss"])
+@pytest.mark.parametrize(
+    ("at", "size", "alt"),
+    [(5, 4, 1), (30, 4, 1), (5, 1, 4), (30, 1, 4), (18, 5, 2), (34, 1, 3), (1, 12, 5), (3, 2, 1)],
+)
+def test_indels_move_the_nearer_end(made, tmp_path, name, function, at, size, alt):
+    chrom, first, *_ = LOCI[name]
+    start, fixed = first + at, 20 if function == "make" else 30
+    ref = CONTIGS[chrom][start : start + size]
+    new = ref[0] + "ACGTACGT"[: alt - 1]
+    oracle = ("--oracle", f"python:{made / 'mine.py'}:{function}")
+    table = run(made, tmp_path, line(chrom, start, size, new), options=oracle)
+    wanted = expected(made, name, start, ref, new, fixed, function)
+    np.testing.assert_allclose(of(table, method="oracle")["effect"], wanted, atol=1e-5)
+    others = table[table["method"] != "oracle"]
+    assert others["effect"].isna().all() and (others["note"] == INDEL).all()
+
+
+def test_no_sequence_is_scored_twice(made, tmp_path, monkeypatch):
+    counted = tmp_path / "counted.py"
+    own = str(made / "mine.py")
+    counted.write_text(f"""
+from geneq.oracles.user import user_function
+
+def make():
+    oracle = user_function({own!r} + ":make")()
+    class Counting(type(oracle)):
+        def predict(self, tokens, anchor=None):
+            with open({str(tmp_path / "seen")!r}, "a") as file:
+                file.writelines(row.tobytes().hex() + "\\n" for row in tokens)
+            return super().predict(tokens, anchor)
+    oracle.__class__ = Counting
+    return oracle
+""")
+    chrom, first, *_ = LOCI["plus"]
+    singles = [line(chrom, first + i, 1, other(CHR1[first + i])) for i in (5, 6, 20)]
+    double = line(chrom, first + 5, 2, other(CHR1[first + 5]) + other(CHR1[first + 6]))
+    oracle = ("--oracle", f"python:{counted}:make", "--methods", "ism", "oracle")
+    run(made, tmp_path, *singles, double, options=oracle)
+    seen = (tmp_path / "seen").read_text().split()
+    assert len(seen) == len(set(seen)) == 5  # the genome's, three singles, a double
+
+
+def test_both_strands_count_where_that_is_asked_for(made, tmp_path):
+    chrom, first, *_ = LOCI["plus"]
+    start = first + 8
+    alt = other(CONTIGS[chrom][start])
+    options = ("--reverse_complement", "--methods", "ism", "gradient", "oracle")
+    table = run(made, tmp_path, line(chrom, start, 1, alt), options=options)
+    place = (CONTIGS[chrom], start, CONTIGS[chrom][start])
+    pair = [[twin.in_locus(*place, letter, 50, 90, strand, 20) for strand in "+-"]
+            for letter in (place[2], alt)]  # fmt: skip
+    wanted = np.subtract(*(scores(made, both).mean(0) for both in pair[::-1]))
+    np.testing.assert_allclose(of(table, method="oracle")["effect"], wanted, atol=1e-5)
+    np.testing.assert_allclose(of(table, method="ism")["effect"], wanted, atol=1e-5)
+    # Tanh is close to linear for one substitution of forty.
+    gradient = of(table, method="gradient")["effect"]
+    np.testing.assert_allclose(gradient, wanted, atol=0.3 * np.abs(wanted).max())
+    assert list(table["method"].unique()) == ["ism", "gradient", "oracle"]
+
+
+# --- what cannot be judged ------------------------------------------------------------------------
+
+
+def test_why_a_method_says_nothing_stands_in_the_note(made, tmp_path):
+    chrom, first, *_ = LOCI["plus"]
+    lines = {
+        "fixed": line(chrom, first, 1, other(CHR1[first])),
+        "long": line(chrom, first + 2, 1, CHR1[first + 2] + "ACGTACGT"),
+        "unknown": line(chrom, first + 20, 1, "N"),
+    }
+    gap = f"chr1|151|gap|{'A'}|C"
+    texts = [text.replace("|.|", f"|{name}|") for name, text in lines.items()]
+    table = run(made, tmp_path, *texts, gap)
+    notes = {key: set(group) for key, group in table.groupby("id")["note"]}
+    assert notes == {"fixed": {"", NOT_MUTATED}, "long": {NO_ROOM}, "unknown": {NO_BASE},
+                     "gap": {NO_BASE}}  # fmt: skip
+    silent = table["note"] != ""
+    assert table.loc[silent, "effect"].isna().all() and table.loc[~silent, "effect"].notna().all()
+    assert set(of(table, id="fixed", note=NOT_MUTATED)["method"]) == {"surrogate"}
+
+
+def test_a_lone_insertion_that_does_not_fit_is_noted(made, tmp_path):
+    first = LOCI["over"][1]
+    base = CONTIGS["chr2"][first + 2]
+    table = run(made, tmp_path, line("chr2", first + 2, 1, base + other(base) * 9))
+    assert set(table["note"]) == {NO_ROOM} and table["effect"].isna().all() and len(table) == 8
+
+
+def test_an_oracle_without_a_module_has_no_gradient(made, tmp_path):
+    options = ("--oracle", f"python:{made / 'mine.py'}:plain")
+    text = line("chr1", 60, 1, other(CHR1[60]))
+    table = run(made, tmp_path, text, options=options)
+    assert set(of(table, method="gradient")["note"]) == {NO_MODULE}
+    rest = table[table["method"] != "gradient"]
+    assert rest["effect"].notna().all()
+
+
+def test_unknown_letters_beside_a_variant_are_no_hindrance(made, tmp_path):
+    start = 148  # two letters from the Ns of "minus"
+    alt = other(CHR1[start])
+    table = run(made, tmp_path, line("chr1", start, 1, alt))
+    found = of(table, method="oracle")["effect"]
+    np.testing.assert_allclose(found, expected(made, "minus", start, CHR1[start], alt), atol=1e-5)
+    assert (table["note"] == "").all()
+
+
+# --- which variants -------------------------------------------------------------------------------
+
+
+def test_what_is_left_out_is_counted_and_said(made, tmp_path, capsys):
+    wrong = other(CHR1[60], 2)
+    lines = [
+        line("chr1", 60, 1, f"{other(CHR1[60])},<DEL>,*", "many"),
+        f"chr1|62|.|{other(CHR1[61])}|{wrong if wrong != other(CHR1[61]) else CHR1[61]}",
+        line("chr1", 10, 1, other(CHR1[10])),
+        line("chr2", 10, 1, other(CONTIGS["chr2"][10])),
+        line("chr1", 86, 6, CHR1[86]),
+        line("chr1", 49, 1, CHR1[49] + other(CHR1[49])),
+        line("chr1", 89, 1, CHR1[89] + other(CHR1[89])),
+        line("chr1", 70, 1, other(CHR1[70])),
+        line("chr1", 71, 1, other(CHR1[71])),
+    ]
+    table = run(made, tmp_path, *lines)
+    assert set(table["pos"]) == {61, 71, 72}
+    assert counts(tmp_path) == {
+        "symbolic": 1, "overlapping_deletion": 1, "reference_differs": 1,
+        "outside_every_locus": 4, "across_an_end_of_a_locus": 1,
+    }  # fmt: skip
+    said = capsys.readouterr().out
+    assert "3 of 8 variants in 3 loci" in said
+    assert f"left out: 4 outside_every_locus (as line 5: chr1:11 {CHR1[10]}>" in said
+    assert about(tmp_path)["failed"] == []
+
+
+def test_a_variant_in_no_locus_gives_an_empty_table(made, tmp_path):
+    table = run(made, tmp_path, line("chr1", 10, 1, other(CHR1[10])))
+    assert table.empty and about(tmp_path)["inside"] == 0
+
+
+def test_alternatives_of_one_line_are_variants_of_their_own(made, tmp_path):
+    ref = CHR1[75]
+    alts = [other(ref, by) for by in (1, 2, 3)]
+    table = run(made, tmp_path, line("chr1", 75, 1, ",".join(alts)))
+    found = of(table, method="oracle", target="one").set_index("alt")["effect"]
+    wanted = {alt: expected(made, "plus", 75, ref, alt)[0] for alt in alts}
+    np.testing.assert_allclose(found[alts], [wanted[alt] for alt in alts], atol=1e-5)
+
+
+def test_the_surrogate_alone_needs_no_oracle(made, tmp_path):
+    loci = shutil.copytree(made / "loci" / "plus", tmp_path / "loci" / "plus")
+    replace(Locus.load(loci), oracle="deepstarr:absent.h5").save(loci)
+    (tmp_path / "in.vcf").write_text(vcf_text(line("chr1", 60, 1, other(CHR1[60]))))
+    words = ("variants", "--vcf", tmp_path / "in.vcf", "--genome", made / "genome",
+             "--loci", tmp_path / "loci", "--out", tmp_path / "out")  # fmt: skip
+    assert geneq(*words, "--methods", "surrogate") == 0
+    table = VARIANTS.read(tmp_path / "out" / "variants.parquet")
+    assert set(table["method"]) == {"surrogate"} and table["effect"].notna().all()
+
+
+def test_a_locus_that_fails_is_named_and_does_not_sink_the_others(made, tmp_path, capsys):
+    loci = shutil.copytree(made / "loci", tmp_path / "loci")
+    # The surrogate of another sequence, as of another build of the genome.
+    for file in ("surrogate.npz", "surrogate.json"):
+        (loci / "over" / file).write_bytes((loci / "plus" / file).read_bytes())
+    texts = [line(LOCI[n][0], LOCI[n][1] + 9, 1, other(CONTIGS[LOCI[n][0]][LOCI[n][1] + 9]))
+             for n in LOCI]  # fmt: skip
+    (tmp_path / "in.vcf").write_text(vcf_text(*texts))
+    words = ("variants", "--vcf", tmp_path / "in.vcf", "--genome", made / "genome")
+    assert geneq(*words, "--loci", loci, "--out", tmp_path / "out") == 0
+    table = VARIANTS.read(tmp_path / "out" / "variants.parquet")
+    assert set(table["locus"]) == {"plus", "minus"}
+    failed = pd.read_csv(tmp_path / "out" / "failed.tsv", sep="\t")
+    assert failed["locus"].tolist() == ["over"] and failed["stage"].tolist() == ["variants"]
+    assert "another sequence than the genome has there" in failed["message"][0]
+    assert "1 of 3 failed" in capsys.readouterr().out
+
+
+def test_a_target_that_the_surrogate_lacks_is_a_fault_of_the_locus(made, tmp_path, capsys):
+    loci = tmp_path / "loci" / "plus"
+    shutil.copytree(made / "loci" / "plus", loci)
+    replace(Locus.load(loci), target="three").save(loci)
+    (tmp_path / "in.vcf").write_text(vcf_text(line("chr1", 60, 1, other(CHR1[60]))))
+    words = ("variants", "--vcf", tmp_path / "in.vcf", "--genome", made / "genome")
+    assert geneq(*words, "--loci", tmp_path / "loci", "--out", tmp_path / "out") == 0
+    failed = (tmp_path / "out" / "failed.tsv").read_text()
+    assert "no such target: 'three'. It has one, two." in failed
+
+
+def test_a_principal_component_is_refused(made, tmp_path, capsys):
+    run(made, tmp_path, line("chr1", 60, 1, "A"), options=("--reduce", "pc1"), status=1)
+    assert "is that of a library" in capsys.readouterr().err
+
+
+def test_a_vcf_without_variants_gives_an_empty_table(made, tmp_path, capsys):
+    assert run(made, tmp_path).empty
+    assert "0 of 0 variants in 3 loci" in capsys.readouterr().out
+
+
+def test_a_folder_without_loci_is_refused(made, tmp_path, capsys):
+    (tmp_path / "in.vcf").write_text(vcf_text(line("chr1", 60, 1, "A")))
+    words = ("variants", "--vcf", tmp_path / "in.vcf", "--genome", made / "genome")
+    assert geneq(*words, "--loci", tmp_path, "--out", tmp_path / "out") == 1
+    assert "There are no loci" in capsys.readouterr().err
+
+
+# --- beside measured effects ----------------------------------------------------------------------
+
+# An oracle that is right about what matters, through a curve, and rough besides: any change to a
+# sequence also changes its score a little, by no rule that a library shows.
+ROUGH = """
+import numpy as np
+from geneq import encoding
+
+WILD = encoding.tokens("{wild}")[0]
+ALL = np.arange(50)
+
+def phi(tokens):
+    effects = np.random.default_rng(5).laplace(0, 0.2, (50, 5))
+    return (effects[ALL, tokens] - effects[ALL, WILD]).sum(1)
+
+class Rough:
+    name, alphabet, length, strand, unknown, hash = "rough", "ACGT", 50, "given", "", "1"
+    targets = ["activity"]
+    def predict(self, tokens, anchor=None):
+        angles = np.random.default_rng(6).normal(0, 3, (8, 50, 5))
+        rough = 0.06 * sum(np.cos(each[ALL, tokens].sum(1)) for each in angles)
+        return (np.tanh(phi(tokens)) + rough)[:, None].astype(np.float32)
+
+    def measured(self, tokens):
+        return 2 / (1 + np.exp(-1.5 * phi(tokens)))
+
+def make():
+    return Rough()
+"""
+
+
+@pytest.fixture(scope="module")
+def saturation(tmp_path_factory) -> Path:
+    """A saturation-mutagenesis experiment: genome, loci/site, in.vcf and truth.tsv.
+
+    Every substitution of a minus-strand locus was measured: through another curve than the
+    oracle's, and with noise.
+    """
+    folder = tmp_path_factory.mktemp("saturation")
+    (folder / "in.fa").write_text(f">chr1\n{LETTERS}\n")
+    (folder / "genome").mkdir()
+    index_fasta(folder / "in.fa", folder / "genome")
+    wild = LETTERS[200:250]
+    turned = encoding.reverse_complement([wild])[0]
+    (folder / "rough.py").write_text(ROUGH.format(wild=turned))
+    spec = f"python:{folder / 'rough.py'}:make"
+    header = "locus,chrom,start,end,strand,oracle,n,rate"
+    (folder / "loci.csv").write_text(f"{header}\nsite,chr1,200,250,-,{spec},8000,0.1\n")
+    genome = ("--genome", folder / "genome")
+    assert geneq("score", "--loci", folder / "loci.csv", *genome, "--out", folder / "score") == 0
+    assert geneq("surrogate", "--scores", folder / "score", "--out", folder / "loci") == 0
+    oracle, rng = load_oracle(spec), np.random.default_rng(8)
+    mutants = [(i, base) for i in range(50) for base in "ACGT" if base != wild[i]]
+    sequences = [wild] + [wild[:i] + base + wild[i + 1 :] for i, base in mutants]
+    before, *after = oracle.measured(encoding.reverse_complement(encoding.tokens(sequences)))
+    values = np.array(after) - before + rng.normal(0, 0.03, len(mutants))
+    table = pd.DataFrame({
+        "chrom": "1", "pos": [201 + i for i, _ in mutants], "ref": [wild[i] for i, _ in mutants],
+        "alt": [base for _, base in mutants], "value": values, "barcodes": 12,
+    })  # fmt: skip
+    table.to_csv(folder / "truth.tsv", sep="\t", index=False)
+    lines = [f"chr1|{row.pos}|.|{row.ref}|{row.alt}" for row in table.itertuples()]
+    (folder / "in.vcf").write_text(vcf_text(*lines, f"chr1|210|.|{wild[9]}|{wild[9]}ACGTTT"))
+    return folder
+
+
+def beside(folder: Path, out: Path, truth: Path | None = None) -> int:
+    words = ("--vcf", folder / "in.vcf", "--genome", folder / "genome", "--loci", folder / "loci")
+    return geneq("variants", *words, "--truth", truth or folder / "truth.tsv", "--out", out)
+
+
+def test_a_saturation_experiment_shows_which_method_agrees_best(saturation, tmp_path, capsys):
+    assert beside(saturation, tmp_path) == 0
+    assert "150 of 150 measured variants were judged" in capsys.readouterr().out
+    found = AGREEMENT.read(tmp_path / "truth.parquet").set_index("method")
+    assert found.index.tolist() == ["surrogate", "ism", "oracle"]
+    assert (found["n"] == 150).all()
+    assert found["pearson"]["surrogate"] > 0.9 and found["spearman"]["surrogate"] > 0.85
+    assert found["pearson"]["surrogate"] > found["pearson"]["ism"] + 0.05
+    tests = COMPARISONS.read(tmp_path / "comparisons.parquet")
+    tests = tests.set_index(["method_1", "method_2", "kind"])
+    for kind in ("pearson", "spearman"):
+        better = tests.loc[("surrogate", "ism", kind)]
+        assert better["difference"] > 0 and better["p"] < 1e-4
+        assert better["r_1"] == pytest.approx(found[kind]["surrogate"])
+        same = tests.loc[("ism", "oracle", kind)]
+        assert abs(same["difference"]) < 1e-6 and same["p"] > 0.9
+
+
+def test_correlations_are_those_of_the_joined_tables(saturation, tmp_path):
+    assert beside(saturation, tmp_path) == 0
+    effects = VARIANTS.read(tmp_path / "variants.parquet")
+    truth = pd.read_csv(saturation / "truth.tsv", sep="\t")
+    found = AGREEMENT.read(tmp_path / "truth.parquet").set_index("method")
+    for method, group in effects[effects["effect"].notna()].groupby("method"):
+        both = group.merge(truth, on=["pos", "ref", "alt"])
+        known = stats.pearsonr(both["effect"], both["value"])
+        assert found["pearson"][method] == pytest.approx(known.statistic)
+        low, high = known.confidence_interval(0.95)
+        assert (found["low"][method], found["high"][method]) == pytest.approx((low, high))
+        wanted = stats.spearmanr(both["effect"], both["value"]).statistic
+        assert found["spearman"][method] == pytest.approx(wanted)
+
+
+def test_tables_with_comments_and_capitals_are_read(saturation, tmp_path):
+    text = (saturation / "truth.tsv").read_text()
+    header = "##Value\tEstimated variant effect\t\t\n#Chrom\tPos\tRef\tAlt\tValue\tConfidence\n"
+    path = tmp_path / "truth.tsv"
+    path.write_text(header + text.partition("\n")[2])
+    assert beside(saturation, tmp_path / "a") == beside(saturation, tmp_path / "b", path) == 0
+    first, second = (AGREEMENT.read(tmp_path / name / "truth.parquet") for name in "ab")
+    pd.testing.assert_frame_equal(first, second)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv.gz", ".parquet"])
+def test_measured_effects_are_read_from_any_table_and_spelling(saturation, tmp_path, suffix):
+    """A contig without "chr", lower case, shared letters, "-" for none: the same variants."""
+    truth = pd.read_csv(saturation / "truth.tsv", sep="\t", dtype={"chrom": str})
+    padded = truth["pos"] > 201
+    before = [
+        LETTERS[pos - 2] if far else "" for pos, far in zip(truth["pos"], padded, strict=True)
+    ]
+    truth["ref"], truth["alt"] = before + truth["ref"].str.lower(), before + truth["alt"]
+    truth["pos"] -= padded.astype(int)
+    path = tmp_path / f"truth{suffix}"
+    if suffix == ".parquet":
+        truth.assign(chrom=truth["chrom"].astype(int)).to_parquet(path)
+    else:
+        truth.to_csv(path, sep="," if suffix == ".csv" else "\t", index=False)
+    assert beside(saturation, tmp_path / "a") == beside(saturation, tmp_path / "b", path) == 0
+    first, second = (AGREEMENT.read(tmp_path / name / "truth.parquet") for name in "ab")
+    pd.testing.assert_frame_equal(first, second)
+
+
+def test_deletions_may_be_spelled_with_a_dash(saturation, tmp_path):
+    wild = LETTERS[200:250]
+    pairs = [(i, wild[i]) for i in range(10, 30) if wild[i - 1] != wild[i] != wild[i + 1]]
+    lines = [f"chr1|{200 + i}|.|{wild[i - 1 : i + 1]}|{wild[i - 1]}" for i, _ in pairs]
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for name in ("genome", "loci"):
+        (folder / name).symlink_to(saturation / name)
+    (folder / "in.vcf").write_text(vcf_text(*lines))
+    rows = "".join(f"chr1\t{201 + i}\t{base}\t-\t{i}\n" for i, base in pairs)
+    (folder / "truth.tsv").write_text("chrom\tpos\tref\talt\tvalue\n" + rows)
+    assert beside(folder, tmp_path / "out") == 0
+    found = AGREEMENT.read(tmp_path / "out" / "truth.parquet")
+    assert found[["method", "n"]].to_numpy().tolist() == [["oracle", len(pairs)]]
+    assert len(pairs) > 5 and COMPARISONS.read(tmp_path / "out" / "comparisons.parquet").empty
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("chrom,pos,ref,alt\n1,201,A,C\n", "lacks columns: 'value'.*It has chrom, pos, ref, alt"),
+        ("chrom,pos,ref,alt,value\n1,201,A,C,high\n", r"value is a finite number: 'rows 0 "),
+        ("chrom,pos,ref,alt,value\n1,9,A,C,1\n1,201,A,C,\n", r"value is a finite .*: 'rows 1 "),
+        ("chrom,pos,ref,alt,value\n1,201.5,A,C,1\n", "pos is a whole number from 1 on: 'rows 0 "),
+        ("chrom,pos,ref,alt,value\n1,0,A,C,1\n", "pos is a whole number from 1 on"),
+        ("chrom,pos,ref,alt,value\n1,2,A,<DEL>,1\n", "alt has the letters ACGTN, or is '-'"),
+        ("chrom,pos,ref,alt,value\n1,2,A,C,1\n1,1,TA,TC,2\n", "A variant has one measured value"),
+        ("chrom,pos,ref,alt,value\n7,201,A,C,1\n", "No measured variant is a judged one"),
+        ("chrom,pos,ref,alt,value\n", "No measured variant is a judged one"),
+        ("", "Not a whole table"),
+        ("chrom,pos,Pos,ref,alt,value\n1,2,2,A,C,1\n", "has a column twice: 'pos'"),
+    ],
+)  # fmt: skip
+def test_bad_tables_of_measured_effects_are_refused(saturation, tmp_path, capsys, text, message):
+    path = tmp_path / "truth.csv"
+    path.write_text(text)
+    assert beside(saturation, tmp_path / "out", path) == 1
+    said = capsys.readouterr().err
+    assert re.search(message, said), said
+    assert "truth.csv" in said
+
+
+def test_a_table_of_another_kind_or_none_is_refused(saturation, tmp_path, capsys):
+    assert beside(saturation, tmp_path / "out", tmp_path / "truth.xlsx") == 1
+    assert "A table is .tsv, .csv or .parquet" in capsys.readouterr().err
+    assert beside(saturation, tmp_path / "out", tmp_path / "truth.csv") == 1
+    assert "File not found" in capsys.readouterr().err
+
+
+# --- Williams' test -------------------------------------------------------------------------------
+
+
+def test_williams_t_is_the_published_one():
+    """The example of R's psych::r.test: n = 103, r12 = 0.4, r13 = 0.5, r23 = 0.1."""
+    t, p = williams(0.4, 0.5, 0.1, 103)
+    assert (round(t, 2), round(p, 2)) == (-0.89, 0.37)
+    assert williams(0.5, 0.4, 0.1, 103) == pytest.approx((-t, p))
+
+
+def test_williams_p_is_uniform_where_methods_agree_alike():
+    rng, n = np.random.default_rng(3), 60
+    p = []
+    for _ in range(1000):
+        y, shared = rng.normal(size=(2, n))
+        a, b = (y + shared + rng.normal(size=n) for _ in range(2))
+        r = np.corrcoef([y, a, b])
+        p.append(williams(r[0, 1], r[0, 2], r[1, 2], n)[1])
+    assert stats.kstest(p, "uniform").pvalue > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("of_a", "of_b", "between", "n", "wanted"),
+    [
+        (0.4, 0.4, 1.0, 50, (0.0, 1.0)),
+        (0.4, 0.5, 0.1, 3, (np.nan, np.nan)),
+        (np.nan, 0.5, 0.1, 30, (np.nan, np.nan)),
+        (0.6, 0.6, 0.2, 30, (0.0, 1.0)),
+    ],
+)
+def test_williams_at_its_limits(of_a, of_b, between, n, wanted):
+    np.testing.assert_equal(williams(of_a, of_b, between, n), wanted)
