@@ -10,6 +10,8 @@ from scipy.spatial import cKDTree
 NEIGHBOURS = 5
 RESAMPLED = 200
 HALVES = 20
+# Noise that estimates of entropy give to y, in its standard deviations.
+FUZZ = 0.01
 # Central shares of the noise model whose coverage is told.
 SHARES = (0.5, 0.68, 0.9, 0.95)
 
@@ -142,8 +144,13 @@ def variational_information(losses: np.ndarray, y: np.ndarray) -> Estimate:
 
 
 def _surprise(y: np.ndarray, neighbours: int = NEIGHBOURS) -> np.ndarray:
-    """−log density of each y, in nats, whose mean is the entropy (Kozachenko and Leonenko 1987)."""
+    """−log density of each y, in nats, whose mean is the entropy (Kozachenko and Leonenko 1987).
+
+    Measured y, such as logs of counts, may be the same in many rows, where that has no end: as
+    MAVE-NN does, each gets noise of a FUZZ share of their spread.
+    """
     n = len(y)
+    y = y + FUZZ * y.std() * np.random.default_rng(n).standard_normal(n)
     distance = cKDTree(y[:, None]).query(y[:, None], neighbours + 1)[0][:, -1]
     spread = max(float(y.std()), 1e-300)
     widths = 2 * np.maximum(distance, 1e-12 * spread)

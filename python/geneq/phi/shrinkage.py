@@ -8,6 +8,7 @@ gradients in the model made linear about the fit so far, which is a weighted rid
 and all of it is done again.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -170,7 +171,9 @@ def _choose(data: Data, state: State, shrinkage: str, strength: float | None) ->
     if shrinkage == "ridge":
         return recalibrated(data, _ridge(data, best, strength))
     if fresh:
-        best = recalibrated(data, _ridge(data, best, None))
+        first = _ridge(data, best, None)
+        # Behind a curve that bends, φ with interactions may be better only on a curve of its own.
+        best = _ridge(data, best, None, recalibrated) if first is best else recalibrated(data, first)
     for turn in range(ROUNDS):
         found = _adaptive(data, best, 1.0 if strength is None else strength)
         found = recalibrated(data, _scaled(data, found) if strength is None else found)
@@ -192,8 +195,13 @@ def recalibrated(data: Data, chosen: Chosen) -> Chosen:
     return Chosen(state, precision, data.loss(state), chosen.strength, chosen.threshold)
 
 
-def _ridge(data: Data, begin: Chosen, strength: float | None) -> Chosen:
-    """One precision for all interactions: the one given, or the best of some."""
+def _ridge(
+    data: Data,
+    begin: Chosen,
+    strength: float | None,
+    made: Callable[[Data, Chosen], Chosen] = lambda _, found: found,
+) -> Chosen:
+    """One precision for all interactions: the one given, or the best of some as `made` of them."""
     linear, n = Linearised(data, begin.state), data.layout.n_additive
     told = linear.told[n:]
     typical = float(np.median(told[told > 0])) if (told > 0).any() else 1.0
@@ -203,7 +211,7 @@ def _ridge(data: Data, begin: Chosen, strength: float | None) -> Chosen:
         precision = np.concatenate([data.additive_precision, np.full(len(told), one)])
         theta = linear.solve(precision, theta)
         state = data.standardised(begin.state, theta)
-        found = Chosen(state, precision, data.loss(state), one)
+        found = made(data, Chosen(state, precision, data.loss(state), one))
         best = found if best is None or found.loss < best.loss else best
         losses.append(found.loss)
         if len(losses) > 2 and losses[-3] < losses[-2] < losses[-1]:
