@@ -4,7 +4,7 @@ Every seed draws a library of mutants of DeepSTARR's example sequence, scores it
 `dev` (weights in --models; else random ones) and fits a surrogate with all that a fit chooses. A
 ratio is an error (root mean square over seeds) over the standard deviation over seeds, for every
 effect; shown are the median and the 10 % and 90 % quantiles. With 20 seeds a standard deviation is
-itself known to 16 %, so that ratios of right errors would lie between 0.8 and 1.25 in 8 of 10 cases.
+itself known to 16 %, so that ratios of right errors lie between 0.8 and 1.25 in 8 of 10 cases.
 """
 
 import argparse
