@@ -79,7 +79,8 @@ def inputs(folder: Path, loci: int, rows: int, oracle: str, target: str) -> None
         raise SystemExit("geneq simulate failed")
     kind, _, what = oracle.partition(":")
     oracle = oracle if what == "core" else f"{kind}:{Path(what).resolve()}"
-    genes = pd.read_csv(folder / "genes.gtf", sep="\t", header=None).query("`2` == 'gene'")
+    genes = pd.read_csv(folder / "genes.gtf", sep="\t", header=None)
+    genes = genes[genes[2] == "gene"]
     (folder / "index").mkdir()
     index_fasta(folder / "genome.fa.gz", folder / "index")
     genome, lines = Genome(folder / "index"), ["locus,chrom,start,end,oracle,target,n"]

@@ -48,7 +48,8 @@ def variants(folder, first: int, end: int):
         for i in range(first, end)
         for method, effect, error, note in (
             ("surrogate", i / 100, 0.01, ""),
-            ("oracle", np.nan, np.nan, "not scored"),
+            ("oracle", np.nan if i % 2 else 0.5, np.nan, "not scored" if i % 2 else ""),
+            ("gradient", np.nan, np.nan, "no module"),
         )
     ]
     rows.append(("other", "chr2", 5 + first, ".", "A", "C", "a <b>", "oracle", 9.0, np.nan, ""))
@@ -98,9 +99,11 @@ def test_the_strongest_pair_is_the_planted_one(page):
 def test_variants_stand_at_their_locus_largest_first(page, fitted):
     assert page.text.count("rs<") == 20
     assert "10 more stand in loci/variants.parquet" in page.text
-    assert page.text.index("rs<29>") < page.text.index("rs<12>")
+    assert page.text.index("rs<28>") < page.text.index("rs<29>") < page.text.index("rs<27>")
     assert "0.290 ± 0.010" in page.text
     assert "not scored" in page.text
+    # A method that says nothing has no column.
+    assert "no module" not in page.text
     assert "chr2:5" not in page.text
 
 
@@ -121,7 +124,7 @@ def test_tables_of_all_loci_stand_beside_it(fitted, tmp_path):
     words = ["--surrogates", fitted, "--variants", *parts, "--out", tmp_path / "out"]
     failed = ["--failed", tmp_path / "failed.tsv", tmp_path / "failed.tsv"]
     assert main(["loci", *map(str, [*words, *failed])]) == 0
-    assert len(pd.read_parquet(tmp_path / "out" / "variants.parquet")) == 2 * 2 + 2 * 3 + 2
+    assert len(pd.read_parquet(tmp_path / "out" / "variants.parquet")) == 3 * 5 + 2
     assert len(read_failed(tmp_path / "out" / "failed.tsv")) == 2
     assert main(["loci", *map(str, words)]) == 0
     assert not (tmp_path / "out" / "failed.tsv").exists()

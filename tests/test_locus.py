@@ -4,6 +4,7 @@ import csv
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from geneq import cli, encoding
@@ -152,6 +153,11 @@ def test_surrogates_are_fitted_to_all_and_a_broken_file_is_named(scored, tmp_pat
     assert Locus.load(out / "minus") == Locus.load(scores / "minus")
     assert Surrogate.load(out / "minus").map.kind == "neighbour"
     assert Surrogate.load(out / "plus").map.kind == "additive"
+    latent = pd.read_parquet(out / "plus" / "latent.parquet")
+    assert len(latent) == (Surrogate.load(out / "plus").split == 2).sum()
+    np.testing.assert_array_equal(
+        latent["y:SP1"], Mave.load(scores / "plus" / "mave.parquet").y[latent["row"], 0]
+    )
 
     # Mended, nothing is said to have failed.
     shutil.rmtree(scores / "broken")

@@ -11,8 +11,8 @@ A factorial design gives levels.parquet, level_pairs.parquet and spacings.parque
 and pairs: what motifs do, alone and by what lies between them.
 
 --scores fits a surrogate to the scores of every locus: FOLDER/<locus>/mave.parquet, as `geneq score
---loci` leaves them, gives OUT/<locus>/, with a copy of locus.json. Loci that fail stand in
-OUT/failed.tsv and do not stop the others.
+--loci` leaves them, gives OUT/<locus>/, with a copy of locus.json, without figures: `geneq loci`
+shows all of them on one page. Loci that fail stand in OUT/failed.tsv and do not stop the others.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -110,8 +110,9 @@ def _choice(parser: ArgumentParser, name: str, choices, what: str) -> None:
 def run(args: Namespace) -> None:
     """Fit, and write the surrogates, their tables and figures."""
     if args.mave:
-        mave = Mave.open(args.mave, args.alphabet, args.wild_type)
-        fitted(mave, args, args.out)
+        mave = Mave.open(args.mave, args.alphabet, args.wild_type).of_targets(args.target)
+        draw = fitted(mave, args, args.out)
+        draw(args.out / "figures")
         return
     scores = {folder.name: folder for folder in folders(args.scores, "mave.parquet")}
     if not scores:
@@ -119,7 +120,8 @@ def run(args: Namespace) -> None:
                          fix="Give what `geneq score --loci` wrote")  # fmt: skip
 
     def one(name: str) -> None:
-        mave, out = Mave.load(scores[name] / "mave.parquet"), args.out / name
+        mave = Mave.load(scores[name] / "mave.parquet").of_targets(args.target)
+        out = args.out / name
         locus = Locus.load(scores[name]) if (scores[name] / LOCUS).exists() else None
         fitted(mave, of_locus(args, locus), out)
         if locus:
@@ -136,9 +138,9 @@ def of_locus(args: Namespace, locus: Locus | None) -> Namespace:
     return Namespace(**vars(args) | {"map": locus.map, "window": args.window or window})
 
 
-def fitted(mave: Mave, args: Namespace, out: Path) -> None:
-    """Write the surrogate of a MAVE, its tables and figures, to `out`."""
-    mave, factors = mave.of_targets(args.target), None
+def fitted(mave: Mave, args: Namespace, out: Path) -> Callable[[Path], None]:
+    """Write the surrogate of a MAVE and its tables to `out`; gives what draws its figures."""
+    factors = None
     if isinstance(mave.library, FactorialLibrary):
         factors = Factors.of(mave.library)
     elements = chosen_elements(args, mave, factors)
@@ -167,9 +169,9 @@ def fitted(mave: Mave, args: Namespace, out: Path) -> None:
     tables["latent"] = latent(phi, data, held_out)
     for name, table in tables.items():
         write(table, out / f"{name}.parquet")
-    write_figures(surrogate, phi, data, held_out, special, out / "figures")
     for target, r2 in told[told["metric"] == "r2"][["target", "value"]].itertuples(index=False):
         print(f"{target}: r² {r2:.3f} on {held_out.sum():,} rows that were not fitted")
+    return partial(write_figures, surrogate, phi, data, held_out, special)
 
 
 def completed(args: Namespace, defaults: dict) -> Namespace:
@@ -292,7 +294,7 @@ def latent(phi: np.ndarray, mave: Mave, held_out: np.ndarray) -> pd.DataFrame:
     """Rows that were not fitted: row, and `phi:<target>` and `y:<target>` of every target."""
     columns = {"row": np.flatnonzero(held_out)}
     for number, target in enumerate(mave.targets):
-        columns[f"phi:{target}"] = phi[held_out, number]
+        columns[f"phi:{target}"] = phi[held_out, number].astype(np.float32)
         columns[f"y:{target}"] = mave.y[held_out, number]
     return pd.DataFrame(columns)
 
