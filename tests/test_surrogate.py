@@ -98,6 +98,29 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_written(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_gauge_of_ones_own(scored, tmp_path, capsys):
+    """Probabilities of the wild type's letters alone are the wild-type gauge."""
+    table = pd.DataFrame(np.eye(4)[encoding.tokens(WILD_TYPE)[0]], columns=list("TGCA")[::-1])
+    table.to_csv(tmp_path / "own.csv", index=False)
+    own = ("--probabilities", tmp_path / "own.csv", "--replicates", 0)
+    assert surrogate(scored, tmp_path / "own", *own) == 0
+    assert surrogate(scored, tmp_path / "wild", "--gauge", "wild_type", "--replicates", 0) == 0
+    found, wanted = (
+        pd.read_parquet(tmp_path / name / "effects.parquet") for name in ("own", "wild")
+    )
+    pd.testing.assert_frame_equal(found, wanted)
+    for wrong, message in [
+        (table * 0.9, "add up to 1 at every position: '["),
+        (table.iloc[1:], "must be of shape (24, 4): '(23, 4)' (in"),
+        (table.drop(columns="G"), "lacks columns: 'G' (in"),
+        (table.replace(1.0, "one"), "must be at least 0"),
+    ]:
+        wrong.to_csv(tmp_path / "own.csv", index=False)
+        assert surrogate(scored, tmp_path / "out", *own) == 1
+        assert message in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("text", ["5", "a-b", "1-2-3"])
 def test_a_window_is_written_as_start_and_end(scored, tmp_path, capsys, text):
     with pytest.raises(SystemExit):

@@ -34,12 +34,12 @@ from .epistasis import (
     matrices,
     read_elements,
 )
-from .errors import GeneqError
+from .errors import GeneqError, in_file
 from .factorial import Factors, spacings
 from .libraries import FactorialLibrary
 from .locus import NAME as LOCUS
 from .locus import Locus, each, folders, report
-from .mave import Mave
+from .mave import Mave, own_table
 from .phi import Surrogate, fit, gauges, levels, maps, noise, nonlinearity
 from .phi.fit import TEST
 from .phi.quality import quality
@@ -93,6 +93,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     _choice(parser, "--gauge", gauges.NAMES, "in which effects are shown")
     parser.add_argument(
+        "--probabilities",
+        type=Path,
+        help="in place of --gauge: a table (.tsv, .csv, .parquet) with a column for each letter, a "
+        "row for each position",
+    )
+    parser.add_argument(
         "--strength", type=float, help="of the prior (default: by validation rows, motifs: 0)"
     )
     parser.add_argument(
@@ -111,8 +117,7 @@ def run(args: Namespace) -> None:
     """Fit, and write the surrogates, their tables and figures."""
     if args.mave:
         mave = Mave.open(args.mave, args.alphabet, args.wild_type).of_targets(args.target)
-        draw = fitted(mave, args, args.out)
-        draw(args.out / "figures")
+        fitted(mave, args, args.out, drawn=True)
         return
     scores = {folder.name: folder for folder in folders(args.scores, "mave.parquet")}
     if not scores:
@@ -138,13 +143,14 @@ def of_locus(args: Namespace, locus: Locus | None) -> Namespace:
     return Namespace(**vars(args) | {"map": locus.map, "window": args.window or window})
 
 
-def fitted(mave: Mave, args: Namespace, out: Path) -> Callable[[Path], None]:
-    """Write the surrogate of a MAVE and its tables to `out`; gives what draws its figures."""
+def fitted(mave: Mave, args: Namespace, out: Path, drawn: bool = False) -> None:
+    """Write the surrogate of a MAVE, its tables and, if drawn, figures, to `out`."""
     factors = None
     if isinstance(mave.library, FactorialLibrary):
         factors = Factors.of(mave.library)
     elements = chosen_elements(args, mave, factors)
     args = completed(args, LETTERS if factors is None else MOTIFS)
+    gauge = args.gauge if args.probabilities is None else own_gauge(args.probabilities, mave)
     data = mave if factors is None else factors.arrays(mave)
     surrogate = fit(
         data,
@@ -160,7 +166,7 @@ def fitted(mave: Mave, args: Namespace, out: Path) -> Callable[[Path], None]:
     )
     surrogate.save(out)
     if factors is None:
-        tables, special = of_letters(surrogate, args.gauge, elements)
+        tables, special = of_letters(surrogate, gauge, elements)
     else:
         tables, special = of_motifs(surrogate, factors, mave, args.gauge)
     phi = surrogate.phi_of(data.mutations(), mave.n_rows, args.threads)
@@ -169,16 +175,31 @@ def fitted(mave: Mave, args: Namespace, out: Path) -> Callable[[Path], None]:
     tables["latent"] = latent(phi, data, held_out)
     for name, table in tables.items():
         write(table, out / f"{name}.parquet")
+    if drawn:
+        write_figures(surrogate, phi, data, held_out, special, out / "figures")
     for target, r2 in told[told["metric"] == "r2"][["target", "value"]].itertuples(index=False):
         print(f"{target}: r² {r2:.3f} on {held_out.sum():,} rows that were not fitted")
-    return partial(write_figures, surrogate, phi, data, held_out, special)
 
 
 def completed(args: Namespace, defaults: dict) -> Namespace:
     """The options, with defaults for those that were not given."""
     missing = {name: value for name, value in defaults.items()
                if getattr(args, name, None) is None}  # fmt: skip
+    if args.noise == noise.Empirical.kind:
+        missing.pop("noise_order", None)
     return Namespace(**vars(args) | missing)
+
+
+def own_gauge(path: Path, mave: Mave) -> np.ndarray:
+    """The probabilities float64[length, letters] in a table of the user's."""
+    table, letters = own_table(path, ()), levels.names(mave.alphabet)[0]
+    if missing := [letter for letter in letters if letter not in table]:
+        raise GeneqError("The table of probabilities lacks columns", value=", ".join(missing),
+                         file=path, fix=f"It has {', '.join(map(str, table))}")  # fmt: skip
+    with in_file(path):
+        values = table[list(letters)].apply(pd.to_numeric, errors="coerce").to_numpy(np.float64)
+        nowhere = np.zeros((mave.length, len(letters)))
+        return gauges.probabilities(values, mave.wild_type, len(letters), nowhere)
 
 
 def chosen_elements(args: Namespace, mave: Mave, factors: Factors | None) -> list[Element]:
@@ -202,9 +223,9 @@ def chosen_map(args: Namespace) -> maps.Map:
 
 
 def chosen_noise(args: Namespace) -> noise.Noise:
-    """The noise model of --noise; measured errors are as they are."""
+    """The noise model of --noise; measured errors are as they are unless an order is given."""
     made = noise.KINDS[args.noise]
-    return made() if made is noise.Empirical else made(args.noise_order)
+    return made() if args.noise_order is None else made(args.noise_order)
 
 
 # --- tables ---------------------------------------------------------------------------------------
@@ -219,7 +240,7 @@ Figures = Callable[[int], dict[str, Figure]]
 
 
 def of_letters(
-    surrogate: Surrogate, gauge: str, elements: list[Element]
+    surrogate: Surrogate, gauge: str | np.ndarray, elements: list[Element]
 ) -> tuple[dict[str, pd.DataFrame], Figures]:
     """Tables by name, and what gives the figures of a target by its number."""
     tables = {"effects": surrogate.table(gauge)}
@@ -341,7 +362,7 @@ def figures(
 
 
 def letter_figures(
-    surrogate: Surrogate, gauge: str, elements: dict[str, tuple], number: int
+    surrogate: Surrogate, gauge: str | np.ndarray, elements: dict[str, tuple], number: int
 ) -> dict[str, Figure]:
     """Of a target of a mutated sequence: effects of letters, of pairs of positions, of elements."""
     effects, length = surrogate.effects(gauge, number), len(surrogate.wild_type)
