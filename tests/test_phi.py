@@ -321,7 +321,7 @@ def test_the_gradient_of_the_whole_objective_is_that_of_finite_differences(map):
     factor = np.triu(rng.normal(size=(n, n))) + 4 * np.eye(n)
     whitening = Whitening(rng.uniform(0.5, 1, layout.size - n), factor)
     objective = Objective(
-        Scored(design, rng.normal(size=80)), model, scatter, whitening,
+        Scored(design, rng.normal(size=80), None, 80), model, scatter, whitening,
         rng.uniform(1, 5, layout.size), Prior(state.eta, state.noise),
     )  # fmt: skip
     point = objective.point(state) + 0.1 * rng.normal(size=len(objective.point(state)))

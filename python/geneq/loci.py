@@ -17,7 +17,7 @@ from .artifacts import VARIANTS as TABLE
 from .errors import GeneqError
 from .locus import FAILED, Locus, folders, read_failed, write_failed
 from .locus import NAME as LOCUS
-from .phi import Surrogate
+from .phi import Surrogate, levels
 from .plots import tracks
 
 # Logos show letters less the mean over letters; curves this many points and this share of noise.
@@ -69,20 +69,27 @@ def run(args: Namespace) -> None:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A locus with its surrogate: held_out has the phenotypes and scores of rows not fitted."""
+    """A locus with its surrogate: held_out has the phenotypes and scores of rows not fitted.
+
+    motifs, spacings: tables of a factorial design, None of other libraries.
+    """
 
     name: str
     place: Locus | None
     surrogate: Surrogate
     metrics: pd.DataFrame
     held_out: pd.DataFrame
+    motifs: pd.DataFrame | None
+    spacings: pd.DataFrame | None
 
     @classmethod
     def read(cls, folder: Path) -> "Fitted":
         """Read what `geneq surrogate` wrote."""
         place = Locus.load(folder) if (folder / LOCUS).exists() else None
         tables = (_parquet(folder / f"{name}.parquet") for name in ("metrics", "latent"))
-        return cls(folder.name, place, Surrogate.load(folder), *tables)
+        designed = (_parquet(path) if (path := folder / f"{name}.parquet").exists() else None
+                    for name in ("levels", "spacings"))  # fmt: skip
+        return cls(folder.name, place, Surrogate.load(folder), *tables, *designed)
 
 
 def read_variants(folders: list[Path]) -> pd.DataFrame | None:
@@ -106,10 +113,10 @@ def _parquet(path: Path) -> pd.DataFrame:
 def locus(fitted: Fitted, variants: pd.DataFrame | None) -> dict:
     """The values of a locus in loci.html.j2."""
     place, surrogate = fitted.place, fitted.surrogate
-    known, unknown = _ext.alphabet(surrogate.alphabet)[:2]
+    known, unknown = levels.names(surrogate.alphabet)
     wild_type = "".join(np.array([*known, unknown])[surrogate.wild_type])
     own = variants[variants["locus"] == fitted.name] if variants is not None else None
-    window = place.window if place else (0, len(wild_type))
+    window = place.window if place else mutated(surrogate)
     return {
         "name": fitted.name,
         "place": place,
@@ -117,9 +124,9 @@ def locus(fitted: Fitted, variants: pd.DataFrame | None) -> dict:
         "window": window,
         "map": surrogate.map.kind,
         "n": len(surrogate.split),
-        "letters": wild_type[slice(*window)],
-        "targets": [target(fitted, number, wild_type, window)
-                    for number in range(len(surrogate.outputs))],
+        "letters": wild_type[slice(*window)] if fitted.motifs is None else "",
+        "targets": [target(fitted, number, wild_type, window) if fitted.motifs is None
+                    else motif_target(fitted, number) for number in range(len(surrogate.outputs))],
         "variants": variant_table(own) if own is not None and len(own) else None,
         "key": " ".join([fitted.name, *([place.chrom, place.oracle] if place else []),
                          *surrogate.targets]).lower(),
@@ -134,12 +141,9 @@ def target(fitted: Fitted, number: int, wild_type: str, window: tuple[int, int])
     own = table[table["wild"] == table["letter"]].set_index("position")
     own = own.reindex(range(*window))
     errors = own.get(f"se_phi:{name}")
-    r2 = fitted.metrics.query("target == @name and metric == 'r2'")
     strongest = own[f"phi:{name}"].abs().idxmax()
     return {
-        "name": name,
-        "r2": r2["value"].iloc[0] if len(r2) else None,
-        "r2_error": r2["error"].iloc[0] if len(r2) else None,
+        **common(fitted, number),
         "strongest": f"{wild_type[strongest]} at {strongest}",
         "logo": tracks.logo(
             wild_type[slice(*window)],
@@ -149,9 +153,43 @@ def target(fitted: Fitted, number: int, wild_type: str, window: tuple[int, int])
             f"Effects of the letters of {fitted.name} on {name}",
         ),
         "has_errors": errors is not None,
-        "curve": latent(fitted, number),
         **pairs(surrogate, number, len(wild_type)),
     }
+
+
+def mutated(surrogate: Surrogate) -> tuple[int, int]:
+    """From the first to behind the last position that the library mutates."""
+    inside = np.flatnonzero(surrogate.inside)
+    return int(inside[0]), int(inside[-1]) + 1
+
+
+def common(fitted: Fitted, number: int) -> dict:
+    """What there is of a target of any library."""
+    name = fitted.surrogate.targets[number]
+    r2 = fitted.metrics.query("target == @name and metric == 'r2'")
+    return {
+        "name": name,
+        "r2": r2["value"].iloc[0] if len(r2) else None,
+        "r2_error": r2["error"].iloc[0] if len(r2) else None,
+        "curve": latent(fitted, number),
+    }
+
+
+def motif_target(fitted: Fitted, number: int) -> dict:
+    """Numbers of one target of a factorial design: motifs, and two by what lies between them."""
+    name = fitted.surrogate.targets[number]
+    there = fitted.motifs[fitted.motifs["start"] >= 0]
+    alone = there.groupby(["motif", "sequence", "strand"], sort=False)[f"y:{name}"].mean()
+    both = fitted.spacings.rename(columns={f"y:{name}": "y", f"alone:{name}": "alone",
+                                           f"se_y:{name}": "error"})  # fmt: skip
+    away = (both["y"] - both["alone"]).abs().sort_values(ascending=False, kind="stable")
+    return {
+        **common(fitted, number),
+        "strongest": " ".join(alone.abs().idxmax()[::2]),
+        "motifs": [{"motif": motif, "sequence": sequence, "strand": strand, "y": value}
+                   for (motif, sequence, strand), value in alone.items()],
+        "spacings": both.loc[away.index[:STRONGEST]].to_dict("records"),
+    }  # fmt: skip
 
 
 def latent(fitted: Fitted, number: int):

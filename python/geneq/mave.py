@@ -97,6 +97,14 @@ class Mave:
         counts = np.array([np.count_nonzero(self.tokens == letter, axis=0) for letter in letters])
         return np.where(counts.any(0), counts.argmax(0), len(letters)).astype(np.uint8)
 
+    @property
+    def windows(self) -> tuple[tuple[int, int], ...] | None:
+        """Where the recipe mutates, [start, end) each; None for anywhere, or where it is not known.
+
+        What stands elsewhere is the wild type's, or, of a global library, a background.
+        """
+        return getattr(self.library, "windows", None)
+
     def mutations(self, threads: int = 1) -> Mutations:
         """The substitutions that make every row from the wild type.
 

@@ -4,7 +4,11 @@
 columns sequence, y (or y:NAME for several) and, where known, sigma. OUT gets surrogate.npz and
 surrogate.json, which geneq.phi.Surrogate.load reads, effects.parquet, pairs.parquet (where the map
 has pairs), metrics.parquet and latent.parquet (of rows that were not fitted) and figures. Positions
-are 0-based, ends excluded.
+are 0-based, ends excluded. --elements sums interactions over parts of the sequence
+(elements.parquet).
+
+A factorial design gives levels.parquet, level_pairs.parquet and spacings.parquet instead of effects
+and pairs: what motifs do, alone and by what lies between them.
 
 --scores fits a surrogate to the scores of every locus: FOLDER/<locus>/mave.parquet, as `geneq score
 --loci` leaves them, gives OUT/<locus>/, with a copy of locus.json, without figures: `geneq loci`
@@ -12,26 +16,50 @@ shows all of them on one page. Loci that fail stand in OUT/failed.tsv and do not
 """
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from . import _ext
+from . import encoding
 from .artifacts import written_whole
+from .epistasis import (
+    Element,
+    check_elements,
+    element_pairs,
+    interactions,
+    matrices,
+    read_elements,
+)
 from .errors import GeneqError
+from .factorial import Factors, spacings
+from .libraries import FactorialLibrary
 from .locus import NAME as LOCUS
 from .locus import Locus, each, folders, report
 from .mave import Mave
-from .phi import Surrogate, fit, gauges, maps, noise, nonlinearity
+from .phi import Surrogate, fit, gauges, levels, maps, noise, nonlinearity
 from .phi.fit import TEST
 from .phi.quality import quality
+from .phi.surrogate import UNITS
+from .plots import epistasis as epistasis_plots
+from .plots import factors as motif_plots
 from .plots import loci
 from .ranges import window, windows
 
 # Share of the noise in the band of figures, and points of its curve.
 SHARE, GRID = 0.95, 200
+# What is taken where nothing is said, of libraries of sequences and of factorial designs. These
+# have few levels, each in many rows: there is nothing to shrink, and a curve that bends could feign
+# interactions, or be feigned by them.
+LETTERS = {"map": "additive", "nonlinearity": "tanh", "noise": "skewed_t", "noise_order": 2,
+           "gauge": "empirical", "strength": None,
+           "shrinkage": "adaptive", "pair_strength": None}  # fmt: skip
+MOTIFS = {"map": "pairwise", "nonlinearity": "linear", "noise": "gaussian", "noise_order": 0,
+          "gauge": "wild_type", "strength": 0,
+          "shrinkage": "ridge", "pair_strength": 0}  # fmt: skip
 # Fields of maps that are options.
 FIELDS = ("window", "between", "distance", "order")
 
@@ -47,34 +75,43 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--map",
         choices=sorted(maps.KINDS),
-        help="what the latent phenotype is made of (additive; of a locus: as its sheet says)",
+        help="what the latent phenotype is made of (additive, motifs: pairwise; of a locus: as its "
+        "sheet says)",
     )
     parser.add_argument("--window", type=window, help="START-END, where pairs and sets lie")
     parser.add_argument("--between", type=windows, help="START-END,START-END, a position in each")
     parser.add_argument("--distance", type=int, help="how far apart pairs are at most")
-    parser.add_argument("--order", type=int, help="positions of a set at most, of --map order")
-    _choice(parser, "--nonlinearity", nonlinearity.KINDS, "tanh", "from phenotype to scores")
-    _choice(parser, "--noise", noise.KINDS, "skewed_t", "how scores scatter")
     parser.add_argument(
-        "--noise_order", type=int, help="order of the polynomial of its log scale (2)"
+        "--elements",
+        help="NAME:START-END,… or a table of name, start, end: interactions are summed over them",
     )
-    _choice(parser, "--gauge", gauges.NAMES, "empirical", "in which effects are shown")
-    parser.add_argument("--strength", type=float, help="of the prior (default: by validation rows)")
+    parser.add_argument("--order", type=int, help="positions of a set at most, of --map order")
+    _choice(parser, "--nonlinearity", nonlinearity.KINDS, "from phenotype to scores")
+    _choice(parser, "--noise", noise.KINDS, "how scores scatter")
+    parser.add_argument(
+        "--noise_order", type=int, help="order of the polynomial of its log scale (2, motifs: 0)"
+    )
+    _choice(parser, "--gauge", gauges.NAMES, "in which effects are shown")
+    parser.add_argument(
+        "--strength", type=float, help="of the prior (default: by validation rows, motifs: 0)"
+    )
+    parser.add_argument(
+        "--replicates", type=int, default=100, help="fits that errors come from, 0 for none (100)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="of the split of rows (1)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
 
 
-def _choice(parser: ArgumentParser, name: str, choices, default: str, what: str) -> None:
-    parser.add_argument(name, choices=sorted(choices), default=default, help=f"{what} ({default})")
+def _choice(parser: ArgumentParser, name: str, choices, what: str) -> None:
+    letters, motifs = (defaults[name.strip("-")] for defaults in (LETTERS, MOTIFS))
+    parser.add_argument(name, choices=sorted(choices), help=f"{what} ({letters}, motifs: {motifs})")
 
 
 def run(args: Namespace) -> None:
     """Fit, and write the surrogates, their tables and figures."""
     if args.mave:
         mave = Mave.open(args.mave, args.alphabet, args.wild_type).of_targets(args.target)
-        surrogate, phi = fitted(mave, args, args.out)
-        held_out = surrogate.split == TEST
-        write_figures(surrogate, phi, mave, held_out, args.gauge, args.out / "figures")
+        fitted(mave, args, args.out, drawn=True)
         return
     scores = {folder.name: folder for folder in folders(args.scores, "mave.parquet")}
     if not scores:
@@ -100,49 +137,76 @@ def of_locus(args: Namespace, locus: Locus | None) -> Namespace:
     return Namespace(**vars(args) | {"map": locus.map, "window": args.window or window})
 
 
-def fitted(mave: Mave, args: Namespace, out: Path) -> tuple[Surrogate, np.ndarray]:
-    """Write the surrogate of a MAVE and its tables to `out`; returns it, and φ of the rows."""
-    chosen = chosen_map(args)
+def fitted(mave: Mave, args: Namespace, out: Path, drawn: bool = False) -> None:
+    """Write the surrogate of a MAVE, its tables and, if drawn, figures, to `out`."""
+    factors = None
+    if isinstance(mave.library, FactorialLibrary):
+        factors = Factors.of(mave.library)
+    elements = chosen_elements(args, mave, factors)
+    args = completed(args, LETTERS if factors is None else MOTIFS)
+    data = mave if factors is None else factors.arrays(mave)
     surrogate = fit(
-        mave,
-        chosen,
+        data,
+        chosen_map(args),
         nonlinearity.KINDS[args.nonlinearity](),
         chosen_noise(args),
         strength=args.strength,
+        shrinkage=args.shrinkage,
+        pair_strength=args.pair_strength,
+        replicates=args.replicates,
         split_seed=args.seed,
         threads=args.threads,
     )
     surrogate.save(out)
-    write(surrogate.table(args.gauge), out / "effects.parquet")
-    if chosen.kind != "additive":
-        write(pairs(surrogate, args.gauge), out / "pairs.parquet")
-    phi = surrogate.phi_of(mave.mutations(), mave.n_rows, args.threads)
+    if factors is None:
+        tables, special = of_letters(surrogate, args.gauge, elements)
+    else:
+        tables, special = of_motifs(surrogate, factors, mave, args.gauge)
+    phi = surrogate.phi_of(data.mutations(), mave.n_rows, args.threads)
     held_out = surrogate.split == TEST
-    table = metrics(surrogate, phi, mave, held_out)
-    write(table, out / "metrics.parquet")
-    write(latent(phi, mave, held_out), out / "latent.parquet")
-    for target, r2 in table[table["metric"] == "r2"][["target", "value"]].itertuples(index=False):
+    tables["metrics"] = told = metrics(surrogate, phi, data, held_out)
+    tables["latent"] = latent(phi, data, held_out)
+    for name, table in tables.items():
+        write(table, out / f"{name}.parquet")
+    if drawn:
+        write_figures(surrogate, phi, data, held_out, special, out / "figures")
+    for target, r2 in told[told["metric"] == "r2"][["target", "value"]].itertuples(index=False):
         print(f"{target}: r² {r2:.3f} on {held_out.sum():,} rows that were not fitted")
-    return surrogate, phi
+
+
+def completed(args: Namespace, defaults: dict) -> Namespace:
+    """The options, with defaults for those that were not given."""
+    missing = {name: value for name, value in defaults.items()
+               if getattr(args, name, None) is None}  # fmt: skip
+    if args.noise == noise.Empirical.kind:
+        missing.pop("noise_order", None)
+    return Namespace(**vars(args) | missing)
+
+
+def chosen_elements(args: Namespace, mave: Mave, factors: Factors | None) -> list[Element]:
+    """Those of --elements, where they can be looked at."""
+    if args.elements is None:
+        return []
+    if factors is not None or args.map in (None, "additive"):
+        raise GeneqError("--elements need a map with pairs, of a mutated sequence",
+                         fix="Add --map pairwise")  # fmt: skip
+    return check_elements(read_elements(args.elements), mave.length)
 
 
 def chosen_map(args: Namespace) -> maps.Map:
     """The map of --map with the fields that were given."""
-    kind = args.map or "additive"
-    made = maps.KINDS[kind]
+    made = maps.KINDS[args.map]
     given = {name: value for name in FIELDS if (value := getattr(args, name)) is not None}
     if foreign := sorted(given.keys() - made.__dataclass_fields__.keys()):
-        raise GeneqError(f"--map {kind} has no such options",
+        raise GeneqError(f"--map {args.map} has no such options",
                          value=", ".join(f"--{name}" for name in foreign))  # fmt: skip
     return made(**{name: tuple(v) if name == "between" else v for name, v in given.items()})
 
 
 def chosen_noise(args: Namespace) -> noise.Noise:
-    """The noise model of --noise; by default of order 2, or of the given errors alone."""
+    """The noise model of --noise; measured errors are as they are unless an order is given."""
     made = noise.KINDS[args.noise]
-    if args.noise_order is None:
-        return made() if made is noise.Empirical else made(2)
-    return made(args.noise_order)
+    return made() if args.noise_order is None else made(args.noise_order)
 
 
 # --- tables ---------------------------------------------------------------------------------------
@@ -153,24 +217,60 @@ def write(table: pd.DataFrame, path: Path) -> None:
         table.to_parquet(temporary, index=False)
 
 
-def pairs(surrogate: Surrogate, gauge: str) -> pd.DataFrame:
+Figures = Callable[[int], dict[str, Figure]]
+
+
+def of_letters(
+    surrogate: Surrogate, gauge: str, elements: list[Element]
+) -> tuple[dict[str, pd.DataFrame], Figures]:
+    """Tables by name, and what gives the figures of a target by its number."""
+    tables = {"effects": surrogate.table(gauge)}
+    if surrogate.map.kind != "additive":
+        tables["pairs"] = pairs(surrogate, gauge)
+    if elements:
+        tables["elements"] = element_pairs(surrogate, elements)
+    shown = matrices(tables["elements"], elements) if elements else {}
+    return tables, partial(letter_figures, surrogate, gauge, shown)
+
+
+def of_motifs(
+    surrogate: Surrogate, factors: Factors, mave: Mave, gauge: str
+) -> tuple[dict[str, pd.DataFrame], Figures]:
+    """The same for a factorial design."""
+    gauge = factors.gauge(gauge)
+    tables = {
+        "levels": factors.named(surrogate.table(gauge)),
+        "spacings": spacings(factors, surrogate, mave),
+    }
+    if surrogate.map.kind != "additive":
+        both = factors.named(pairs(surrogate, gauge), "_1")
+        tables["level_pairs"] = factors.named(both, "_2")
+    return tables, partial(motif_figures, surrogate, tables)
+
+
+def pairs(surrogate: Surrogate, gauge: str | np.ndarray) -> pd.DataFrame:
     """Effects of pairs that are not 0, strongest first.
 
     Columns: target, position and letter of one and of the other (0-based), phi, and y: in units of
-    scores, by the slope at the wild type.
+    scores, by the slope at the wild type; their standard errors se_phi and se_y where the fit has
+    replicates.
     """
-    letters = np.array(list(_ext.alphabet(surrogate.alphabet)[0]))
+    letters = np.array(levels.names(surrogate.alphabet)[0])
     tables = []
     for target, output in zip(surrogate.targets, surrogate.outputs, strict=True):
         effects = surrogate.effects(gauge, target)
         for term in effects.terms[1:2]:
             at, one, other = np.nonzero(term.values)
             value = term.values[at, one, other]
+            errors = {}
+            for units in UNITS if output.replicates is not None else ():
+                spread = surrogate.errors(gauge, target, units).terms[1].values
+                errors[f"se_{units}"] = spread[at, one, other]
             table = pd.DataFrame({
                 "target": target,
                 "position_1": term.sites[at, 0], "letter_1": letters[one],
                 "position_2": term.sites[at, 1], "letter_2": letters[other],
-                "phi": value, "y": value * surrogate.slope(output),
+                "phi": value, "y": value * surrogate.slope(output), **errors,
             })  # fmt: skip
             tables.append(table.sort_values("phi", key=np.abs, ascending=False, kind="stable"))
     return pd.concat(tables)
@@ -209,14 +309,15 @@ def write_figures(
     phi: np.ndarray,
     mave: Mave,
     held_out: np.ndarray,
-    gauge: str,
+    special: Figures,
     folder: Path,
 ) -> None:
     """<number of the target>_<what>.svg: names of targets may be no names of files."""
     with written_whole(folder) as temporary:
         temporary.mkdir()
         for number, target in enumerate(surrogate.targets):
-            for what, figure in figures(surrogate, number, phi, mave, held_out, gauge).items():
+            common = figures(surrogate, number, phi, mave, held_out)
+            for what, figure in (special(number) | common).items():
                 figure.suptitle(target)
                 figure.savefig(temporary / f"{number}_{what}.svg")
 
@@ -227,22 +328,55 @@ def figures(
     phi: np.ndarray,
     mave: Mave,
     held_out: np.ndarray,
-    gauge: str,
 ) -> dict[str, Figure]:
-    """What there is to see of a target, by name."""
-    effects, length = surrogate.effects(gauge, number), len(surrogate.wild_type)
-    made = {"logo": loci.logo(effects.additive(length), surrogate.alphabet, label="effect on φ")}
-    if len(effects.terms) > 1:
-        made["pairs"] = loci.pair_triangle(strengths(effects.terms[1], length))
+    """What there is to see of a target of any library, by name."""
     x, y = phi[held_out, number], mave.y[held_out, number].astype(np.float64)
     grid = np.tile(np.linspace(x.min(), x.max(), GRID)[:, None], phi.shape[1])
     curve, band = surrogate.curve(grid)[:, number], None
     # Measured errors differ from row to row: there is no band along φ.
     if mave.sigma is None:
         band = tuple(edge[:, number] for edge in surrogate.band(grid, SHARE))
-    made["latent"] = loci.latent_curve(x, y, grid[:, number], curve, band)
-    made["agreement"] = loci.agreement(y, surrogate.curve(phi[held_out])[:, number])
+    return {
+        "latent": loci.latent_curve(x, y, grid[:, number], curve, band),
+        "agreement": loci.agreement(y, surrogate.curve(phi[held_out])[:, number]),
+    }
+
+
+def letter_figures(
+    surrogate: Surrogate, gauge: str, elements: dict[str, tuple], number: int
+) -> dict[str, Figure]:
+    """Of a target of a mutated sequence: effects of letters, of pairs of positions, of elements."""
+    effects, length = surrogate.effects(gauge, number), len(surrogate.wild_type)
+    letters, errors = effects.additive(length), None
+    start, end = np.flatnonzero(surrogate.inside)[[0, -1]] + (0, 1)
+    if surrogate.outputs[number].replicates is not None:
+        letters, errors = surrogate.letters_at(gauge, number)
+        errors = errors[start:end]
+    letters = np.where(surrogate.inside[:, None], letters, np.nan)[start:end]
+    made = {"logo": loci.logo(letters, surrogate.alphabet, start, errors=errors,
+                              label="effect on φ")}  # fmt: skip
+    if len(effects.terms) > 1:
+        made["pairs"] = loci.pair_triangle(strengths(effects.terms[1], length))
+    if between := getattr(surrogate.map, "between", None):
+        wild = encoding.strings(surrogate.wild_type[None], surrogate.alphabet)[0]
+        made["between"] = epistasis_plots.window_map(
+            interactions(surrogate, number), *sorted(between), wild
+        )
+    if elements:
+        made["elements"] = epistasis_plots.element_map(*elements[surrogate.targets[number]])
     return made
+
+
+def motif_figures(
+    surrogate: Surrogate, tables: dict[str, pd.DataFrame], number: int
+) -> dict[str, Figure]:
+    """Of a target of a factorial design: effects of motifs, and of two by the letters between."""
+    target = surrogate.targets[number]
+    names = {f"{name}:{target}": name for name in ("alone", "measured", "se_measured")}
+    names |= {f"y:{target}": "effect", f"se_y:{target}": "error"}
+    levels, curves = (tables[name].rename(columns=names) for name in ("levels", "spacings"))
+    made = {"levels": motif_plots.level_effects(levels)}
+    return made | ({"spacings": motif_plots.spacing_curves(curves)} if len(curves) else {})
 
 
 def strengths(term: gauges.Term, length: int) -> np.ndarray:

@@ -230,8 +230,8 @@ class FactorialLibrary(Compiled, InBackground, Library):
             self._drawn(self.sources or (), slice(None)),
             self.length,
             list(chain.from_iterable(words)),
-            self._points.start,
-            2 * (first + self._points.chosen) + (self._points.side < 0),
+            self.points.start,
+            2 * (first + self.points.chosen) + (self.points.side < 0),
             self.n_backgrounds,
             self.seed,
             not self.paired,
@@ -240,13 +240,14 @@ class FactorialLibrary(Compiled, InBackground, Library):
     # --- the design ---------------------------------------------------------------------------
 
     @cached_property
-    def _points(self) -> Points:
+    def points(self) -> Points:
+        """What stands where at every design point."""
         return design_points(self.motifs, self.length)
 
     @property
     def n_points(self) -> int:
         """Design points."""
-        return len(self._points.start)
+        return len(self.points.start)
 
     def design(self, start: int = 0, stop: int | None = None) -> pd.DataFrame:
         """What rows [start, stop) hold, one line a row.
@@ -275,7 +276,7 @@ class FactorialLibrary(Compiled, InBackground, Library):
     def _motif_table(
         self, number: int, point: np.ndarray
     ) -> dict[str, np.ndarray | pd.Categorical]:
-        motif, points = self.motifs[number], self._points
+        motif, points = self.motifs[number], self.points
         start, _, chosen, side = (values[:, number][point] for values in points)
         spacing = _spacings(points, number)[point]
         strand = pd.Categorical.from_codes(side % 3, ["", "+", "-"])

@@ -234,6 +234,11 @@ class PairwiseLibrary(Sparse, Library):
         object.__setattr__(self, "singles", flag(self.singles, "singles"))
         _ = self._compiled
 
+    @property
+    def windows(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Both windows."""
+        return self.first, self.second
+
     @cached_property
     def _compiled(self) -> _ext.Library:
         first, second = (window_positions((w,), 0) for w in (self.first, self.second))

@@ -5,14 +5,14 @@ row, so that a fit depends on which rows the library has. A replicate gives ever
 weight of mean 1 and variance 1 (the multiplier bootstrap) and takes one Newton step to the
 parameters that fit best then: θ* = θ + H⁻¹ Σ (w_i − 1) s_i, with s_i the score of a row and H the
 curvature of the loss and the prior. So the prior, and what it takes from the scatter, is in the
-errors; which strength was chosen is not, since the prior stays as it is.
+errors. Where every pair has a prior of its own, that is estimated anew.
 
 What is kept are differences from the fit, to first order: all that follows from them is linear in
 them, and directions in which the nonlinearity is not known do no harm.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -22,7 +22,7 @@ from .nonlinearity import Nonlinearity
 from .objective import BENT, LOOSE, Scored, State, phi_of
 from .optimise import conjugate_gradients
 from .ridge import DENSE, gram
-from .shrinkage import Data
+from .shrinkage import Chosen, Data, precisions
 
 # Seed of the weights: the same for all targets.
 SEED = 1
@@ -30,6 +30,9 @@ SEED = 1
 STEP = 1e-3
 # Steps of conjugate gradients at most, and their tolerance: errors are known to a few percent.
 STEPS, TOLERANCE = 30, 0.03
+# How often the nonlinearity follows φ and φ the nonlinearity: where rows hardly tell them apart
+# this has no end, but fits have one.
+TURNS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,18 +59,27 @@ class Replicates:
 
 
 def replicated(
-    data: Data, state: State, precision: np.ndarray, on_valid: bool, replicates: int
+    data: Data,
+    state: State,
+    chosen: Chosen,
+    on_valid: bool,
+    replicates: int,
+    groups: tuple[np.ndarray, np.ndarray],
 ) -> Replicates:
     """Replicates of a fit.
 
-    state: with φ of mean 0 and standard deviation 1. precision: of the prior of θ, inf where it is
-    0. on_valid: nonlinearity and noise were fitted to validation rows, not to training rows.
+    state: with φ of mean 0 and standard deviation 1. chosen: its prior. on_valid: nonlinearity and
+    noise were fitted to validation rows, not to training rows. groups: int64 of training and of
+    validation rows; rows of a group have the same weight.
     """
-    newton = Newton(data, state, precision, on_valid)
+    newton = Newton(data, state, chosen, on_valid)
     rng = np.random.default_rng(SEED)
-    steps = (newton.step(*map(rng.standard_normal, newton.rows)) for _ in range(replicates))
+    steps = [newton.step(*(rng.standard_normal(own.max() + 1)[own] for own in groups))
+             for _ in range(replicates)]  # fmt: skip
     theta, offset, eta = (np.array(column) for column in zip(*steps, strict=True))
-    return Replicates(np.flatnonzero(newton.kept), theta, offset, eta)
+    kept = np.flatnonzero(theta.any(axis=0))
+    theta, offset, eta = (each - each.mean(axis=0) for each in (theta[:, kept], offset, eta))
+    return Replicates(kept, theta, offset, eta)
 
 
 class Newton:
@@ -76,47 +88,118 @@ class Newton:
     φ stays of mean 0 and standard deviation 1, so θ moves across the direction that would scale it.
     """
 
-    def __init__(self, data: Data, state: State, precision: np.ndarray, on_valid: bool):
-        self.state, self.design, self.on_valid = state, data.train.design, on_valid
-        self.train, self.valid = (Rows(state, rows, data.nonlinearity, data.noise)
-                                  for rows in (data.train, data.valid))  # fmt: skip
-        self.rows = (len(self.train.phi), len(self.valid.phi))
-        self.score = self.train.by_phi * self.train.inflation(self.valid)
-        self.weights = self.train.curvature()
-        self.solve, self.kept = solver(data, self.weights, precision)
-        self.constraint = self._side(self.train.phi) / self.rows[0]
-        self.along = self.solve(self.constraint)
-        self.curve = Curve(self.train)
-        self.mixed = np.stack([self._side(column) for column in self.curve.mixed.T], axis=1)
-        self.followed = np.stack([self._across(column) for column in self.mixed.T], axis=1)
-        self.matrix = self.curve.matrix - self.mixed.T @ self.followed
-        self.calibration = Curve(self.valid) if on_valid else None
+    def __init__(self, data: Data, state: State, chosen: Chosen, on_valid: bool):
+        self.data, self.state, self.chosen = data, state, chosen
+        self.train, valid = (Rows(state, rows, data.nonlinearity, data.noise)
+                             for rows in (data.train, data.valid))  # fmt: skip
+        self.rows = (len(self.train.phi), len(valid.phi))
+        self.score = self.train.by_phi * self.train.inflation(valid)
+        self.system = System(data, self.train.curvature(), chosen.precision)
+        self.constraint = self.system.side(self.train.phi) / self.rows[0]
+        self.along = self.system.solve(self.constraint)
+        self.on_valid, self.curved = on_valid, valid if on_valid else self.train
+        self.curve = Curve(self.curved)
+        self._couple(self.curve if not on_valid else Curve(self.train))
 
-    def _side(self, by_row: np.ndarray) -> np.ndarray:
-        return self.design.gradient(by_row - by_row.mean())
+    def _couple(self, curve: "Curve") -> None:
+        """What θ, float64[k, size], and what its φ, follow of each of the curve's k parameters."""
+        sides = (self.system.side(np.ascontiguousarray(column)) for column in curve.mixed.T)
+        self.followed = np.stack([-self._across(self.system.solve(side)) for side in sides])
+        moved = np.stack([self._moved(theta) for theta in self.followed], axis=1)
+        self.turn = -self.curve.inverse @ (self.curve.mixed.T @ moved)
 
-    def _across(self, side: np.ndarray) -> np.ndarray:
-        """H⁻¹ side, with the standard deviation of φ held."""
-        step = self.solve(side)
+    def _across(self, step: np.ndarray) -> np.ndarray:
+        """A step with the standard deviation of φ held."""
         return step - self.along * ((self.constraint @ step) / (self.constraint @ self.along))
 
+    def _moved(self, theta: np.ndarray) -> np.ndarray:
+        """φ of the rows of the curve for a change of θ, with the mean of training rows held."""
+        phi = self.data.train.design.phi(theta)
+        return (self.data.valid.design.phi(theta) if self.on_valid else phi) - phi.mean()
+
     def step(self, weights: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
-        """Changes of θ (those that are kept), offset and η for changes of the weights of rows."""
+        """Changes of θ, offset and η for changes of the weights of training and validation rows."""
         weights, phi = weights - weights.mean(), self.train.phi
         scale, mean = weights @ (phi**2 - 1) / (2 * len(phi)), weights @ phi / len(phi)
-        pushed = -mean - scale * phi
-        alone = -self._across(self._side(weights * self.score + self.weights * pushed))
-        side = weights @ self.curve.scores + pushed @ self.curve.mixed + self.mixed.T @ alone
-        curve = -solved(self.matrix, side)
-        theta = alone - self.followed @ curve
-        centre = -self.design.phi(theta).mean()
-        if self.on_valid:
-            moved = self.valid.rows.design.phi(theta) + centre
-            moved -= mean + scale * self.valid.phi
-            curve = self.calibration.step(others, moved)
-        offset = centre - mean + scale * self.state.mean
-        theta = (theta - scale * self.state.theta)[self.kept]
+        pushed = self.system.weights * (mean + scale * phi)
+        theta = self._across(self._shrunk(self.system.side(weights * self.score - pushed)))
+        moved = self._moved(theta) - mean - scale * self.curved.phi
+        alone = curve = self.curve.step(others if self.on_valid else weights, moved)
+        for _ in range(TURNS):
+            curve = alone + self.turn @ curve
+        theta += curve @ self.followed
+        offset = scale * self.state.mean - mean - self.data.train.design.phi(theta).mean()
+        theta -= scale * self.state.theta
         return theta.astype(np.float32), offset, curve[: len(self.state.eta)]
+
+    def _shrunk(self, score: np.ndarray) -> np.ndarray:
+        """Change of θ for a change of its score: where priors are estimated, by new ones.
+
+        Those are what the fit would be given if it were the truth, so that what is kept varies.
+        """
+        system, chosen, n = self.system, self.chosen, self.data.layout.n_additive
+        if chosen.threshold is None:
+            return system.solve(-score)
+        theta, told = self.state.theta, np.maximum(system.told, 1e-300)
+        own = precisions(system.told[n:], (theta - score / told)[n:], self.groups, chosen.threshold)
+        precision = np.concatenate([chosen.precision[:n], chosen.strength * own])
+        new = System(self.data, system.weights, precision)
+        pull = np.concatenate([np.zeros(n), np.where(new.kept, new.prior * theta, 0)[n:]])
+        start = np.where(new.kept, 0, -theta)
+        return start + new.solve(-score - pull - new.product(start))
+
+    @cached_property
+    def groups(self) -> np.ndarray:
+        return self.data.layout.groups
+
+
+class System:
+    """H = X' ω X + prior, with X the columns of the model less their means.
+
+    weights: ω, float64[n], the curvature of every row's loss by φ. kept: bool[size], parameters
+    that the prior does not hold at 0 and that rows tell of.
+    """
+
+    def __init__(self, data: Data, weights: np.ndarray, precision: np.ndarray):
+        self.data, self.design, self.weights = data, data.train.design, weights
+        self.told = weights.sum() * data.layout.spread(self.design.additive)
+        self.kept = np.isfinite(precision) & (self.told > 0)
+        self.prior = np.where(self.kept, precision, 0)
+
+    def side(self, by_row: np.ndarray) -> np.ndarray:
+        """X' by_row, float64[size]."""
+        return self.design.gradient(by_row - by_row.mean())
+
+    def product(self, theta: np.ndarray) -> np.ndarray:
+        phi = self.design.phi(theta)
+        return self.side((phi - phi.mean()) * self.weights) + self.prior * theta
+
+    def solve(self, side: np.ndarray) -> np.ndarray:
+        """x with H x = side, 0 where it is not kept."""
+        if self.factor is not None:
+            found = np.zeros_like(side)
+            found[self.kept] = cho_solve(self.factor, side[self.kept], check_finite=False)
+            return found
+        scale = np.zeros(len(side))
+        scale[self.kept] = 1 / np.sqrt((self.told + self.prior)[self.kept])
+        found = conjugate_gradients(
+            lambda v: scale * self.product(scale * v), scale * side, np.zeros_like(side),
+            STEPS, TOLERANCE,
+        )  # fmt: skip
+        return scale * found
+
+    @cached_property
+    def factor(self) -> tuple | None:
+        """Cholesky, of additive maps that are not too large."""
+        layout, rows, threads = self.data.layout, self.design.additive, self.design.threads
+        if layout.size > min(layout.n_additive, DENSE):
+            return None
+        mean = rows.transposed(np.ones(rows.rows), threads) / rows.rows
+        matrix = gram(layout, rows, threads, self.weights)
+        weighted = np.outer(matrix.diagonal(), mean)
+        matrix += self.weights.sum() * np.outer(mean, mean) - weighted - weighted.T
+        matrix.flat[:: len(matrix) + 1] += self.prior
+        return cho_factor(matrix[np.ix_(self.kept, self.kept)], check_finite=False)
 
 
 class Rows:
@@ -146,58 +229,12 @@ class Rows:
         return np.maximum(weights, 1e-3 * weights.mean())
 
     def inflation(self, valid: "Rows") -> float:
-        """By how much scores of training rows are too small: those rows were fitted to.
+        """By how much scores of training rows are too small, since those rows were fitted to.
 
-        Of mean squares of noise σ², training rows show σ²(1 − leverage), others σ²(1 + leverage).
+        As the jackknife does, rows are taken to lie as far off as they would without themselves in
+        the fit: as far as validation rows do.
         """
-        return max(1.0, float(np.mean(valid.by_phi**2) / np.mean(self.by_phi**2)) ** 0.25)
-
-
-Solve = Callable[[np.ndarray], np.ndarray]
-
-
-def solver(data: Data, weights: np.ndarray, precision: np.ndarray) -> tuple[Solve, np.ndarray]:
-    """What solves H x = side, and the parameters, bool[size], that are not 0 in it.
-
-    weights: float64[n], the curvature of every row's loss by φ.
-    """
-    design = data.train.design
-    told = weights.sum() * data.layout.spread(design.additive)
-    kept = np.isfinite(precision) & (told > 0)
-    prior = np.where(kept, precision, 0)
-    if data.layout.size == data.layout.n_additive <= DENSE:
-        return _direct(data, weights, prior, kept), kept
-    scale = np.where(kept, 1 / np.sqrt(np.where(kept, told + prior, 1)), 0)
-
-    def product(v: np.ndarray) -> np.ndarray:
-        theta = scale * v
-        phi = design.phi(theta)
-        weighted = (phi - phi.mean()) * weights
-        return scale * (design.gradient(weighted - weighted.mean()) + prior * theta)
-
-    def solve(side: np.ndarray) -> np.ndarray:
-        start = np.zeros_like(side)
-        return scale * conjugate_gradients(product, scale * side, start, STEPS, TOLERANCE)
-
-    return solve, kept
-
-
-def _direct(data: Data, weights: np.ndarray, prior: np.ndarray, kept: np.ndarray) -> Solve:
-    """By Cholesky, for additive maps."""
-    rows, threads = data.train.design.additive, data.train.design.threads
-    mean = rows.transposed(np.ones(rows.rows), threads) / rows.rows
-    matrix = gram(data.layout, rows, threads, weights)
-    weighted = np.outer(matrix.diagonal(), mean)
-    matrix += weights.sum() * np.outer(mean, mean) - weighted - weighted.T
-    matrix.flat[:: len(matrix) + 1] += prior
-    factor = cho_factor(matrix[np.ix_(kept, kept)], check_finite=False)
-
-    def solve(side: np.ndarray) -> np.ndarray:
-        found = np.zeros_like(side)
-        found[kept] = cho_solve(factor, side[kept], check_finite=False)
-        return found
-
-    return solve
+        return max(1.0, float(np.mean(valid.by_phi**2) / np.mean(self.by_phi**2)) ** 0.5)
 
 
 class Curve:
@@ -208,21 +245,23 @@ class Curve:
     """
 
     def __init__(self, rows: Rows):
-        self.size = len(rows.state.eta)
+        size = len(rows.state.eta)
         bent, told = _jacobian(rows), rows.told()
         scores, mixed, matrix = _noise(rows)
         self.scores = np.concatenate([bent * rows.by_yhat[:, None], scores], axis=1)
         both = np.concatenate([bent * told[:, None], mixed], axis=1)
         self.mixed = both * rows.slope[:, None]
-        bent_or_not = np.arange(both.shape[1]) < self.size
-        self.matrix = np.diag(np.where(bent_or_not, BENT, LOOSE) ** -2.0)
-        self.matrix[: self.size] += bent.T @ both
-        self.matrix[self.size :, : self.size] += mixed.T @ bent
-        self.matrix[self.size :, self.size :] += matrix
+        loose = np.repeat([BENT, LOOSE], [size, len(matrix)])
+        self.matrix = np.diag(loose**-2.0)
+        self.matrix[:size] += bent.T @ both
+        self.matrix[size:, :size] += mixed.T @ bent
+        self.matrix[size:, size:] += matrix
+        values, vectors = np.linalg.eigh((self.matrix + self.matrix.T) / 2)
+        self.inverse = vectors / np.maximum(values, 1 / LOOSE**2) @ vectors.T
 
     def step(self, weights: np.ndarray, moved: np.ndarray) -> np.ndarray:
         """Change of the parameters for changes of the weights of rows and of their φ."""
-        return -solved(self.matrix, weights @ self.scores + moved @ self.mixed)
+        return -self.inverse @ (weights @ self.scores + moved @ self.mixed)
 
 
 def _jacobian(rows: Rows) -> np.ndarray:
@@ -234,7 +273,10 @@ def _jacobian(rows: Rows) -> np.ndarray:
 
 
 def _noise(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Derivatives by the noise's parameters of losses, of their ŷ-slopes, and of their sum."""
+    """Derivatives by the noise's parameters: of losses, of theirs by ŷ, and of those of their sum.
+
+    float64[n, k], float64[n, k] and float64[k, k].
+    """
     noise, args, found = rows.state.noise, (rows.rows.y, rows.yhat, rows.rows.sigma), []
     for by in np.eye(len(noise)) * STEP:
         either = [(rows.noise.losses(at, *args), *rows.noise.loss(at, *args)[1:])
@@ -243,9 +285,3 @@ def _noise(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if not found:
         return np.empty((len(rows.phi), 0)), np.empty((len(rows.phi), 0)), np.empty((0, 0))
     return tuple(np.stack(columns, axis=-1) for columns in zip(*found, strict=True))
-
-
-def solved(matrix: np.ndarray, side: np.ndarray) -> np.ndarray:
-    """matrix⁻¹ side, for a matrix that is symmetric; the prior holds what the data do not tell."""
-    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    return vectors @ ((vectors.T @ side).T / np.maximum(values, 1 / LOOSE**2)).T

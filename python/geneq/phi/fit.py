@@ -17,9 +17,9 @@ from .. import _ext
 from ..errors import GeneqError, some
 from ..libraries import Mutations
 from ..libraries.base import MOST_THREADS, number, whole
-from . import errors, shrinkage
+from . import errors, levels, shrinkage
 from .gauges import frequencies
-from .maps import Additive, Layout, Map
+from .maps import Additive, Layout, Map, Window
 from .noise import Empirical, Noise, SkewedT
 from .nonlinearity import Nonlinearity, Tanh
 from .objective import Objective, Prior, Scored, State, Whitening
@@ -47,7 +47,9 @@ class Arrays:
     """Plain arrays in the form of a MAVE.
 
     wild_type: tokens uint8[length]. changes: by row and position. y: float[n, targets] or float[n].
-    sigma: as y, the spread of each measurement.
+    sigma: as y, the spread of each measurement. windows: where there are changes, None: anywhere.
+    groups: int[n], rows of the same number share what is not in φ, such as a background; they
+    stay together when rows are split, and when errors are estimated.
     """
 
     wild_type: np.ndarray
@@ -56,6 +58,8 @@ class Arrays:
     sigma: np.ndarray | None = None
     alphabet: str = "dna"
     targets: Sequence[str] | None = None
+    windows: Sequence[Window] | None = None
+    groups: np.ndarray | None = None
 
     def __post_init__(self):
         self.y = _columns(self.y, "y")
@@ -118,8 +122,8 @@ def fit(
 ) -> Surrogate:
     """Fit a surrogate to every target of a MAVE.
 
-    mave: what has wild_type, mutations(), y, sigma, alphabet and targets: a Mave, or Arrays. map,
-    nonlinearity, noise: by default additive, a sum of tanh, and skewed t of order 2.
+    mave: what has wild_type, mutations(), y, sigma, alphabet, targets and windows: a Mave, or
+    Arrays. map, nonlinearity, noise: by default additive, a sum of tanh, and skewed t of order 2.
 
     valid, test: shares of rows, drawn by `split_seed`, that decide when to stop and how strongly to
     shrink, and that are not touched. split: int[n] instead, 0 for training, 1 validation, 2 test.
@@ -137,10 +141,11 @@ def fit(
     given = {"map": map, "nonlinearity": nonlinearity, "noise": noise}
     chosen = Options(**{k: v for k, v in given.items() if v is not None}, **options)
     y, sigma = _checked(mave, chosen.noise)
-    parts = _split(len(y), valid, test, split, split_seed)
+    groups = _groups(mave, len(y))
+    parts = _split(groups, valid, test, split, split_seed)
     # Products of small matrices are slower by several threads, and their last bits are others.
     with threadpool_limits(1, "blas"):
-        return Fitter(mave, chosen, parts).fit(y, sigma)
+        return Fitter(mave, chosen, parts, groups).fit(y, sigma)
 
 
 def _checked(mave, noise: Noise) -> tuple[np.ndarray, np.ndarray | None]:
@@ -182,8 +187,17 @@ def _rows(bad: np.ndarray) -> str:
     return f"not so in rows {some(np.flatnonzero(bad))}"
 
 
-def _split(n: int, valid: float, test: float, given, seed: int) -> np.ndarray:
-    """int8[n]: TRAIN, VALID or TEST for each row; parts of exactly these shares."""
+def _groups(mave, n: int) -> np.ndarray:
+    """int[n]: groups numbered from 0; each row is one where none are given."""
+    groups = np.arange(n) if getattr(mave, "groups", None) is None else np.asarray(mave.groups)
+    if groups.shape != (n,):
+        raise GeneqError("There must be a group for each row", value=f"of shape {groups.shape}")
+    return np.unique(groups, return_inverse=True)[1]
+
+
+def _split(groups: np.ndarray, valid: float, test: float, given, seed: int) -> np.ndarray:
+    """int8[n]: TRAIN, VALID or TEST for each row; parts of exactly these shares of the groups."""
+    n = len(groups)
     if given is not None:
         parts = np.asarray(given)
         if parts.shape != (n,) or not np.isin(parts, (TRAIN, VALID, TEST)).all():
@@ -196,10 +210,12 @@ def _split(n: int, valid: float, test: float, given, seed: int) -> np.ndarray:
         if min(shares) < 0 or sum(shares) >= 1:
             raise GeneqError("valid and test must be shares that leave rows to train on",
                              value=f"{valid} and {test}")  # fmt: skip
-        parts = np.zeros(n, np.int8)
-        order = np.random.default_rng(seed).permutation(n)
-        held = [round(n * share) for share in shares]
+        count = groups.max(initial=-1) + 1
+        parts = np.zeros(count, np.int8)
+        order = np.random.default_rng(seed).permutation(count)
+        held = [round(count * share) for share in shares]
         parts[order[: held[0]]], parts[order[held[0] : sum(held)]] = VALID, TEST
+        parts = parts[groups]
     for part, name, least in ((TRAIN, "training", 10), (VALID, "validation", 2)):
         if (parts == part).sum() < least:
             raise GeneqError(f"At least {least} {name} rows are needed",
@@ -210,13 +226,15 @@ def _split(n: int, valid: float, test: float, given, seed: int) -> np.ndarray:
 class Fitter:
     """What all targets share: rows of the parts, and the sums of the ridge regression."""
 
-    def __init__(self, mave, options: Options, parts: np.ndarray):
-        self.options, self.parts, self.targets = options, parts, list(mave.targets)
+    def __init__(self, mave, options: Options, parts: np.ndarray, groups: np.ndarray):
+        self.options, self.parts, self.groups = options, parts, groups
+        self.targets = list(mave.targets)
         self.wild_type = np.ascontiguousarray(mave.wild_type, dtype=np.uint8)
         self.alphabet = mave.alphabet
-        self.letters = len(_ext.alphabet(mave.alphabet)[0])
+        self.letters = len(levels.names(mave.alphabet)[0])
+        self.windows = None if mave.windows is None else tuple(map(tuple, mave.windows))
         mutations = _inside(mave.mutations(), len(parts), len(self.wild_type))
-        self.layout = options.map.layout(self.wild_type, self.letters)
+        self.layout = options.map.layout(self.wild_type, self.letters, self.windows)
         self.plain = Layout(self.wild_type, self.letters)
         self.rows = {p: self._rows(mutations, p) for p in (TRAIN, VALID)}
         self.layout.learn(*self.rows[TRAIN])
@@ -252,7 +270,7 @@ class Fitter:
         return Surrogate(
             wild_type=self.wild_type, alphabet=self.alphabet, map=self.options.map,
             nonlinearity=self.options.nonlinearity, noise=self.options.noise, layout=self.layout,
-            frequencies=self.frequencies, split=self.parts, outputs=outputs,
+            frequencies=self.frequencies, split=self.parts, outputs=outputs, windows=self.windows,
         )  # fmt: skip
 
     def _fit_one(self, target: str, y: np.ndarray, sigma: np.ndarray | None) -> Output:
@@ -264,7 +282,7 @@ class Fitter:
         for part in (TRAIN, VALID):
             kept = self.parts == part
             spread = None if sigma is None else sigma[kept] / sd
-            scored[part] = ((y[kept] - mean) / sd, spread)
+            scored[part] = ((y[kept] - mean) / sd, spread, len(np.unique(self.groups[kept])))
         additive = {p: Scored(self.plain.design(*self.rows[p], self.options.threads), *scored[p])
                     for p in scored}  # fmt: skip
         state, penalty, precision = self._start(additive)
@@ -281,22 +299,24 @@ class Fitter:
         chosen = None
         if self.layout.size > self.layout.n_additive:
             state, found, chosen = self._interactions(data, state, penalty)
-            precision = chosen.precision
         return Output(
             target=target, theta=state.theta / state.sd, offset=-state.mean / state.sd,
             eta=state.eta, noise=state.noise, y_mean=mean, y_sd=sd, strength=strength,
             pair_strength=None if chosen is None else chosen.strength,
             steps=found.steps, why=found.why, history=found.history,
-            replicates=self._replicated(data, state, precision, chosen is not None),
+            replicates=self._replicated(data, state, chosen),
         )  # fmt: skip
 
     def _replicated(
-        self, data: shrinkage.Data, state: State, precision: np.ndarray, calibrated: bool
+        self, data: shrinkage.Data, state: State, chosen: shrinkage.Chosen | None
     ) -> errors.Replicates | None:
         if not self.options.replicates:
             return None
-        calibrated = calibrated and shrinkage.enough(data, state)
-        return errors.replicated(data, state, precision, calibrated, self.options.replicates)
+        calibrated = chosen is not None and shrinkage.enough(data, state)
+        chosen = chosen or shrinkage.Chosen(state, data.additive_precision, np.nan, np.nan)
+        groups = tuple(np.unique(self.groups[self.parts == part], return_inverse=True)[1]
+                       for part in (TRAIN, VALID))  # fmt: skip
+        return errors.replicated(data, state, chosen, calibrated, self.options.replicates, groups)
 
     # --- additive effects ---------------------------------------------------------------------
 

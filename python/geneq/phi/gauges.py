@@ -43,6 +43,11 @@ class Effects:
     def letters(self) -> int:
         return self.terms[0].values.shape[1]
 
+    @property
+    def values(self) -> list[float | np.ndarray]:
+        """The constant, and the values of every term."""
+        return [self.constant, *(term.values for term in self.terms)]
+
     def additive(self, length: int) -> np.ndarray:
         """float64[length, letters], 0 where there is no effect."""
         table = np.zeros((length, self.letters))

@@ -10,6 +10,7 @@ is x_f − p_f, with p_f how often it occurs in the training rows. So columns of
 uncorrelated, and to shrink interactions takes nothing from the additive effects.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations, product
 from typing import ClassVar, Protocol
@@ -31,8 +32,13 @@ class Map(Protocol):
 
     kind: ClassVar[str]
 
-    def layout(self, wild_type: np.ndarray, letters: int) -> "Layout":
-        """The map on a wild type, tokens uint8[length], of so many letters."""
+    def layout(
+        self, wild_type: np.ndarray, letters: int, windows: Sequence[Window] | None = None
+    ) -> "Layout":
+        """The map on a wild type, tokens uint8[length], of so many letters.
+
+        windows: where there are mutations, so that pairs elsewhere take no room; None, anywhere.
+        """
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ class Additive:
 
     kind: ClassVar[str] = "additive"
 
-    def layout(self, wild_type, letters):
+    def layout(self, wild_type, letters, windows=None):
         return Layout(wild_type, letters)
 
 
@@ -58,7 +64,7 @@ class Pairwise:
     distance: int | None = None
     kind: ClassVar[str] = "pairwise"
 
-    def layout(self, wild_type, letters):
+    def layout(self, wild_type, letters, windows=None):
         length = len(wild_type)
         if self.window is not None and self.between is not None:
             raise GeneqError("Give either window or between", value=str(self))
@@ -74,7 +80,9 @@ class Pairwise:
         if self.distance is not None:
             reach = np.arange(length) + whole(self.distance, "distance", 1) + 1
             second = np.maximum(np.minimum(second, reach), first)
-        return PairwiseLayout(wild_type, letters, first, np.minimum(second, length))
+        mutable = within(windows, length)
+        second = np.minimum(second, np.flatnonzero(mutable)[-1] + 1)
+        return PairwiseLayout(wild_type, letters, np.where(mutable, first, second), second)
 
 
 @dataclass(frozen=True)
@@ -83,8 +91,8 @@ class Neighbour:
 
     kind: ClassVar[str] = "neighbour"
 
-    def layout(self, wild_type, letters):
-        return Pairwise(distance=1).layout(wild_type, letters)
+    def layout(self, wild_type, letters, windows=None):
+        return Pairwise(distance=1).layout(wild_type, letters, windows)
 
 
 @dataclass(frozen=True)
@@ -98,7 +106,7 @@ class Order:
     window: Window | None = None
     kind: ClassVar[str] = "order"
 
-    def layout(self, wild_type, letters):
+    def layout(self, wild_type, letters, windows=None):
         window = checked(self.window, len(wild_type))
         whole(self.order, "order", 1, 8)
         return OrderLayout(wild_type, letters, self.order, window)
@@ -126,6 +134,14 @@ def checked(window: Window | None, length: int) -> Window:
             value=f"[{start}, {end})",
         )
     return start, end
+
+
+def within(windows: Sequence[Window] | None, length: int) -> np.ndarray:
+    """bool[length]: the positions of windows; all for None. Raises GeneqError."""
+    places = np.zeros(length, bool)
+    for window in [None] if windows is None else windows:
+        places[slice(*checked(window, length))] = True
+    return places
 
 
 # --- on a wild type ---------------------------------------------------------------------------

@@ -18,11 +18,12 @@ BENT, LOOSE = 0.3, 1.0
 
 @dataclass
 class Scored:
-    """Rows with their measurements, standardised, and σ where given."""
+    """Rows with their measurements, standardised, σ where given, and how many groups they make."""
 
     design: Design
     y: np.ndarray
-    sigma: np.ndarray | None = None
+    sigma: np.ndarray | None
+    groups: int
 
 
 @dataclass

@@ -89,12 +89,16 @@ class Data:
 
 @dataclass
 class Chosen:
-    """A state and the precision of its prior; inf where an interaction is 0."""
+    """A state and the precision of its prior; inf where an interaction is 0.
+
+    threshold: what an interaction's evidence had to exceed, where each has a precision of its own.
+    """
 
     state: State
     precision: np.ndarray
     loss: float
     strength: float
+    threshold: float | None = None
 
 
 class Linearised:
@@ -185,7 +189,7 @@ def recalibrated(data: Data, chosen: Chosen) -> Chosen:
     unit = replace(state, theta=state.theta / sd, mean=state.mean / sd)
     precision = np.concatenate([data.additive_precision, chosen.precision[n:] * sd**2])
     state = calibrated(data, unit)
-    return Chosen(state, precision, data.loss(state), chosen.strength)
+    return Chosen(state, precision, data.loss(state), chosen.strength, chosen.threshold)
 
 
 def _ridge(data: Data, begin: Chosen, strength: float | None) -> Chosen:
@@ -210,14 +214,13 @@ def _ridge(data: Data, begin: Chosen, strength: float | None) -> Chosen:
 def _adaptive(data: Data, begin: Chosen, factor: float) -> Chosen:
     """Precisions of their own, estimated about a state; the threshold is the best of some."""
     linear, n = Linearised(data, begin.state), data.layout.n_additive
-    excess, variance = _evidence(linear, begin.state.theta, data.layout.groups, n)
-    best = None
+    told, alone = linear.told[n:], linear.alone(begin.state.theta)[n:]
+    groups, best = data.layout.groups, None
     for threshold in THRESHOLDS:
-        tau = np.where(excess > threshold, np.maximum(excess - 1, LEAST) * variance, 0)
-        own = np.divide(factor, tau, out=np.full(len(tau), np.inf), where=tau > 0)
+        own = factor * precisions(told, alone, groups, threshold)
         precision = np.concatenate([data.additive_precision, own])
         state = data.standardised(begin.state, linear.solve(precision, begin.state.theta))
-        found = Chosen(state, precision, data.loss(state), factor)
+        found = Chosen(state, precision, data.loss(state), factor, threshold)
         if best is not None and found.loss > best.loss + WORTH:
             break
         best = found if best is None or found.loss < best.loss else best
@@ -232,7 +235,8 @@ def _scaled(data: Data, begin: Chosen) -> Chosen:
             precision = best.precision.copy()
             precision[n:] *= factor
             state = data.standardised(begin.state, linear.solve(precision, best.state.theta))
-            found = Chosen(state, precision, data.loss(state), factor * best.strength)
+            found = replace(best, state=state, precision=precision, loss=data.loss(state),
+                            strength=factor * best.strength)  # fmt: skip
             if found.loss > best.loss:
                 break
             best = found
@@ -241,37 +245,39 @@ def _scaled(data: Data, begin: Chosen) -> Chosen:
     return best
 
 
-def _evidence(
-    linear: Linearised, theta: np.ndarray, groups: np.ndarray, n: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """For every interaction how large those of its group are, in what chance gives; and that.
+def precisions(
+    told: np.ndarray, alone: np.ndarray, groups: np.ndarray, threshold: float
+) -> np.ndarray:
+    """The precision of every interaction's prior, from what those of its group are alone; or inf.
 
     Chance is what most interactions show where they are nothing, but no more than the noise.
     """
-    told, alone = linear.told[n:], linear.alone(theta)[n:]
     seen = told > 0
     z = alone * np.sqrt(told)
     chance = min(1.0, float(np.median(np.abs(z[seen])) / MEDIAN) ** 2) if seen.any() else 1.0
     mean = np.bincount(groups, z * z) / np.maximum(np.bincount(groups, seen), 1)
     variance = np.divide(chance, told, out=np.zeros_like(told), where=seen)
-    return (mean / max(chance, 1e-300))[groups] * seen, variance
+    excess = (mean / max(chance, 1e-300))[groups] * seen
+    tau = np.where(excess > threshold, np.maximum(excess - 1, LEAST) * variance, 0)
+    return np.divide(1, tau, out=np.full(len(tau), np.inf), where=tau > 0)
 
 
 def enough(data: Data, state: State) -> bool:
     """Whether there are validation rows enough to fit nonlinearity and noise to."""
-    return len(data.valid.y) >= FEWEST * (len(state.eta) + len(state.noise))
+    return data.valid.groups >= FEWEST * (len(state.eta) + len(state.noise))
 
 
 def calibrated(data: Data, state: State) -> State:
     """Nonlinearity and noise fitted to validation rows, with φ as it is.
 
     Training rows lie too close to a φ of so many parameters: the noise would seem too small, and
-    the nonlinearity too steep. Where validation rows are few, the state as it is.
+    the nonlinearity too steep. Where validation rows are few, training rows if there are many to a
+    parameter; else the state as it is.
     """
-    if not enough(data, state):
+    size, start = len(state.eta), np.concatenate([state.eta, state.noise])
+    rows = data.valid if enough(data, state) else data.train
+    if rows is data.train and len(rows.y) < FEWEST * (data.layout.size + len(start)):
         return state
-    rows, size = data.valid, len(state.eta)
-    start = np.concatenate([state.eta, state.noise])
     phi, prior = phi_of(state, rows.design), Prior(data.line, state.noise)
 
     def loss(point: np.ndarray) -> tuple[float, np.ndarray]:

@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from .. import _ext
 from ..artifacts import read_json, write_json, written_whole
 from ..errors import GeneqError
 from ..libraries import Mutations
-from . import maps, noise, nonlinearity
+from . import levels, maps, noise, nonlinearity
 from .errors import STEP, Replicates
 from .gauges import Effects, Term, probabilities
 
@@ -54,7 +53,8 @@ class Surrogate:
     """Maps, models and what was fitted to each target.
 
     frequencies: float64[length, letters] in training rows. split: int8[n] of the rows it was fitted
-    to: 0 training, 1 validation, 2 test.
+    to: 0 training, 1 validation, 2 test. windows: where these rows were mutated, None for anywhere;
+    what stands elsewhere says nothing of φ.
     """
 
     wild_type: np.ndarray
@@ -66,6 +66,7 @@ class Surrogate:
     frequencies: np.ndarray
     split: np.ndarray
     outputs: list[Output]
+    windows: tuple[maps.Window, ...] | None = None
 
     @property
     def targets(self) -> list[str]:
@@ -76,13 +77,18 @@ class Surrogate:
         """Letters of the alphabet."""
         return self.layout.letters
 
+    @property
+    def inside(self) -> np.ndarray:
+        """bool[length]: the positions of `windows`."""
+        return maps.within(self.windows, len(self.wild_type))
+
     # --- predictions --------------------------------------------------------------------------
 
     def phi(self, tokens: np.ndarray, threads: int = 1) -> np.ndarray:
         """Latent phenotypes float64[n, targets] of uint8[n, length].
 
         Raises GeneqError for another length, and where a letter that differs from the wild type
-        is unknown.
+        is unknown. What stands outside of the windows is not looked at.
         """
         tokens = np.asarray(tokens)
         if tokens.ndim != 2 or tokens.shape[1] != len(self.wild_type) or tokens.dtype != np.uint8:
@@ -94,10 +100,13 @@ class Surrogate:
         parts = [np.empty((0, len(self.outputs)))]
         for start in range(0, len(tokens), step):
             part = tokens[start : start + step]
-            row, position = np.nonzero(part != self.wild_type)
-            changes = Mutations(row, position.astype(np.int32), part[row, position])
-            parts.append(self.phi_of(changes, len(part), threads))
+            parts.append(self.phi_of(self._changes(part), len(part), threads))
         return np.concatenate(parts)
+
+    def _changes(self, tokens: np.ndarray) -> Mutations:
+        """What makes sequences from the wild type, inside of the windows."""
+        row, position = np.nonzero((tokens != self.wild_type) & self.inside)
+        return Mutations(row, position.astype(np.int32), tokens[row, position])
 
     def phi_of(self, mutations: Mutations, n_rows: int, threads: int = 1) -> np.ndarray:
         """Latent phenotypes float64[n_rows, targets] of rows given by their mutations."""
@@ -201,24 +210,52 @@ class Surrogate:
         NaN for a letter that no training row has; 0 where an interaction was left out. Raises
         GeneqError where the fit has no replicates.
         """
-        output, effects = self.outputs[self._index(target)], self.effects(gauge, target)
-        weights = probabilities(gauge, self.wild_type, self.letters, self.frequencies)
-        in_y, squares = units == "y", None
-        slope = self.slope(output)
-        for number, theta in enumerate(self._replicates(output)):
-            moved = self.layout.effects(theta)
-            moved = Effects(output.replicates.offset[number], moved.terms).fixed(weights)
-            values = [moved.constant, *(term.values for term in moved.terms)]
-            if in_y:
-                steeper = self._steeper(output, number)
-                whole = [effects.constant, *(term.values for term in effects.terms)]
-                values = [v * slope + w * steeper for v, w in zip(values, whole, strict=True)]
-            new = [value**2 for value in values]
-            squares = new if squares is None else [a + b for a, b in zip(squares, new, strict=True)]
-        constant, *tables = (np.sqrt(square / len(output.replicates)) for square in squares)
+        effects = self.effects(gauge, target, units)
+        constant, *tables = _rms(self._moves(gauge, target, units))
         terms = [Term(t.sites, table) for t, table in zip(effects.terms, tables, strict=True)]
         terms[0].values[self._unseen()[terms[0].sites[:, 0]]] = np.nan
         return Effects(float(constant), tuple(terms))
+
+    def resampled(
+        self,
+        gauge: str | np.ndarray = "empirical",
+        target: int | str = 0,
+        units: str = "phi",
+    ) -> Iterator[Effects]:
+        """What every replicate adds to `effects`: errors of what is made of them are its scatter.
+
+        The root of the mean square, about 0. Raises GeneqError where the fit has no replicates.
+        """
+        sites = [term.sites for term in self.effects(gauge, target).terms]
+        for constant, *tables in self._moves(gauge, target, units):
+            yield Effects(constant, tuple(map(Term, sites, tables)))
+
+    def letters_at(
+        self, gauge: str | np.ndarray = "empirical", target: int | str = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Additive effects in φ, less their mean at each position, and their standard errors.
+
+        float64[length, letters] each: what a logo shows.
+        """
+        table = self.effects(gauge, target).additive(len(self.wild_type))
+        moves = (move[1] - move[1].mean(axis=1, keepdims=True)
+                 for move in self._moves(gauge, target, "phi"))  # fmt: skip
+        (errors,) = _rms([move] for move in moves)
+        errors[self._unseen()] = np.nan
+        return table - table.mean(axis=1, keepdims=True), errors
+
+    def _moves(self, gauge, target: int | str, units: str) -> Iterator[list[float | np.ndarray]]:
+        """Of every replicate, the constant and the values of terms less those of the fit."""
+        output, values = self.outputs[self._index(target)], self.effects(gauge, target).values
+        weights = probabilities(gauge, self.wild_type, self.letters, self.frequencies)
+        slope = self.slope(output)
+        for number, theta in enumerate(self._replicates(output)):
+            terms = self.layout.effects(theta).terms
+            moved = Effects(output.replicates.offset[number], terms).fixed(weights).values
+            if units == "y":
+                steeper = self._steeper(output, number)
+                moved = [m * slope + v * steeper for m, v in zip(moved, values, strict=True)]
+            yield moved
 
     def differences(
         self, tokens: np.ndarray, target: int | str = 0, threads: int = 1
@@ -230,20 +267,30 @@ class Surrogate:
         """
         output = self.outputs[self._index(target)]
         phi = np.append(self.phi(tokens, threads)[:, self._index(target)], output.offset)
+        y = output.y_sd * self._yhat(output, phi)
+        squares = sum(moved**2 for _, moved in self.resampled_differences(tokens, target, threads))
+        errors = np.sqrt(squares / len(output.replicates))
+        row, position, letter = self._changes(tokens)
+        errors[row[self._unseen()[position, letter]]] = np.nan
+        return y[:-1] - y[-1], errors
+
+    def resampled_differences(
+        self, tokens: np.ndarray, target: int | str = 0, threads: int = 1
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """What every replicate adds to φ and to y of uint8[n, length], less those of the wild type.
+
+        float64[n] each, y in its units; see `resampled`.
+        """
+        output, changes = self.outputs[self._index(target)], self._changes(tokens)
+        phi = np.append(self.phi(tokens, threads)[:, self._index(target)], output.offset)
         curve = self.nonlinearity.at(output.eta, phi)
-        y, slope = curve.y, curve.slope()
-        row, position = np.nonzero(tokens != self.wild_type)
-        changes = Mutations(row, position.astype(np.int32), tokens[row, position])
+        slope = curve.slope()
         design = self.layout.design(self.layout.rows(changes, len(phi)), changes, threads)
-        squares = np.zeros(len(tokens))
         for number, theta in enumerate(self._replicates(output)):
-            moved = slope * (design.phi(theta) + output.replicates.offset[number])
+            by_phi = design.phi(theta) + output.replicates.offset[number]
             eta = output.eta + STEP * output.replicates.eta[number]
-            moved += (self.nonlinearity.at(eta, phi).y - y) / STEP
-            squares += (moved[:-1] - moved[-1]) ** 2
-        errors = output.y_sd * np.sqrt(squares / len(output.replicates))
-        errors[row[self._unseen()[position, tokens[row, position]]]] = np.nan
-        return output.y_sd * (y[:-1] - y[-1]), errors
+            by_y = slope * by_phi + (self.nonlinearity.at(eta, phi).y - curve.y) / STEP
+            yield by_phi[:-1] - by_phi[-1], output.y_sd * (by_y[:-1] - by_y[-1])
 
     def _replicates(self, output: Output) -> Iterator[np.ndarray]:
         """float64[size]: θ of every replicate less that of the fit."""
@@ -259,7 +306,7 @@ class Surrogate:
         return (self._slope(output, *there) - self.slope(output)) / STEP
 
     def _unseen(self) -> np.ndarray:
-        """bool[length, letters]: letters that no training row has, the wild type's aside."""
+        """bool[length, letters]: other letters than the wild type's that no training row has."""
         return (self.frequencies == 0) & (np.arange(self.letters) != self.wild_type[:, None])
 
     def _index(self, target: int | str) -> int:
@@ -275,17 +322,19 @@ class Surrogate:
         """Additive effects: position (0-based), wild, letter; per target φ and y units.
 
         Columns `phi:<target>` and `y:<target>` and, where the fit has replicates, their standard
-        errors `se_phi:<target>` and `se_y:<target>`; a row for each position and letter.
+        errors `se_phi:<target>` and `se_y:<target>`; a row for each position and letter, NaN
+        outside of the windows.
         """
-        length, letters = len(self.wild_type), _ext.alphabet(self.alphabet)[0]
-        named = np.array([*letters, _ext.alphabet(self.alphabet)[1]])
+        length, (letters, unknown) = len(self.wild_type), levels.names(self.alphabet)
+        named = np.array([*letters, unknown])
         columns = {
             "position": np.repeat(np.arange(length, dtype=np.int32), self.letters),
             "wild": np.repeat(named[self.wild_type], self.letters),
             "letter": np.tile(named[: self.letters], length),
         }
         for k, output in enumerate(self.outputs):
-            effects = self.effects(gauge, k).additive(length).ravel()
+            effects = self.effects(gauge, k).additive(length)
+            effects = np.where(self.inside[:, None], effects, np.nan).ravel()
             columns[f"phi:{output.target}"] = effects
             columns[f"y:{output.target}"] = effects * self.slope(output)
             for units in UNITS if output.replicates is not None else ():
@@ -308,6 +357,7 @@ class Surrogate:
                            for name, value in vars(output.replicates).items()}  # fmt: skip
         document = {
             "format": FORMAT, "version": VERSION, "alphabet": self.alphabet,
+            "windows": self.windows,
             "map": maps.to_dict(self.map), "noise": noise.to_dict(self.noise),
             "nonlinearity": nonlinearity.to_dict(self.nonlinearity),
             "outputs": [{name: value for name, value in vars(output).items()
@@ -340,8 +390,9 @@ class Surrogate:
     def _from(cls, document: dict, arrays: dict[str, np.ndarray]) -> "Surrogate":
         modules = {"map": maps, "noise": noise, "nonlinearity": nonlinearity}
         made = {name: _made(module.KINDS, document[name]) for name, module in modules.items()}
-        letters = len(_ext.alphabet(document["alphabet"])[0])
-        layout = made["map"].layout(arrays["wild_type"], letters)
+        letters = len(levels.names(document["alphabet"])[0])
+        windows = _tuples(document.get("windows"))
+        layout = made["map"].layout(arrays["wild_type"], letters, windows)
         layout.recall(arrays)
         outputs = []
         for k, fields in enumerate(document["outputs"]):
@@ -351,7 +402,18 @@ class Surrogate:
             if len(own["theta"]) != layout.size:
                 raise ValueError(f"{len(own['theta'])} parameters, not {layout.size}")
         kept = {name: arrays[name] for name in ("wild_type", "frequencies", "split")}
-        return cls(alphabet=document["alphabet"], layout=layout, outputs=outputs, **made, **kept)
+        return cls(alphabet=document["alphabet"], layout=layout, outputs=outputs, windows=windows,
+                   **made, **kept)  # fmt: skip
+
+
+def _rms(rows: Iterator[list[float | np.ndarray]]) -> list[np.ndarray]:
+    """Root mean squares of every column of rows."""
+    squares, count = None, 0
+    for row in rows:
+        new = [np.square(value) for value in row]
+        squares = new if squares is None else [a + b for a, b in zip(squares, new, strict=True)]
+        count += 1
+    return [np.sqrt(square / count) for square in squares]
 
 
 def _replicates(arrays: dict[str, np.ndarray], number: int) -> Replicates | None:

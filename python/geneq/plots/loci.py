@@ -31,10 +31,13 @@ def logo(
     start: int = 0,
     title: str = "",
     label: str = "effect",
+    errors: np.ndarray | None = None,
 ) -> Figure:
     """A logo of effects float64[length, letters], the mean over letters removed at each position.
 
-    start: position of the first, 0-based. Positions whose effects are not known are empty.
+    start: position of the first, 0-based. Positions whose effects are not known are empty. errors:
+    float64[length, letters], standard errors of what is shown: that of the largest letter of a
+    position stands as a bar at its end, one to either side.
     """
     letters = list(_ext.alphabet(alphabet)[0])
     centred = np.nan_to_num(effects - effects.mean(axis=1, keepdims=True))
@@ -44,8 +47,20 @@ def logo(
     colours = DNA if set(letters) <= set(DNA) else dict(zip(letters, cycle(OTHERS), strict=False))
     logomaker.Logo(table, ax=axes, color_scheme=colours, show_spines=False)
     axes.axhline(0, color="black", linewidth=0.5)
+    if errors is not None:
+        _bars(axes, centred, errors, start)
     axes.set(title=title, ylabel=label, xlabel="position")
     return figure
+
+
+def _bars(axes: Axes, centred: np.ndarray, errors: np.ndarray, start: int) -> None:
+    """Errors of the largest letters, which are the outermost of their stacks."""
+    at = np.arange(len(centred)), np.abs(centred).argmax(axis=1)
+    up = centred[at] >= 0
+    ends = np.where(up, np.maximum(centred, 0).sum(axis=1), np.minimum(centred, 0).sum(axis=1))
+    known = np.isfinite(errors[at]) & (ends != 0)
+    axes.errorbar((start + at[0])[known], ends[known], errors[at][known], fmt="none",
+                  ecolor="#555555", elinewidth=0.6)  # fmt: skip
 
 
 def pair_triangle(strength: np.ndarray, start: int = 0, title: str = "") -> Figure:

@@ -1,0 +1,221 @@
+"""The examples of docs/surrogates.md on DeepSTARR: their figures, and their pictures.
+
+Runs the commands that the document shows, in a folder that is thrown away, prints what it states
+and writes the pictures it has. Weights, and the enhancer as FASTA, are given by their paths.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure as Picture
+from scipy import stats
+
+from figures import Figure, Figures, machine, print_table, write_json
+from geneq import cli, surrogate
+from geneq.epistasis import check_elements, matrices, read_elements
+from geneq.libraries import FactorialLibrary, GlobalLibrary, Library, Motif
+from geneq.mave import Mave
+from geneq.phi import Surrogate
+from geneq.phi.fit import TEST
+from geneq.plots import epistasis, factors, loci
+
+DPI = 90
+TARGET, LENGTH = "dev", 249
+# Positions of the enhancer whose logo is shown, and where pairs are fitted.
+SHOWN, WINDOW = (65, 175), (95, 155)
+# What looks like sites in its logo.
+ELEMENTS = "left:106-114,GATA:120-131,right:133-141"
+# Effects of variants, in the units of scores, whose sign matters.
+LARGE = 0.3
+# AP-1's site, with letters about it.
+SITE = "CGATGACTCATCG"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", type=Path, required=True, help="of DeepSTARR (.h5)")
+    parser.add_argument("--enhancer", type=Path, required=True, help="249 letters (FASTA)")
+    parser.add_argument("--pictures", type=Path, help="folder to write the pictures to")
+    parser.add_argument("--json", help="write the figures here too")
+    parser.add_argument("--quick", action="store_true", help="smaller libraries: under a minute")
+    parser.add_argument("--part", choices=[part.__name__ for part in PARTS], nargs="+")
+    args = parser.parse_args()
+    print(machine(("torch",)))
+    figures: Figures = {}
+    with tempfile.TemporaryDirectory() as folder:
+        run = Run(Path(folder), args)
+        for part in PARTS:
+            if not args.part or part.__name__ in args.part:
+                figures |= part(run)
+    print_table(figures)
+    if args.json:
+        write_json(figures, args.json)
+
+
+class Run:
+    """The commands of an example, in a folder, and where its pictures go."""
+
+    def __init__(self, folder: Path, args: argparse.Namespace):
+        self.folder, self.args = folder, args
+
+    def rows(self, n: int) -> int:
+        return n // 10 if self.args.quick else n
+
+    def geneq(self, command: str, *options) -> None:
+        if cli.main([command, *map(str, options)]):
+            raise SystemExit(f"geneq {command} failed")
+
+    def score(self, name: str, library: Library | Path) -> Mave:
+        """What `geneq score` makes of a recipe, in <name>/mave.parquet."""
+        kind, path = "--library", library
+        if isinstance(library, Library):
+            kind, path = "--recipe", self.folder / f"{name}.json"
+            path.write_text(library.to_json())
+        oracle = f"deepstarr:{self.args.weights}"
+        self.geneq("score", "--oracle", oracle, kind, path, "--target", TARGET,
+                   "--out", self.folder / name)  # fmt: skip
+        return Mave.load(self.folder / name / "mave.parquet")
+
+    def mutagenize(self, name: str, *options) -> Path:
+        path = self.folder / f"{name}.parquet"
+        self.geneq("mutagenize", *options, "--fasta", self.args.enhancer, "--out", path)
+        return path
+
+    def fit(self, name: str, *options, of: str | None = None) -> Surrogate:
+        mave = self.folder / (of or name) / "mave.parquet"
+        self.geneq("surrogate", "--mave", mave, *options, "--out", self.folder / name)
+        return Surrogate.load(self.folder / name)
+
+    def table(self, name: str, table: str) -> pd.DataFrame:
+        return pd.read_parquet(self.folder / name / f"{table}.parquet")
+
+    def r2(self, name: str) -> float:
+        table = self.table(name, "metrics").set_index("metric")["value"]
+        return float(table["r2"])
+
+    def draw(self, name: str, picture: Picture) -> None:
+        if self.args.pictures:
+            self.args.pictures.mkdir(parents=True, exist_ok=True)
+            picture.savefig(self.args.pictures / f"{name}.png", dpi=DPI)
+
+
+# --- an enhancer ----------------------------------------------------------------------------------
+
+
+def local(run: Run) -> Figures:
+    """Additive effects about one enhancer."""
+    library = run.mutagenize("random", "--kind", "random", "--n", run.rows(20_000))
+    mave = run.score("enhancer", library)
+    made = run.fit("additive", of="enhancer")
+    effects = made.effects("empirical", units="y").additive(mave.length)[slice(*SHOWN)]
+    run.draw("additive", loci.logo(effects, start=SHOWN[0], label="effect on dev"))
+    phi = made.phi_of(mave.mutations(), mave.n_rows)
+    common = surrogate.figures(made, 0, phi, mave, made.split == TEST)
+    run.draw("latent", common["latent"])
+    return {"additive_r2": Figure(run.r2("additive"), "r²")}
+
+
+def pairs(run: Run) -> Figures:
+    """Pairs within a window, and elements in it."""
+    window = "{}-{}".format(*WINDOW)
+    library = run.mutagenize("window", "--kind", "random", "--n", run.rows(50_000),
+                             "--windows", window)  # fmt: skip
+    mave = run.score("window", library)
+    run.fit("window_additive", of="window")
+    made = run.fit("pairwise", "--map", "pairwise", "--elements", ELEMENTS, of="window")
+    strengths = surrogate.strengths(made.effects("empirical").terms[1], mave.length)
+    part = strengths[slice(*WINDOW), slice(*WINDOW)]
+    run.draw("pairs", loci.pair_triangle(part, WINDOW[0]))
+    elements = check_elements(read_elements(ELEMENTS), mave.length)
+    table = run.table("pairwise", "elements")
+    run.draw("elements", epistasis.element_map(*matrices(table, elements)[TARGET]))
+    found = {"window_additive_r2": Figure(run.r2("window_additive"), "r²"),
+             "pairwise_r2": Figure(run.r2("pairwise"), "r²")}  # fmt: skip
+    for row in table.itertuples():
+        found[f"{row.element_1} × {row.element_2}"] = Figure(row.phi, "φ")
+    return found
+
+
+def variants(run: Run) -> Figures:
+    """Every single-nucleotide variant, by the surrogate and by the network itself."""
+    library = run.mutagenize("saturation", "--kind", "saturation")
+    mave = run.score("saturation", library)
+    truth = mave.y[1:, 0].astype(np.float64) - mave.y[0, 0]
+    made = Surrogate.load(run.folder / "additive")
+    effect, error = made.differences(mave.library.tokens()[1:])
+    run.draw("variants", against(truth, effect, error))
+    near = np.abs(truth) > LARGE
+    return {
+        "variants_r": Figure(float(stats.pearsonr(truth, effect)[0]), "Pearson"),
+        "variants_rho": Figure(float(stats.spearmanr(truth, effect)[0]), "Spearman"),
+        "variants_large": Figure(int(near.sum()), "variants"),
+        "variants_large_sign": Figure(float((truth * effect > 0)[near].mean()), "share"),
+        "variants_error": Figure(float(np.median(error)), "dev"),
+    }
+
+
+def against(truth: np.ndarray, effect: np.ndarray, error: np.ndarray) -> Picture:
+    picture = Picture(figsize=(4.2, 3.8), layout="constrained")
+    axes = picture.subplots()
+    axes.errorbar(
+        truth, effect, 1.96 * error, fmt=".", markersize=3, linewidth=0.5, color="#444444"
+    )
+    ends = [truth.min(), truth.max()]
+    axes.plot(ends, ends, color="black", linewidth=0.8)
+    axes.set(xlabel="dev of the variant − of the enhancer", ylabel="by the surrogate, ± 95 %")
+    axes.spines[["top", "right"]].set_visible(False)
+    return picture
+
+
+# --- anywhere -------------------------------------------------------------------------------------
+
+
+def element(run: Run) -> Figures:
+    """A site in random contexts."""
+    start = (LENGTH - len(SITE)) // 2
+    wild = "N" * start + SITE + "N" * (LENGTH - len(SITE) - start)
+    window = (start, start + len(SITE))
+    library = GlobalLibrary(wild, n=run.rows(50_000), rate=0.3, windows=[window])
+    run.score("site", library)
+    made = run.fit("site_additive", "--gauge", "uniform", of="site")
+    run.fit("site_pairwise", "--map", "pairwise", of="site")
+    effects = made.effects("uniform", units="phi").additive(LENGTH)[slice(*window)]
+    run.draw("site", loci.logo(effects, start=0, label="effect on φ"))
+    return {"site_additive_r2": Figure(run.r2("site_additive"), "r²"),
+            "site_pairwise_r2": Figure(run.r2("site_pairwise"), "r²")}  # fmt: skip
+
+
+def spacing(run: Run) -> Figures:
+    """Two sites by the letters between them."""
+    one = Motif("AP1", "TGACTCA", positions=[100], optional=True)
+    other = Motif("GATA", "AGATAAG", spacings=range(0, 41), orientations="+-", optional=True)
+    library = FactorialLibrary(motifs=[one, other], length=LENGTH, n_backgrounds=run.rows(200))
+    run.score("factorial", library)
+    run.fit("factorial")
+    table = run.table("factorial", "spacings")
+    names = {f"y:{TARGET}": "effect", f"se_y:{TARGET}": "error", f"alone:{TARGET}": "alone",
+             f"measured:{TARGET}": "measured", f"se_measured:{TARGET}": "se_measured"}  # fmt: skip
+    run.draw("spacing", factors.spacing_curves(table.rename(columns=names), TARGET))
+    levels = run.table("factorial", "levels").groupby(["motif", "strand"])[f"y:{TARGET}"].mean()
+    gain = table[f"y:{TARGET}"] - table[f"alone:{TARGET}"]
+    found = {f"{motif} {strand}": Figure(value, TARGET)
+             for (motif, strand), value in levels.items() if strand}  # fmt: skip
+    best = gain.argmax()
+    return found | {
+        "spacing_largest_interaction": Figure(float(gain[best]), TARGET),
+        "spacing_at": Figure(int(table["spacing"][best]), "letters"),
+        "spacing_interaction": Figure(float(gain.mean()), TARGET),
+        "spacing_agreement": Figure(
+            float(np.corrcoef(table[f"y:{TARGET}"], table[f"measured:{TARGET}"])[0, 1]), "r"
+        ),
+    }
+
+
+PARTS: list[Callable[[Run], Figures]] = [local, pairs, variants, element, spacing]
+
+if __name__ == "__main__":
+    main()
