@@ -103,6 +103,12 @@ class Run:
             picture.savefig(self.args.pictures / f"{name}.png", dpi=DPI)
 
 
+def logo(made: Surrogate, window: tuple[int, int]) -> Picture:
+    """Effects of letters in a window, with their standard errors."""
+    effects, errors = (table[slice(*window)] for table in made.letters_at())
+    return loci.logo(effects, start=window[0], errors=errors, label="effect on φ")
+
+
 # --- an enhancer ----------------------------------------------------------------------------------
 
 
@@ -111,8 +117,7 @@ def local(run: Run) -> Figures:
     library = run.mutagenize("random", "--kind", "random", "--n", run.rows(20_000))
     mave = run.score("enhancer", library)
     made = run.fit("additive", of="enhancer")
-    effects = made.effects("empirical", units="y").additive(mave.length)[slice(*SHOWN)]
-    run.draw("additive", loci.logo(effects, start=SHOWN[0], label="effect on dev"))
+    run.draw("additive", logo(made, SHOWN))
     phi = made.phi_of(mave.mutations(), mave.n_rows)
     common = surrogate.figures(made, 0, phi, mave, made.split == TEST)
     run.draw("latent", common["latent"])
@@ -136,7 +141,8 @@ def pairs(run: Run) -> Figures:
     found = {"window_additive_r2": Figure(run.r2("window_additive"), "r²"),
              "pairwise_r2": Figure(run.r2("pairwise"), "r²")}  # fmt: skip
     for row in table.itertuples():
-        found[f"{row.element_1} × {row.element_2}"] = Figure(row.phi, "φ")
+        name = f"{row.element_1} × {row.element_2}"
+        found[name] = Figure(row.phi, f"of φ, ± {row.se_phi:.2g}")
     return found
 
 
@@ -183,8 +189,7 @@ def element(run: Run) -> Figures:
     run.score("site", library)
     made = run.fit("site_additive", "--gauge", "uniform", of="site")
     run.fit("site_pairwise", "--map", "pairwise", of="site")
-    effects = made.effects("uniform", units="phi").additive(LENGTH)[slice(*window)]
-    run.draw("site", loci.logo(effects, start=0, label="effect on φ"))
+    run.draw("site", logo(made, window))
     return {"site_additive_r2": Figure(run.r2("site_additive"), "r²"),
             "site_pairwise_r2": Figure(run.r2("site_pairwise"), "r²")}  # fmt: skip
 

@@ -43,7 +43,7 @@ class Factors:
         """Raises GeneqError for motifs of more levels than there are tokens."""
         found = [_levels(library, number) for number in range(len(library.motifs))]
         tables, columns = zip(*found, strict=True)
-        levels.alphabet(max(map(len, tables)))
+        levels.alphabet(max(map(len, tables)))  # refused before they are tokens of a byte
         return cls(library, pd.concat(tables, ignore_index=True),
                    np.stack(columns, axis=1).astype(np.uint8))  # fmt: skip
 
@@ -127,26 +127,34 @@ def spacings(factors: Factors, surrogate: Surrogate, mave: Mave) -> pd.DataFrame
     themselves: the mean over backgrounds and its standard error. Means over the places at which
     the same lies at the same spacing.
     """
-    found = [_pair(factors, *pair) for pair in combinations(range(factors.tokens.shape[1]), 2)]
-    nothing = pd.DataFrame(columns=PLACED).astype({"spacing": np.int32})
-    table = pd.concat([nothing, *(table for table, _ in found)])
-    quartets = np.concatenate([np.empty((0, 4), np.int64), *(rows for _, rows in found)])
-    group = table.groupby(PLACED, sort=False).ngroup().to_numpy()
-    found = table.drop_duplicates(ignore_index=True)
-    points = {name: _contrasts(group, quartets, weights, len(factors.tokens))
-              for name, weights in CONTRASTS.items()}  # fmt: skip
+    table, contrasts = _cells(factors)
     phi = surrogate.phi(factors.tokens)
     y = surrogate.curve(phi)
     by_background = mave.y.reshape(-1, len(factors.tokens), len(mave.targets)).astype(np.float64)
+    n = len(by_background)
     for k, target in enumerate(surrogate.targets):
-        for name, matrix in points.items():
-            found[f"{name}:{target}"] = matrix @ (phi if name == "phi" else y)[:, k]
+        for name, matrix in contrasts.items():
+            table[f"{name}:{target}"] = matrix @ (phi if name == "phi" else y)[:, k]
         if surrogate.outputs[k].replicates is not None:
-            found = found.assign(**_errors(surrogate, target, points, factors.tokens))
-        measured = (points["y"] @ by_background[:, :, k].T).T
-        found[f"measured:{target}"] = measured.mean(axis=0)
-        found[f"se_measured:{target}"] = measured.std(axis=0, ddof=1) / np.sqrt(len(measured))
-    return found
+            table = table.assign(**_errors(surrogate, target, contrasts, factors.tokens))
+        measured = contrasts["y"] @ by_background[:, :, k].T
+        spread = measured.std(axis=1, ddof=1) if n > 1 else np.nan
+        table[f"measured:{target}"] = measured.mean(axis=1)
+        table[f"se_measured:{target}"] = spread / np.sqrt(n)
+    return table
+
+
+def _cells(factors: Factors) -> tuple[pd.DataFrame, dict[str, csr_matrix]]:
+    """PLACED of all pairs of motifs, and their CONTRASTS as weights of points: [rows, points]."""
+    pairs = [_pair(factors, *pair) for pair in combinations(range(factors.tokens.shape[1]), 2)]
+    nothing = pd.DataFrame(columns=PLACED).astype({"spacing": np.int32})
+    table = pd.concat([nothing, *(table for table, _ in pairs)])
+    quartets = np.concatenate([np.empty((0, 4), np.int64), *(rows for _, rows in pairs)])
+    group = table.groupby(PLACED, sort=False).ngroup().to_numpy()
+    return table.drop_duplicates(ignore_index=True), {
+        name: _contrasts(group, quartets, weights, len(factors.tokens))
+        for name, weights in CONTRASTS.items()
+    }
 
 
 def _pair(factors: Factors, one: int, other: int) -> tuple[pd.DataFrame, np.ndarray]:
@@ -190,7 +198,7 @@ def _numbers(points: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 
 def _errors(
-    surrogate: Surrogate, target: str, points: dict[str, csr_matrix], tokens: np.ndarray
+    surrogate: Surrogate, target: str, contrasts: dict[str, csr_matrix], tokens: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Standard errors of contrasts of design points, by name of the column."""
     moved = list(surrogate.resampled_differences(tokens, target))
@@ -198,7 +206,7 @@ def _errors(
         f"se_{name}:{target}": np.sqrt(np.mean(
             [(matrix @ (phi if name == "phi" else y)) ** 2 for phi, y in moved], axis=0
         ))
-        for name, matrix in points.items()
+        for name, matrix in contrasts.items()
     }  # fmt: skip
 
 
