@@ -29,7 +29,7 @@ SEED = 1
 # Steps of finite differences of parameters that are of the order of 1.
 STEP = 1e-3
 # Steps of conjugate gradients at most, and their tolerance: errors are known to a few percent.
-STEPS, TOLERANCE = 30, 0.03
+STEPS, TOLERANCE = 30, 0.1
 # The least share of what scores of rows say of a curvature that it is taken to be, and that is left
 # of it where φ follows the nonlinearity.
 LEAST = 0.25
@@ -77,9 +77,9 @@ def replicated(
     steps = [newton.step(*(rng.standard_normal(own.max() + 1)[own] for own in groups))
              for _ in range(replicates)]  # fmt: skip
     theta, offset, eta = (np.array(column) for column in zip(*steps, strict=True))
-    kept = np.flatnonzero(theta.any(axis=0))
-    theta, offset, eta = (each - each.mean(axis=0) for each in (theta[:, kept], offset, eta))
-    return Replicates(kept, theta, offset, eta)
+    for each in (theta, offset, eta):
+        each -= each.mean(axis=0)
+    return Replicates(np.flatnonzero(newton.system.kept), theta, offset, eta)
 
 
 class Newton:
@@ -126,7 +126,7 @@ class Newton:
         return (self.data.valid.design.phi(theta) if self.on_valid else phi) - phi.mean()
 
     def step(self, weights: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
-        """Changes of θ, offset and η for changes of the weights of training and validation rows."""
+        """Changes of θ that is kept, offset and η for other weights of training, validation rows."""
         weights, phi = weights - weights.mean(), self.train.phi
         scale, mean = weights @ (phi**2 - 1) / (2 * len(phi)), weights @ phi / len(phi)
         pushed = self.system.weights * (mean + scale * phi)
@@ -136,7 +136,7 @@ class Newton:
         curve = -self.inverse @ (side + moved @ self.curve.mixed)
         theta += curve @ self.followed
         offset = scale * self.state.mean - mean - self.data.train.design.phi(theta).mean()
-        theta -= scale * self.state.theta
+        theta = (theta - scale * self.state.theta)[self.system.kept]
         return theta.astype(np.float32), offset, curve[: len(self.state.eta)]
 
     def _shrunk(self, score: np.ndarray) -> np.ndarray:
@@ -152,7 +152,7 @@ class Newton:
         alone = (theta - score / told)[n:]
         own = precisions(system.told[n:] / noise, alone, self.groups, chosen.threshold)
         precision = np.concatenate([chosen.precision[:n], chosen.strength * own])
-        new = System(self.data, system.weights, precision)
+        new = System(self.data, system.weights, precision, system.spread)
         pull = np.concatenate([np.zeros(n), np.where(new.kept, new.prior * theta, 0)[n:]])
         start = np.where(new.kept, 0, -theta)
         return start + new.solve(-score - pull - new.product(start))
@@ -165,13 +165,20 @@ class Newton:
 class System:
     """H = X' ω X + prior, with X the columns of the model less their means.
 
-    weights: ω, float64[n], the curvature of every row's loss by φ. kept: bool[size], parameters
-    that the prior does not hold at 0 and that rows tell of.
+    weights: ω, float64[n], the curvature of every row's loss by φ. spread: of the columns.
+    kept: bool[size], parameters that the prior does not hold at 0 and that rows tell of.
     """
 
-    def __init__(self, data: Data, weights: np.ndarray, precision: np.ndarray):
+    def __init__(
+        self,
+        data: Data,
+        weights: np.ndarray,
+        precision: np.ndarray,
+        spread: np.ndarray | None = None,
+    ):
         self.data, self.design, self.weights = data, data.train.design, weights
-        self.told = max(weights.sum(), 0.0) * data.layout.spread(self.design.additive)
+        self.spread = data.layout.spread(self.design.additive) if spread is None else spread
+        self.told = max(weights.sum(), 0.0) * self.spread
         self.kept = np.isfinite(precision) & (self.told > 0)
         self.prior = np.where(self.kept, precision, 0)
 

@@ -173,7 +173,9 @@ def _choose(data: Data, state: State, shrinkage: str, strength: float | None) ->
     if fresh:
         first = _ridge(data, best, None)
         # Behind a curve that bends, φ with interactions may be better only on a curve of its own.
-        best = _ridge(data, best, None, recalibrated) if first is best else recalibrated(data, first)
+        best = (
+            _ridge(data, best, None, recalibrated) if first is best else recalibrated(data, first)
+        )
     for turn in range(ROUNDS):
         found = _adaptive(data, best, 1.0 if strength is None else strength)
         found = recalibrated(data, _scaled(data, found) if strength is None else found)
