@@ -126,7 +126,7 @@ class Newton:
         return (self.data.valid.design.phi(theta) if self.on_valid else phi) - phi.mean()
 
     def step(self, weights: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
-        """Changes of θ that is kept, offset and η for other weights of training, validation rows."""
+        """Changes of the kept θ, of offset and η, for other weights of training and valid rows."""
         weights, phi = weights - weights.mean(), self.train.phi
         scale, mean = weights @ (phi**2 - 1) / (2 * len(phi)), weights @ phi / len(phi)
         pushed = self.system.weights * (mean + scale * phi)
