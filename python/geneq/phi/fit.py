@@ -31,6 +31,8 @@ TRAIN, VALID, TEST = range(3)
 SHRINKAGES = ("adaptive", "ridge")
 # Differences of validation losses, in nats a row, that say nothing.
 SLACK = 5e-4
+# By how much stronger a prior is that is tried next.
+STRONGER = 4.0
 # Falls of the loss, as a share of it, at which a fit has converged: of all parameters, and of φ
 # about a nonlinearity that is only about right.
 CLOSELY, LOOSELY = 1e-6, 2e-5
@@ -286,12 +288,11 @@ class Fitter:
         additive = {p: Scored(self.plain.design(*self.rows[p], self.options.threads), *scored[p])
                     for p in scored}  # fmt: skip
         state, penalty, precision = self._start(additive)
+        line, start = state.eta, (self._whitening(penalty), Prior(state.eta, state.noise))
+        state, found = self._lbfgs(additive, self._jittered(state), start[0], precision, start[1])
+        if self.options.strength is None:
+            state, found, precision = self._tuned(additive, state, found, precision, *start)
         strength = float(precision[0])
-        line = state.eta
-        state, found = self._lbfgs(
-            additive, self._jittered(state), self._whitening(penalty), precision,
-            Prior(line, state.noise),
-        )  # fmt: skip
         both = {p: Scored(self.layout.design(*self.rows[p], self.options.threads), *scored[p])
                 for p in scored}  # fmt: skip
         data = shrinkage.Data(self.layout, both[TRAIN], both[VALID], self.options.nonlinearity,
@@ -365,6 +366,27 @@ class Fitter:
             return Whitening(np.empty(0), factor)
         spread = self.plain.spread(self.rows[TRAIN][0]) + penalty / self.rows[TRAIN][0].rows
         return Whitening(1 / np.sqrt(spread))
+
+    def _tuned(
+        self,
+        scored: dict[int, Scored],
+        state: State,
+        found: Found,
+        precision: np.ndarray,
+        whitening: Whitening,
+        prior: Prior,
+    ) -> tuple[State, Found, np.ndarray]:
+        """A fit with a stronger prior, or a weaker one, as long as validation rows gain by it."""
+        for factor in (STRONGER, 1 / STRONGER):
+            before = found
+            while True:
+                tried, other = self._lbfgs(scored, state, whitening, factor * precision, prior)
+                if other.score > found.score - SLACK:
+                    break
+                state, found, precision = tried, other, factor * precision
+            if found is not before:
+                break
+        return state, found, precision
 
     def _lbfgs(
         self,
