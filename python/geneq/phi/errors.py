@@ -142,12 +142,15 @@ class Newton:
     def _shrunk(self, score: np.ndarray) -> np.ndarray:
         """Change of θ for a change of its score: where priors are estimated, by new ones.
 
-        Those are what the fit would be given if it were the truth, so that what is kept varies.
+        Those are what a truth would be given for which the fit's priors are right on average: the fit
+        with part of its shrinkage undone. So what is kept varies too.
         """
         system, chosen, n = self.system, self.chosen, self.data.layout.n_additive
         if chosen.threshold is None:
             return system.solve(-score)
-        theta, told = self.state.theta, np.maximum(system.told, 1e-300)
+        told = np.maximum(system.told, 1e-300)
+        shrunk = np.where(np.arange(len(told)) < n, 0, system.prior / chosen.strength / told)
+        theta = self.state.theta * np.sqrt(1 + shrunk)
         noise = self.score @ self.score / system.weights.sum()
         alone = (theta - score / told)[n:]
         own = precisions(system.told[n:] / noise, alone, self.groups, chosen.threshold)
