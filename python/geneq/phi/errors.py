@@ -142,8 +142,8 @@ class Newton:
     def _shrunk(self, score: np.ndarray) -> np.ndarray:
         """Change of θ for a change of its score: where priors are estimated, by new ones.
 
-        Those are what a truth would be given for which the fit's priors are right on average: the fit
-        with part of its shrinkage undone. So what is kept varies too.
+        Those are what a truth would be given for which the fit's priors are right on average: the
+        fit with part of its shrinkage undone. So what is kept varies too.
         """
         system, chosen, n = self.system, self.chosen, self.data.layout.n_additive
         if chosen.threshold is None:
