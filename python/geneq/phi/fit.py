@@ -33,6 +33,8 @@ SHRINKAGES = ("adaptive", "ridge")
 SLACK = 5e-4
 # By how much stronger a prior is that is tried next.
 STRONGER = 4.0
+# Patience with it.
+BRIEF = 10
 # Falls of the loss, as a share of it, at which a fit has converged: of all parameters, and of φ
 # about a nonlinearity that is only about right.
 CLOSELY, LOOSELY = 1e-6, 2e-5
@@ -380,7 +382,9 @@ class Fitter:
         for factor in (STRONGER, 1 / STRONGER):
             before = found
             while True:
-                tried, other = self._lbfgs(scored, state, whitening, factor * precision, prior)
+                tried, other = self._lbfgs(
+                    scored, state, whitening, factor * precision, prior, patience=BRIEF
+                )
                 if other.score > found.score - SLACK:
                     break
                 state, found, precision = tried, other, factor * precision
@@ -396,6 +400,7 @@ class Fitter:
         precision: np.ndarray,
         prior: Prior,
         phi_alone: bool = False,
+        patience: int | None = None,
     ) -> tuple[State, Found]:
         options = self.options
         objective = Objective(
@@ -404,7 +409,7 @@ class Fitter:
         )  # fmt: skip
         found = lbfgs(
             objective, objective.point(state), lambda point: objective.loss(point, scored[VALID]),
-            options.steps, options.patience, LOOSELY if phi_alone else CLOSELY, SLACK,
+            options.steps, patience or options.patience, LOOSELY if phi_alone else CLOSELY, SLACK,
         )  # fmt: skip
         state = objective.state(found.point)
         unit = State(state.theta / state.sd, state.mean / state.sd, 1.0, state.eta, state.noise)
