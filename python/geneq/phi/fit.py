@@ -33,8 +33,6 @@ SHRINKAGES = ("adaptive", "ridge")
 SLACK = 5e-4
 # By how much stronger a prior is that is tried next.
 STRONGER = 4.0
-# Patience with it.
-BRIEF = 10
 # Falls of the loss, as a share of it, at which a fit has converged: of all parameters, and of φ
 # about a nonlinearity that is only about right.
 CLOSELY, LOOSELY = 1e-6, 2e-5
@@ -292,7 +290,7 @@ class Fitter:
         state, penalty, precision = self._start(additive)
         line, start = state.eta, (self._whitening(penalty), Prior(state.eta, state.noise))
         state, found = self._lbfgs(additive, self._jittered(state), start[0], precision, start[1])
-        if self.options.strength is None:
+        if self.options.strength is None and self.layout.size == self.layout.n_additive:
             state, found, precision = self._tuned(additive, state, found, precision, *start)
         strength = float(precision[0])
         both = {p: Scored(self.layout.design(*self.rows[p], self.options.threads), *scored[p])
@@ -382,9 +380,7 @@ class Fitter:
         for factor in (STRONGER, 1 / STRONGER):
             before = found
             while True:
-                tried, other = self._lbfgs(
-                    scored, state, whitening, factor * precision, prior, patience=BRIEF
-                )
+                tried, other = self._lbfgs(scored, state, whitening, factor * precision, prior)
                 if other.score > found.score - SLACK:
                     break
                 state, found, precision = tried, other, factor * precision
@@ -400,7 +396,6 @@ class Fitter:
         precision: np.ndarray,
         prior: Prior,
         phi_alone: bool = False,
-        patience: int | None = None,
     ) -> tuple[State, Found]:
         options = self.options
         objective = Objective(
@@ -409,7 +404,7 @@ class Fitter:
         )  # fmt: skip
         found = lbfgs(
             objective, objective.point(state), lambda point: objective.loss(point, scored[VALID]),
-            options.steps, patience or options.patience, LOOSELY if phi_alone else CLOSELY, SLACK,
+            options.steps, options.patience, LOOSELY if phi_alone else CLOSELY, SLACK,
         )  # fmt: skip
         state = objective.state(found.point)
         unit = State(state.theta / state.sd, state.mean / state.sd, 1.0, state.eta, state.noise)
