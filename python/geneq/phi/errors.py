@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from .noise import Noise
 from .nonlinearity import Nonlinearity
@@ -30,9 +30,9 @@ SEED = 1
 STEP = 1e-3
 # Steps of conjugate gradients at most, and their tolerance: errors are known to a few percent.
 STEPS, TOLERANCE = 30, 0.03
-# How often the nonlinearity follows φ and φ the nonlinearity: where rows hardly tell them apart
-# this has no end, but fits have one.
-TURNS = 5
+# The least share of what scores of rows say of a curvature that it is taken to be, and that is left
+# of it where φ follows the nonlinearity.
+LEAST = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,19 +94,27 @@ class Newton:
                              for rows in (data.train, data.valid))  # fmt: skip
         self.rows = (len(self.train.phi), len(valid.phi))
         self.score = self.train.by_phi * self.train.inflation(valid)
-        self.system = System(data, self.train.curvature(), chosen.precision)
+        self.system = self._system()
         self.constraint = self.system.side(self.train.phi) / self.rows[0]
         self.along = self.system.solve(self.constraint)
         self.on_valid, self.curved = on_valid, valid if on_valid else self.train
         self.curve = Curve(self.curved)
         self._couple(self.curve if not on_valid else Curve(self.train))
 
+    def _system(self) -> "System":
+        """That of the curvature as it is, where that is far from flat in every direction."""
+        weights, positive = self.train.curvature(), self.train.positive()
+        rest = System(self.data, weights - LEAST * positive, self.chosen.precision)
+        weights = weights if rest.is_definite else positive
+        return System(self.data, weights, self.chosen.precision)
+
     def _couple(self, curve: "Curve") -> None:
         """What θ, float64[k, size], and what its φ, follow of each of the curve's k parameters."""
         sides = (self.system.side(np.ascontiguousarray(column)) for column in curve.mixed.T)
         self.followed = np.stack([-self._across(self.system.solve(side)) for side in sides])
         moved = np.stack([self._moved(theta) for theta in self.followed], axis=1)
-        self.turn = -self.curve.inverse @ (self.curve.mixed.T @ moved)
+        left = self.curve.matrix + self.curve.mixed.T @ moved
+        self.inverse = np.linalg.inv(at_least(left, self.curve.matrix))
 
     def _across(self, step: np.ndarray) -> np.ndarray:
         """A step with the standard deviation of φ held."""
@@ -124,9 +132,8 @@ class Newton:
         pushed = self.system.weights * (mean + scale * phi)
         theta = self._across(self._shrunk(self.system.side(weights * self.score - pushed)))
         moved = self._moved(theta) - mean - scale * self.curved.phi
-        alone = curve = self.curve.step(others if self.on_valid else weights, moved)
-        for _ in range(TURNS):
-            curve = alone + self.turn @ curve
+        side = (others if self.on_valid else weights) @ self.curve.scores
+        curve = -self.inverse @ (side + moved @ self.curve.mixed)
         theta += curve @ self.followed
         offset = scale * self.state.mean - mean - self.data.train.design.phi(theta).mean()
         theta -= scale * self.state.theta
@@ -141,7 +148,9 @@ class Newton:
         if chosen.threshold is None:
             return system.solve(-score)
         theta, told = self.state.theta, np.maximum(system.told, 1e-300)
-        own = precisions(system.told[n:], (theta - score / told)[n:], self.groups, chosen.threshold)
+        noise = self.score @ self.score / system.weights.sum()
+        alone = (theta - score / told)[n:]
+        own = precisions(system.told[n:] / noise, alone, self.groups, chosen.threshold)
         precision = np.concatenate([chosen.precision[:n], chosen.strength * own])
         new = System(self.data, system.weights, precision)
         pull = np.concatenate([np.zeros(n), np.where(new.kept, new.prior * theta, 0)[n:]])
@@ -162,7 +171,7 @@ class System:
 
     def __init__(self, data: Data, weights: np.ndarray, precision: np.ndarray):
         self.data, self.design, self.weights = data, data.train.design, weights
-        self.told = weights.sum() * data.layout.spread(self.design.additive)
+        self.told = max(weights.sum(), 0.0) * data.layout.spread(self.design.additive)
         self.kept = np.isfinite(precision) & (self.told > 0)
         self.prior = np.where(self.kept, precision, 0)
 
@@ -187,6 +196,14 @@ class System:
             STEPS, TOLERANCE,
         )  # fmt: skip
         return scale * found
+
+    @property
+    def is_definite(self) -> bool:
+        """Whether it is known to be positive definite."""
+        try:
+            return self.factor is not None
+        except LinAlgError:
+            return False
 
     @cached_property
     def factor(self) -> tuple | None:
@@ -216,17 +233,22 @@ class Rows:
     def _by_yhat(self, yhat: np.ndarray) -> np.ndarray:
         return self.noise.loss(self.state.noise, self.rows.y, yhat, self.rows.sigma)[1]
 
+    @cached_property
     def told(self) -> np.ndarray:
-        """d² loss / dŷ², float64[n]: as it depends on ŷ alone, so that no row's is negative."""
-        expected = self.noise.scale(self.state.noise, self.yhat, self.rows.sigma) ** -2.0
-        either = (self._by_yhat(self.yhat + side * STEP) for side in (1, -1))
-        observed = np.subtract(*either) / (2 * STEP)
-        return expected * max(float(observed.sum() / expected.sum()), 1e-3)
+        """d² loss / dŷ², float64[n]; below 0 for rows that pass for outliers."""
+        high, low = (self._by_yhat(self.yhat + side * STEP) for side in (1, -1))
+        return (high - low) / (2 * STEP)
 
     def curvature(self) -> np.ndarray:
         """d² loss / dφ², float64[n], without what the nonlinearity's bend adds: 0 on average."""
-        weights = self.told() * self.slope**2
-        return np.maximum(weights, 1e-3 * weights.mean())
+        return self.told * self.slope**2
+
+    def positive(self) -> np.ndarray:
+        """The same, no row's less than a LEAST share of its score's square; with the same sum."""
+        above = np.maximum(self.curvature(), LEAST * self.by_phi**2)
+        above += 1e-3 * above.mean()
+        share = self.curvature().sum() / above.sum()
+        return above * max(share, LEAST)
 
     def inflation(self, valid: "Rows") -> float:
         """By how much scores of training rows are too small, since those rows were fitted to.
@@ -246,22 +268,17 @@ class Curve:
 
     def __init__(self, rows: Rows):
         size = len(rows.state.eta)
-        bent, told = _jacobian(rows), rows.told()
+        bent, told = _jacobian(rows), rows.told
         scores, mixed, matrix = _noise(rows)
         self.scores = np.concatenate([bent * rows.by_yhat[:, None], scores], axis=1)
         both = np.concatenate([bent * told[:, None], mixed], axis=1)
         self.mixed = both * rows.slope[:, None]
-        loose = np.repeat([BENT, LOOSE], [size, len(matrix)])
-        self.matrix = np.diag(loose**-2.0)
-        self.matrix[:size] += bent.T @ both
-        self.matrix[size:, :size] += mixed.T @ bent
-        self.matrix[size:, size:] += matrix
-        values, vectors = np.linalg.eigh((self.matrix + self.matrix.T) / 2)
-        self.inverse = vectors / np.maximum(values, 1 / LOOSE**2) @ vectors.T
-
-    def step(self, weights: np.ndarray, moved: np.ndarray) -> np.ndarray:
-        """Change of the parameters for changes of the weights of rows and of their φ."""
-        return -self.inverse @ (weights @ self.scores + moved @ self.mixed)
+        prior = np.diag(np.repeat([BENT, LOOSE], [size, len(matrix)]) ** -2.0)
+        observed = prior.copy()
+        observed[:size] += bent.T @ both
+        observed[size:, :size] += mixed.T @ bent
+        observed[size:, size:] += matrix
+        self.matrix = at_least(observed, self.scores.T @ self.scores + prior)
 
 
 def _jacobian(rows: Rows) -> np.ndarray:
@@ -285,3 +302,15 @@ def _noise(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if not found:
         return np.empty((len(rows.phi), 0)), np.empty((len(rows.phi), 0)), np.empty((0, 0))
     return tuple(np.stack(columns, axis=-1) for columns in zip(*found, strict=True))
+
+
+def at_least(matrix: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """A symmetric matrix, made no smaller than a LEAST share of another, positive definite one.
+
+    By chance a curvature can be all but 0 in some direction, or below.
+    """
+    values, vectors = np.linalg.eigh((other + other.T) / 2)
+    root, back = vectors * np.sqrt(values) @ vectors.T, vectors / np.sqrt(values) @ vectors.T
+    values, vectors = np.linalg.eigh(back @ (matrix + matrix.T) @ back / 2)
+    vectors = root @ vectors
+    return vectors * np.maximum(values, LEAST) @ vectors.T
