@@ -205,17 +205,19 @@ workflow {
         digest
     )
 
-    // All of a kind, in the order of their shards; of no loci there is no page.
+    // All of a kind, in the order of their shards; where there is nothing there is no page.
     tables = SCORE.out.failed.mix(SURROGATE.out.failed, VARIANTS.out.failed)
         .toSortedList { a, b -> a[0].name <=> b[0].name ?: a[1] <=> b[1] }
         .map { rows -> rows.collect { row -> row[1] } }
+    fits = surrogates.toSortedList { a, b -> a[0].name <=> b[0].name }
+        .map { rows -> rows.collectMany { row -> row[1] } }
+    effects = VARIANTS.out.variants.toSortedList { a, b -> a[0].name <=> b[0].name }
+        .map { rows -> rows.collect { row -> row[1] } }
     LOCI(
-        surrogates.toSortedList { a, b -> a[0].name <=> b[0].name }
-            .filter { _rows -> jobs }
-            .map { rows -> rows.collectMany { row -> row[1] } },
-        VARIANTS.out.variants.toSortedList { a, b -> a[0].name <=> b[0].name }
-            .map { rows -> rows.collect { row -> row[1] } },
-        tables,
+        fits.map { folders -> [folders] }
+            .combine(effects.map { folders -> [folders] })
+            .combine(tables.map { files -> [files] })
+            .filter { folders, _effects, files -> folders || files },
         digest
     )
     lost = tables.filter { files -> files }

@@ -154,7 +154,8 @@ def cells(errors: dict[str, dict[str, np.ndarray]]) -> list[Cell]:
         p = np.array([wilcoxon(*pair, alternative="less").pvalue for pair in pairs])
         for motif, (ours, theirs), one, corrected in zip(errors, pairs, p, holm(p), strict=True):
             lower = int((ours < theirs).sum())
-            table.append(Cell(motif, method, ours.mean(), theirs.mean(), lower, one, corrected))
+            means = float(ours.mean()), float(theirs.mean())
+            table.append(Cell(motif, method, *means, lower, one, corrected))
     return table
 
 
@@ -184,7 +185,8 @@ def summary(table: list[Cell]) -> Figures:
         for cell in table
     }
     for method in OTHERS:
-        lower = sum(c.holm < ALPHA and c.ours < c.theirs for c in table if c.method == method)
+        cells_of = [cell for cell in table if cell.method == method]
+        lower = sum(bool(cell.holm < ALPHA and cell.ours < cell.theirs) for cell in cells_of)
         figures[f"consistency_motifs_{method}"] = Figure(
             lower, "motifs of 4", WANTED, lower / WANTED, 1.0, f"lower than of {method}"
         )

@@ -5,9 +5,7 @@ process LOCI {
     errorStrategy { Failures.strategy(task) }
 
     input:
-    path surrogates, stageAs: 'surrogate/*', arity: '0..*'
-    path variants, stageAs: 'variants/?/*', arity: '0..*'
-    path failed, stageAs: 'failed/?/*', arity: '0..*'
+    tuple path(surrogates, stageAs: 'surrogate/*', arity: '0..*'), path(variants, stageAs: 'variants/?/*', arity: '0..*'), path(failed, stageAs: 'failed/?/*', arity: '0..*')
     val options
 
     output:

@@ -30,6 +30,15 @@ def test_a_logo_stacks_centred_effects_at_their_positions():
     assert at[:, 3].max() == pytest.approx(2) and at[:, 1].min() == pytest.approx(-2)
 
 
+def test_a_logo_shows_the_error_of_the_largest_letter_at_the_end_of_its_stack():
+    effects, errors = np.zeros((4, 4)), np.full((4, 4), 9.0)
+    effects[1], errors[1, 0] = [3.0, -1.0, -1.0, -1.0], 0.5
+    effects[2], errors[2, 3] = [1.0, 1.0, 0.0, -2.0], 0.25
+    (bars,) = loci.logo(effects, start=10, errors=errors).axes[0].collections
+    drawn = {tuple(segment[0]) + tuple(segment[1]) for segment in bars.get_segments()}
+    assert drawn == {(11, 2.5, 11, 3.5), (12, -2.25, 12, -1.75)}
+
+
 @pytest.mark.parametrize("alphabet", ["dna", "rna", "protein", "letters:AB"])
 def test_a_logo_of_any_alphabet(alphabet):
     size = {"dna": 4, "rna": 4, "protein": 20, "letters:AB": 2}[alphabet]

@@ -50,6 +50,8 @@ def test_tables_and_figures_show_what_was_planted(scored, tmp_path):
     pairs = pd.read_parquet(tmp_path / "pairs.parquet")
     first = pairs[pairs["target"] == "a/b c"].head(9)  # three letters at either position
     assert (first[["position_1", "position_2"]] == PAIR).all(axis=None)
+    assert (first["phi"].abs() > 5 * first["se_phi"]).all() and (first["se_phi"] > 0).all()
+    assert (effects[["se_phi:a/b c", "se_y:noise"]] >= 0).all(axis=None)
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
         f"{number}_{what}.svg"
         for number in (0, 1)
@@ -72,6 +74,13 @@ def test_a_table_of_ones_own(tmp_path):
     effects = pd.read_parquet(tmp_path / "out" / "effects.parquet")
     strength = effects.groupby("position")["y:y"].agg(np.ptp)
     assert set(strength.nlargest(3).index) == set(SITES)
+
+
+def test_errors_are_left_out_where_none_are_asked_for(scored, tmp_path):
+    assert surrogate(scored, tmp_path, "--replicates", 0, "--map", "neighbour") == 0
+    for table in ("effects", "pairs"):
+        columns = pd.read_parquet(tmp_path / f"{table}.parquet").columns
+        assert not columns.str.startswith("se_").any()
 
 
 def test_targets_are_chosen(scored, tmp_path):

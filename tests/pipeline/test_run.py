@@ -42,10 +42,12 @@ def inputs(data):
 
 
 def test_a_broken_data_set_is_named_and_stops_no_other(data, tmp_path):
-    run = pipeline(tmp_path, *OPTIONS, *inputs(data))
+    # The locus waits for an equation of muscle.
+    run = pipeline(tmp_path, *OPTIONS, *inputs(data), "--loci", data / "loci.csv")
     results = tmp_path / "results"
     assert run.status != 0
-    assert "Without a report: muscle\n" in run.text
+    assert "Without a report: muscle\nWithout a surrogate: fibroblast_AP1\n" in run.text
+    assert not (results / "loci").exists()
     assert "muscle failed in PSEUDOBULK (exit status 1): geneq pseudobulk: error: " in run.text
     assert [path.name for path in (results / "datasets").iterdir()] == ["blood"]
     assert "<html" in (results / "datasets/blood/report/report.html").read_text()

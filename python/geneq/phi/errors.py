@@ -244,10 +244,11 @@ class Rows:
         return self.told * self.slope**2
 
     def positive(self) -> np.ndarray:
-        """The same with no row's below 0, and a sum that is the same, or what the scores' is."""
-        above = np.maximum(self.curvature(), 0)
-        least = LEAST * (self.by_phi @ self.by_phi)
-        return above * max(self.curvature().sum(), least) / above.sum() + 1e-3 * least / len(above)
+        """The same, no row's less than a LEAST share of its score's square; with the same sum."""
+        above = np.maximum(self.curvature(), LEAST * self.by_phi**2)
+        above += 1e-3 * above.mean()
+        share = self.curvature().sum() / above.sum()
+        return above * max(share, LEAST)
 
     def inflation(self, valid: "Rows") -> float:
         """By how much scores of training rows are too small, since those rows were fitted to.
