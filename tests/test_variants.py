@@ -184,6 +184,7 @@ def test_substitutions_have_the_effect_of_the_sequence_with_them(made, tmp_path,
         assert errors.isna().all()
     else:
         np.testing.assert_allclose(errors, surrogate.differences(tokens[1:], "two")[1], rtol=1e-9)
+        assert (errors > 0).all() and errors.max() < np.std(effects)
     assert of(table, method="oracle")["error"].isna().all()
     oracle = of(table, method="oracle", target="two")["effect"]
     assert np.corrcoef(effects, oracle)[0, 1] > 0.95

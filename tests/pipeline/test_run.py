@@ -83,14 +83,12 @@ def test_a_locus_that_fails_is_named_and_stops_no_other(data, tmp_path):
     with open(data / "loci.csv") as file:
         chrom = next(csv.DictReader(file))["chrom"]
     place = f"{chrom},{positions[0] - 60},{positions[0] + 60}"
-    options = (
-        *("--fasta", data / "genome.fa.gz", "--gtf", data / "genes.gtf"),
-        *("--vcf", data / "variants.vcf", "--loci"),
-    )
+    options = ("--fasta", data / "genome.fa.gz", "--gtf", data / "genes.gtf", "--loci")
+    variants = ("--vcf", data / "variants.vcf")
     plus = f"plus,{place},+,motifs:core,AP1,,,1500"
     minus = f"minus,{place},-,motifs:core,AP1,,,1500"
     bad = f"bad,{place},+,motifs:core,AP9,,,1500"
-    run = pipeline(tmp_path, *options, sheet_of_loci(tmp_path, plus, bad, minus))
+    run = pipeline(tmp_path, *options, sheet_of_loci(tmp_path, plus, bad, minus), *variants)
     results = tmp_path / "results"
     assert run.status != 0
     assert "Without a surrogate: bad\n" in run.text

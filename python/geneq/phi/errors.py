@@ -22,7 +22,7 @@ from .nonlinearity import Nonlinearity
 from .objective import BENT, LOOSE, Scored, State, phi_of
 from .optimise import conjugate_gradients
 from .ridge import DENSE, gram
-from .shrinkage import Chosen, Data, precisions
+from .shrinkage import FEWEST, Chosen, Data, precisions
 
 # Seed of the weights: the same for all targets.
 SEED = 1
@@ -264,8 +264,11 @@ class Rows:
         """By how much scores of training rows are too small, since those rows were fitted to.
 
         As the jackknife does, rows are taken to lie as far off as they would without themselves in
-        the fit: as far as validation rows do.
+        the fit: as far as validation rows do. Where these are of few groups, such as backgrounds of
+        a design, they tell less of that than of chance.
         """
+        if valid.rows.groups < FEWEST:
+            return 1.0
         return max(1.0, float(np.mean(valid.by_phi**2) / np.mean(self.by_phi**2)) ** 0.5)
 
 
