@@ -28,8 +28,9 @@ from .shrinkage import FEWEST, Chosen, Data, precisions
 SEED = 1
 # Steps of finite differences of parameters that are of the order of 1.
 STEP = 1e-3
-# Steps of conjugate gradients at most, and their tolerance: errors are known to a few percent.
-STEPS, TOLERANCE = 30, 0.1
+# Steps of conjugate gradients at most, and their tolerance: loosely where parameters are many,
+# with priors that hold them; few are solved for closely, since what is left would seem shrunk.
+LOOSELY, CLOSELY = (30, 0.1), (300, 1e-3)
 # The least share of what scores of rows say of a curvature that it is taken to be, and that is left
 # of it where φ follows the nonlinearity.
 LEAST = 0.25
@@ -203,7 +204,7 @@ class System:
         scale[self.kept] = 1 / np.sqrt((self.told + self.prior)[self.kept])
         found = conjugate_gradients(
             lambda v: scale * self.product(scale * v), scale * side, np.zeros_like(side),
-            STEPS, TOLERANCE,
+            *(LOOSELY if len(side) > DENSE else CLOSELY),
         )  # fmt: skip
         return scale * found
 
