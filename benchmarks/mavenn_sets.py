@@ -2,7 +2,9 @@
 
 Measurements of published experiments, in the split of their column `set`; sortseq, which has counts
 in ten bins, by its mean bin, somewhere within that bin. Maps and noise (skewed t of order 2) are
-those of MAVE-NN's tutorials, as are its learning rates, batches and early stopping; for gb1 it is
+those of MAVE-NN's tutorials, as are its learning rates, batches and early stopping; its order is
+that of shapes too, so geneq fits twice: as by default, with shapes that stay, and (_shapes) of the
+same order, with what validation rows gain by it (_shapes_valid). For gb1 MAVE-NN is
 the model in its wheel, and its time that of one epoch times the epochs in its history. r² is the
 squared correlation of y and predictions, I_var the information that noise model and map account
 for, both in test rows and with the same estimate of the entropy of y.
@@ -61,6 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sets", nargs="*", default=list(SETS), help="which of them (all)")
     parser.add_argument("--quick", action="store_true", help="two of them, without MAVE-NN")
+    parser.add_argument("--alone", action="store_true", help="without MAVE-NN")
     parser.add_argument("--json", help="write the figures here too")
     parser.add_argument("--mavenn", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -69,7 +72,7 @@ def main() -> None:
     print(machine(("mavenn", "tensorflow-cpu")))
     figures: Figures = {}
     for name in QUICK if args.quick else args.sets:
-        figures |= compared(name, args.quick)
+        figures |= compared(name, args.quick or args.alone)
     print_table(figures)
     if args.json:
         write_json(figures, args.json)
@@ -86,15 +89,23 @@ def table(one: Set) -> pd.DataFrame:
     return read
 
 
-def compared(name: str, quick: bool = False) -> Figures:
-    """Seconds, r² and I_var of both."""
+def compared(name: str, alone: bool = False) -> Figures:
+    """Seconds, r² and I_var of both, by shapes that stay and by shapes that change."""
     one = SETS[name]
     rows = table(one)
     test = (rows["set"] == "test").to_numpy()
     y = rows["y"].to_numpy()[test]
-    peer = None if quick else measured(name, y)
-    found = ours(one, rows, test, y)
-    figure = f"mavenn_{name}"
+    peer = None if alone else measured(name, y)
+    plain, shaped = (ours(one, rows, phi.SkewedT(2, order)) for order in (0, 2))
+    gain = (plain["loss"] - shaped["loss"]) / np.log(2)
+    return (
+        shown(f"mavenn_{name}", plain, peer)
+        | shown(f"mavenn_{name}_shapes", shaped, peer)
+        | {f"mavenn_{name}_shapes_valid": Figure(gain, "bits")}
+    )
+
+
+def shown(figure: str, found: dict, peer: dict | None) -> Figures:
     seconds = found["seconds"]
     ratio = peer and peer["seconds"] / seconds
     return {
@@ -114,19 +125,20 @@ def told(y: np.ndarray, predicted: np.ndarray, losses: np.ndarray, seconds: floa
     return {"r2": r2, "i_var": variational_information(losses, y).value, "seconds": seconds}
 
 
-def ours(one: Set, rows: pd.DataFrame, test: np.ndarray, y: np.ndarray) -> dict:
-    """By one thread, from the table of sequences on."""
+def ours(one: Set, rows: pd.DataFrame, noise: phi.SkewedT) -> dict:
+    """By one thread, from the table of sequences on; and the loss of validation rows, in nats."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mave.csv"
         rows[["sequence", "y"]].to_csv(path, index=False)
         mave = Mave.read_table(path, one.alphabet[0])
     split = rows["set"].map(PARTS).to_numpy()
     start = time.perf_counter()
-    surrogate = phi.fit(mave, MAPS[one.map], split=split)
+    surrogate = phi.fit(mave, MAPS[one.map], noise=noise, split=split)
     seconds = time.perf_counter() - start
-    latent = surrogate.phi(mave.tokens[test])
-    losses = surrogate.losses(latent, y[:, None])[:, 0]
-    return told(y, surrogate.curve(latent)[:, 0], losses, seconds)
+    latent, y = surrogate.phi(mave.tokens), rows["y"].to_numpy()
+    losses, test = surrogate.losses(latent, y[:, None])[:, 0], split == PARTS["test"]
+    found = told(y[test], surrogate.curve(latent)[test, 0], losses[test], seconds)
+    return found | {"loss": losses[split == PARTS["validation"]].mean()}
 
 
 # --- MAVE-NN, in a process of its own -------------------------------------------------------------

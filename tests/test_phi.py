@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from geneq import _ext, phi
 from geneq.errors import GeneqError
@@ -250,7 +251,11 @@ NOISES = [
     kind(order)
     for kind in (phi.Gaussian, phi.Cauchy, phi.StudentT, phi.SkewedT, phi.Empirical)
     for order in (0, 2)
-] + [phi.Empirical()]
+]
+NOISES += [phi.Empirical(), phi.StudentT(2, 2), phi.SkewedT(2, 2), phi.SkewedT(0, 1)]
+every_noise = pytest.mark.parametrize(
+    "model", NOISES, ids=lambda model: f"{model.kind}{model.order}{model.shape_order}"
+)
 
 
 def noisy(model):
@@ -263,11 +268,16 @@ def noisy(model):
 
 def parts_of(model, params, yhat, sigma):
     """Scale of every row and shape, by their definition."""
-    scale = np.exp(sum(params[k] * yhat**k for k in range(model.order + 1))) * np.ones(100)
-    return scale * (sigma if model.kind == "empirical" else 1), np.exp(params[model.order + 1 :])
+
+    def polynomial(coefficients):
+        return np.exp(sum(each * yhat**k for k, each in enumerate(coefficients))) * np.ones(100)
+
+    scale, logs = polynomial(params[: model.order + 1]), params[model.order + 1 :]
+    shapes = [polynomial(each) for each in np.split(logs, len(model.shapes))] if len(logs) else []
+    return scale * (sigma if model.kind == "empirical" else 1), shapes
 
 
-@pytest.mark.parametrize("model", NOISES, ids=lambda model: f"{model.kind}{model.order}")
+@every_noise
 def test_likelihoods_are_those_of_scipy(model):
     params, y, yhat, sigma = noisy(model)
     scale, shape = parts_of(model, params, yhat, sigma)
@@ -277,7 +287,7 @@ def test_likelihoods_are_those_of_scipy(model):
     assert total == pytest.approx(wanted.sum())
 
 
-@pytest.mark.parametrize("model", NOISES, ids=lambda model: f"{model.kind}{model.order}")
+@every_noise
 def test_derivatives_of_likelihoods_are_those_of_finite_differences(model):
     params, y, yhat, sigma = noisy(model)
     _, by_yhat, by_params = model.loss(params, y, yhat, sigma)
@@ -287,7 +297,7 @@ def test_derivatives_of_likelihoods_are_those_of_finite_differences(model):
     np.testing.assert_allclose(by_params, wanted, rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize("model", NOISES, ids=lambda model: f"{model.kind}{model.order}")
+@every_noise
 def test_cdf_quantiles_and_density_of_noise_agree(model):
     params, y, yhat, sigma = noisy(model)
     step = 1e-5
@@ -308,6 +318,61 @@ def test_yhat_is_the_mode_of_the_skewed_t():
         assert abs(grid[np.argmin(losses)]) <= 1e-3
 
 
+def test_shapes_of_order_0_are_numbers_and_of_others_start_as_these():
+    """The same likelihood, whether a shape is one number or as many as there are rows."""
+    for kind in (phi.StudentT, phi.SkewedT):
+        params, y, yhat, _ = noisy(kind(2))
+        assert all(np.ndim(shape) == 0 for shape in kind(2).shape(params, yhat))
+        shapes = np.stack([params[3:], np.zeros(len(kind.shapes))], axis=1)
+        longer = np.concatenate([params[:3], shapes.ravel()])
+        assert len(kind(2, 1).start(0.4)) == kind(2, 1).size == len(longer)
+        one, other = kind(2).loss(params, y, yhat), kind(2, 1).loss(longer, y, yhat)
+        assert other[0] == pytest.approx(one[0], rel=1e-12)
+        np.testing.assert_allclose(other[1], one[1], rtol=1e-9, atol=1e-12)
+        constant = np.concatenate([other[2][:3], other[2][3::2]])
+        np.testing.assert_allclose(constant, one[2], rtol=1e-9, atol=1e-9)
+
+
+def test_shapes_stay_within_bounds_wherever_their_polynomials_go():
+    """No row far out may give a shape that has no density; there, nothing depends on it."""
+    model, yhat = phi.SkewedT(0, 1), np.array([-3.0, 0.0, 3.0])
+    params = np.array([0.0, 1.0, 9.0, 1.0, 0.0])
+    y = yhat + 0.5
+    a = model.shape(params, yhat)[0]
+    np.testing.assert_allclose(a, [1e-2, np.e, 1e4])
+    _, by_yhat, by_params = model.loss(params, y, yhat)
+    wanted = twin.slope(lambda at: model.losses(params, y, at).sum(), yhat)
+    np.testing.assert_allclose(by_yhat, wanted, rtol=1e-4, atol=1e-4)
+    assert np.isfinite(by_params).all() and by_params[2] == 0  # of yhat = 0 alone
+
+
+@pytest.mark.parametrize("order", [-1, 1.5])
+def test_orders_of_shapes_are_whole(order):
+    with pytest.raises(GeneqError, match="shape_order"):
+        phi.SkewedT(2, order)
+
+
+def test_tails_that_change_with_the_prediction_are_found():
+    """Skewed up where predictions are low and down where they are high, as between two ends."""
+    data, tokens, *_ = simulated(phi.Additive(), n=6000, noise=0.0)
+    yhat = (data.y[:, 0] - data.y.mean()) / data.y.std()
+    truth, params = phi.SkewedT(0, 1), np.array([-1.0, 2.0, -0.8, 2.0, 0.8])
+    quantiles = np.random.default_rng(SEED).uniform(size=len(yhat))
+    data.y = truth.quantile(params, quantiles, yhat)[:, None]
+    losses, distances = [], []
+    for order in (0, 1):
+        fitted = phi.fit(data, noise=phi.SkewedT(2, order), replicates=20)
+        held = fitted.split == 2
+        latent = fitted.phi(tokens[held])
+        losses.append(fitted.losses(latent, data.y[held]).mean())
+        uniform = fitted.cdf(latent, data.y[held])[:, 0]
+        distances.append(stats.kstest(uniform, "uniform").statistic)
+        assert (fitted.errors().terms[0].values > 0).any()
+    best = truth.losses(params, data.y[held, 0], yhat[held]).mean()
+    assert best < losses[1] < best + 0.03 < losses[0]
+    assert distances[1] < 0.05
+
+
 # --- the objective ----------------------------------------------------------------------------
 
 
@@ -315,7 +380,7 @@ def test_yhat_is_the_mode_of_the_skewed_t():
 def test_the_gradient_of_the_whole_objective_is_that_of_finite_differences(map):
     rng, tokens = np.random.default_rng(SEED), random_tokens(80)
     layout, design = bound(map, tokens)
-    model, scatter = phi.Tanh(2), phi.SkewedT(2)
+    model, scatter = phi.Tanh(2), phi.SkewedT(2, 1)
     state = State(rng.normal(size=layout.size), 0.0, 1.0, model.start(0.5), scatter.start(0.5))
     n = layout.n_additive
     factor = np.triu(rng.normal(size=(n, n))) + 4 * np.eye(n)
@@ -675,10 +740,10 @@ def test_splits_are_of_the_shares_and_seeds_asked_for():
 def test_a_surrogate_is_read_as_it_was_written(tmp_path):
     for map in (phi.Additive(), phi.Pairwise(window=(2, 9)), phi.Order(2, (0, 5)), phi.Neighbour()):
         data, tokens, *_ = simulated(phi.Additive(), n=1500)
-        surrogate = phi.fit(data, map, phi.Spline(8), phi.StudentT(1))
+        surrogate = phi.fit(data, map, phi.Spline(8), phi.StudentT(1, 1))
         surrogate.save(tmp_path)
         again = phi.Surrogate.load(tmp_path)
-        assert again.map == map and again.noise == phi.StudentT(1) and again.targets == ["y0"]
+        assert again.map == map and again.noise == phi.StudentT(1, 1) and again.targets == ["y0"]
         np.testing.assert_array_equal(again.predict(tokens), surrogate.predict(tokens))
         np.testing.assert_array_equal(
             again.effects().terms[0].values, surrogate.effects().terms[0].values
@@ -810,6 +875,22 @@ def test_quality_tells_what_was_simulated(additive):
     for share, coverage in found.coverage.items():
         assert abs(coverage.value - float(share)) < 5 * coverage.error + 0.02
     assert found.ks_p > 1e-4
+
+
+@pytest.mark.parametrize(("rows", "told_by"), [(7000, 0), (2000, 1)])
+def test_noise_is_that_of_training_rows_where_these_are_many_and_else_of_validation_rows(
+    rows, told_by
+):
+    """20 rows for each parameter; validation rows scatter more here, to tell which were taken."""
+    data, tokens, *_ = simulated(phi.Neighbour(), length=12, n=rows)
+    rng = np.random.default_rng(SEED)
+    split = rng.choice(3, rows, p=[0.6, 0.3, 0.1])
+    data.y[split == 1] += rng.normal(0, 0.8 * data.y.std(), ((split == 1).sum(), 1))
+    fitted = phi.fit(data, phi.Neighbour(), noise=phi.Gaussian(0), split=split)
+    away = (data.y - fitted.predict(tokens))[:, 0]
+    spreads = [np.log(away[split == part].std() / fitted.outputs[0].y_sd) for part in (0, 1)]
+    assert spreads[1] - spreads[0] > 0.5
+    assert fitted.outputs[0].noise[0] == pytest.approx(spreads[told_by], abs=0.1)
 
 
 def test_a_noise_model_that_is_wrong_is_told_by_its_calibration():

@@ -9,7 +9,7 @@ import pytest
 from geneq import cli, encoding
 from geneq.libraries import RandomLibrary
 from geneq.mave import Mave
-from geneq.phi import Surrogate
+from geneq.phi import StudentT, Surrogate
 
 LENGTH, ROWS, SEED = 24, 3000, 11
 WILD_TYPE = "".join(np.random.default_rng(SEED).choice(list("ACGT"), LENGTH))
@@ -84,8 +84,10 @@ def test_errors_are_left_out_where_none_are_asked_for(scored, tmp_path):
 
 
 def test_targets_are_chosen(scored, tmp_path):
-    assert surrogate(scored, tmp_path, "--target", "noise") == 0
-    assert Surrogate.load(tmp_path).targets == ["noise"]
+    tails = ("--noise", "student_t", "--noise_order", 1, "--noise_shape_order", 2)
+    assert surrogate(scored, tmp_path, "--target", "noise", *tails) == 0
+    found = Surrogate.load(tmp_path)
+    assert found.targets == ["noise"] and found.noise == StudentT(1, 2)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +98,7 @@ def test_targets_are_chosen(scored, tmp_path):
         (["--map", "pairwise", "--window", "2-90"], "must lie in the sequence's 24 letters"),
         (["--map", "pairwise", "--between", "2-9,5-12"], "must not overlap"),
         (["--noise", "empirical"], "Empirical noise needs sigma"),
+        (["--noise", "gaussian", "--noise_shape_order", "1"], "--noise gaussian has no shape"),
         (["--strength", "-1"], "strength must be at least 0"),
     ],
 )

@@ -91,6 +91,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--noise_order", type=int, help="order of the polynomial of its log scale (2, motifs: 0)"
     )
+    parser.add_argument(
+        "--noise_shape_order",
+        type=int,
+        help="order of those of its log shape parameters, of skewed_t and student_t (0)",
+    )
     _choice(parser, "--gauge", gauges.NAMES, "in which effects are shown")
     parser.add_argument(
         "--probabilities",
@@ -224,8 +229,15 @@ def chosen_map(args: Namespace) -> maps.Map:
 
 def chosen_noise(args: Namespace) -> noise.Noise:
     """The noise model of --noise; measured errors are as they are unless an order is given."""
-    made = noise.KINDS[args.noise]
-    return made() if args.noise_order is None else made(args.noise_order)
+    made, given = noise.KINDS[args.noise], {}
+    if args.noise_order is not None:
+        given["order"] = args.noise_order
+    if args.noise_shape_order is not None:
+        if not made.shapes:
+            raise GeneqError(f"--noise {args.noise} has no shape", value="--noise_shape_order",
+                             fix="skewed_t and student_t do")  # fmt: skip
+        given["shape_order"] = args.noise_shape_order
+    return made(**given)
 
 
 # --- tables ---------------------------------------------------------------------------------------

@@ -313,7 +313,7 @@ class Fitter:
     ) -> errors.Replicates | None:
         if not self.options.replicates:
             return None
-        calibrated = chosen is not None and shrinkage.enough(data, state)
+        calibrated = chosen is not None and shrinkage.on_valid(data, state)
         chosen = chosen or shrinkage.Chosen(state, data.additive_precision, np.nan, np.nan)
         groups = tuple(np.unique(self.groups[self.parts == part], return_inverse=True)[1]
                        for part in (TRAIN, VALID))  # fmt: skip
@@ -445,12 +445,15 @@ class Fitter:
         precision = np.concatenate([data.additive_precision, np.where(kept, own, 0)])
         scored, results = {TRAIN: data.train, VALID: data.valid}, []
         enough = len(data.train.y) > kept.sum()
+        overdetermined = shrinkage.overdetermined(data, state)
         for phi_alone in (True, False)[: 1 + enough]:
             own = Prior(data.line, state.noise)
             state, found = self._lbfgs(scored, state, whitening, precision, own, phi_alone)
-            state = shrinkage.calibrated(data, state)
+            if not overdetermined:
+                state = shrinkage.calibrated(data, state)
             results.append((data.loss(state), state, found))
-        return min(results, key=lambda result: result[0])
+        # That of φ alone has what validation rows told: its loss there promises too much.
+        return results[-1] if overdetermined else min(results, key=lambda result: result[0])
 
 
 def _inside(mutations: Mutations, n_rows: int, length: int) -> Mutations:

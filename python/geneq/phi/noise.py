@@ -1,18 +1,39 @@
 """Noise models: how measurements scatter about the prediction ŷ.
 
-The density of y is that of z = (y − ŷ) / s, with log s a polynomial in ŷ. Parameters are one
-vector: the polynomial's coefficients, then what the family has of its own (of any real value:
-through exp). ŷ is the mode of every family. What is minimised is the negative log-likelihood,
-in nats.
+The density of y is that of z = (y − ŷ) / s, with log s a polynomial in ŷ. Families with a shape,
+such as the weight of tails, have a polynomial for the log of each of its parameters too. Parameters
+are one vector: the coefficients of the scale's polynomial, then of each shape parameter's. ŷ is the
+mode of every family. What is minimised is the negative log-likelihood, in nats.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
+from numpy.polynomial import polynomial
 from scipy import special, stats
 
+from ..libraries.base import whole
+
 LOG_2PI = float(np.log(2 * np.pi))
+# Shape parameters that change with ŷ stay within, wherever their polynomials go.
+LEAST, MOST = 1e-2, 1e4
+
+
+class Over(NamedTuple):
+    """How derivatives by shape parameters are put together: for each row, or summed over rows."""
+
+    count: int
+    sum: Callable[[np.ndarray], np.ndarray]
+    dot: Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+    @classmethod
+    def all(cls, z: np.ndarray) -> "Over":
+        return cls(len(z), np.sum, np.dot)
+
+
+EACH = Over(1, lambda values: values, np.multiply)
 
 
 @dataclass(frozen=True)
@@ -22,19 +43,19 @@ class Noise:
     order: int = 0
     kind: ClassVar[str]
     shapes: ClassVar[tuple[float, ...]] = ()
+    shape_order: ClassVar[int] = 0
 
     # --- what a family gives ------------------------------------------------------------------
 
-    def _shape(self, shape: np.ndarray) -> tuple[float, ...]:
-        """What `_rho` takes of the shape parameters."""
-        return tuple(np.exp(shape))
-
     def _rho(self, z: np.ndarray, shape: tuple) -> tuple[np.ndarray, np.ndarray]:
-        """−log density of z, and its derivative."""
+        """−log density of z, and its derivative.
+
+        shape: of each parameter one number, or float64[n].
+        """
         raise NotImplementedError
 
-    def _rho_shape(self, z: np.ndarray, shape: tuple, slope: np.ndarray) -> np.ndarray:
-        """Sums over rows of the derivatives of −log density by the shape parameters."""
+    def _rho_shape(self, z: np.ndarray, shape: tuple, slope: np.ndarray, over: Over) -> np.ndarray:
+        """Derivatives of −log density by the logs of shape parameters: float64[k], or [k, n]."""
         return np.empty(0)
 
     def _cdf(self, z: np.ndarray, shape: tuple) -> np.ndarray:
@@ -50,54 +71,82 @@ class Noise:
     @property
     def size(self) -> int:
         """Parameters there are."""
-        return self.order + 1 + len(self.shapes)
+        return self.order + 1 + len(self.shapes) * (self.shape_order + 1)
 
     def start(self, spread: float) -> np.ndarray:
         """Parameters for residuals of this standard deviation."""
-        return np.concatenate([[np.log(spread)], np.zeros(self.order), self.shapes])
+        shapes = np.zeros((len(self.shapes), self.shape_order + 1))
+        shapes[:, 0] = self.shapes
+        return np.concatenate([[np.log(spread)], np.zeros(self.order), shapes.ravel()])
 
-    def _split(self, params):
-        return params[: self.order + 1], self._shape(params[self.order + 1 :])
+    def _logs(self, params: np.ndarray) -> np.ndarray:
+        """Coefficients of the logs of the shape parameters, float64[k, shape_order + 1]."""
+        return params[self.order + 1 :].reshape(len(self.shapes), -1)
+
+    def shape(self, params: np.ndarray, yhat: np.ndarray) -> tuple:
+        """Shape parameters: each one number, or float64[n] where they change with ŷ."""
+        if not self.shape_order:
+            return tuple(np.exp(params[self.order + 1 :]))
+        logs = polynomial.polyval(yhat, self._logs(params).T)
+        return tuple(np.exp(np.clip(logs, np.log(LEAST), np.log(MOST))))
 
     def scale(self, params: np.ndarray, yhat: np.ndarray, sigma=None) -> np.ndarray:
         """s for every prediction, float64[n]."""
-        return np.exp(np.polynomial.polynomial.polyval(yhat, params[: self.order + 1]))
+        return np.exp(polynomial.polyval(yhat, params[: self.order + 1]))
 
     def losses(self, params, y, yhat, sigma=None) -> np.ndarray:
         """−log density of every y, float64[n], in nats."""
-        _, shape = self._split(params)
+        shape = self.shape(params, yhat)
         s = self.scale(params, yhat, sigma)
         return self._rho((y - yhat) / s, shape)[0] + np.log(s)
 
     def loss(self, params, y, yhat, sigma=None) -> tuple[float, np.ndarray, np.ndarray]:
         """−log-likelihood summed over rows, its derivative by ŷ, float64[n], and by parameters."""
-        poly, shape = self._split(params)
+        shape = self.shape(params, yhat)
         s = self.scale(params, yhat, sigma)
         z = (y - yhat) / s
         rho, slope = self._rho(z, shape)
         by_log = 1 - z * slope
         by_yhat = -slope / s
         if self.order:
-            derivative = np.polynomial.polynomial.polyder(poly)
-            by_yhat += by_log * np.polynomial.polynomial.polyval(yhat, derivative)
-        powers = np.polynomial.polynomial.polyvander(yhat, self.order)
-        by_params = np.concatenate([by_log @ powers, self._rho_shape(z, shape, slope)])
+            derivative = polynomial.polyder(params[: self.order + 1])
+            by_yhat += by_log * polynomial.polyval(yhat, derivative)
+        powers = polynomial.polyvander(yhat, self.order)
+        if self.shape_order:
+            by_shape = self._by_shape(params, yhat, self._rho_shape(z, shape, slope, EACH), by_yhat)
+        else:
+            by_shape = self._rho_shape(z, shape, slope, Over.all(z))
+        by_params = np.concatenate([by_log @ powers, by_shape])
         return float(rho.sum() + np.log(s).sum()), by_yhat, by_params
+
+    def _by_shape(
+        self, params: np.ndarray, yhat: np.ndarray, by_logs: np.ndarray, by_yhat: np.ndarray
+    ) -> np.ndarray:
+        """Derivatives by coefficients, from those by logs of shapes, float64[k, n].
+
+        What ŷ does through shapes is added to `by_yhat`.
+        """
+        coefficients = self._logs(params).T
+        logs = polynomial.polyval(yhat, coefficients)
+        by_logs = by_logs * ((logs > np.log(LEAST)) & (logs < np.log(MOST)))
+        slopes = polynomial.polyval(yhat, polynomial.polyder(coefficients))
+        by_yhat += (by_logs * slopes).sum(axis=0)
+        return (by_logs @ polynomial.polyvander(yhat, self.shape_order)).ravel()
 
     def information(self, params, y, yhat, sigma=None) -> float:
         """What a row tells of ŷ, in units of 1/s²: the mean square of d loss/dz over these rows."""
-        _, shape = self._split(params)
+        shape = self.shape(params, yhat)
         s = self.scale(params, yhat, sigma)
         return float(np.mean(self._rho((y - yhat) / s, shape)[1] ** 2))
 
     def cdf(self, params, y, yhat, sigma=None) -> np.ndarray:
         """The chance of less than y, float64[n]: uniform on [0, 1] where the model is right."""
-        _, shape = self._split(params)
+        shape = self.shape(params, yhat)
         return self._cdf((y - yhat) / self.scale(params, yhat, sigma), shape)
 
     def quantile(self, params, q: float, yhat, sigma=None) -> np.ndarray:
         """The y below which lies a share q, float64[n]."""
-        _, shape = self._split(params)
+        shape = self.shape(params, yhat)
         return yhat + self.scale(params, yhat, sigma) * self._ppf(q, shape)
 
 
@@ -158,7 +207,17 @@ class Cauchy(Noise):
 
 
 @dataclass(frozen=True)
-class StudentT(Noise):
+class Shaped(Noise):
+    """A family with a shape; `shape_order` is that of the polynomials for its logs."""
+
+    shape_order: int = 0
+
+    def __post_init__(self):
+        whole(self.shape_order, "shape_order", 0)
+
+
+@dataclass(frozen=True)
+class StudentT(Shaped):
     """Student's t with the degrees of freedom that the data ask for."""
 
     kind: ClassVar[str] = "student_t"
@@ -170,11 +229,11 @@ class StudentT(Noise):
         constant = -special.gammaln((nu + 1) / 2) + special.gammaln(nu / 2) + np.log(nu * np.pi) / 2
         return constant + (nu + 1) / 2 * np.log1p(squared / nu), (nu + 1) * z / (nu + squared)
 
-    def _rho_shape(self, z, shape, slope):
+    def _rho_shape(self, z, shape, slope, over):
         (nu,) = shape
         constant = (special.psi(nu / 2) - special.psi((nu + 1) / 2) + 1 / nu) / 2
-        bent = (np.log1p(z * z / nu).sum() - (slope @ z) / nu) / 2
-        return nu * np.array([len(z) * constant + bent])
+        bent = (over.sum(np.log1p(z * z / nu)) - over.dot(slope, z) / nu) / 2
+        return nu * np.array([over.count * constant + bent])
 
     def _cdf(self, z, shape):
         return special.stdtr(shape[0], z)
@@ -184,7 +243,7 @@ class StudentT(Noise):
 
 
 @dataclass(frozen=True)
-class SkewedT(Noise):
+class SkewedT(Shaped):
     """The skewed t of Jones and Faddy (2003) about its mode, with tails of its own on each side.
 
     With m = a + b, t = z + mode and w = t / √m its log density is
@@ -207,19 +266,18 @@ class SkewedT(Noise):
         rho = constant + (m + 1) / 2 * np.log(squared) - (a - b) * np.arcsinh(w)
         return rho, ((m + 1) * w / squared - (a - b) / np.sqrt(squared)) / np.sqrt(m)
 
-    def _rho_shape(self, z, shape, slope):
+    def _rho_shape(self, z, shape, slope, over):
         a, b = shape
         m, mode = a + b, self._mode(a, b)
         t = z + mode
         w = t / np.sqrt(m)
-        total, moved = slope.sum(), slope @ t
-        both = len(z) * (np.log(2) - special.psi(m) + 1 / (2 * m))
-        both += np.log1p(w * w).sum() / 2 - moved / (2 * m)
-        bent = np.arcsinh(w).sum()
+        n, total, moved = over.count, over.sum(slope), over.dot(slope, t)
+        both = n * (np.log(2) - special.psi(m) + 1 / (2 * m))
+        both += over.sum(np.log1p(w * w)) / 2 - moved / (2 * m)
+        bent = over.sum(np.arcsinh(w))
         height = np.sqrt(m / ((2 * a + 1) * (2 * b + 1)))
         by_a = height + mode * (1 / (2 * m) - 1 / (2 * a + 1))
         by_b = -height + mode * (1 / (2 * m) - 1 / (2 * b + 1))
-        n = len(z)
         return np.array([
             a * (both + n * special.psi(a) - bent + total * by_a),
             b * (both + n * special.psi(b) + bent + total * by_b),

@@ -277,6 +277,17 @@ def enough(data: Data, state: State) -> bool:
     return data.valid.groups >= FEWEST * (len(state.eta) + len(state.noise))
 
 
+def overdetermined(data: Data, state: State) -> bool:
+    """Whether training rows are so many that nonlinearity and noise are best fitted to them."""
+    size = data.layout.size + len(state.eta) + len(state.noise)
+    return data.train.groups >= FEWEST * size
+
+
+def on_valid(data: Data, state: State) -> bool:
+    """Whether nonlinearity and noise of a fit with interactions are those of validation rows."""
+    return enough(data, state) and not overdetermined(data, state)
+
+
 def calibrated(data: Data, state: State) -> State:
     """Nonlinearity and noise fitted to validation rows, with φ as it is.
 
