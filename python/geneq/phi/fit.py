@@ -35,7 +35,7 @@ SLACK = 5e-4
 STRONGER = 4.0
 # Falls of the loss, as a share of it, at which a fit has converged: of all parameters, and of φ
 # about a nonlinearity that is only about right.
-CLOSELY, LOOSELY = 1e-5, 2e-5
+CLOSELY, LOOSELY = 3e-6, 2e-5
 # How often interactions are chosen anew, about what was fitted, at most.
 PASSES = 3
 # How far L-BFGS must come, in nats a row, for the linear model to have been wrong.
