@@ -83,6 +83,23 @@ def test_errors_are_left_out_where_none_are_asked_for(scored, tmp_path):
         assert not columns.str.startswith("se_").any()
 
 
+def test_a_measured_protein_with_stops_and_errors(tmp_path):
+    rng = np.random.default_rng(SEED)
+    letters = "letters:ACDEFGHIKLMNPQRSTVWY*"
+    library = RandomLibrary("MKTAYIAKQR", n=2500, rate=0.15, alphabet=letters, seed=SEED)
+    sequences = encoding.strings(library.tokens(), letters)
+    sigma = rng.uniform(0.1, 0.3, 2500)
+    y = [-2.0 * ("*" in sequence) + (sequence[3] == "W") for sequence in sequences]
+    table = pd.DataFrame({"sequence": sequences, "y": y + sigma * rng.normal(size=2500)})
+    table.assign(sigma=sigma).to_csv(tmp_path / "my.csv", index=False)
+    options = ("--alphabet", letters, "--noise", "empirical", "--gauge", "wild_type")
+    assert surrogate(tmp_path / "my.csv", tmp_path / "out", *options) == 0
+    effects = pd.read_parquet(tmp_path / "out" / "effects.parquet")
+    stops = effects[effects["letter"] == "*"]
+    assert len(stops) == 10 and (stops["y:y"] < -4 * stops["se_y:y"]).all()
+    assert effects.loc[effects["phi:y"].idxmax(), ["position", "letter"]].tolist() == [3, "W"]
+
+
 def test_targets_are_chosen(scored, tmp_path):
     tails = ("--noise", "student_t", "--noise_order", 1, "--noise_shape_order", 2)
     assert surrogate(scored, tmp_path, "--target", "noise", *tails) == 0
