@@ -303,7 +303,10 @@ def test_ctrl_c_stops_it_within_a_second_and_leaves_what_was_there(tmp_path, suf
         start = time.monotonic()
         said, error = process.communicate(timeout=60)
         seconds = time.monotonic() - start
-    assert (process.returncode, said, error) == (130, "", "geneq mutagenize: interrupted\n")
+    assert (said, error) == ("", "geneq mutagenize: interrupted\n")
+    # Python ends by the signal itself where that came while it ran code from a string, such as
+    # what makes a dataclass; to a shell both are 130.
+    assert process.returncode in (130, -signal.SIGINT)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
         out.name: b"what was there"
     }
