@@ -83,6 +83,23 @@ def _plain(value):
     return value
 
 
+def read_parquet(path: str | Path) -> pa.Table:
+    """Read a parquet file. Raises GeneqError when it is missing, cut short or damaged."""
+    with whole_parquet(path):
+        return pq.read_table(path, page_checksum_verification=True)
+
+
+@contextmanager
+def whole_parquet(path: str | Path) -> Iterator[None]:
+    """Turn what pyarrow raises while it reads the file at `path` into GeneqError."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise GeneqError("File not found", file=path) from None
+    except (pa.ArrowException, OSError) as error:
+        raise GeneqError("Not a whole parquet file", value=str(error), file=path) from None
+
+
 @dataclass(frozen=True)
 class Table:
     """A parquet table: `columns` maps name → pandas dtype, `key` identifies a row.
@@ -106,12 +123,7 @@ class Table:
 
     def read(self, path: str | Path) -> pd.DataFrame:
         """Read and check the table at `path`. Raises GeneqError when it is not such a table."""
-        try:
-            table = pq.read_table(path)
-        except FileNotFoundError:
-            raise GeneqError("File not found", file=path) from None
-        except (pa.ArrowInvalid, OSError) as error:
-            raise GeneqError("Not a whole parquet file", value=str(error), file=path) from None
+        table = read_parquet(path)
         about = json.loads((table.schema.metadata or {}).get(b"geneq", b"{}"))
         if about and about["table"] != self.name:
             raise GeneqError(f"Expected the table '{self.name}'", value=about["table"], file=path)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from . import __version__, templates
 from .artifacts import VARIANTS as TABLE
+from .artifacts import read_parquet
 from .errors import GeneqError
 from .locus import FAILED, Locus, folders, read_failed, write_failed
 from .locus import NAME as LOCUS
@@ -99,12 +100,7 @@ def read_variants(folders: list[Path]) -> pd.DataFrame | None:
 
 
 def _parquet(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except FileNotFoundError:
-        raise GeneqError("File not found", file=path) from None
-    except (ValueError, OSError) as error:
-        raise GeneqError("Not a whole parquet file", value=str(error), file=path) from None
+    return read_parquet(path).to_pandas()
 
 
 # --- what is shown --------------------------------------------------------------------------------
