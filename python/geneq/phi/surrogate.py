@@ -325,13 +325,7 @@ class Surrogate:
         errors `se_phi:<target>` and `se_y:<target>`; a row for each position and letter, NaN
         outside of the windows.
         """
-        length, (letters, unknown) = len(self.wild_type), levels.names(self.alphabet)
-        named = np.array([*letters, unknown])
-        columns = {
-            "position": np.repeat(np.arange(length, dtype=np.int32), self.letters),
-            "wild": np.repeat(named[self.wild_type], self.letters),
-            "letter": np.tile(named[: self.letters], length),
-        }
+        length, columns = len(self.wild_type), levels.places(self.wild_type, self.alphabet)
         for k, output in enumerate(self.outputs):
             effects = self.effects(gauge, k).additive(length)
             effects = np.where(self.inside[:, None], effects, np.nan).ravel()
