@@ -318,12 +318,14 @@ class Features:
     meta: oracle (name), oracle_hash, window ([first, end) relative to the TSS, in nt of the
     gene's strand), bin_edges (the same unit, one more than bins), tss_index (of the TSS in the
     window), orientation, genome (digest); for promoters `bin_edges` are fractions of the length.
+    shard: (I, N) for the I-th of N parts of the genes; None of joined ones, or if not known.
     """
 
     values: np.ndarray
     gene_id: np.ndarray
     classes: list[str]
     meta: dict
+    shard: tuple[int, int] | None = None
 
     CHUNK = 1024
 
@@ -363,6 +365,7 @@ class Features:
                     "gene_id": [str(gene) for gene in self.gene_id],
                     "classes": list(self.classes),
                     "meta": _plain(self.meta),
+                    "shard": self.shard,
                 }
             )
 
@@ -386,13 +389,15 @@ class Features:
             )
         if np.isnan(values).any():
             raise GeneqError("A part of the features is missing", file=path, fix="Make them again")
-        return cls(
-            values, np.array(attrs["gene_id"], dtype=object), attrs["classes"], attrs["meta"]
-        )
+        gene_id, shard = np.array(attrs["gene_id"], dtype=object), attrs.get("shard")
+        return cls(values, gene_id, attrs["classes"], attrs["meta"], shard and tuple(shard))
 
     @classmethod
     def join(cls, parts: list["Features"], paths: list) -> "Features":
-        """Stack shards that agree in classes and meta, in the order given."""
+        """Stack shards that agree in classes and meta, in the order given.
+
+        Raises GeneqError where they do not, where two share genes, and where one is missing.
+        """
         first = parts[0]
         for part, path in zip(parts, paths, strict=True):
             if part.classes != first.classes or part.meta != first.meta:
@@ -400,4 +405,9 @@ class Features:
         gene_id = np.concatenate([part.gene_id for part in parts])
         if len(set(gene_id)) != len(gene_id):
             raise GeneqError("Shards must not share genes", file=", ".join(map(str, paths)))
+        shards = {part.shard for part in parts} - {None}
+        whole = {(i, n) for _, n in shards for i in range(1, n + 1)}
+        if missing := ", ".join(f"{i}/{n}" for i, n in sorted(whole - shards)):
+            raise GeneqError("All shards must be there", value=f"there is no {missing}",
+                             file=", ".join(map(str, paths)))  # fmt: skip
         return cls(np.concatenate([p.values for p in parts]), gene_id, first.classes, first.meta)
