@@ -16,9 +16,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from .errors import GeneqError, in_file
+from .errors import GeneqError
 from .genome import Genome
-from .libraries import Library, LibraryFile, open_library
+from .libraries import Library, LibraryFile, open_library, read_recipe
 from .locus import each, open_loci, report
 from .mave import Mave
 from .oracles import Oracle, load_oracle
@@ -62,7 +62,7 @@ def run(args: Namespace) -> None:
         return
     if not args.oracle:
         raise GeneqError("Give --oracle, KIND:WHAT")
-    library = _recipe(args.recipe) if args.recipe else open_library(args.library)
+    library = read_recipe(args.recipe) if args.recipe else open_library(args.library)
     oracle = load_oracle(args.oracle, precision=args.precision)
     with tqdm(total=library.n_rows, unit=" rows", unit_scale=True, disable=None) as bar:
         mave = scored(library, oracle, args.target, args.out, args, bar.update)
@@ -111,11 +111,3 @@ def many(args: Namespace) -> None:
         locus.save(args.out / name)
 
     report(each(loci, "score", one, args.out), len(loci), args.out)
-
-
-def _recipe(path: Path) -> Library:
-    try:
-        with in_file(path):
-            return Library.from_json(path.read_bytes())
-    except FileNotFoundError:
-        raise GeneqError("File not found", file=path) from None
