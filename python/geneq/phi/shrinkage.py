@@ -149,7 +149,16 @@ class Linearised:
 
 
 def choose(data: Data, state: State, shrinkage: str, strength: float | None) -> Chosen:
-    """`_choose`, with noise whose tails are not heavy; the state given back has the right noise."""
+    """`_choose`, with noise whose tails are not heavy; the state given back has the right noise.
+
+    Where training rows are many for every parameter, interactions have the prior of the additive
+    effects, unless a strength is given, and are left at 0 to be fitted with all else.
+    """
+    if strength is None and overdetermined(data, state):
+        same = float(data.additive_precision[0])
+        # A curve that bends as an additive φ needs it would hold them back.
+        straight = replace(state, eta=data.line)
+        return Chosen(straight, np.full(data.layout.size, same), data.loss(straight), same)
     if isinstance(data.noise, Empirical):
         return _choose(data, state, shrinkage, strength)
     plain = replace(data, noise=Huber(data.noise.order))
