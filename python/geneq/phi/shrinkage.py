@@ -154,13 +154,15 @@ def choose(data: Data, state: State, shrinkage: str, strength: float | None) -> 
     Where training rows are many for every parameter, interactions have the prior of the additive
     effects, unless a strength is given, and are left at 0 to be fitted with all else.
     """
+    if enough(data, state) or len(data.train.y) > data.layout.size:
+        # The curve is going to be fitted again. One that bends as an additive φ needs it would hold
+        # interactions back.
+        state = replace(state, eta=data.line)
     if strength is None and overdetermined(data, state):
         same = float(data.additive_precision[0])
-        # A curve that bends as an additive φ needs it would hold them back.
-        straight = replace(state, eta=data.line)
-        return Chosen(straight, np.full(data.layout.size, same), data.loss(straight), same)
+        return Chosen(state, np.full(data.layout.size, same), data.loss(state), same)
     if isinstance(data.noise, Empirical):
-        return _choose(data, state, shrinkage, strength)
+        return _choose(data, calibrated(data, state), shrinkage, strength)
     plain = replace(data, noise=Huber(data.noise.order))
     chosen = _choose(plain, with_noise(plain, state), shrinkage, strength)
     state = with_noise(data, chosen.state)
@@ -253,9 +255,7 @@ def _adaptive(data: Data, begin: Chosen, factors: Sequence[float]) -> Chosen:
     z = np.abs(alone[seen]) * np.sqrt(told[seen])
     chance = min(1.0, (float(np.median(z)) / MEDIAN) ** 2) if seen.any() else 1.0
     own = precisions(told / max(chance, 1e-6), alone, data.layout.groups)
-    found = _tuned(
-        lambda factor: _solved(data, linear, begin.state, factor * own, factor), factors
-    )
+    found = _tuned(lambda factor: _solved(data, linear, begin.state, factor * own, factor), factors)
     return replace(found, estimated=True)
 
 
