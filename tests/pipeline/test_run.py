@@ -55,7 +55,7 @@ def test_a_broken_data_set_is_named_and_stops_no_other(data, tmp_path):
     recovery = json.loads((results / "recovery.json").read_text())
     assert {entry["dataset"] for entry in recovery} == {"blood"}
     versions = (results / "pipeline_info/versions.yml").read_text()
-    assert "DISTILL:\n  geneq:" in versions
+    assert "\nDISTILL:\n  geneq:" in versions
     assert f'code_digest: "{CODE_DIGEST}"' in versions
 
     # Mended, and taken up again: only what was broken, and the atlas over both, is computed.
@@ -124,7 +124,7 @@ def test_a_locus_that_fails_is_named_and_stops_no_other(data, tmp_path):
 def test_an_image_with_other_code_than_the_checkout_stops(data, tmp_path):
     checkout = tmp_path / "checkout"
     skip = shutil.ignore_patterns(".*", "target", "__pycache__", "*.so")
-    for name in ("python", "rust_ext", "lib", "modules", "conf"):
+    for name in ("python", "rust_ext", "lib", "modules", "workflows", "conf"):
         shutil.copytree(ROOT / name, checkout / name, ignore=skip)
     for name in ("main.nf", "nextflow.config", "nextflow_schema.json"):
         shutil.copy(ROOT / name, checkout)
