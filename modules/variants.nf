@@ -18,7 +18,7 @@ process VARIANTS {
     script:
     """
     geneq variants --vcf ${vcf} --genome ${genome} --loci surrogate \\
-        ${Shell.options([oracle: meta.oracle] + options)} --threads ${task.cpus} --out variants
+        ${Shell.options(options)} --threads ${task.cpus} --out variants
     geneq doctor --versions ${task.process} > versions.yml
     """
 

@@ -94,11 +94,11 @@ def test_a_locus_is_read_back(tmp_path):
     one.save(tmp_path)
     assert Locus.load(tmp_path) == one
     path = tmp_path / "locus.json"
-    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
-    with pytest.raises(GeneqError, match="reads loci of version 1: 2"):
+    path.write_text(path.read_text().replace('"version": 2', '"version": 3'))
+    with pytest.raises(GeneqError, match="reads version 2 of it: 3"):
         Locus.load(tmp_path)
     path.write_text("[]")
-    with pytest.raises(GeneqError, match="Not a locus"):
+    with pytest.raises(GeneqError, match="Not a file of one locus"):
         Locus.load(tmp_path)
 
 

@@ -37,12 +37,12 @@ workflow SURROGATES {
         .map { job -> [job.oracle.dataset, job] }
         .combine(equations, by: 0)
         .map { _dataset, job, distill -> [job, job.oracle.from(distill)] }
-    // [genome, meta, recipe, files of the oracle]; an equation of motifs reads their file, too.
+    // [genome, meta, recipe, other files]; an equation of motifs reads their file, too.
     tasks = asked.other
         .map { job -> [job, job.oracle] }
         .mix(found)
         .map { job, oracle ->
-            def files = (oracle.file ? [oracle.file] : []) + (oracle.kind == 'equation' ? motifs : [])
+            def files = Shards.files(job, oracle) + (oracle.kind == 'equation' ? motifs : [])
             [job.genome, Shards.meta(job, oracle), job.rows*.recipe.findAll(), files]
         }
         .branch { genome, _meta, _recipe, _files ->

@@ -15,8 +15,7 @@ import pandas as pd
 from . import __version__, _ext, templates
 from .artifacts import VARIANTS as TABLE
 from .errors import GeneqError
-from .locus import FAILED, Locus, folders, read_failed, write_failed
-from .locus import NAME as LOCUS
+from .locus import FAILED, Experiment, Locus, folders, found_in, read_failed, write_failed
 from .phi import Surrogate, levels
 from .plots import tracks
 
@@ -71,11 +70,12 @@ def run(args: Namespace) -> None:
 class Fitted:
     """A locus with its surrogate: held_out has the phenotypes and scores of rows not fitted.
 
-    motifs, spacings: tables of a factorial design, None of other libraries.
+    row: of its sheet, None where its scores are of no sheet. motifs, spacings: tables of a
+    factorial design, None of other libraries.
     """
 
     name: str
-    place: Locus | None
+    row: Locus | Experiment | None
     surrogate: Surrogate
     metrics: pd.DataFrame
     held_out: pd.DataFrame
@@ -85,11 +85,27 @@ class Fitted:
     @classmethod
     def read(cls, folder: Path) -> "Fitted":
         """Read what `geneq surrogate` wrote."""
-        place = Locus.load(folder) if (folder / LOCUS).exists() else None
         tables = (_parquet(folder / f"{name}.parquet") for name in ("metrics", "latent"))
         designed = (_parquet(path) if (path := folder / f"{name}.parquet").exists() else None
                     for name in ("levels", "spacings"))  # fmt: skip
-        return cls(folder.name, place, Surrogate.load(folder), *tables, *designed)
+        return cls(folder.name, found_in(folder), Surrogate.load(folder), *tables, *designed)
+
+    @property
+    def place(self) -> Locus | None:
+        """Where in a genome it lies."""
+        return self.row if isinstance(self.row, Locus) else None
+
+    @property
+    def scored(self) -> str:
+        """By which oracle, and how."""
+        if self.row is None:
+            return ""
+        said = [self.row.oracle]
+        if self.row.reduce:
+            said.append(f"profiles reduced by {self.row.reduce}")
+        if self.row.precision != "float32":
+            said.append(self.row.precision)
+        return ", ".join(said + ["mean of both strands"] * self.row.reverse_complement)
 
 
 def read_variants(folders: list[Path]) -> pd.DataFrame | None:
@@ -120,6 +136,7 @@ def locus(fitted: Fitted, variants: pd.DataFrame | None) -> dict:
     return {
         "name": fitted.name,
         "place": place,
+        "scored": fitted.scored,
         "region": f"{place.chrom}:{place.start:,}-{place.end:,}" if place else "",
         "window": window,
         "map": surrogate.map.kind,
@@ -128,7 +145,7 @@ def locus(fitted: Fitted, variants: pd.DataFrame | None) -> dict:
         "targets": [target(fitted, number, wild_type, window) if fitted.motifs is None
                     else motif_target(fitted, number) for number in range(len(surrogate.outputs))],
         "variants": variant_table(own) if own is not None and len(own) else None,
-        "key": " ".join([fitted.name, *([place.chrom, place.oracle] if place else []),
+        "key": " ".join([fitted.name, place.chrom if place else "", fitted.scored,
                          *surrogate.targets]).lower(),
     }  # fmt: skip
 
