@@ -67,6 +67,7 @@ workflow {
         EQUATIONS.out.equations,
         motifs,
         optional(params.vcf),
+        optional(params.variants_truth),
         options
     )
 

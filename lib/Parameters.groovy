@@ -104,6 +104,9 @@ class Parameters {
         if (given.vcf != null && given.loci == null) {
             faults << '--vcf goes with --loci: variants are looked for in loci'
         }
+        if (given.variants_truth != null && given.vcf == null) {
+            faults << '--variants_truth goes with --vcf: it has measured effects of its variants'
+        }
         return faults + genome(given)
     }
 

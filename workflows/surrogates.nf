@@ -25,6 +25,7 @@ workflow SURROGATES {
     equations // [dataset, folder of its equations]
     motifs // file of the oracle of equations, or none
     vcf // file of variants, or none
+    truth // table of their measured effects, or none
     options // parameters, and the digest of the code
 
     main:
@@ -71,6 +72,7 @@ workflow SURROGATES {
             .join(tasks.locus.map { _genome, meta, _recipe, files -> [meta.name, files] })
             .map { _name, meta, fitted, folder, files -> [meta, fitted, folder, files] },
         vcf,
+        truth,
         options.subMap(['code_digest'])
     )
 

@@ -238,11 +238,7 @@ def _fitting(
     table: pd.DataFrame, genome: Genome, threads: int, skipped: Tally, path: Path
 ) -> pd.DataFrame:
     """The rows whose REF is what the genome has there."""
-    ends = table["start"] + lengths(table["ref"])
-    reasons = np.where(ends > table["chrom"].map(genome.lengths), "beyond_contig", "")
-    reasons = reasons.astype(object)
-    inside = np.flatnonzero(reasons == "")
-    reasons[inside[_differs(table.iloc[inside], genome, threads)]] = "reference_differs"
+    reasons = misfits(table, genome, threads)
     wrong = table[reasons != ""]
     if len(wrong) > len(table) / 2:
         beyond = (reasons == "beyond_contig").sum()
@@ -255,6 +251,19 @@ def _fitting(
             fix="Give a VCF that was made for this genome",
         )
     return leave_out(table, reasons, skipped)
+
+
+def misfits(table: pd.DataFrame, genome: Genome, threads: int = 1) -> np.ndarray:
+    """object[row]: why a variant, on a contig of `genome`, does not fit it, "" where it does.
+
+    table: chrom, start (0-based) and ref.
+    """
+    ends = table["start"] + lengths(table["ref"])
+    reasons = np.where(ends > table["chrom"].map(genome.lengths), "beyond_contig", "")
+    reasons = reasons.astype(object)
+    inside = np.flatnonzero(reasons == "")
+    reasons[inside[_differs(table.iloc[inside], genome, threads)]] = "reference_differs"
+    return reasons
 
 
 def _differs(table: pd.DataFrame, genome: Genome, threads: int) -> np.ndarray:

@@ -61,6 +61,7 @@ def test_wrong_parameters_are_refused_all_at_once(folder):
         *("--input", "sheet.csv", "--min_cels", 5, "--shardGenes", 5, "--flavour", "sweet"),
         *("--trials", 0, "--seed", "many", "--sr_engine", "steam", "--oracle", "sei"),
         *("--bin_edges=-10;10", "--promoters", "p.fa", "--fasta", "genome.fa", "--vcf", "x.vcf"),
+        *("--variants_truth", "a*.tsv"),
     )
     assert run.status != 0
     assert run.submitted == []
@@ -75,6 +76,7 @@ def test_wrong_parameters_are_refused_all_at_once(folder):
         "--bin_edges must be numbers with commas between, not '-10;10'",
         "--vcf cannot be used with --promoters: variants need coordinates",
         "--vcf goes with --loci: variants are looked for in loci",
+        "--variants_truth must be a path without",
         "as a sheet of --genomes (given: --fasta, --promoters)",
     ):
         assert text in run.text

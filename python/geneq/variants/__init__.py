@@ -93,7 +93,7 @@ def run(args: Namespace) -> None:
         "skipped": {**variants.skipped, **inside.left_out(variants.table)},
     }
     if truth is not None:
-        about["truth"] = _write_agreement(effects, truth, args)
+        about["truth"] = _write_agreement(effects, truth, args.out)
     write_json(about, args.out / "variants.json")
     _say(about, args.out)
 
@@ -201,18 +201,11 @@ def _empty() -> pd.DataFrame:
 # --- all of them ------------------------------------------------------------------------------
 
 
-def _write_agreement(effects: pd.DataFrame, truth: pd.DataFrame, args: Namespace) -> dict:
+def _write_agreement(effects: pd.DataFrame, truth: pd.DataFrame, out: Path) -> dict:
     """Write what is known of agreement with measured effects; what was measured, and used."""
     measured = with_truth(effects, truth)
-    if measured.empty:
-        raise GeneqError(
-            "No measured variant is a judged one of the VCF",
-            value=f"{len(truth):,} measured, {len(effects):,} rows of effects",
-            file=args.truth,
-            fix="pos is 1-based, ref and alt are on the forward strand, as in the VCF",
-        )
-    AGREEMENT.write(agreement(measured), args.out / "truth.parquet")
-    COMPARISONS.write(comparisons(measured), args.out / "comparisons.parquet")
+    AGREEMENT.write(agreement(measured), out / "truth.parquet")
+    COMPARISONS.write(comparisons(measured), out / "comparisons.parquet")
     used = measured[["chrom", "pos", "ref", "alt"]].drop_duplicates()
     return {"measured": len(truth), "judged": len(used)}
 
