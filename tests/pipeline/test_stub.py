@@ -14,7 +14,7 @@ def inputs(tmp_path):
     data = tmp_path / "the data"
     data.mkdir()
     names = ("a & b's.h5ad", "genome 1.fa", "genes;1.gtf", "promoters.fa", "motifs(1).meme")
-    for name in (*names, "net's 1.h5", "v 1.vcf", "recipe(1).json"):
+    for name in (*names, "net's 1.h5", "v 1.vcf", "t's.tsv", "recipe(1).json"):
         (data / name).touch()
     (data / "sheet.csv").write_text(
         "dataset,h5ad,cell_type_key,genome\n"
@@ -42,7 +42,8 @@ def inputs(tmp_path):
     given = ("input", "genomes", "loci", "experiments")
     names = ("sheet.csv", "genomes.csv", "loci.csv", "experiments.csv")
     sheets = [f"--{name}={data / sheet}" for name, sheet in zip(given, names, strict=True)]
-    return *sheets, f"--vcf={data}/v 1.vcf", f"--oracle=motifs:{data}/motifs(1).meme"
+    variants = (f"--vcf={data}/v 1.vcf", f"--variants_truth={data}/t's.tsv")
+    return *sheets, *variants, f"--oracle=motifs:{data}/motifs(1).meme"
 
 
 def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, inputs):
