@@ -249,8 +249,8 @@ def test_experiments_are_scored_as_one_alone_and_those_that_fail_are_named(tmp_p
     (tmp_path / "broken.json").write_text("{")
     sheet = tmp_path / "experiments.csv"
     sheet.write_text(
-        "experiment,recipe,oracle,target,map,reverse_complement\n"
-        "a,recipes/a.json,motifs:core,SP1,neighbour,false\nbad,broken.json,motifs:core,,,\n"
+        "experiment,recipe,oracle,target,map,reverse_complement,replicates,noise_shape_order\n"
+        "a,recipes/a.json,motifs:core,SP1,neighbour,false,3,1\nbad,broken.json,motifs:core,,,,,\n"
     )
     assert run("score", "--experiments", sheet, "--out", tmp_path / "score") == 0
     (failed,) = failures(tmp_path / "score")
@@ -261,12 +261,14 @@ def test_experiments_are_scored_as_one_alone_and_those_that_fail_are_named(tmp_p
     found, alone = (Mave.load(tmp_path / name / "mave.parquet") for name in ("score/a", "alone"))
     np.testing.assert_array_equal(found.y, alone.y)
 
-    words = ("--scores", tmp_path / "score", "--noise", "gaussian", "--replicates", 0)
-    assert run("surrogate", *words, "--out", tmp_path / "surrogate") == 0
-    assert Surrogate.load(tmp_path / "surrogate" / "a").map.kind == "neighbour"
+    words = ("--scores", tmp_path / "score", "--out", tmp_path / "surrogate")
+    assert run("surrogate", *words) == 0
+    surrogate = Surrogate.load(tmp_path / "surrogate" / "a")
+    assert (surrogate.map.kind, surrogate.noise.shape_order) == ("neighbour", 1)
+    assert len(surrogate.outputs[0].replicates) == 3
     row = found_in(tmp_path / "surrogate" / "a")
     assert row == Experiment("a", str(tmp_path / "recipes/a.json"), "motifs:core", "SP1",
-                             map="neighbour")  # fmt: skip
+                             map="neighbour", replicates=3, noise_shape_order=1)  # fmt: skip
     assert found_in(tmp_path) is None
 
 

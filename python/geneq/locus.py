@@ -77,6 +77,8 @@ class Experiment(Row):
     precision: str = "float32"
     reverse_complement: bool = False
     map: str | None = None
+    noise_shape_order: int | None = None
+    replicates: int | None = None
 
     @property
     def name(self) -> str:
@@ -91,7 +93,8 @@ class Locus(Row):
     sequence is given on. window_start, window_end: the part of it that is mutated, in the same
     coordinates; None for all. library: "random", of n rows and a rate, or "saturation". map: what
     the surrogate's phenotype is made of. target: of the oracle, None for all. reduce, precision,
-    reverse_complement: as of `geneq score`.
+    reverse_complement: as of `geneq score`. noise_shape_order, replicates: as of `geneq surrogate`,
+    None for what is usual.
     """
 
     KIND, FILE = "locus", NAME
@@ -114,6 +117,8 @@ class Locus(Row):
     reduce: str | None = None
     precision: str = "float32"
     reverse_complement: bool = False
+    noise_shape_order: int | None = None
+    replicates: int | None = None
 
     @property
     def name(self) -> str:

@@ -56,12 +56,14 @@ SHARE, GRID = 0.95, 200
 # interactions, or be feigned by them.
 LETTERS = {"map": "additive", "nonlinearity": "tanh", "noise": "skewed_t", "noise_order": 2,
            "gauge": "empirical", "strength": None,
-           "shrinkage": "adaptive", "pair_strength": None}  # fmt: skip
+           "shrinkage": "adaptive", "pair_strength": None, "replicates": 100}  # fmt: skip
 MOTIFS = {"map": "pairwise", "nonlinearity": "linear", "noise": "gaussian", "noise_order": 0,
           "gauge": "wild_type", "strength": 0,
-          "shrinkage": "ridge", "pair_strength": 0}  # fmt: skip
+          "shrinkage": "ridge", "pair_strength": 0, "replicates": 100}  # fmt: skip
 # Fields of maps that are options.
 FIELDS = ("window", "between", "distance", "order")
+# Options that a row of a sheet may have.
+OF_ROWS = ("map", "noise_shape_order", "replicates")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -107,7 +109,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--strength", type=float, help="of the prior (default: by validation rows, motifs: 0)"
     )
     parser.add_argument(
-        "--replicates", type=int, default=100, help="fits that errors come from, 0 for none (100)"
+        "--replicates", type=int, help="fits that errors come from, 0 for none (100)"
     )
     parser.add_argument("--seed", type=int, default=1, help="of the split of rows (1)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
@@ -141,11 +143,13 @@ def run(args: Namespace) -> None:
 
 def of_row(args: Namespace, row: Locus | Experiment | None) -> Namespace:
     """The options, with what the sheet of loci or of experiments says where they say nothing."""
-    if row is None or row.map is None or args.map:
+    if row is None:
         return args
-    takes = maps.KINDS[row.map].__dataclass_fields__
-    window = row.window if isinstance(row, Locus) and "window" in takes else None
-    return Namespace(**vars(args) | {"map": row.map, "window": args.window or window})
+    said = {name: getattr(row, name) for name in OF_ROWS if getattr(args, name) is None}
+    if said.get("map") and isinstance(row, Locus) and args.window is None:
+        takes = maps.KINDS[row.map].__dataclass_fields__
+        said["window"] = row.window if "window" in takes else None
+    return Namespace(**vars(args) | said)
 
 
 def fitted(mave: Mave, args: Namespace, out: Path, drawn: bool = False) -> None:
