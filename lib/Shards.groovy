@@ -37,7 +37,7 @@ class Shards {
     static void checkOneGenome(List<Map> loci) {
         def genomes = loci*.genome.unique()
         if (genomes.size() > 1) {
-            throw new AbortOperationException("--vcf goes with loci of one genome, and these are of ${genomes.join(', ')}")
+            throw new AbortOperationException("--vcf goes with loci of one genome, and these are of ${genomes.join(', ')}: run once for each genome, with its loci and its variants")
         }
     }
 

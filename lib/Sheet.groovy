@@ -189,7 +189,8 @@ class Sheet {
     }
 
     private Named named(int line, String name, String value) {
-        def (own, ofFiles) = [value =~ OWN, columns[name].files ?: []]
+        def own = value =~ OWN
+        def ofFiles = columns[name].files ?: []
         def what = own ? own[0][1] : value.substring(value.indexOf(':') + 1)
         def isFile = own || value.tokenize(':')[0] in ofFiles && !(value in columns[name].names)
         def file = isFile ? found(line, name, what) : ofFiles ? resolved(what) : null

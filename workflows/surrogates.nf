@@ -12,8 +12,8 @@ def loci(paths) {
 }
 
 // What tasks made, in the order of their names, as one list.
-def inOrder(channel) {
-    return channel
+def inOrder(outputs) {
+    return outputs
         .toSortedList { a, b -> a[0].name <=> b[0].name ?: a[1].toString() <=> b[1].toString() }
         .map { rows -> rows.collectMany { _meta, made -> made instanceof List ? made : [made] } }
 }

@@ -163,6 +163,23 @@ def test_faults_of_a_sheet_of_loci_are_those_that_validate_names(folder):
         assert text in run.text
 
 
+def test_variants_of_loci_in_two_genomes_are_refused(folder):
+    (folder / "genomes.csv").write_text(
+        "genome,fasta,gtf\nhuman,genome.fa,genes.gtf\nfly,genome.fa,genes.gtf\n"
+    )
+    (folder / "loci.csv").write_text(
+        "locus,genome,chrom,start,end,oracle\n"
+        "a,human,chr1,1,9,motifs:core\nb,fly,chr1,1,9,motifs:core\n"
+    )
+    (folder / "in.vcf").touch()
+    given = ("--loci", "loci.csv", "--genomes", "genomes.csv")
+    run = pipeline(folder, *given, "--vcf", "in.vcf", "--variants_truth", "in.vcf")
+    assert run.status != 0 and run.submitted == []
+    assert "--vcf goes with loci of one genome, and these are of human, fly: run once" in run.text
+    run = pipeline(folder, *given, "--variants_truth", "in.vcf")
+    assert "--variants_truth goes with --vcf" in run.text
+
+
 def test_faults_of_a_sheet_of_experiments_are_those_that_validate_names(folder):
     sheet = folder / "experiments.csv"
     sheet.write_text(
