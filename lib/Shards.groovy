@@ -66,9 +66,9 @@ class Shards {
         ]
     }
 
-    /** The files of a shard's oracle, and of what reduces its profiles. */
+    /** The files of a shard's oracle, and of what reduces its profiles, which may be the same. */
     static List<Path> files(Map shard, Named oracle) {
-        return [oracle, shard.rows[0].reduce]*.file.findAll()
+        return [oracle, shard.rows[0].reduce]*.file.findAll().unique()
     }
 
     private static String sheet(List<Map> rows) {
