@@ -20,6 +20,7 @@ from .genome import Genome
 from .libraries import Library, RandomLibrary, SaturationLibrary
 from .sheets import read_experiments, read_loci
 
+# Of locus.json and experiment.json.
 VERSION = 2
 NAME, FAILED = "locus.json", "failed.tsv"
 COMPLEMENT = str.maketrans("ACGTacgt", "TGCAtgca")
@@ -64,7 +65,7 @@ class Experiment(Row):
     """A row of the sheet of experiments, see `data/experiments.json`.
 
     recipe: path of the library's. map: what the surrogate's phenotype is made of, None for what is
-    usual of such libraries. The others as of a locus; all of a sequence counts as its window.
+    usual of such libraries. The others as of a locus.
     """
 
     KIND, FILE = "experiment", "experiment.json"
