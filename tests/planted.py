@@ -74,8 +74,8 @@ def world(root: Path, truths: dict[str, Truth], n: int = 400, noise: float = 0.5
     return made
 
 
-def gene_table(n: int) -> pd.DataFrame:
-    """n genes in five folds, the first to test and the second to validate."""
+def gene_table(n: int, test_fold: int = 0) -> pd.DataFrame:
+    """n genes in five folds, one of them to test and the next to validate."""
     fold = np.arange(n) % 5
     return pd.DataFrame(
         {
@@ -86,7 +86,7 @@ def gene_table(n: int) -> pd.DataFrame:
             "strand": "+",
             "records": "",
             "fold": fold.astype("int8"),
-            "split": np.array(["test", "valid", "train", "train", "train"])[fold],
+            "split": np.array(["test", "valid", "train", "train", "train"])[(fold - test_fold) % 5],
         }
     )
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from geneq import artifacts
+from planted import gene_table
 
 EDGES = [-1024, -512, -256, -128, -64, 0, 64, 128, 256, 512, 1024]
 CLASSES = ["SP1", "KLF", "ETS", "NRF1", "NFY", "YY1", "IRF", "RUNX", "GATA", "CpG", "GC", "TATA"]
@@ -48,7 +49,8 @@ def outputs(
 ) -> Outputs:
     """Write the outputs of one data set under `root`; the last cell type has no signal."""
     rng = np.random.default_rng(seed)
-    genes = _genes(n_genes, test_fold)
+    genes = gene_table(n_genes, test_fold)
+    genes["gene_id"] = [f"ENSG{i:08d}" for i in range(n_genes)]
     tables = [_cell_type(dataset, i, names, genes, rng) for i, names in enumerate(cell_types)]
     silent = dict(_document(dataset, cell_types[-1], [], rng), supported=False)
     silent["fit"] = {**silent["fit"], "reason": "No member beats the mean <b>by one s.e.</b>"}
@@ -107,23 +109,6 @@ def truth(made: Outputs, path: Path, missed: str | None = None) -> Path:
     table = table.replace_schema_metadata({b"planted": json.dumps(planted).encode()})
     pq.write_table(table, path)
     return path
-
-
-def _genes(n: int, test_fold: int) -> pd.DataFrame:
-    fold = np.arange(n) % 5
-    split = np.where(fold == test_fold, "test", np.where(fold == (test_fold + 1) % 5, "valid", ""))
-    return pd.DataFrame(
-        {
-            "gene_id": [f"ENSG{i:08d}" for i in range(n)],
-            "gene_name": [f"G{i}" for i in range(n)],
-            "chrom": [f"chr{f + 1}" for f in fold],
-            "tss": np.arange(n) * 10_000,
-            "strand": "+",
-            "records": "",
-            "fold": fold.astype("int8"),
-            "split": np.where(split == "", "train", split),
-        }
-    )
 
 
 def _cell_type(dataset: str, place: int, name: str, genes: pd.DataFrame, rng):

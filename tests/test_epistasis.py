@@ -9,6 +9,7 @@ import pytest
 
 from geneq import cli, epistasis, phi
 from geneq.epistasis import Element
+from geneq.errors import GeneqError
 from geneq.libraries import RandomLibrary
 from geneq.mave import Mave
 
@@ -114,6 +115,22 @@ def test_a_sum_is_what_replacing_elements_by_random_letters_gives():
     expected = wild - values[:, 1].mean() - values[1].mean() + values.mean()
     assert found == pytest.approx(expected)
     assert epistasis.interactions(fit)[np.ix_((0, 1), (4, 5))].sum() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".csv", ".csv.gz", ".parquet"])
+def test_elements_are_read_from_any_table_of_ones_own(tmp_path, suffix):
+    table, path = pd.DataFrame(ELEMENTS), tmp_path / f"elements{suffix}"
+    if suffix == ".parquet":
+        table.to_parquet(path)
+    else:
+        table.to_csv(path, index=False, sep="\t" if suffix == ".tsv" else ",")
+    assert epistasis.read_elements(str(path)) == ELEMENTS
+
+
+def test_a_table_without_places_is_refused_by_its_name(tmp_path):
+    (tmp_path / "x.csv").write_text("name,start,end\na,1,\n")
+    with pytest.raises(GeneqError, match=r"has the columns name, start and end: .*x\.csv"):
+        epistasis.read_elements(str(tmp_path / "x.csv"))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Standard errors of surrogates: as large as the scatter over libraries of an exact oracle."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -122,6 +124,31 @@ def test_differences_are_those_of_predictions(surrogate):
     np.testing.assert_allclose(effect, wanted, atol=1e-12)
     effect, error = surrogate.differences(TOKENS[None])
     assert effect == 0 and error == 0  # the wild type from itself
+
+
+def test_without_replicates_differences_are_the_same_and_have_no_errors(surrogate):
+    plain = replace(surrogate, outputs=[replace(surrogate.outputs[0], replicates=None)])
+    effect, error = plain.differences(mutants())
+    np.testing.assert_array_equal(effect, surrogate.differences(mutants())[0])
+    assert np.isnan(error).all()
+
+
+@pytest.mark.parametrize("replicates", [0, 5])
+def test_of_changes_outside_of_the_windows_nothing_is_known(replicates):
+    """Wherever else such a row is changed; a letter where the wild type has none is no change."""
+    wild, windows = f"N{WILD[1:]}", ((4, 9), (14, 18))
+    library = RandomLibrary(wild, n=500, rate=0.3, windows=windows, seed=SEED)
+    y = (library.tokens() == 2).sum(axis=1) + np.random.default_rng(SEED).normal(size=500)
+    given = phi.Arrays(tokens_of(wild)[0], library.mutations(), y, windows=windows)
+    found = phi.fit(given, replicates=replicates)
+    effect, error = found.differences(mutants())
+    outside = ~np.repeat(found.inside, 3)
+    outside[:3] = False
+    np.testing.assert_array_equal(np.isnan(effect), outside)
+    np.testing.assert_array_equal(np.isnan(error), outside | (replicates == 0))
+    both = mutants()[found.inside.argmax() * 3][None].copy()
+    both[0, -1] = (both[0, -1] + 1) % 4
+    assert np.isnan(found.differences(both)).all()
 
 
 def test_the_error_of_the_wild_types_letters_is_0_in_its_gauge(surrogate):

@@ -11,6 +11,7 @@ from optuna.trial import FixedTrial
 import planted
 from geneq import artifacts
 from geneq.cli import main
+from geneq.errors import GeneqError
 from geneq.search import (
     Candidate,
     average_in,
@@ -364,6 +365,15 @@ def test_a_run_that_fails_late_leaves_no_file_behind(made, tmp_path):
     for path in out.iterdir():
         assert not path.name.startswith("."), "a temporary file was left behind"
     assert len(table(out)) == 800
+
+
+def test_a_search_that_stops_out_of_fold_writes_nothing(made, tmp_path, monkeypatch):
+    def stopped(*args):
+        raise GeneqError("Stopped")
+
+    monkeypatch.setattr("geneq.search.predict_out_of_fold", stopped)
+    assert main(made.search_args(tmp_path / "out", *SHORT)) == 1
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["features.zarr", "expression.parquet", "genes.parquet"])

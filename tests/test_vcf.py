@@ -115,6 +115,16 @@ def test_what_is_left_out_is_counted_by_reason_with_examples(tmp_path, genome):
     assert variants.skipped["reference_differs"]["examples"] == ["line 6: chr2:1 T>C"]
 
 
+def test_telomeres_are_left_out(tmp_path, genome):
+    """POS 0 and behind the last base, as letters and as the standard's own example has them."""
+    behind = len(CONTIGS["chr2"]) + 1
+    lines = ["chr2|0|x|N|.[chr1:5[", "chr2|0|.|N|NA", "chr2|0|.|NG|N", f"chr2|{behind}|.|N|A"]
+    variants = read_vcf(written(tmp_path, *lines, *GOOD), genome)
+    assert [row[:6] for row in rows(variants)] == [row[:6] for row in WANTED]
+    assert counts(variants) == {"breakend": 1, "beyond_contig": 3}
+    assert "line 4: chr2:0 N>NA" in variants.skipped["beyond_contig"]["examples"]
+
+
 def test_many_of_a_kind_are_counted_and_five_are_named(tmp_path, genome):
     lines = [f"chr1|{pos}|.|A|<NON_REF>" for pos in range(1, 101)]
     skipped = read_vcf(written(tmp_path, *lines, "chr2|1|.|G|A"), genome).skipped
@@ -159,11 +169,10 @@ def test_every_letter_of_a_long_reference_is_compared(tmp_path, genome, length):
         (">chr2\nGATTACA\n", "above its variants: '>chr2'"),
         (HEADER + "chr2\t1\t.\tG\n", "line 3: fewer than 5 tab-separated fields: 'chr2"),
         (HEADER + "chr2 1 . G A\n", "line 3: fewer than 5 tab-separated fields"),
-        (HEADER + "#\n\nchr2\t0\t.\tG\tA\n", "line 5: POS must be a positive whole .*: '0'"),
-        (HEADER + "chr2\t-1\t.\tG\tA\n", "POS must be a positive whole number: '-1'"),
-        (HEADER + "chr2\t1.5\t.\tG\tA\n", "POS must be a positive whole number: '1.5'"),
-        (HEADER + "chr2\t\t.\tG\tA\n", "POS must be a positive whole number: ''"),
-        (HEADER + "chr2\t9" + "9" * 19 + "\t.\tG\tA\n", "POS must be a positive whole number"),
+        (HEADER + "#\n\nchr2\t-1\t.\tG\tA\n", "line 5: POS must be a whole number, .*: '-1'"),
+        (HEADER + "chr2\t1.5\t.\tG\tA\n", "POS must be a whole number, 0 or more: '1.5'"),
+        (HEADER + "chr2\t\t.\tG\tA\n", "POS must be a whole number, 0 or more: ''"),
+        (HEADER + "chr2\t9" + "9" * 19 + "\t.\tG\tA\n", "POS must be a whole number"),
         (HEADER + "chr2\t1\t.\tR\tA\n", "line 3: REF must be letters of ACGTN: 'R'"),
         (HEADER + "chr2\t1\t.\t.\tA\n", "REF must be letters of ACGTN: '.'"),
         (HEADER + "chr2\t1\t.\t\tA\n", "REF must be letters of ACGTN: ''"),
@@ -190,8 +199,8 @@ def test_what_is_no_vcf_is_refused(tmp_path, genome, monkeypatch, content, messa
 def test_a_vcf_of_another_build_is_told(tmp_path, genome):
     lines = ["chr2|1|.|G|A", "chr2|2|.|C|A", "chr2|2|.|C|G", "chr2|100|.|G|A", "chr9|1|.|A|C"]
     message = (
-        "3 of 4 variants do not fit the genome: the VCF seems to be of another build: '1 lie past "
-        "the end of their contig, 2 have another REF; the first is line 4: chr2:2 C>A'"
+        "3 of 4 variants do not fit the genome: the VCF seems to be of another build: '1 lie "
+        "beyond their contig, 2 have another REF; the first is line 4: chr2:2 C>A'"
     )
     with pytest.raises(GeneqError, match=re.escape(message)):
         read_vcf(written(tmp_path, *lines), genome)
@@ -234,8 +243,8 @@ def vcf_lines(draw) -> str:
     """A line whose REF is mostly the genome's."""
     chrom = draw(st.sampled_from(["chr1", "chr1", "chr2", "X", "chrUn"]))
     contig = CONTIGS.get(chrom, "ACGT")
-    start = draw(st.integers(0, min(len(contig), 30) + 2))
-    ref = contig[start : start + draw(st.integers(1, 20))].replace("R", "N") or "A"
+    start = draw(st.integers(-1, min(len(contig), 30) + 2))
+    ref = contig[max(start, 0) : start + draw(st.integers(1, 20))].replace("R", "N") or "A"
     ref = draw(st.sampled_from([ref] * 9 + ["ACG"]))
     return f"{chrom}|{start + 1}|id|{ref}|{','.join(draw(ALTS))}"
 

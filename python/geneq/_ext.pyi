@@ -162,9 +162,9 @@ def vcf_alleles(
     """Alleles of whole lines of a VCF: line, pos, kind, chrom, id, ref, alt; one an alternative.
 
     first: number of the first line in the file. Empty lines and those that begin with "#" are
-    passed over. pos as it stands there (from 1). kind: 0 letters of ACGTN, 1 ".", 2 "*",
-    3 symbolic, 4 breakend, 5 the letters of ref. Text has a line feed after every value; letters
-    are in upper case. A broken rule is a ValueError that names its line.
+    passed over. pos as it stands there (from 1; 0 is a telomere). kind: 0 letters of ACGTN, 1 ".",
+    2 "*", 3 symbolic, 4 breakend, 5 the letters of ref. Text has a line feed after every value;
+    letters are in upper case. A broken rule is a ValueError that names its line.
     """
 
 class FastaScanner:

@@ -83,6 +83,23 @@ def _plain(value):
     return value
 
 
+def read_parquet(path: str | Path) -> pa.Table:
+    """Read a parquet file. Raises GeneqError when it is missing, cut short or damaged."""
+    with whole_parquet(path):
+        return pq.read_table(path, page_checksum_verification=True)
+
+
+@contextmanager
+def whole_parquet(path: str | Path) -> Iterator[None]:
+    """Turn what pyarrow raises while it reads the file at `path` into GeneqError."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise GeneqError("File not found", file=path) from None
+    except (pa.ArrowException, OSError) as error:
+        raise GeneqError("Not a whole parquet file", value=str(error), file=path) from None
+
+
 @dataclass(frozen=True)
 class Table:
     """A parquet table: `columns` maps name → pandas dtype, `key` identifies a row.
@@ -106,12 +123,7 @@ class Table:
 
     def read(self, path: str | Path) -> pd.DataFrame:
         """Read and check the table at `path`. Raises GeneqError when it is not such a table."""
-        try:
-            table = pq.read_table(path)
-        except FileNotFoundError:
-            raise GeneqError("File not found", file=path) from None
-        except (pa.ArrowInvalid, OSError) as error:
-            raise GeneqError("Not a whole parquet file", value=str(error), file=path) from None
+        table = read_parquet(path)
         about = json.loads((table.schema.metadata or {}).get(b"geneq", b"{}"))
         if about and about["table"] != self.name:
             raise GeneqError(f"Expected the table '{self.name}'", value=about["table"], file=path)
@@ -306,12 +318,14 @@ class Features:
     meta: oracle (name), oracle_hash, window ([first, end) relative to the TSS, in nt of the
     gene's strand), bin_edges (the same unit, one more than bins), tss_index (of the TSS in the
     window), orientation, genome (digest); for promoters `bin_edges` are fractions of the length.
+    shard: (I, N) for the I-th of N parts of the genes; None of joined ones, or if not known.
     """
 
     values: np.ndarray
     gene_id: np.ndarray
     classes: list[str]
     meta: dict
+    shard: tuple[int, int] | None = None
 
     CHUNK = 1024
 
@@ -351,6 +365,7 @@ class Features:
                     "gene_id": [str(gene) for gene in self.gene_id],
                     "classes": list(self.classes),
                     "meta": _plain(self.meta),
+                    "shard": self.shard,
                 }
             )
 
@@ -374,13 +389,15 @@ class Features:
             )
         if np.isnan(values).any():
             raise GeneqError("A part of the features is missing", file=path, fix="Make them again")
-        return cls(
-            values, np.array(attrs["gene_id"], dtype=object), attrs["classes"], attrs["meta"]
-        )
+        gene_id, shard = np.array(attrs["gene_id"], dtype=object), attrs.get("shard")
+        return cls(values, gene_id, attrs["classes"], attrs["meta"], shard and tuple(shard))
 
     @classmethod
     def join(cls, parts: list["Features"], paths: list) -> "Features":
-        """Stack shards that agree in classes and meta, in the order given."""
+        """Stack shards that agree in classes and meta, in the order given.
+
+        Raises GeneqError where they do not, where two share genes, and where one is missing.
+        """
         first = parts[0]
         for part, path in zip(parts, paths, strict=True):
             if part.classes != first.classes or part.meta != first.meta:
@@ -388,4 +405,9 @@ class Features:
         gene_id = np.concatenate([part.gene_id for part in parts])
         if len(set(gene_id)) != len(gene_id):
             raise GeneqError("Shards must not share genes", file=", ".join(map(str, paths)))
+        shards = {part.shard for part in parts} - {None}
+        whole = {(i, n) for _, n in shards for i in range(1, n + 1)}
+        if missing := ", ".join(f"{i}/{n}" for i, n in sorted(whole - shards)):
+            raise GeneqError("All shards must be there", value=f"there is no {missing}",
+                             file=", ".join(map(str, paths)))  # fmt: skip
         return cls(np.concatenate([p.values for p in parts]), gene_id, first.classes, first.meta)

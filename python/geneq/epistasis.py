@@ -9,12 +9,14 @@ letters, plus φ with both replaced, by the pairs of the map.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
 from .errors import GeneqError
+from .mave import own_table
 from .phi import Effects, Surrogate
 from .phi.maps import checked
 from .ranges import window
@@ -32,12 +34,12 @@ class Element:
 
 
 def read_elements(text: str) -> list[Element]:
-    """NAME:START-END with commas between them, or a table (.tsv, .csv) of name, start and end.
+    """NAME:START-END with commas between them, or a table of name, start and end (`own_table`).
 
     Raises GeneqError for anything else.
     """
-    if text.endswith((".tsv", ".csv")):
-        return _table(text)
+    if text.lower().endswith((".tsv", ".csv", ".gz", ".parquet")):
+        return _table(Path(text))
     try:
         named = (part.rsplit(":", 1) for part in text.split(","))
         return [Element(name, *window(place)) for name, place in named]
@@ -46,14 +48,13 @@ def read_elements(text: str) -> list[Element]:
                          value=text) from None  # fmt: skip
 
 
-def _table(path: str) -> list[Element]:
+def _table(path: Path) -> list[Element]:
+    table = own_table(path, ("name",))
     try:
-        table = pd.read_csv(path, sep="\t" if path.endswith(".tsv") else ",", dtype={"name": str})
         places = table[["start", "end"]].astype(int).itertuples(index=False)
-        return [Element(name, *place) for name, place in zip(table["name"], places, strict=True)]
-    except FileNotFoundError:
-        raise GeneqError("File not found", file=path) from None
-    except (OSError, KeyError, ValueError) as error:
+        return [Element(str(name), *place)
+                for name, place in zip(table["name"], places, strict=True)]  # fmt: skip
+    except (KeyError, ValueError) as error:
         raise GeneqError("A table of elements has the columns name, start and end",
                          value=str(error), file=path) from None  # fmt: skip
 

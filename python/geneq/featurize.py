@@ -103,7 +103,7 @@ def featurize(
             "orientation": "as in the promoter file",
             "promoter_choice": about["promoter_choice"],
         }
-    return Features(values, genes["gene_id"].to_numpy(), oracle.targets, meta)
+    return Features(values, genes["gene_id"].to_numpy(), oracle.targets, meta, shard)
 
 
 def _check_window(edges: list, about: dict, genome_dir: Path) -> None:

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import __version__, _ext, templates
-from .artifacts import AGREEMENT, COMPARISONS, Table
+from . import __version__, templates
+from .artifacts import AGREEMENT, COMPARISONS, Table, read_parquet
 from .artifacts import VARIANTS as EFFECTS
 from .errors import GeneqError
 from .locus import FAILED, Experiment, Locus, folders, found_in, read_failed, write_failed
-from .phi import Surrogate, levels
+from .phi import Effects, Surrogate, Term, levels
 from .plots import tracks
 
 # Logos show letters less the mean over letters; curves this many points and this share of noise.
@@ -122,12 +122,7 @@ def read_tables(folders: list[Path], name: str, table: Table) -> pd.DataFrame | 
 
 
 def _parquet(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except FileNotFoundError:
-        raise GeneqError("File not found", file=path) from None
-    except (ValueError, OSError) as error:
-        raise GeneqError("Not a whole parquet file", value=str(error), file=path) from None
+    return read_parquet(path).to_pandas()
 
 
 # --- what is shown --------------------------------------------------------------------------------
@@ -161,26 +156,33 @@ def locus(fitted: Fitted, tables: dict[str, pd.DataFrame]) -> dict:
 
 def target(fitted: Fitted, number: int, wild_type: str, window: tuple[int, int]) -> dict:
     """Figures and numbers of one target."""
-    surrogate = fitted.surrogate
-    name = surrogate.targets[number]
-    table = surrogate.table(GAUGE)
-    own = table[table["wild"] == table["letter"]].set_index("position")
-    own = own.reindex(range(*window))
-    errors = own.get(f"se_phi:{name}")
-    strongest = own[f"phi:{name}"].abs().idxmax()
+    surrogate, name = fitted.surrogate, fitted.surrogate.targets[number]
+    effects, errors = surrogate.effects(GAUGE, number), None
+    if surrogate.outputs[number].replicates is not None:
+        errors = surrogate.errors(GAUGE, number)
+    inside = slice(*window)
+    own = wild_effects(surrogate, effects)[inside]
+    strongest = window[0] + int(np.nanargmax(np.abs(own)))
     return {
         **common(fitted, number),
         "strongest": f"{wild_type[strongest]} at {strongest}",
         "logo": tracks.logo(
-            wild_type[slice(*window)],
-            own[f"phi:{name}"].to_numpy(),
-            None if errors is None else errors.to_numpy(),
+            wild_type[inside],
+            own,
+            wild_effects(surrogate, errors)[inside] if errors else None,
             window[0],
             f"Effects of the letters of {fitted.name} on {name}",
         ),
         "has_errors": errors is not None,
-        **pairs(surrogate, number, len(wild_type)),
+        **pairs(surrogate, name, effects, errors),
     }
+
+
+def wild_effects(surrogate: Surrogate, effects: Effects) -> np.ndarray:
+    """float64[length]: of the wild type's letters, NaN of unknown ones and outside of windows."""
+    length = len(surrogate.wild_type)
+    table = np.pad(effects.additive(length), ((0, 0), (0, 1)), constant_values=np.nan)
+    return np.where(surrogate.inside, table[np.arange(length), surrogate.wild_type], np.nan)
 
 
 def mutated(surrogate: Surrogate) -> tuple[int, int]:
@@ -233,28 +235,24 @@ def latent(fitted: Fitted, number: int):
     return tracks.curve(phi, y, grid[:, number], values, band, title)
 
 
-def pairs(surrogate: Surrogate, number: int, length: int) -> dict:
+def pairs(surrogate: Surrogate, name: str, effects: Effects, errors: Effects | None) -> dict:
     """The triangle of pairs, and the strongest of them with their errors."""
-    terms = surrogate.effects(GAUGE, number).terms
-    if len(terms) < 2:
+    if len(effects.terms) < 2:
         return {"triangle": None, "pairs": []}
-    term = terms[1]
+    term = effects.terms[1]
     strength = np.sqrt((term.values**2).sum(axis=(1, 2)))
-    title = f"Pairs that act together on {surrogate.targets[number]}"
+    length, title = len(surrogate.wild_type), f"Pairs that act together on {name}"
     found = strength.any()
     return {
         "triangle": tracks.triangle(term.sites, strength, length, title) if found else None,
-        "pairs": _strongest(surrogate, number, term),
+        "pairs": _strongest(surrogate.alphabet, term, errors.terms[1] if errors else None),
     }
 
 
-def _strongest(surrogate: Surrogate, number: int, term) -> list[dict]:
+def _strongest(alphabet: str, term: Term, errors: Term | None) -> list[dict]:
     """Rows of letters at two positions, of the largest effects."""
-    letters = _ext.alphabet(surrogate.alphabet)[0]
+    letters, _ = levels.names(alphabet)
     flat = np.argsort(-np.abs(term.values), axis=None, kind="stable")[:STRONGEST]
-    errors = None
-    if surrogate.outputs[number].replicates is not None:
-        errors = surrogate.errors(GAUGE, number).terms[1].values
     rows = []
     for at, one, other in zip(*np.unravel_index(flat, term.values.shape), strict=True):
         if value := term.values[at, one, other]:
@@ -262,7 +260,7 @@ def _strongest(surrogate: Surrogate, number: int, term) -> list[dict]:
                 "one": f"{letters[one]} {term.sites[at, 0]}",
                 "other": f"{letters[other]} {term.sites[at, 1]}",
                 "phi": float(value),
-                "error": None if errors is None else float(errors[at, one, other]),
+                "error": float(errors.values[at, one, other]) if errors else None,
             })  # fmt: skip
     return rows
 

@@ -7,8 +7,7 @@ again. The metadata of its schema has a JSON object under `geneq-mave`.
 
 import json
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import takewhile
@@ -20,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import _ext, encoding
-from .artifacts import written_whole
+from .artifacts import read_parquet, whole_parquet, written_whole
 from .errors import GeneqError, in_file, some
 from .genome import open_maybe_gzip
 from .libraries import Library, Mutations
@@ -166,7 +165,7 @@ class Mave:
     @classmethod
     def load(cls, path: str | Path) -> "Mave":
         """Read what `save` wrote. Raises GeneqError for anything else, and for damaged files."""
-        table = _parquet(path)
+        table = read_parquet(path)
         about = _about(table.schema.metadata, path)
         names = [f"y:{target}" for target in about["targets"]]
         sigmas = [f"sigma:{target}" for target in about["targets"]]
@@ -253,25 +252,9 @@ def named_rows(rows: Sequence[int] | np.ndarray) -> str:
 # --- tables -----------------------------------------------------------------------------------
 
 
-def _parquet(path: str | Path) -> pa.Table:
-    with _whole_file(path):
-        return pq.read_table(path, page_checksum_verification=True)
-
-
 def _schema(path: str | Path) -> pa.Schema:
-    with _whole_file(path):
+    with whole_parquet(path):
         return pq.read_schema(path)
-
-
-@contextmanager
-def _whole_file(path: str | Path) -> Iterator[None]:
-    """Turn what pyarrow raises into GeneqError."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise GeneqError("File not found", file=path) from None
-    except (pa.ArrowException, OSError) as error:
-        raise GeneqError("Not a whole parquet file", value=str(error), file=path) from None
 
 
 def _about(metadata: dict | None, path) -> dict:
@@ -303,7 +286,7 @@ def own_table(path: Path, text: Sequence[str]) -> pd.DataFrame:
     """
     name = path.name.lower().removesuffix(".gz")
     if name.endswith(".parquet"):
-        return _parquet(path).to_pandas()
+        return read_parquet(path).to_pandas()
     separators = {".tsv": "\t", ".csv": ","}
     if name[-4:] not in separators:
         raise GeneqError("A table is .tsv, .csv or .parquet", file=path)

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from .errors import GeneqError, in_file
+from .errors import GeneqError
 from .genome import Genome
-from .libraries import Library, LibraryFile, open_library
+from .libraries import Library, LibraryFile, open_library, read_recipe
 from .locus import Experiment, Locus, each, open_experiments, open_loci, report
 from .oracles import Oracle, load_oracle
 from .oracles.network import PRECISIONS
@@ -66,7 +66,7 @@ def run(args: Namespace) -> None:
         return
     if not args.oracle:
         raise GeneqError("Give --oracle, KIND:WHAT")
-    library = _recipe(args.recipe) if args.recipe else open_library(args.library)
+    library = read_recipe(args.recipe) if args.recipe else open_library(args.library)
     oracle = load_oracle(args.oracle, precision=args.precision or "float32")
     how = {"targets": args.target, "reduce": args.reduce, "threads": args.threads,
            "reverse_complement": bool(args.reverse_complement)}  # fmt: skip
@@ -107,14 +107,6 @@ def many(args: Namespace) -> None:
 def prepared(row: Locus | Experiment, genome: Genome | None) -> tuple[Locus | Experiment, Library]:
     """The row, a locus with the genome's name of its chromosome, and its library."""
     if isinstance(row, Experiment):
-        return row, _recipe(Path(row.recipe))
+        return row, read_recipe(row.recipe)
     locus = row.on(genome)
     return locus, locus.recipe(genome)
-
-
-def _recipe(path: Path) -> Library:
-    try:
-        with in_file(path):
-            return Library.from_json(path.read_bytes())
-    except FileNotFoundError:
-        raise GeneqError("File not found", file=path) from None

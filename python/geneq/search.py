@@ -78,8 +78,6 @@ def run(args: Namespace) -> None:
     torch.set_num_threads(1)
     data = load_data(args.features, args.expression, args.genes, args.test_fold)
     teacher, trials = search(data, args.trials, args.max_epochs, args.seed)
-    out = Path(args.out)
-    TRIALS.write(trials, out / "trials.parquet")
     out_of_fold = predict_out_of_fold(
         data, teacher.network.architecture, teacher.about["epochs"], args.seed
     )
@@ -88,6 +86,9 @@ def run(args: Namespace) -> None:
         teacher=teacher.predict(data.features.values),
         teacher_out_of_fold=out_of_fold,
     )
+    # Together at the end: a search that stops before that leaves the folder as it was.
+    out = Path(args.out)
+    TRIALS.write(trials, out / "trials.parquet")
     PREDICTIONS.write(predictions.dropna(subset="measured"), out / "predictions.parquet")
     teacher.save(out)
     loss = teacher.about["validation_loss"]

@@ -49,7 +49,8 @@ class Variants:
     skipped: {reason: {"n": alleles, "examples": at most 5}}. Every alternative of the file is
     either a row or counted once, by the first reason that applies: no_alternative (ALT "."),
     overlapping_deletion ("*"), symbolic (as <DEL>), breakend, same_as_reference, contig_absent,
-    beyond_contig, reference_differs, duplicated.
+    beyond_contig (also the telomeres, POS 0 and behind the last base), reference_differs,
+    duplicated.
     """
 
     table: pd.DataFrame
@@ -64,7 +65,7 @@ def read_vcf(path: str | Path, genome: Genome, threads: int = 1) -> Variants:
     the replacement character.
 
     Raises GeneqError for a file that is missing, empty, cut short, damaged or no VCF, for lines
-    that break its rules (fewer than 5 fields, a POS that is no positive whole number, REF or ALT
+    that break its rules (fewer than 5 fields, a POS that is no whole number or below 0, REF or ALT
     of other letters than ACGTN), when no contig is known, and when most variants do not fit: the
     VCF is then that of another build.
     """
@@ -239,14 +240,14 @@ def _fitting(
 ) -> pd.DataFrame:
     """The rows whose REF is what the genome has there."""
     reasons = misfits(table, genome, threads)
+    beyond = reasons == "beyond_contig"
     wrong = table[reasons != ""]
     if len(wrong) > len(table) / 2:
-        beyond = (reasons == "beyond_contig").sum()
         raise GeneqError(
             f"{len(wrong)} of {len(table)} variants do not fit the genome: the VCF seems to be of "
             "another build",
-            value=f"{beyond} lie past the end of their contig, {len(wrong) - beyond} have another "
-            f"REF; the first is {_shown(next(wrong.itertuples()))}",
+            value=f"{beyond.sum()} lie beyond their contig, {len(wrong) - beyond.sum()} have "
+            f"another REF; the first is {_shown(next(wrong.itertuples()))}",
             file=path,
             fix="Give a VCF that was made for this genome",
         )
@@ -259,8 +260,8 @@ def misfits(table: pd.DataFrame, genome: Genome, threads: int = 1) -> np.ndarray
     table: chrom, start (0-based) and ref.
     """
     ends = table["start"] + lengths(table["ref"])
-    reasons = np.where(ends > table["chrom"].map(genome.lengths), "beyond_contig", "")
-    reasons = reasons.astype(object)
+    beyond = (table["start"] < 0) | (ends > table["chrom"].map(genome.lengths))
+    reasons = np.where(beyond, "beyond_contig", "").astype(object)
     inside = np.flatnonzero(reasons == "")
     reasons[inside[_differs(table.iloc[inside], genome, threads)]] = "reference_differs"
     return reasons

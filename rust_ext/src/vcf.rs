@@ -39,7 +39,7 @@ impl fmt::Display for BadLine {
 pub struct Alleles {
     /// Line of the file.
     pub line: Vec<i64>,
-    /// POS as it stands there, from 1.
+    /// POS as it stands there, from 1; 0 is the telomere before the first base.
     pub pos: Vec<i64>,
     /// `Kind` as a number.
     pub kind: Vec<u8>,
@@ -87,7 +87,7 @@ impl Alleles {
         };
         let [chrom, pos, id, reference, alternatives] =
             [next()?, next()?, next()?, next()?, next()?];
-        let pos = position(pos).ok_or(("POS must be a positive whole number", pos))?;
+        let pos = position(pos).ok_or(("POS must be a whole number, 0 or more", pos))?;
         if !is_letters(reference) {
             return Err(("REF must be letters of ACGTN", reference));
         }
@@ -124,7 +124,7 @@ fn position(text: &[u8]) -> Option<i64> {
     let digits = std::str::from_utf8(text).ok()?;
     // `parse` takes a sign, a position has none.
     let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
-    digits.parse().ok().filter(|&pos| plain && pos > 0)
+    digits.parse().ok().filter(|_| plain)
 }
 
 fn is_letters(text: &[u8]) -> bool {
@@ -159,10 +159,10 @@ mod tests {
 
     #[test]
     fn every_alternative_is_an_allele() {
-        let text = b"#x\n1\t7\trs1\ta\tG,.,*\t.\r\n\nX\t9\t.\tAC\tac,a,<DEL>,A[1:2[,.C,G.";
+        let text = b"#x\n1\t0\trs1\ta\tG,.,*\t.\r\n\nX\t9\t.\tAC\tac,a,<DEL>,A[1:2[,.C,G.";
         let found = alleles(text, 3).unwrap();
         assert_eq!(found.line, [4, 4, 4, 6, 6, 6, 6, 6, 6]);
-        assert_eq!(found.pos, [7, 7, 7, 9, 9, 9, 9, 9, 9]);
+        assert_eq!(found.pos, [0, 0, 0, 9, 9, 9, 9, 9, 9]);
         assert_eq!(found.kind, [0, 1, 2, 5, 0, 3, 4, 4, 4]);
         assert_eq!(lines(&found.chrom).join(""), "111XXXXXX");
         assert_eq!(lines(&found.id)[2..4], ["rs1", "."]);
@@ -177,7 +177,7 @@ mod tests {
     fn a_broken_rule_is_named_with_its_line_and_value() {
         for (line, rule, value) in [
             ("1\t2\t.\tA", "fewer than 5", "1\\t2\\t.\\tA"),
-            ("1\t0\t.\tA\tC", "POS", "0"),
+            ("1\t-1\t.\tA\tC", "POS", "-1"),
             ("1\t+5\t.\tA\tC", "POS", "+5"),
             (
                 "1\t99999999999999999999\t.\tA\tC",

@@ -39,7 +39,7 @@ def _on_genome(row: tuple, contigs: dict[str, str], before: list[tuple]) -> str:
     chrom, _, start, _, ref, alt, _ = row
     if chrom not in contigs:
         return "contig_absent"
-    if start + len(ref) > len(contigs[chrom]):
+    if start < 0 or start + len(ref) > len(contigs[chrom]):
         return "beyond_contig"
     there = contigs[chrom][start : start + len(ref)].upper()
     if any(a != b and a in "ACGT" for a, b in zip(there, ref, strict=True)):

@@ -12,7 +12,7 @@ a stream, or (libraries of substitutions) in sparse form; `write` puts them into
 from .base import Library, Mutations
 from .designed import FactorialLibrary, GlobalLibrary
 from .enumerated import CombinatorialLibrary, PairwiseLibrary, SaturationLibrary
-from .files import LibraryFile, open_library
+from .files import LibraryFile, open_library, read_recipe
 from .motifs import Motif
 from .random import DiploidLibrary, RandomLibrary, transition_bias
 from .variants import VariantLibrary
@@ -31,5 +31,6 @@ __all__ = [
     "SaturationLibrary",
     "VariantLibrary",
     "open_library",
+    "read_recipe",
     "transition_bias",
 ]

@@ -174,6 +174,18 @@ def open_library(path: str | Path) -> LibraryFile:
         return _open_parquet(path) if magic == PARQUET_MAGIC else _open_fasta(path)
 
 
+def read_recipe(path: str | Path) -> Library:
+    """The library of the recipe in the file at `path`.
+
+    Raises GeneqError for a file that is missing, or that holds no recipe.
+    """
+    try:
+        with in_file(path):
+            return Library.from_json(Path(path).read_bytes())
+    except FileNotFoundError:
+        raise GeneqError("File not found", file=path) from None
+
+
 def _open_parquet(path: Path) -> LibraryFile:
     about = read_about(path)
     read = partial(read_parquet, path, about)

@@ -77,6 +77,21 @@ def _opened(kind: str, what: str, max_classes: int) -> Oracle | None:
     return openers[kind](what) if kind in openers else user.open_plugin(kind, what)
 
 
+def check_sequences(oracle: Oracle, tokens: np.ndarray, anchor: int | None, fix: str) -> None:
+    """Raises GeneqError for another length than that of an oracle with a TSS, or a TSS elsewhere.
+
+    fix: how to come by sequences of that length.
+    """
+    if tokens.ndim != 2 or oracle.length not in (None, tokens.shape[1]):
+        raise GeneqError(
+            f"{oracle.name} reads sequences of {oracle.length} letters",
+            value=f"{tokens.shape[-1]} letters",
+            fix=fix,
+        )
+    if None not in (anchor, oracle.tss) and anchor != oracle.tss:
+        raise GeneqError(f"{oracle.name} reads the TSS at index {oracle.tss}", value=anchor)
+
+
 def device() -> torch.device:
     """The GPU when there is one."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -15,6 +15,7 @@ from ..artifacts import Features
 from ..binning import of_promoter
 from ..equations import Equation, used_variables
 from ..errors import GeneqError
+from . import check_sequences
 from .motifs import MotifOracle
 
 KIND = "motifs"
@@ -72,14 +73,8 @@ class EquationOracle:
         anchor: where the TSS lies in the sequences. Raises GeneqError for sequences of another
         length, or with the TSS elsewhere.
         """
-        if tokens.ndim != 2 or self.length not in (None, tokens.shape[1]):
-            raise GeneqError(
-                f"{self.name} reads sequences of {self.length} letters",
-                value=f"{tokens.shape[-1]} letters",
-                fix=f"Cut them so that the TSS is at index {self.tss}, on the gene's strand",
-            )
-        if None not in (anchor, self.tss) and anchor != self.tss:
-            raise GeneqError(f"{self.name} reads the TSS at index {self.tss}", value=anchor)
+        cut = f"Cut them so that the TSS is at index {self.tss}, on the gene's strand"
+        check_sequences(self, tokens, anchor, cut)
         edges = self._edges(tokens.shape[1])
         values = np.empty((len(tokens), 1), np.float32)
         for start in range(0, len(tokens), BATCH):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from ..errors import GeneqError
-from . import device, one_hot
+from . import check_sequences, device, one_hot
 from .feeding import on_device, workers
 
 # Letters of a batch: few on a CPU, so that what is between the layers stays in its cache.
@@ -67,7 +67,7 @@ class NetworkOracle:
         GeneqError for sequences of another length, with the TSS elsewhere, or too long for the
         memory of the GPU.
         """
-        self._check(tokens, anchor)
+        check_sequences(self, tokens, anchor, "Choose a window of that length")
         if not len(tokens):
             return np.zeros((0, len(self.targets)), np.float32)
         batch = max(1, self._letters // tokens.shape[1])
@@ -80,16 +80,6 @@ class NetworkOracle:
             # Scores stay on the GPU until all are there, so that it never waits for a copy.
             scores = torch.cat(list(pool.map(self._scores, on_device(parts, self._device))))
         return scores.cpu().numpy()
-
-    def _check(self, tokens: np.ndarray, anchor: int | None) -> None:
-        if tokens.ndim != 2 or self.length not in (None, tokens.shape[1]):
-            raise GeneqError(
-                f"{self.name} reads sequences of {self.length} letters",
-                value=f"{tokens.shape[-1]} letters",
-                fix="Choose a window of that length",
-            )
-        if None not in (anchor, self.tss) and anchor != self.tss:
-            raise GeneqError(f"{self.name} reads the TSS at index {self.tss}", value=anchor)
 
     @torch.inference_mode()
     def _scores(self, tokens: torch.Tensor) -> torch.Tensor:

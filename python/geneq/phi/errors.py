@@ -147,14 +147,14 @@ class Newton:
         fit with part of its shrinkage undone. So what is kept varies too.
         """
         system, chosen, n = self.system, self.chosen, self.data.layout.n_additive
-        if chosen.threshold is None:
+        if not chosen.estimated:
             return system.solve(-score)
         told = np.maximum(system.told, 1e-300)
         shrunk = np.where(np.arange(len(told)) < n, 0, system.prior / chosen.strength / told)
         theta = self.state.theta * np.sqrt(1 + shrunk)
         noise = self.score @ self.score / system.weights.sum()
         alone = (theta - score / told)[n:]
-        own = precisions(system.told[n:] / noise, alone, self.groups, chosen.threshold)
+        own = precisions(system.told[n:] / noise, alone, self.groups)
         precision = np.concatenate([chosen.precision[:n], chosen.strength * own])
         new = System(self.data, system.weights, precision, system.spread)
         pull = np.concatenate([np.zeros(n), np.where(new.kept, new.prior * theta, 0)[n:]])

@@ -36,10 +36,6 @@ STRONGER = 4.0
 # Falls of the loss, as a share of it, at which a fit has converged: of all parameters, and of φ
 # about a nonlinearity that is only about right.
 CLOSELY, LOOSELY = 3e-6, 2e-5
-# How often interactions are chosen anew, about what was fitted, at most.
-PASSES = 3
-# How far L-BFGS must come, in nats a row, for the linear model to have been wrong.
-FAR = 0.02
 # Spread of a start that was asked to be random.
 JITTER = 0.3
 
@@ -416,22 +412,15 @@ class Fitter:
         self, data: shrinkage.Data, state: State, penalty: float
     ) -> tuple[State, Found, shrinkage.Chosen]:
         """Interactions by conjugate gradients, then everything by L-BFGS."""
-        options = self.options
         nothing = np.zeros(self.layout.size - self.layout.n_additive)
         state = data.standardised(state, np.concatenate([state.theta, nothing]))
-        best = None
-        for _ in range(PASSES):
-            chosen = shrinkage.choose(data, state, options.shrinkage, options.pair_strength)
-            loss, state, found = self._finished(data, chosen, penalty)
-            if best is None or loss < best[0]:
-                best = loss, state, found, chosen
-            if loss > chosen.loss - FAR:
-                break
-        return best[1:]
+        options = self.options
+        chosen = shrinkage.choose(data, state, options.shrinkage, options.pair_strength)
+        return *self._finished(data, chosen, penalty), chosen
 
     def _finished(
         self, data: shrinkage.Data, chosen: shrinkage.Chosen, penalty: float
-    ) -> tuple[float, State, Found]:
+    ) -> tuple[State, Found]:
         """All parameters by L-BFGS: φ first, then, where the data can tell, with the others."""
         state, own = chosen.state, chosen.precision[self.layout.n_additive :]
         spread = self.layout.spread(self.rows[TRAIN][0])[self.layout.n_additive :]
@@ -453,7 +442,8 @@ class Fitter:
                 state = shrinkage.calibrated(data, state)
             results.append((data.loss(state), state, found))
         # That of φ alone has what validation rows told: its loss there promises too much.
-        return results[-1] if overdetermined else min(results, key=lambda result: result[0])
+        last = results[-1] if overdetermined else min(results, key=lambda result: result[0])
+        return last[1:]
 
 
 def _inside(mutations: Mutations, n_rows: int, length: int) -> Mutations:

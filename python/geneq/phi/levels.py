@@ -1,5 +1,7 @@
 """Alphabets of surrogates: letters, and the levels of factors, which have numbers as names."""
 
+import numpy as np
+
 from .. import _ext
 from ..errors import GeneqError
 
@@ -21,3 +23,16 @@ def names(alphabet: str) -> tuple[list[str], str]:
         return [str(level) for level in range(int(alphabet.removeprefix(LEVELS)))], "?"
     letters, unknown, _ = _ext.alphabet(alphabet)
     return list(letters), unknown
+
+
+def places(wild_type: np.ndarray, alphabet: str) -> dict[str, np.ndarray]:
+    """Columns position (int32, 0-based), wild and letter: a row for each position and letter.
+
+    wild_type: uint8[length]. Letters of a position come in the order of their tokens.
+    """
+    letters, unknown = names(alphabet)
+    return {
+        "position": np.repeat(np.arange(len(wild_type), dtype=np.int32), len(letters)),
+        "wild": np.repeat(np.array([*letters, unknown])[wild_type], len(letters)),
+        "letter": np.tile(letters, len(wild_type)),
+    }

@@ -1,14 +1,15 @@
 """Interactions: how strongly they are shrunk, and where they start.
 
-There are often more interactions than rows, and most of them are nothing. So each pair of
-positions (set of mutations) has a prior of its own: T ~ N(0, τ²), with τ² estimated from what
-the data say of this pair (empirical Bayes), 0 where that is not clearly more than chance. How
-clear it must be is chosen on validation rows. Then the interactions are solved for by conjugate
-gradients in the model made linear about the fit so far, which is a weighted ridge regression,
-and all of it is done again.
+There are often more interactions than rows, and most of them are nothing. Those of a pair of
+positions (set of mutations) have one prior, T ~ N(0, τ²). First comes a group lasso (Yuan and Lin
+2006), which is convex: it ends at the same φ from any start. About its solution τ² of each group is
+what the data say of it, knowing those of all: they come from a mixture of normals of many
+variances, 0 among them, whose weights are fitted (empirical Bayes, Stephens 2017). A factor on all
+the precisions is chosen on validation rows. Interactions are solved for by conjugate gradients in
+the model made linear about the fit so far, which is a weighted ridge regression.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -22,16 +23,21 @@ from .objective import Prior, Scored, State, mean_loss, phi_of
 from .optimise import conjugate_gradients, lbfgs
 
 # Strengths of one prior for all that are tried, in what the data tell of an interaction.
-RIDGES = (30.0, 10.0, 3.0, 1.0, 0.3, 0.1)
-# How many times what chance gives an interaction must be to be kept, at least.
-THRESHOLDS = (0.0, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
-# How often the precision of the prior is doubled or halved in a round.
-DOUBLINGS = 3
-ROUNDS = 6
-# The least variance of an interaction that is kept, in what chance gives.
-LEAST = 0.1
-# A fall of the validation loss, in nats a row, that is worth another round.
-WORTH = 1e-3
+RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+# The one that the group lasso starts from.
+FIRST = 3.0
+# Strengths of the group lasso, one after the other: at 1, groups that show no more than chance
+# gives end at 0.
+LASSOS = (1.0, 0.7)
+# Ridge regressions one after the other, at most, until validation rows gain less, in nats a row.
+ROUNDS, WORTH = 12, 0.02
+# Factors on the precisions of the mixture that are tried.
+FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
+# Variances in the mixture, in what chance gives an interaction, and steps that fit their weights.
+VARIANCES = np.concatenate([[0.0], 2.0 ** np.arange(-3, 14)])
+STEPS = 100
+# An interaction that would be less than this share of what it is alone is 0.
+LEAST = 0.02
 # Fewest validation rows for each parameter that is fitted to them.
 FEWEST = 20
 # Where the tails of the noise begin, in standard deviations.
@@ -92,14 +98,14 @@ class Data:
 class Chosen:
     """A state and the precision of its prior; inf where an interaction is 0.
 
-    threshold: what an interaction's evidence had to exceed, where each has a precision of its own.
+    strength: the precision of all interactions or, if they are estimated, the factor on them.
     """
 
     state: State
     precision: np.ndarray
     loss: float
     strength: float
-    threshold: float | None = None
+    estimated: bool = False
 
 
 class Linearised:
@@ -160,116 +166,112 @@ def with_noise(data: Data, state: State) -> State:
 
 
 def _choose(data: Data, state: State, shrinkage: str, strength: float | None) -> Chosen:
-    """A state with interactions, from one that has only additive effects or interactions already.
+    """A state with interactions, from one that has additive effects alone.
 
     shrinkage: "adaptive", priors of their own, or "ridge", one for all. strength: the precision of
     the one prior, or a factor on that of their own; None: chosen by the loss of validation rows.
     """
-    n, fresh = data.layout.n_additive, not state.theta[data.layout.n_additive :].any()
-    nothing = np.concatenate([data.additive_precision, np.full(data.layout.size - n, np.inf)])
-    best = Chosen(state, nothing, data.loss(state), np.inf)
-    if shrinkage == "ridge":
-        return recalibrated(data, _ridge(data, best, strength))
-    if fresh:
-        first = _ridge(data, best, None)
-        # Behind a curve that bends, φ with interactions may be better only on a curve of its own.
-        best = (
-            _ridge(data, best, None, recalibrated) if first is best else recalibrated(data, first)
-        )
-    for turn in range(ROUNDS):
-        found = _adaptive(data, best, 1.0 if strength is None else strength)
-        found = recalibrated(data, _scaled(data, found) if strength is None else found)
-        kept = found.loss < best.loss or (turn == 0 and not fresh)
-        worth = found.loss < best.loss - WORTH
-        best = found if kept else best
-        if not worth:
-            break
-    return best
-
-
-def recalibrated(data: Data, chosen: Chosen) -> Chosen:
-    """φ of standard deviation 1 again, the prior in its units, nonlinearity and noise to match."""
-    state, n = chosen.state, data.layout.n_additive
-    sd = float(phi_of(state, data.train.design).std())
-    unit = replace(state, theta=state.theta / sd, mean=state.mean / sd)
-    precision = np.concatenate([data.additive_precision, chosen.precision[n:] * sd**2])
-    state = calibrated(data, unit)
-    return Chosen(state, precision, data.loss(state), chosen.strength, chosen.threshold)
-
-
-def _ridge(
-    data: Data,
-    begin: Chosen,
-    strength: float | None,
-    made: Callable[[Data, Chosen], Chosen] = lambda _, found: found,
-) -> Chosen:
-    """One precision for all interactions: the one given, or the best of some as `made` of them."""
-    linear, n = Linearised(data, begin.state), data.layout.n_additive
+    n = data.layout.n_additive
+    linear = Linearised(data, state)
     told = linear.told[n:]
     typical = float(np.median(told[told > 0])) if (told > 0).any() else 1.0
-    tried = [ratio * typical for ratio in RIDGES] if strength is None else [strength]
-    best, theta, losses = begin if strength is None else None, begin.state.theta, []
-    for one in tried:
-        precision = np.concatenate([data.additive_precision, np.full(len(told), one)])
-        theta = linear.solve(precision, theta)
-        state = data.standardised(begin.state, theta)
-        found = made(data, Chosen(state, precision, data.loss(state), one))
-        best = found if best is None or found.loss < best.loss else best
-        losses.append(found.loss)
-        if len(losses) > 2 and losses[-3] < losses[-2] < losses[-1]:
+
+    def ridge(strength: float) -> Chosen:
+        return _solved(data, linear, state, np.full(len(told), float(strength)), strength)
+
+    if shrinkage == "ridge":
+        tried = [ratio * typical for ratio in RIDGES] if strength is None else [strength]
+        return _tuned(ridge, tried)
+    found = ridge(FIRST * typical)
+    for lasso in LASSOS:
+        found = _lasso(data, found, lasso)
+    return _adaptive(data, found, FACTORS if strength is None else [strength])
+
+
+def _solved(
+    data: Data, linear: "Linearised", state: State, own: np.ndarray, strength: float
+) -> Chosen:
+    """Interactions with precisions of their own, then nonlinearity and noise to match."""
+    precision = np.concatenate([data.additive_precision, own])
+    theta = linear.solve(precision, state.theta)
+    found = data.standardised(state, theta)
+    # φ of standard deviation 1 again, and the prior in its units.
+    sd, n = float(phi_of(found, data.train.design).std()), data.layout.n_additive
+    precision[n:] *= sd**2
+    found = calibrated(data, replace(found, theta=found.theta / sd, mean=found.mean / sd))
+    return Chosen(found, precision, data.loss(found), strength)
+
+
+def _tuned(made: Callable[[float], Chosen], strengths: Sequence[float]) -> Chosen:
+    """What is made of the strength whose loss is the lowest, by a parabola through the lowest three
+    of those that are tried: so that it does not jump where two of them are about as good.
+    """
+    tried = [made(strength) for strength in strengths]
+    best = int(np.argmin([found.loss for found in tried]))
+    if not 0 < best < len(tried) - 1:
+        return tried[best]
+    near = slice(best - 1, best + 2)
+    losses = [found.loss for found in tried[near]]
+    square, linear, _ = np.polyfit(np.log(strengths[near]), losses, 2)
+    return made(float(np.exp(-linear / (2 * square))))
+
+
+def _lasso(data: Data, found: Chosen, strength: float) -> Chosen:
+    """Ridge regressions that come to stand for the group lasso, after Hunter and Li (2005).
+
+    Its penalty is `strength` · told · |T| for what an interaction is worth, |T| the root mean
+    square of its group in standard errors.
+    """
+    groups, n = data.layout.groups, data.layout.n_additive
+    for _ in range(ROUNDS):
+        before, linear = found, Linearised(data, found.state)
+        told, theta = linear.told[n:], found.state.theta[n:]
+        square = np.bincount(groups, told * theta**2) / np.maximum(np.bincount(groups, told > 0), 1)
+        own = strength * told / np.sqrt(np.maximum(square, 1e-6))[groups]
+        own[told == 0] = np.inf
+        found = _solved(data, linear, found.state, own, strength)
+        if found.loss > before.loss - WORTH:
             break
-    return best
+    return found
 
 
-def _adaptive(data: Data, begin: Chosen, factor: float) -> Chosen:
-    """Precisions of their own, estimated about a state; the threshold is the best of some."""
+def _adaptive(data: Data, begin: Chosen, factors: Sequence[float]) -> Chosen:
+    """Precisions by the mixture, estimated about a state, times the best of some factors."""
     linear, n = Linearised(data, begin.state), data.layout.n_additive
     told, alone = linear.told[n:], linear.alone(begin.state.theta)[n:]
-    groups, best = data.layout.groups, None
-    for threshold in THRESHOLDS:
-        own = factor * precisions(told, alone, groups, threshold)
-        precision = np.concatenate([data.additive_precision, own])
-        state = data.standardised(begin.state, linear.solve(precision, begin.state.theta))
-        found = Chosen(state, precision, data.loss(state), factor, threshold)
-        if best is not None and found.loss > best.loss + WORTH:
-            break
-        best = found if best is None or found.loss < best.loss else best
-    return best
-
-
-def _scaled(data: Data, begin: Chosen) -> Chosen:
-    """The same precisions, doubled or halved while that is better."""
-    linear, n, best = Linearised(data, begin.state), data.layout.n_additive, begin
-    for factor in (2.0, 0.5):
-        for _ in range(DOUBLINGS):
-            precision = best.precision.copy()
-            precision[n:] *= factor
-            state = data.standardised(begin.state, linear.solve(precision, best.state.theta))
-            found = replace(best, state=state, precision=precision, loss=data.loss(state),
-                            strength=factor * best.strength)  # fmt: skip
-            if found.loss > best.loss:
-                break
-            best = found
-        if best is not begin:
-            break
-    return best
-
-
-def precisions(
-    told: np.ndarray, alone: np.ndarray, groups: np.ndarray, threshold: float
-) -> np.ndarray:
-    """The precision of every interaction's prior, from what those of its group are alone; or inf.
-
-    Chance is what most interactions show where they are nothing, but no more than the noise.
-    """
     seen = told > 0
-    z = alone * np.sqrt(told)
-    chance = min(1.0, float(np.median(np.abs(z[seen])) / MEDIAN) ** 2) if seen.any() else 1.0
-    mean = np.bincount(groups, z * z) / np.maximum(np.bincount(groups, seen), 1)
-    variance = np.divide(chance, told, out=np.zeros_like(told), where=seen)
-    excess = (mean / max(chance, 1e-300))[groups] * seen
-    tau = np.where(excess > threshold, np.maximum(excess - 1, LEAST) * variance, 0)
-    return np.divide(1, tau, out=np.full(len(tau), np.inf), where=tau > 0)
+    # Chance is what most interactions show where they are nothing, but no more than the noise.
+    z = np.abs(alone[seen]) * np.sqrt(told[seen])
+    chance = min(1.0, (float(np.median(z)) / MEDIAN) ** 2) if seen.any() else 1.0
+    own = precisions(told / max(chance, 1e-6), alone, data.layout.groups)
+    found = _tuned(
+        lambda factor: _solved(data, linear, begin.state, factor * own, factor), factors
+    )
+    return replace(found, estimated=True)
+
+
+def precisions(told: np.ndarray, alone: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """The precision of every interaction's prior, from what all of them are alone; or inf.
+
+    It shrinks one that is alone as the mean over the mixture does. told: what the data tell of
+    each, the inverse of its variance where it is nothing.
+    """
+    size, total = np.bincount(groups, told > 0), np.bincount(groups, told * alone**2)
+    log = total[:, None] * (VARIANCES / (1 + VARIANCES)) - size[:, None] * np.log1p(VARIANCES)
+    likelihood = np.exp((log - log.max(axis=1, keepdims=True)) / 2)
+    posterior = likelihood * _weights(likelihood[size > 0])
+    posterior /= posterior.sum(axis=1, keepdims=True)
+    share = (posterior @ (VARIANCES / (1 + VARIANCES)))[groups]
+    kept = (share >= LEAST) & (told > 0)
+    return np.where(kept, told * (1 / np.maximum(share, LEAST) - 1), np.inf)
+
+
+def _weights(likelihood: np.ndarray) -> np.ndarray:
+    """Of a mixture, by expectation maximisation; likelihood: float64[observations, components]."""
+    weights = np.full(likelihood.shape[1], 1 / likelihood.shape[1])
+    for _ in range(STEPS if len(likelihood) else 0):
+        weights *= (1 / (likelihood @ weights)) @ likelihood / len(likelihood)
+    return weights
 
 
 def enough(data: Data, state: State) -> bool:

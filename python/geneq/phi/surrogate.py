@@ -48,6 +48,18 @@ OUTPUT_ARRAYS = ("theta", "eta", "noise", "history")
 REPLICATES = tuple(Replicates.__dataclass_fields__)
 
 
+@dataclass(frozen=True)
+class BesideWild:
+    """Rows with the wild type behind them: what makes them from it, and their design."""
+
+    changes: Mutations
+    design: maps.Design
+
+    def phi(self, output: Output) -> np.ndarray:
+        """Latent phenotypes float64[rows + 1]."""
+        return self.design.phi(output.theta) + output.offset
+
+
 @dataclass
 class Surrogate:
     """Maps, models and what was fitted to each target.
@@ -90,18 +102,23 @@ class Surrogate:
         Raises GeneqError for another length, and where a letter that differs from the wild type
         is unknown. What stands outside of the windows is not looked at.
         """
-        tokens = np.asarray(tokens)
-        if tokens.ndim != 2 or tokens.shape[1] != len(self.wild_type) or tokens.dtype != np.uint8:
-            raise GeneqError(
-                f"Sequences must be tokens uint8[n, {len(self.wild_type)}]",
-                value=f"{tokens.dtype} of shape {tokens.shape}",
-            )
+        tokens = self._checked(tokens)
         step = max(1, BATCH // len(self.wild_type))
         parts = [np.empty((0, len(self.outputs)))]
         for start in range(0, len(tokens), step):
             part = tokens[start : start + step]
             parts.append(self.phi_of(self._changes(part), len(part), threads))
         return np.concatenate(parts)
+
+    def _checked(self, tokens: np.ndarray) -> np.ndarray:
+        """Sequences as an array, which they must be."""
+        tokens = np.asarray(tokens)
+        if tokens.ndim != 2 or tokens.shape[1] != len(self.wild_type) or tokens.dtype != np.uint8:
+            raise GeneqError(
+                f"Sequences must be tokens uint8[n, {len(self.wild_type)}]",
+                value=f"{tokens.dtype} of shape {tokens.shape}",
+            )
+        return tokens
 
     def _changes(self, tokens: np.ndarray) -> Mutations:
         """What makes sequences from the wild type, inside of the windows."""
@@ -263,16 +280,22 @@ class Surrogate:
         """Predicted y of uint8[n, length] less that of the wild type, and standard errors.
 
         float64[n] each, in the units of y. The error is NaN where a row has a letter that no
-        training row has. Raises as `phi` does, and where the fit has no replicates.
+        training row has, and of all rows where the fit has no replicates. Both are NaN where a row
+        has another letter than the wild type outside of the windows, of which the fit knows
+        nothing; a known letter for an unknown one is none. Raises as `phi` does.
         """
-        output = self.outputs[self._index(target)]
-        phi = np.append(self.phi(tokens, threads)[:, self._index(target)], output.offset)
-        y = output.y_sd * self._yhat(output, phi)
-        squares = sum(moved**2 for _, moved in self.resampled_differences(tokens, target, threads))
-        errors = np.sqrt(squares / len(output.replicates))
-        row, position, letter = self._changes(tokens)
+        output, beside = self.outputs[self._index(target)], self._beside_wild(tokens, threads)
+        y = output.y_sd * self._yhat(output, beside.phi(output))
+        effects, errors = y[:-1] - y[-1], np.full(len(tokens), np.nan)
+        if output.replicates is not None:
+            squares = sum(moved**2 for _, moved in self._moved(output, beside))
+            errors = np.sqrt(squares / len(output.replicates))
+        row, position, letter = beside.changes
         errors[row[self._unseen()[position, letter]]] = np.nan
-        return y[:-1] - y[-1], errors
+        elsewhere = ~self.inside & (self.wild_type < self.letters)
+        foreign = ((tokens != self.wild_type) & elsewhere).any(axis=1)
+        effects[foreign] = errors[foreign] = np.nan
+        return effects, errors
 
     def resampled_differences(
         self, tokens: np.ndarray, target: int | str = 0, threads: int = 1
@@ -281,13 +304,22 @@ class Surrogate:
 
         float64[n] each, y in its units; see `resampled`.
         """
-        output, changes = self.outputs[self._index(target)], self._changes(tokens)
-        phi = np.append(self.phi(tokens, threads)[:, self._index(target)], output.offset)
+        output = self.outputs[self._index(target)]
+        return self._moved(output, self._beside_wild(tokens, threads))
+
+    def _beside_wild(self, tokens: np.ndarray, threads: int) -> "BesideWild":
+        changes, rows = self._changes(self._checked(tokens)), len(tokens) + 1
+        design = self.layout.design(self.layout.rows(changes, rows), changes, threads)
+        return BesideWild(changes, design)
+
+    def _moved(
+        self, output: Output, beside: "BesideWild"
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        phi = beside.phi(output)
         curve = self.nonlinearity.at(output.eta, phi)
         slope = curve.slope()
-        design = self.layout.design(self.layout.rows(changes, len(phi)), changes, threads)
         for number, theta in enumerate(self._replicates(output)):
-            by_phi = design.phi(theta) + output.replicates.offset[number]
+            by_phi = beside.design.phi(theta) + output.replicates.offset[number]
             eta = output.eta + STEP * output.replicates.eta[number]
             by_y = slope * by_phi + (self.nonlinearity.at(eta, phi).y - curve.y) / STEP
             yield by_phi[:-1] - by_phi[-1], output.y_sd * (by_y[:-1] - by_y[-1])
@@ -325,13 +357,7 @@ class Surrogate:
         errors `se_phi:<target>` and `se_y:<target>`; a row for each position and letter, NaN
         outside of the windows.
         """
-        length, (letters, unknown) = len(self.wild_type), levels.names(self.alphabet)
-        named = np.array([*letters, unknown])
-        columns = {
-            "position": np.repeat(np.arange(length, dtype=np.int32), self.letters),
-            "wild": np.repeat(named[self.wild_type], self.letters),
-            "letter": np.tile(named[: self.letters], length),
-        }
+        length, columns = len(self.wild_type), levels.places(self.wild_type, self.alphabet)
         for k, output in enumerate(self.outputs):
             effects = self.effects(gauge, k).additive(length)
             effects = np.where(self.inside[:, None], effects, np.nan).ravel()

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from ..artifacts import read_parquet
 from ..equations import used_variables
 from ..errors import GeneqError
 from ..evaluation import pearson
@@ -65,12 +64,7 @@ def _row(document: dict, planted: list[str], values: pd.DataFrame) -> dict:
 
 def _read(path: Path, dataset: str) -> tuple[pd.DataFrame, dict[str, dict]]:
     """The truth of one data set, and cell type → what was planted."""
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError:
-        raise GeneqError("File not found", file=path) from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise GeneqError("Not a whole parquet file", value=str(error), file=path) from None
+    table = read_parquet(path)
     about = (table.schema.metadata or {}).get(b"planted")
     if about is None:
         raise GeneqError("The truth says nothing of planted equations", file=path)

@@ -22,7 +22,7 @@ from ..errors import GeneqError
 from ..linear import KINDS, linear_effects
 from ..mave import Mave
 from ..oracles import load_oracle
-from ..phi import Surrogate
+from ..phi import Surrogate, levels
 from ..plots import loci
 
 
@@ -103,18 +103,12 @@ def _effects(args: Namespace, mave: Mave, oracle, number: int, method: str) -> n
 
 
 def _table(mave: Mave, effects: dict[str, dict[str, np.ndarray]]) -> pd.DataFrame:
-    letters, unknown = _ext.alphabet(mave.alphabet)[:2]
-    named = np.array([*letters, unknown])
-    tables = []
-    for target, found in effects.items():
-        for method, values in found.items():
-            tables.append(pd.DataFrame({
-                "target": target, "method": method,
-                "position": np.repeat(np.arange(mave.length, dtype=np.int32), len(letters)),
-                "wild": np.repeat(named[mave.wild_type], len(letters)),
-                "letter": np.tile(named[: len(letters)], mave.length),
-                "effect": values.ravel(),
-            }))  # fmt: skip
+    places = levels.places(mave.wild_type, mave.alphabet)
+    tables = [
+        pd.DataFrame({"target": target, "method": method, **places, "effect": values.ravel()})
+        for target, found in effects.items()
+        for method, values in found.items()
+    ]
     return pd.concat(tables, ignore_index=True)
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from ..errors import GeneqError
-from ..libraries import Library
+from ..libraries import Library, read_recipe
 from ..libraries.fasta import fasta_records
 from ..libraries.files import suffix_of
 from ..ranges import window, windows
@@ -185,10 +185,7 @@ def _from_recipe(args: Namespace) -> Library:
             value=_spelled(given),
             fix="Leave out these options, or --recipe",
         )
-    try:
-        return Library.from_json(args.recipe.read_bytes())
-    except FileNotFoundError:
-        raise GeneqError("File not found", file=args.recipe) from None
+    return read_recipe(args.recipe)
 
 
 def _from_options(args: Namespace) -> Library:

@@ -245,19 +245,8 @@ def by_surrogate(case: Case) -> Answer:
     why = np.where(case.substitution, NOT_MUTATED, INDEL)
     effect, error = np.full((2, len(can), len(case.targets)), np.nan)
     for k, target in enumerate(case.targets):
-        effect[can, k], error[can, k] = _differences(case.surrogate, case.tokens[can], target)
+        effect[can, k], error[can, k] = case.surrogate.differences(case.tokens[can], target)
     return Answer.of(case, effect, can, why, error)
-
-
-def _differences(
-    surrogate: Surrogate, tokens: np.ndarray, target: str
-) -> tuple[np.ndarray, np.ndarray | float]:
-    """Effects float64[n] of the rows on a target, and their errors, NaN where there are none."""
-    k = surrogate.targets.index(target)
-    if surrogate.outputs[k].replicates is not None:
-        return surrogate.differences(tokens, target)
-    wild, *others = surrogate.predict(np.concatenate([surrogate.wild_type[None], tokens]))[:, k]
-    return np.array(others) - wild, np.nan
 
 
 METHODS: dict[str, Callable[[Case], Answer]] = {
