@@ -112,7 +112,7 @@ def by_stage(trace: pd.DataFrame) -> dict[str, float]:
     """Seconds of all tasks of a stage."""
     spent: dict[str, float] = defaultdict(float)
     for name, duration in trace[["name", "realtime"]].itertuples(index=False):
-        spent[name.split(" ")[0]] += pd.Timedelta(duration).total_seconds()
+        spent[name.split(" ")[0].split(":")[-1]] += pd.Timedelta(duration).total_seconds()
     return spent
 
 

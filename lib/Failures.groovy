@@ -11,7 +11,9 @@ class Failures {
         if (passing(task.exitStatus) && task.attempt <= task.maxRetries) {
             return 'retry'
         }
-        seen[task.name] = [process: task.process, tag: task.tag, exit: task.exitStatus, folder: task.workDir]
+        // Without the workflow that it is in.
+        def process = task.process.tokenize(':').last()
+        seen[task.name] = [process: process, tag: task.tag, exit: task.exitStatus, folder: task.workDir]
         return 'ignore'
     }
 

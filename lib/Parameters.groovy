@@ -49,8 +49,8 @@ class Parameters {
         }
     }
 
-    /** Stop on parameters that are unknown, missing, of the wrong type or out of range; name them all. */
-    void check(Map given) {
+    /** The parameters; stops on those that are unknown, missing, of the wrong type or out of range, and names them all. */
+    Map checked(Map given) {
         def rules = described()
         def required = groups.collectMany { group -> group.required ?: [] }
         def faults = given.keySet().findAll { name -> !(name in rules) }.collect { name -> unknown(name, given) }
@@ -62,6 +62,7 @@ class Parameters {
         if (faults) {
             throw new AbortOperationException("${faults.join('\n')}\nAll parameters: nextflow run main.nf --help")
         }
+        return new LinkedHashMap(given)
     }
 
     private String unknown(String name, Map given) {
@@ -102,6 +103,9 @@ class Parameters {
             .collect { name, reason -> "--${name} cannot be used with --promoters: ${reason}".toString() } : []
         if (given.vcf != null && given.loci == null) {
             faults << '--vcf goes with --loci: variants are looked for in loci'
+        }
+        if (given.variants_truth != null && given.vcf == null) {
+            faults << '--variants_truth goes with --vcf: it has measured effects of its variants'
         }
         return faults + genome(given)
     }

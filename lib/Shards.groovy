@@ -6,13 +6,13 @@ import nextflow.exception.AbortOperationException
 class Shards {
 
     /**
-     * Shards [name, genome, oracle, rows]: loci of one genome and one oracle, in the order of the
-     * sheet, of `most` letters (rows x length) together, or a single locus with more. What a row
-     * does not say is the default of its sheet's schema.
+     * Shards [name, genome, oracle, rows]: loci of one genome and one oracle, reduced alike, in the
+     * order of the sheet, of `most` letters (rows x length) together, or a single locus with more.
+     * What a row does not say is the default of its sheet's schema.
      */
     static List<Map> ofLoci(List<Map> rows, Path schema, long most) {
         def rules = new JsonSlurper().parse(schema.toFile()).properties
-        return rows.groupBy { row -> [row.genome, row.oracle.name] }.values().collectMany { group ->
+        return rows.groupBy { row -> [row.genome, row.oracle.name, row.reduce?.name] }.values().collectMany { group ->
             def shards = [[]]
             def letters = 0
             group.each { row ->
@@ -37,7 +37,7 @@ class Shards {
     static void checkOneGenome(List<Map> loci) {
         def genomes = loci*.genome.unique()
         if (genomes.size() > 1) {
-            throw new AbortOperationException("--vcf goes with loci of one genome, and these are of ${genomes.join(', ')}")
+            throw new AbortOperationException("--vcf goes with loci of one genome, and these are of ${genomes.join(', ')}: run once for each genome, with its loci and its variants")
         }
     }
 
@@ -54,31 +54,37 @@ class Shards {
     }
 
     /**
-     * What a task needs to know of a shard: name; loci: names; genome; oracle: as the task names
-     * it; sheet: of its loci; experiment: the options of one, or null.
+     * What a task needs to know of a shard: name; loci: names; genome, null for an experiment; sheet:
+     * of its rows, as the task's folder holds their files.
      */
-    static Map meta(Map shard, Oracle oracle) {
-        def row = shard.rows[0]
-        def experiment = shard.genome ? null : [oracle: oracle.staged, target: row.target]
+    static Map meta(Map shard, Named oracle) {
         return [
             name: shard.name.toString(),
             loci: shard.rows.collect { each -> each.locus ?: each.experiment },
             genome: shard.genome,
-            oracle: oracle.staged,
-            sheet: shard.genome ? sheet(shard.rows, oracle.staged) : null,
-            experiment: experiment,
-            map: shard.genome ? null : row.map,
+            sheet: sheet(shard.rows.collect { row -> row + [oracle: oracle] }),
         ]
     }
 
-    private static String sheet(List<Map> rows, String oracle) {
-        def names = rows.collectMany { row -> row.keySet() - ['line', 'oracle'] }.unique()
-        def lines = rows.collect { row -> (names.collect { name -> row[name] } + [oracle]).collect { value -> field(value) } }
-        return ([names + ['oracle']] + lines).collect { fields -> fields.join(',') }.join('\n')
+    /** The files of a shard's oracle, and of what reduces its profiles, which may be the same. */
+    static List<Path> files(Map shard, Named oracle) {
+        return [oracle, shard.rows[0].reduce]*.file.findAll().unique()
     }
 
-    private static String field(value) {
-        def text = value instanceof BigDecimal ? value.toPlainString() : "${value == null ? '' : value}"
-        return '"' + text.replace('"', '""') + '"'
+    private static String sheet(List<Map> rows) {
+        def names = rows.collectMany { row -> row.keySet() - 'line' }.unique()
+        def lines = rows.collect { row -> names.collect { name -> field(staged(row[name])) } }
+        return ([names] + lines).collect { fields -> fields.join(',') }.join('\n')
+    }
+
+    private static String staged(value) {
+        if (value instanceof Named) {
+            return value.staged
+        }
+        return value instanceof Path ? "recipe/${value.name}" : value instanceof BigDecimal ? value.toPlainString() : value
+    }
+
+    private static String field(String text) {
+        return '"' + (text ?: '').replace('"', '""') + '"'
     }
 }

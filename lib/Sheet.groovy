@@ -13,7 +13,7 @@ class Sheet {
 
     private static final String FIELD = /"(?:[^"]|"")*+"|[^",][^,]*|/
 
-    // An oracle that a function in a file of one's own gives.
+    // A function in a file of one's own.
     private static final String OWN = /^python:(.+\.py)(:.+)$/
 
     final Path path
@@ -78,7 +78,7 @@ class Sheet {
     }
 
     private void checkDatasets(List<String> datasets) {
-        rows.findAll { row -> row.oracle instanceof Oracle && row.oracle.dataset }.each { row ->
+        rows.findAll { row -> row.oracle instanceof Named && row.oracle.dataset }.each { row ->
             if (!(row.oracle.dataset in datasets)) {
                 fault(row.line, 'oracle', 'the samplesheet has no such data set', row.oracle.dataset)
             }
@@ -180,19 +180,21 @@ class Sheet {
         if (faults.size() > before) {
             return value
         }
-        return rule.format == 'oracle' ? oracle(line, name, value) : typed(rule.type, value)
+        return rule.format in ['oracle', 'function'] ? named(line, name, value) : typed(rule.type, value)
     }
 
     private static Object typed(String type, String value) {
-        return [integer: { value as Long }, number: { value as BigDecimal }].getOrDefault(type, { value }).call()
+        def types = [integer: { value as Long }, number: { value as BigDecimal }, boolean: { value == 'true' }]
+        return types.getOrDefault(type, { value }).call()
     }
 
-    private Oracle oracle(int line, String name, String value) {
+    private Named named(int line, String name, String value) {
         def own = value =~ OWN
+        def ofFiles = columns[name].files ?: []
         def what = own ? own[0][1] : value.substring(value.indexOf(':') + 1)
-        def isFile = own || value.tokenize(':')[0] in columns[name].files && !(value in columns[name].names)
-        def file = isFile ? found(line, name, what) : resolved(what)
-        return new Oracle(value, isFile || file.isFile() ? file : null, own ? own[0][2] : '')
+        def isFile = own || value.tokenize(':')[0] in ofFiles && !(value in columns[name].names)
+        def file = isFile ? found(line, name, what) : ofFiles ? resolved(what) : null
+        return new Named(value, isFile || file?.isFile() ? file : null, own ? own[0][2] : '')
     }
 
     private Path found(int line, String name, String value) {

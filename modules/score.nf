@@ -15,12 +15,10 @@ process SCORE {
     path 'versions.yml', arity: '1', emit: versions
 
     script:
-    def library = recipe
-        ? "--recipe ${recipe} ${Shell.options(meta.experiment)} --out score/${meta.name}"
-        : "--loci loci.csv --genome ${genome} --out score"
+    def sheet = meta.genome ? "--loci sheet.csv --genome ${genome}" : '--experiments sheet.csv'
     """
-    ${recipe ? '' : "echo ${Shell.quoted(meta.sheet)} > loci.csv"}
-    geneq score ${library} ${Shell.options(options)} --threads ${task.cpus}
+    echo ${Shell.quoted(meta.sheet)} > sheet.csv
+    geneq score ${sheet} ${Shell.options(options)} --threads ${task.cpus} --out score
     geneq doctor --versions ${task.process} > versions.yml
     """
 

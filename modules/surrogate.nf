@@ -15,7 +15,7 @@ process SURROGATE {
 
     script:
     """
-    geneq surrogate --scores score ${Shell.options([map: meta.map] + options)} --threads ${task.cpus} --out surrogate
+    geneq surrogate --scores score ${Shell.options(options)} --threads ${task.cpus} --out surrogate
     geneq doctor --versions ${task.process} > versions.yml
     """
 

@@ -8,6 +8,7 @@ process VARIANTS {
     input:
     tuple val(meta), path(surrogates, stageAs: 'surrogate/*', arity: '1..*'), path(genome, arity: '1'), path(oracle, arity: '0..*')
     path vcf, arity: '1'
+    path truth, stageAs: 'truth/*', arity: '0..*'
     val options
 
     output:
@@ -17,8 +18,8 @@ process VARIANTS {
 
     script:
     """
-    geneq variants --vcf ${vcf} --genome ${genome} --loci surrogate \\
-        ${Shell.options([oracle: meta.oracle] + options)} --threads ${task.cpus} --out variants
+    geneq variants --vcf ${vcf} --genome ${genome} --loci surrogate ${truth ? "--truth ${truth}" : ''} \\
+        ${Shell.options(options)} --threads ${task.cpus} --out variants
     geneq doctor --versions ${task.process} > versions.yml
     """
 

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from geneq import encoding
+from geneq.artifacts import AGREEMENT
 from geneq.artifacts import VARIANTS as TABLE
 from geneq.cli import main
 from geneq.libraries import RandomLibrary
-from geneq.locus import Failure, Locus, read_failed, write_failed
+from geneq.locus import Experiment, Failure, Locus, read_failed, write_failed
 from geneq.mave import Mave
 from geneq.plots import tracks
 from test_report import Page
@@ -36,6 +37,9 @@ def fitted(tmp_path_factory):
     for name in ("pair", "x.1"):
         mave.save(root / "score" / name / "mave.parquet")
     PLACE.save(root / "score" / "pair")
+    Experiment("x.1", "r.json", "sei:w", reduce="max", precision="bfloat16").save(
+        root / "score" / "x.1"
+    )
     words = ("--scores", root / "score", "--noise", "gaussian", "--out", root / "surrogate")
     assert main(["surrogate", *map(str, words), "--threads", "1"]) == 0
     return root / "surrogate"
@@ -94,6 +98,26 @@ def test_letters_of_the_planted_sites_are_the_tall_ones(page):
 def test_the_strongest_pair_is_the_planted_one(page):
     table = page.text[page.text.index("largest effects of two letters") :]
     assert re.search(rf"effect . {PAIR[0]} . {PAIR[1]} ", table)
+
+
+def test_an_experiment_says_how_it_was_scored(page):
+    assert "sei:w, profiles reduced by max, bfloat16, additive, 3,000 rows" in page.text
+
+
+def test_agreement_with_measured_effects_stands_at_its_locus(fitted, tmp_path):
+    row = ("pair", "a <b>", "surrogate", 12, 0.812, 0.61, 0.93, 0.745)
+    parts = {"a": [row], "b": [("gone", *row[1:])], "none": []}
+    for i, (name, rows) in enumerate(parts.items()):
+        table = pd.DataFrame(rows, columns=[*AGREEMENT.columns]).astype(AGREEMENT.columns)
+        AGREEMENT.write(table, variants(tmp_path / name, i, i + 1) / "truth.parquet")
+    words = ["--surrogates", fitted, "--out", tmp_path / "out", "--variants"]
+    assert main(["loci", *map(str, [*words, tmp_path / "a", tmp_path / "b"])]) == 0
+    page = Page(tmp_path / "out" / "loci.html")
+    assert "surrogate a <b> 12 0.812 0.610 to 0.930 0.745" in page.text
+    assert page.text.count("Agreement with measured effects") == 1
+    assert len(AGREEMENT.read(tmp_path / "out" / "truth.parquet")) == 2
+    assert main(["loci", *map(str, [*words, tmp_path / "none"])]) == 0
+    assert "there is nothing to compare" in Page(tmp_path / "out" / "loci.html").text
 
 
 def test_variants_stand_at_their_locus_largest_first(page, fitted):

@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 
 from geneq import cli, encoding
+from geneq.artifacts import VARIANTS
 from geneq.errors import GeneqError
 from geneq.genome import Genome, index_fasta
 from geneq.libraries import RandomLibrary, SaturationLibrary
-from geneq.locus import Locus, each
+from geneq.locus import Experiment, Locus, each, found_in
 from geneq.mave import Mave
 from geneq.phi import Surrogate
 
@@ -94,11 +95,11 @@ def test_a_locus_is_read_back(tmp_path):
     one.save(tmp_path)
     assert Locus.load(tmp_path) == one
     path = tmp_path / "locus.json"
-    path.write_text(path.read_text().replace('"version": 1', '"version": 2'))
-    with pytest.raises(GeneqError, match="reads loci of version 1: 2"):
+    path.write_text(path.read_text().replace('"version": 2', '"version": 3'))
+    with pytest.raises(GeneqError, match="reads version 2 of it: 3"):
         Locus.load(tmp_path)
     path.write_text("[]")
-    with pytest.raises(GeneqError, match="Not a locus"):
+    with pytest.raises(GeneqError, match="Not a file of one locus"):
         Locus.load(tmp_path)
 
 
@@ -163,6 +164,112 @@ def test_surrogates_are_fitted_to_all_and_a_broken_file_is_named(scored, tmp_pat
     shutil.rmtree(scores / "broken")
     assert run("surrogate", "--scores", scores, "--noise", "gaussian", "--out", out) == 0
     assert not (out / "failed.tsv").exists()
+
+
+# How many Cs each half has, and what takes the last half.
+HALVES = """
+import numpy as np
+
+class Halves:
+    name, alphabet, length, strand = "halves", "ACGT", None, "+"
+    unknown, targets, hash = "zero", ["c"], "halves"
+
+    def predict(self, tokens, anchor=None):
+        found = (tokens == 1).reshape(len(tokens), 2, -1).sum(2)
+        return found.astype(np.float32)[..., None]
+
+def make():
+    return Halves()
+
+def last(profiles):
+    return profiles[:, -1]
+"""
+
+
+@pytest.mark.parametrize("by", ["sheet", "option"])
+def test_loci_are_scored_and_variants_judged_as_their_row_says(genome, tmp_path, by):
+    (tmp_path / "net.py").write_text(HALVES)
+    place, how = "chr1,0,40,python:net.py:make,2000", f"python:{tmp_path / 'net.py'}:last"
+    header = "locus,chrom,start,end,oracle,n,reduce,reverse_complement"
+    rows = [f"sum,{place},sum,", f"last,{place},python:net.py:last,", f"first,{place},0:1,true"]
+    if by == "option":
+        rows = [f"last,{place},,"]
+    sheet = write(tmp_path, *rows, header=header)
+    options = ("--genome", genome, *(("--reduce", how) if by == "option" else ()))
+    assert run("score", "--loci", sheet, *options, "--out", tmp_path / "score") == 0
+    assert not (tmp_path / "score" / "failed.tsv").exists()
+    scores = {folder.name: Mave.load(folder / "mave.parquet")
+              for folder in (tmp_path / "score").iterdir()}  # fmt: skip
+    halves = scores["last"].library.tokens().reshape(-1, 2, 20)
+    c, g = (halves == 1).sum(2), (halves == 2).sum(2)
+    np.testing.assert_array_equal(scores["last"].y[:, 0], c[:, 1])
+    if by == "option":
+        return
+    np.testing.assert_array_equal(scores["sum"].y[:, 0], c.sum(1))
+    np.testing.assert_array_equal(scores["first"].y[:, 0], (c + g)[:, 0] / 2)
+
+    words = ("--scores", tmp_path / "score", "--noise", "gaussian", "--replicates", 0)
+    assert run("surrogate", *words, "--out", tmp_path / "surrogate") == 0
+    at = next(i for i in range(1, 20) if CHR1[i] in "AT")
+    line = f"chr1\t{at + 1}\t.\t{CHR1[at]}\tC\t.\t.\t."
+    header = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
+    (tmp_path / "in.vcf").write_text(f"##fileformat=VCFv4.2\n{header}\n{line}\n")
+    words = ("--vcf", tmp_path / "in.vcf", "--genome", genome, "--loci", tmp_path / "surrogate")
+    assert run("variants", *words, "--out", tmp_path / "variants") == 0
+    found = VARIANTS.read(tmp_path / "variants" / "variants.parquet")
+    found = found[found["method"] == "oracle"].set_index("locus")["effect"]
+    assert found.to_dict() == {"sum": 1, "last": 0, "first": 0.5}
+
+
+def test_of_a_principal_component_the_surrogate_alone_tells_of_variants(genome, tmp_path):
+    (tmp_path / "net.py").write_text(HALVES)
+    row = "a,chr1,0,40,python:net.py:make,2000,pc1"
+    sheet = write(tmp_path, row, header="locus,chrom,start,end,oracle,n,reduce")
+    assert run("score", "--loci", sheet, "--genome", genome, "--out", tmp_path / "score") == 0
+    words = ("--scores", tmp_path / "score", "--noise", "gaussian", "--replicates", 0)
+    assert run("surrogate", *words, "--out", tmp_path / "surrogate") == 0
+    header = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
+    alt = "C" if CHR1[5] != "C" else "A"
+    line = f"chr1\t6\t.\t{CHR1[5]}\t{alt}\t.\t.\t."
+    (tmp_path / "in.vcf").write_text(f"##fileformat=VCFv4.2\n{header}\n{line}\n")
+    words = ("--vcf", tmp_path / "in.vcf", "--genome", genome, "--loci", tmp_path / "surrogate")
+    assert run("variants", *words, "--out", tmp_path / "variants") == 0
+    found = VARIANTS.read(tmp_path / "variants" / "variants.parquet").set_index("method")
+    assert found["effect"].notna().to_dict() == {
+        **{"surrogate": True, "ism": False},
+        **{"gradient": False, "oracle": False},
+    }
+    assert set(found["note"]) == {"", "a principal component is that of a library"}
+
+
+def test_experiments_are_scored_as_one_alone_and_those_that_fail_are_named(tmp_path):
+    (tmp_path / "recipes").mkdir()
+    library = RandomLibrary(CHR1[:60], n=300, rate=0.2)
+    (tmp_path / "recipes" / "a.json").write_text(library.to_json())
+    (tmp_path / "broken.json").write_text("{")
+    sheet = tmp_path / "experiments.csv"
+    sheet.write_text(
+        "experiment,recipe,oracle,target,map,reverse_complement,replicates,noise_shape_order\n"
+        "a,recipes/a.json,motifs:core,SP1,neighbour,false,3,1\nbad,broken.json,motifs:core,,,,,\n"
+    )
+    assert run("score", "--experiments", sheet, "--out", tmp_path / "score") == 0
+    (failed,) = failures(tmp_path / "score")
+    assert (failed["locus"], failed["stage"]) == ("bad", "score")
+    assert "broken.json" in failed["message"]
+    words = ("--recipe", tmp_path / "recipes" / "a.json", "--oracle", "motifs:core")
+    assert run("score", *words, "--target", "SP1", "--out", tmp_path / "alone") == 0
+    found, alone = (Mave.load(tmp_path / name / "mave.parquet") for name in ("score/a", "alone"))
+    np.testing.assert_array_equal(found.y, alone.y)
+
+    words = ("--scores", tmp_path / "score", "--out", tmp_path / "surrogate")
+    assert run("surrogate", *words) == 0
+    surrogate = Surrogate.load(tmp_path / "surrogate" / "a")
+    assert (surrogate.map.kind, surrogate.noise.shape_order) == ("neighbour", 1)
+    assert len(surrogate.outputs[0].replicates) == 3
+    row = found_in(tmp_path / "surrogate" / "a")
+    assert row == Experiment("a", str(tmp_path / "recipes/a.json"), "motifs:core", "SP1",
+                             map="neighbour", replicates=3, noise_shape_order=1)  # fmt: skip
+    assert found_in(tmp_path) is None
 
 
 @pytest.mark.parametrize(

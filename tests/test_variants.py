@@ -592,8 +592,11 @@ def test_deletions_may_be_spelled_with_a_dash(saturation, tmp_path):
         ("chrom,pos,ref,alt,value\n1,0,A,C,1\n", "pos is a whole number from 1 on"),
         ("chrom,pos,ref,alt,value\n1,2,A,<DEL>,1\n", "alt has the letters ACGTN, or is '-'"),
         ("chrom,pos,ref,alt,value\n1,2,A,C,1\n1,1,TA,TC,2\n", "A variant has one measured value"),
-        ("chrom,pos,ref,alt,value\n7,201,A,C,1\n", "No measured variant is a judged one"),
-        ("chrom,pos,ref,alt,value\n", "No measured variant is a judged one"),
+        ("chrom,pos,ref,alt,value\n7,201,A,C,1\n", "variant is on a chromosome of the genome"),
+        ("chrom,pos,ref,alt,value\n", "No measured variant is on a chromosome of the genome"),
+        (f"chrom,pos,ref,alt,value\n1,201,{LETTERS[201]},N,1\n1,202,{LETTERS[202]},N,1\n"
+         f"1,203,{LETTERS[202]},N,1\n", "another ref than the genome has there: '2 of 3'"),
+        ("chrom,pos,ref,alt,value\n1,999999,A,C,1\n", "have another ref than the genome"),
         ("", "Not a whole table"),
         ("chrom,pos,Pos,ref,alt,value\n1,2,2,A,C,1\n", "has a column twice: 'pos'"),
     ],
@@ -605,6 +608,16 @@ def test_bad_tables_of_measured_effects_are_refused(saturation, tmp_path, capsys
     said = capsys.readouterr().err
     assert re.search(message, said), said
     assert "truth.csv" in said
+
+
+def test_measured_variants_in_no_locus_agree_with_none(saturation, tmp_path, capsys):
+    path = tmp_path / "truth.csv"
+    path.write_text(f"chrom,pos,ref,alt,value\n1,9,{LETTERS[8]},N,1\n1,210,{LETTERS[209]},N,1\n")
+    assert beside(saturation, tmp_path / "out", path) == 0
+    assert "0 of 2 measured variants were judged" in capsys.readouterr().out
+    assert AGREEMENT.read(tmp_path / "out" / "truth.parquet").empty
+    assert COMPARISONS.read(tmp_path / "out" / "comparisons.parquet").empty
+    assert len(VARIANTS.read(tmp_path / "out" / "variants.parquet"))
 
 
 def test_a_table_of_another_kind_or_none_is_refused(saturation, tmp_path, capsys):

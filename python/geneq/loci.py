@@ -1,8 +1,9 @@
 """Write the page of a run's loci: one HTML file that opens offline.
 
 It shows the surrogate of every locus: a logo with standard errors, the strongest pairs, scores
-against the latent phenotype, and the effects of variants. Beside loci.html stand the variants of
-all loci (variants.parquet) and what failed (failed.tsv), where there are any.
+against the latent phenotype, and effects of variants, with their agreement with measured ones.
+Beside loci.html stand, where there are any, the variants of all loci (variants.parquet), what is
+known of measured effects (truth.parquet, comparisons.parquet) and what failed (failed.tsv).
 """
 
 from argparse import ArgumentParser, Namespace
@@ -13,11 +14,10 @@ import numpy as np
 import pandas as pd
 
 from . import __version__, templates
-from .artifacts import VARIANTS as TABLE
-from .artifacts import read_parquet
+from .artifacts import AGREEMENT, COMPARISONS, Table, read_parquet
+from .artifacts import VARIANTS as EFFECTS
 from .errors import GeneqError
-from .locus import FAILED, Locus, folders, read_failed, write_failed
-from .locus import NAME as LOCUS
+from .locus import FAILED, Experiment, Locus, folders, found_in, read_failed, write_failed
 from .phi import Effects, Surrogate, Term, levels
 from .plots import tracks
 
@@ -25,6 +25,8 @@ from .plots import tracks
 GAUGE, GRID, SHARE = "uniform", 60, 0.95
 # Rows of tables: the rest stand in the files.
 STRONGEST, VARIANTS = 6, 20
+# Tables of all loci, as geneq variants names them.
+TABLES = {"variants": EFFECTS, "truth": AGREEMENT, "comparisons": COMPARISONS}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -49,18 +51,20 @@ def run(args: Namespace) -> None:
             value=str(args.surrogates),
             fix="Give --surrogates, a folder that `geneq surrogate --scores` wrote",
         )
-    variants = read_variants(args.variants)
-    shown = [locus(Fitted.read(folder), variants) for folder in found]
+    tables = {name: read_tables(args.variants, name, table) for name, table in TABLES.items()}
+    tables = {name: table for name, table in tables.items() if table is not None}
+    shown = [locus(Fitted.read(folder), tables) for folder in found]
     letters = "".join(row["letters"] for row in shown)
     write_failed(failed, args.out / FAILED)
-    if variants is not None:
-        TABLE.write(variants, args.out / "variants.parquet")
+    for name, table in tables.items():
+        TABLES[name].write(table, args.out / f"{name}.parquet")
     templates.write_page(
         "loci.html.j2",
         args.out / "loci.html",
         version=__version__,
         loci=shown,
         failed=failed,
+        compared=len(tables["truth"]) if "truth" in tables else None,
         glyphs=tracks.glyphs(letters),
     )
 
@@ -72,11 +76,12 @@ def run(args: Namespace) -> None:
 class Fitted:
     """A locus with its surrogate: held_out has the phenotypes and scores of rows not fitted.
 
-    motifs, spacings: tables of a factorial design, None of other libraries.
+    row: of its sheet, None where its scores are of no sheet. motifs, spacings: tables of a
+    factorial design, None of other libraries.
     """
 
     name: str
-    place: Locus | None
+    row: Locus | Experiment | None
     surrogate: Surrogate
     metrics: pd.DataFrame
     held_out: pd.DataFrame
@@ -86,17 +91,34 @@ class Fitted:
     @classmethod
     def read(cls, folder: Path) -> "Fitted":
         """Read what `geneq surrogate` wrote."""
-        place = Locus.load(folder) if (folder / LOCUS).exists() else None
         tables = (_parquet(folder / f"{name}.parquet") for name in ("metrics", "latent"))
         designed = (_parquet(path) if (path := folder / f"{name}.parquet").exists() else None
                     for name in ("levels", "spacings"))  # fmt: skip
-        return cls(folder.name, place, Surrogate.load(folder), *tables, *designed)
+        return cls(folder.name, found_in(folder), Surrogate.load(folder), *tables, *designed)
+
+    @property
+    def place(self) -> Locus | None:
+        """Where in a genome it lies."""
+        return self.row if isinstance(self.row, Locus) else None
+
+    @property
+    def scored(self) -> str:
+        """By which oracle, and how."""
+        if self.row is None:
+            return ""
+        said = [self.row.oracle]
+        if self.row.reduce:
+            said.append(f"profiles reduced by {self.row.reduce}")
+        if self.row.precision != "float32":
+            said.append(self.row.precision)
+        return ", ".join(said + ["mean of both strands"] * self.row.reverse_complement)
 
 
-def read_variants(folders: list[Path]) -> pd.DataFrame | None:
-    """The variants of all folders that `geneq variants` wrote; None without any."""
-    tables = [TABLE.read(folder / "variants.parquet") for folder in folders]
-    return pd.concat(tables, ignore_index=True) if tables else None
+def read_tables(folders: list[Path], name: str, table: Table) -> pd.DataFrame | None:
+    """All <name>.parquet in folders that `geneq variants` wrote, as one; None without any."""
+    paths = [folder / f"{name}.parquet" for folder in folders]
+    found = [table.read(path) for path in paths if path.exists() or table is EFFECTS]
+    return pd.concat(found, ignore_index=True) if found else None
 
 
 def _parquet(path: Path) -> pd.DataFrame:
@@ -106,16 +128,18 @@ def _parquet(path: Path) -> pd.DataFrame:
 # --- what is shown --------------------------------------------------------------------------------
 
 
-def locus(fitted: Fitted, variants: pd.DataFrame | None) -> dict:
-    """The values of a locus in loci.html.j2."""
+def locus(fitted: Fitted, tables: dict[str, pd.DataFrame]) -> dict:
+    """The values of a locus in loci.html.j2; tables: of TABLES, by name, of all loci."""
     place, surrogate = fitted.place, fitted.surrogate
+    own = {name: rows for name, table in tables.items()
+           if len(rows := table[table["locus"] == fitted.name])}  # fmt: skip
     known, unknown = levels.names(surrogate.alphabet)
     wild_type = "".join(np.array([*known, unknown])[surrogate.wild_type])
-    own = variants[variants["locus"] == fitted.name] if variants is not None else None
     window = place.window if place else mutated(surrogate)
     return {
         "name": fitted.name,
         "place": place,
+        "scored": fitted.scored,
         "region": f"{place.chrom}:{place.start:,}-{place.end:,}" if place else "",
         "window": window,
         "map": surrogate.map.kind,
@@ -123,8 +147,9 @@ def locus(fitted: Fitted, variants: pd.DataFrame | None) -> dict:
         "letters": wild_type[slice(*window)] if fitted.motifs is None else "",
         "targets": [target(fitted, number, wild_type, window) if fitted.motifs is None
                     else motif_target(fitted, number) for number in range(len(surrogate.outputs))],
-        "variants": variant_table(own) if own is not None and len(own) else None,
-        "key": " ".join([fitted.name, *([place.chrom, place.oracle] if place else []),
+        "variants": variant_table(own["variants"]) if "variants" in own else None,
+        "truth": own["truth"].to_dict("records") if "truth" in own else [],
+        "key": " ".join([fitted.name, place.chrom if place else "", fitted.scored,
                          *surrogate.targets]).lower(),
     }  # fmt: skip
 

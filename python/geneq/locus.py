@@ -1,37 +1,104 @@
 """A locus: where in a genome a sequence lies, and how its library is made and scored.
 
 The stages score, surrogate and variants meet in folders: `<locus>/` with `locus.json` beside what
-they make of it, and `failed.tsv` where loci failed. Coordinates are 0-based and half-open, on the
-forward strand; columns of the locus' sequence run along its own strand.
+they make of it, and `failed.tsv` where loci failed; an experiment, whose library has a recipe of
+its own, has `experiment.json` there. Coordinates are 0-based and half-open, on the forward strand;
+columns of the locus' sequence run along its own strand.
 """
 
 import shutil
+from argparse import Namespace
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 from . import encoding
 from .artifacts import read_json, write_json, written_whole
 from .errors import GeneqError
 from .genome import Genome
 from .libraries import Library, RandomLibrary, SaturationLibrary
-from .sheets import read_loci
+from .sheets import read_experiments, read_loci
 
-FORMAT, VERSION = "geneq-locus", 1
+# Of locus.json and experiment.json.
+VERSION = 2
 NAME, FAILED = "locus.json", "failed.tsv"
 COMPLEMENT = str.maketrans("ACGTacgt", "TGCAtgca")
+# How rows of either sheet are scored, where the command line does not say it.
+HOW = ("oracle", "reduce", "precision", "reverse_complement")
+
+
+class Row:
+    """A row of a sheet, which is kept beside what is made of it."""
+
+    KIND: ClassVar[str]
+    FILE: ClassVar[str]
+
+    def save(self, folder: str | Path) -> None:
+        """Write locus.json, or experiment.json, to `folder`."""
+        about = {"format": f"geneq-{self.KIND}", "version": VERSION}
+        write_json(about | asdict(self), Path(folder) / self.FILE)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read what `save` wrote. Raises GeneqError for anything else."""
+        path = Path(folder) / cls.FILE
+        document = read_json(path)
+        if not isinstance(document, dict) or document.pop("format", None) != f"geneq-{cls.KIND}":
+            raise GeneqError(f"Not a file of one {cls.KIND}", file=path)
+        if (version := document.pop("version", None)) != VERSION:
+            raise GeneqError(f"This geneq reads version {VERSION} of it", value=version,
+                             file=path, fix="Install the geneq that wrote it")  # fmt: skip
+        if document.keys() != {field.name for field in fields(cls)}:
+            raise GeneqError(f"Not the fields of one {cls.KIND}", value=", ".join(document),
+                             file=path)  # fmt: skip
+        return cls(**document)
+
+    def scored_as(self, args: Namespace) -> Self:
+        """The row with those of HOW that are options which were given."""
+        given = {name: value for name in HOW if (value := getattr(args, name)) is not None}
+        return replace(self, **given)
 
 
 @dataclass(frozen=True)
-class Locus:
+class Experiment(Row):
+    """A row of the sheet of experiments, see `data/experiments.json`.
+
+    recipe: path of the library's. map: what the surrogate's phenotype is made of, None for what is
+    usual of such libraries. The others as of a locus.
+    """
+
+    KIND, FILE = "experiment", "experiment.json"
+
+    experiment: str
+    recipe: str
+    oracle: str
+    target: str | None = None
+    reduce: str | None = None
+    precision: str = "float32"
+    reverse_complement: bool = False
+    map: str | None = None
+    noise_shape_order: int | None = None
+    replicates: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.experiment
+
+
+@dataclass(frozen=True)
+class Locus(Row):
     """A row of the sheet of loci, see `data/loci.json`.
 
     chrom, start, end: [start, end) of the genome's forward strand; strand: "+" or "-", which the
     sequence is given on. window_start, window_end: the part of it that is mutated, in the same
     coordinates; None for all. library: "random", of n rows and a rate, or "saturation". map: what
-    the surrogate's phenotype is made of. target: of the oracle, None for all.
+    the surrogate's phenotype is made of. target: of the oracle, None for all. reduce, precision,
+    reverse_complement: as of `geneq score`. noise_shape_order, replicates: as of `geneq surrogate`,
+    None for what is usual.
     """
+
+    KIND, FILE = "locus", NAME
 
     locus: str
     chrom: str
@@ -48,6 +115,15 @@ class Locus:
     rate: float = 0.1
     seed: int = 1
     map: str = "additive"
+    reduce: str | None = None
+    precision: str = "float32"
+    reverse_complement: bool = False
+    noise_shape_order: int | None = None
+    replicates: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.locus
 
     # --- coordinates --------------------------------------------------------------------------
 
@@ -95,35 +171,32 @@ class Locus:
             return SaturationLibrary(wild_type, windows=windows)
         return RandomLibrary(wild_type, n=self.n, rate=self.rate, windows=windows, seed=self.seed)
 
-    # --- files --------------------------------------------------------------------------------
 
-    def save(self, folder: str | Path) -> None:
-        """Write locus.json to `folder`."""
-        write_json({"format": FORMAT, "version": VERSION, **asdict(self)}, Path(folder) / NAME)
-
-    @classmethod
-    def load(cls, folder: str | Path) -> "Locus":
-        """Read what `save` wrote. Raises GeneqError for anything else."""
-        path = Path(folder) / NAME
-        document = read_json(path)
-        if not isinstance(document, dict) or document.pop("format", None) != FORMAT:
-            raise GeneqError("Not a locus", file=path)
-        if (version := document.pop("version", None)) != VERSION:
-            raise GeneqError(f"This geneq reads loci of version {VERSION}", value=version,
-                             file=path, fix="Install the geneq that wrote it")  # fmt: skip
-        if document.keys() != {field.name for field in fields(cls)}:
-            raise GeneqError("Not the fields of a locus", value=", ".join(document), file=path)
-        return cls(**document)
+# --- their sheets and files -----------------------------------------------------------------------
 
 
-def open_loci(path: str | Path, oracle: str | None = None) -> list[Locus]:
-    """The loci of a sheet. oracle: in place of what the sheet says."""
-    rows = [{name: value for name, value in row.items() if name != "line"}
-            for row in read_loci(path)]  # fmt: skip
-    return [Locus(**row | ({"oracle": oracle} if oracle else {})) for row in rows]
+def open_loci(path: str | Path) -> list[Locus]:
+    """The loci of a sheet."""
+    return [Locus(**_fields(row)) for row in read_loci(path)]
 
 
-# --- many of them -----------------------------------------------------------------------------
+def open_experiments(path: str | Path) -> list[Experiment]:
+    """The experiments of a sheet, paths of recipes against its folder."""
+    rows = [Experiment(**_fields(row)) for row in read_experiments(path)]
+    return [replace(row, recipe=str(Path(path).parent / row.recipe)) for row in rows]
+
+
+def _fields(row: dict) -> dict:
+    return {name: value for name, value in row.items() if name != "line"}
+
+
+def found_in(folder: str | Path) -> Locus | Experiment | None:
+    """What the files in `folder` are of; None where nothing says it."""
+    kinds = (kind for kind in (Locus, Experiment) if (Path(folder) / kind.FILE).exists())
+    return next((kind.load(folder) for kind in kinds), None)
+
+
+# --- many of them ---------------------------------------------------------------------------------
 
 
 class Failure(NamedTuple):

@@ -14,11 +14,11 @@ from .errors import GeneqError
 
 URL = re.compile(r"[a-z][a-z0-9+.-]*://")
 ABSENT = "there is no such file (relative paths start at the sheet's folder)"
-# An oracle that a function in a file of one's own gives.
+# A function in a file of one's own.
 OWN = re.compile(r"python:(.+\.py)(:.+)")
 # The kind of oracle that is the equation which a run of the pipeline finds for a cell type.
 OF_THE_RUN = "distill"
-TYPES = {"integer": int, "number": float}
+TYPES = {"integer": int, "number": float, "boolean": lambda value: value == "true"}
 
 
 # --- the sheets there are ---------------------------------------------------------------------
@@ -72,7 +72,7 @@ def read_experiments(
 ) -> list[dict]:
     """The rows of the sheet of experiments at `path`, as `read_loci` gives those of its sheet.
 
-    loci: names that are taken.
+    loci: names that are taken. Paths of recipes are as they stand there.
     """
     sheet = Sheet(path, "experiments")
     _check_datasets(sheet, datasets)
@@ -198,7 +198,7 @@ class Sheet:
             "line": line,
         })  # fmt: skip
 
-    def _checked(self, line: int, name: str, value: str) -> str | int | float:
+    def _checked(self, line: int, name: str, value: str) -> str | int | float | bool:
         """The value, in the type that its rule names."""
         rule, before = self.columns[name], len(self.faults)
         if "pattern" in rule and not re.fullmatch(rule["pattern"], value):
@@ -209,17 +209,18 @@ class Sheet:
             self.fault(line, name, ABSENT, value)
         if len(self.faults) > before:
             return value
-        if rule.get("format") == "oracle":
-            return self._oracle(line, name, value)
+        if rule.get("format") in ("oracle", "function"):
+            return self._named(line, name, value)
         return TYPES.get(rule["type"], str)(value)
 
-    def _oracle(self, line: int, name: str, value: str) -> str:
+    def _named(self, line: int, name: str, value: str) -> str:
         """KIND:WHAT, its file against the sheet's folder where it has one."""
         (kind, _, file), rule = value.partition(":"), self.columns[name]
-        is_file, rest = kind in rule["files"] and value not in rule["names"], ""
+        of_files = rule.get("files", ())
+        is_file, rest = kind in of_files and value not in rule["names"], ""
         if own := OWN.fullmatch(value):
             is_file, (file, rest) = True, own.groups()
-        if self._is_there(file):
+        if (is_file or of_files) and self._is_there(file):
             return f"{kind}:{file if URL.match(file) else self.path.parent / file}{rest}"
         if is_file:
             self.fault(line, name, ABSENT, file)

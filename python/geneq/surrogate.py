@@ -11,8 +11,9 @@ A factorial design gives levels.parquet, level_pairs.parquet and spacings.parque
 and pairs: what motifs do, alone and by what lies between them.
 
 --scores fits a surrogate to the scores of every locus: FOLDER/<locus>/mave.parquet, as `geneq score
---loci` leaves them, gives OUT/<locus>/, with a copy of locus.json, without figures: `geneq loci`
-shows all of them on one page. Loci that fail stand in OUT/failed.tsv and do not stop the others.
+--loci` or --experiments leaves them, gives OUT/<locus>/, with a copy of locus.json (or of
+experiment.json), without figures: `geneq loci` shows all of them on one page. Loci that fail stand
+in OUT/failed.tsv and do not stop the others.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -37,8 +38,7 @@ from .epistasis import (
 from .errors import GeneqError, in_file
 from .factorial import Factors, spacings
 from .libraries import FactorialLibrary
-from .locus import NAME as LOCUS
-from .locus import Locus, each, folders, report
+from .locus import Experiment, Locus, each, folders, found_in, report
 from .mave import Mave, own_table
 from .phi import Surrogate, fit, gauges, levels, maps, noise, nonlinearity
 from .phi.fit import TEST
@@ -56,12 +56,14 @@ SHARE, GRID = 0.95, 200
 # interactions, or be feigned by them.
 LETTERS = {"map": "additive", "nonlinearity": "tanh", "noise": "skewed_t", "noise_order": 2,
            "gauge": "empirical", "strength": None,
-           "shrinkage": "adaptive", "pair_strength": None}  # fmt: skip
+           "shrinkage": "adaptive", "pair_strength": None, "replicates": 100}  # fmt: skip
 MOTIFS = {"map": "pairwise", "nonlinearity": "linear", "noise": "gaussian", "noise_order": 0,
           "gauge": "wild_type", "strength": 0,
-          "shrinkage": "ridge", "pair_strength": 0}  # fmt: skip
+          "shrinkage": "ridge", "pair_strength": 0, "replicates": 100}  # fmt: skip
 # Fields of maps that are options.
 FIELDS = ("window", "between", "distance", "order")
+# Options that a row of a sheet may have.
+OF_ROWS = ("map", "noise_shape_order", "replicates")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -75,8 +77,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--map",
         choices=sorted(maps.KINDS),
-        help="what the latent phenotype is made of (additive, motifs: pairwise; of a locus: as its "
-        "sheet says)",
+        help="what the latent phenotype is made of (additive, motifs: pairwise; with --scores: as "
+        "the sheet says)",
     )
     parser.add_argument("--window", type=window, help="START-END, where pairs and sets lie")
     parser.add_argument("--between", type=windows, help="START-END,START-END, a position in each")
@@ -107,7 +109,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--strength", type=float, help="of the prior (default: by validation rows, motifs: 0)"
     )
     parser.add_argument(
-        "--replicates", type=int, default=100, help="fits that errors come from, 0 for none (100)"
+        "--replicates", type=int, help="fits that errors come from, 0 for none (100)"
     )
     parser.add_argument("--seed", type=int, default=1, help="of the split of rows (1)")
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
@@ -131,21 +133,23 @@ def run(args: Namespace) -> None:
 
     def one(name: str) -> None:
         mave = Mave.load(scores[name] / "mave.parquet").of_targets(args.target)
-        out = args.out / name
-        locus = Locus.load(scores[name]) if (scores[name] / LOCUS).exists() else None
-        fitted(mave, of_locus(args, locus), out)
-        if locus:
-            locus.save(out)
+        row = found_in(scores[name])
+        fitted(mave, of_row(args, row), args.out / name)
+        if row:
+            row.save(args.out / name)
 
     report(each(scores, "surrogate", one, args.out), len(scores), args.out)
 
 
-def of_locus(args: Namespace, locus: Locus | None) -> Namespace:
-    """The options, with what the sheet of loci says where they say nothing."""
-    if locus is None or args.map:
+def of_row(args: Namespace, row: Locus | Experiment | None) -> Namespace:
+    """The options, with what the sheet of loci or of experiments says where they say nothing."""
+    if row is None:
         return args
-    window = locus.window if "window" in maps.KINDS[locus.map].__dataclass_fields__ else None
-    return Namespace(**vars(args) | {"map": locus.map, "window": args.window or window})
+    said = {name: getattr(row, name) for name in OF_ROWS if getattr(args, name) is None}
+    if said.get("map") and isinstance(row, Locus) and args.window is None:
+        takes = maps.KINDS[row.map].__dataclass_fields__
+        said["window"] = row.window if "window" in takes else None
+    return Namespace(**vars(args) | said)
 
 
 def fitted(mave: Mave, args: Namespace, out: Path, drawn: bool = False) -> None:

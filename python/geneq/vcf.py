@@ -239,11 +239,8 @@ def _fitting(
     table: pd.DataFrame, genome: Genome, threads: int, skipped: Tally, path: Path
 ) -> pd.DataFrame:
     """The rows whose REF is what the genome has there."""
-    ends = table["start"] + lengths(table["ref"])
-    beyond = (table["start"] < 0) | (ends > table["chrom"].map(genome.lengths))
-    reasons = np.where(beyond, "beyond_contig", "").astype(object)
-    inside = np.flatnonzero(reasons == "")
-    reasons[inside[_differs(table.iloc[inside], genome, threads)]] = "reference_differs"
+    reasons = misfits(table, genome, threads)
+    beyond = reasons == "beyond_contig"
     wrong = table[reasons != ""]
     if len(wrong) > len(table) / 2:
         raise GeneqError(
@@ -255,6 +252,19 @@ def _fitting(
             fix="Give a VCF that was made for this genome",
         )
     return leave_out(table, reasons, skipped)
+
+
+def misfits(table: pd.DataFrame, genome: Genome, threads: int = 1) -> np.ndarray:
+    """object[row]: why a variant, on a contig of `genome`, does not fit it, "" where it does.
+
+    table: chrom, start (0-based) and ref.
+    """
+    ends = table["start"] + lengths(table["ref"])
+    beyond = (table["start"] < 0) | (ends > table["chrom"].map(genome.lengths))
+    reasons = np.where(beyond, "beyond_contig", "").astype(object)
+    inside = np.flatnonzero(reasons == "")
+    reasons[inside[_differs(table.iloc[inside], genome, threads)]] = "reference_differs"
+    return reasons
 
 
 def _differs(table: pd.DataFrame, genome: Genome, threads: int) -> np.ndarray:

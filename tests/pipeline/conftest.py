@@ -20,13 +20,13 @@ class Run:
 
     @property
     def submitted(self) -> list[str]:
-        """Names of the tasks that ran, as `SEARCH (a)`."""
-        return re.findall(r"Submitted process > (.+)", self.text)
+        """Names of the tasks that ran, as `SEARCH (a)`: without the workflow they are in."""
+        return re.findall(r"Submitted process > (?:[A-Z]+:)*(.+)", self.text)
 
     @property
     def cached(self) -> list[str]:
         """Names of the tasks that did not need to run again."""
-        return re.findall(r"Cached process > (.+)", self.text)
+        return re.findall(r"Cached process > (?:[A-Z]+:)*(.+)", self.text)
 
 
 def nextflow(folder: Path, *words, timeout: int = 600) -> Run:

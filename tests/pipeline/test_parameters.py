@@ -61,6 +61,7 @@ def test_wrong_parameters_are_refused_all_at_once(folder):
         *("--input", "sheet.csv", "--min_cels", 5, "--shardGenes", 5, "--flavour", "sweet"),
         *("--trials", 0, "--seed", "many", "--sr_engine", "steam", "--oracle", "sei"),
         *("--bin_edges=-10;10", "--promoters", "p.fa", "--fasta", "genome.fa", "--vcf", "x.vcf"),
+        *("--variants_truth", "a*.tsv"),
     )
     assert run.status != 0
     assert run.submitted == []
@@ -75,6 +76,7 @@ def test_wrong_parameters_are_refused_all_at_once(folder):
         "--bin_edges must be numbers with commas between, not '-10;10'",
         "--vcf cannot be used with --promoters: variants need coordinates",
         "--vcf goes with --loci: variants are looked for in loci",
+        "--variants_truth must be a path without",
         "as a sheet of --genomes (given: --fasta, --promoters)",
     ):
         assert text in run.text
@@ -122,17 +124,18 @@ def test_faults_of_a_sheet_of_genomes_are_those_that_validate_names(folder):
 def test_faults_of_a_sheet_of_loci_are_those_that_validate_names(folder):
     sheet = folder / "loci.csv"
     sheet.write_text(
-        "locus,genome,chrom,start,end,strand,oracle,window_start,window_end,library,n,rate\n"
-        "a,human,chr1,10,60,+,motifs:core,20,30,random,100,0.1\n"
-        "a b,human,chr1,-10,60,.,motifs:core,,,,,\n"
-        "a,human,chr1,60,60,,deepstarr:gone.h5,,,shuffled,0,2\n"
-        "b,fly,chr1,60,10,,deepstarr,,,,,\n"
-        "c,,chr1,60,60,,motifs:core,,,,,\n"
-        "d,,chr1,10,60,,distill:blood:T cell,20,,,,\n"
-        "e,,chr1,10,60,,python:module:function,20,,,,\n"
-        "f,,chr1,10,60,,torchscript:a.h5ad,5,20,,,\n"
-        "g,,,,,,,,,,,\n"
-        "h,,chr1,10,60,,python:net.py:make,,,,,\n"
+        "locus,genome,chrom,start,end,strand,oracle,window_start,window_end,library,n,rate,"
+        "reduce,precision,reverse_complement\n"
+        "a,human,chr1,10,60,+,motifs:core,20,30,random,100,0.1,0:12,bfloat16,true\n"
+        "a b,human,chr1,-10,60,.,motifs:core,,,,,,mean,float64,yes\n"
+        "a,human,chr1,60,60,,deepstarr:gone.h5,,,shuffled,0,2,,,\n"
+        "b,fly,chr1,60,10,,deepstarr,,,,,,python:reduce.py,,\n"
+        "c,,chr1,60,60,,motifs:core,,,,,,python:module:function,,\n"
+        "d,,chr1,10,60,,distill:blood:T cell,20,,,,,,,\n"
+        "e,,chr1,10,60,,python:module:function,20,,,,,,,\n"
+        "f,,chr1,10,60,,torchscript:a.h5ad,5,20,,,,,,\n"
+        "g,,,,,,,,,,,,,,\n"
+        "h,,chr1,10,60,,python:net.py:make,,,,,,python:gone.py:last,,\n"
     )
     run = pipeline(folder, "--loci", sheet, "--fasta", "genome.fa", "--gtf", "genes.gtf")
     with pytest.raises(GeneqError) as caught:
@@ -145,6 +148,11 @@ def test_faults_of_a_sheet_of_loci_are_those_that_validate_names(folder):
         "line 4, column locus: must be unlike that of line 2: 'a'",
         "line 4, column oracle: there is no such file (relative paths start at the sheet's",
         "line 4, column rate: must be a number from 0 to 1, as 0.1: '2'",
+        "line 3, column reduce: must be sum, max, START:END (bins), pc1 or python:MODULE:FUNCTION",
+        "line 3, column precision: must be one of float32, bfloat16, float16: 'float64'",
+        "line 3, column reverse_complement: must be one of true, false: 'yes'",
+        "line 5, column reduce: must be sum, max",
+        "line 11, column reduce: there is no such file",
         "line 5, column genome: must be one of the genomes with coordinates (human): 'fly'",
         "line 6, column end: must be above start, which is 60: '60'",
         "line 7, column oracle: the samplesheet has no such data set: 'blood'",
@@ -155,10 +163,28 @@ def test_faults_of_a_sheet_of_loci_are_those_that_validate_names(folder):
         assert text in run.text
 
 
+def test_variants_of_loci_in_two_genomes_are_refused(folder):
+    (folder / "genomes.csv").write_text(
+        "genome,fasta,gtf\nhuman,genome.fa,genes.gtf\nfly,genome.fa,genes.gtf\n"
+    )
+    (folder / "loci.csv").write_text(
+        "locus,genome,chrom,start,end,oracle\n"
+        "a,human,chr1,1,9,motifs:core\nb,fly,chr1,1,9,motifs:core\n"
+    )
+    (folder / "in.vcf").touch()
+    given = ("--loci", "loci.csv", "--genomes", "genomes.csv")
+    run = pipeline(folder, *given, "--vcf", "in.vcf", "--variants_truth", "in.vcf")
+    assert run.status != 0 and run.submitted == []
+    assert "--vcf goes with loci of one genome, and these are of human, fly: run once" in run.text
+    run = pipeline(folder, *given, "--variants_truth", "in.vcf")
+    assert "--variants_truth goes with --vcf" in run.text
+
+
 def test_faults_of_a_sheet_of_experiments_are_those_that_validate_names(folder):
     sheet = folder / "experiments.csv"
     sheet.write_text(
-        "experiment,recipe,oracle,map\na,a.h5ad,motifs:core,\nb,gone.json,motifs:core,cubic\n"
+        "experiment,recipe,oracle,map,reduce,precision\na,a.h5ad,motifs:core,,max,float16\n"
+        "b,gone.json,motifs:core,cubic,3,double\n"
     )
     (folder / "loci.csv").write_text("locus,chrom,start,end,oracle\na,chr1,1,9,motifs:core\n")
     given = ("--loci", "loci.csv", "--fasta", "genome.fa", "--gtf", "genes.gtf")

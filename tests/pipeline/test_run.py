@@ -4,12 +4,14 @@ import csv
 import json
 import shutil
 
+import pandas as pd
 import pytest
 
 from geneq import cli
 from geneq._ext import CODE_DIGEST
-from geneq.artifacts import VARIANTS
-from geneq.locus import Locus
+from geneq.artifacts import AGREEMENT, VARIANTS
+from geneq.libraries import FactorialLibrary, GlobalLibrary, Motif
+from geneq.locus import Locus, read_failed
 from geneq.phi import Surrogate
 
 from .conftest import ROOT, pipeline
@@ -55,7 +57,7 @@ def test_a_broken_data_set_is_named_and_stops_no_other(data, tmp_path):
     recovery = json.loads((results / "recovery.json").read_text())
     assert {entry["dataset"] for entry in recovery} == {"blood"}
     versions = (results / "pipeline_info/versions.yml").read_text()
-    assert "DISTILL:\n  geneq:" in versions
+    assert "\nDISTILL:\n  geneq:" in versions
     assert f'code_digest: "{CODE_DIGEST}"' in versions
 
     # Mended, and taken up again: only what was broken, and the atlas over both, is computed.
@@ -68,13 +70,38 @@ def test_a_broken_data_set_is_named_and_stops_no_other(data, tmp_path):
     assert "muscle" in (results / "atlas.html").read_text()
 
 
-LOCI = "locus,chrom,start,end,strand,oracle,target,window_start,window_end,n"
+LOCI = "locus,chrom,start,end,strand,oracle,target,n,reduce"
+# Cs in the halves of a sequence; what takes the last half stands in a file of its own.
+HALVES = """
+import numpy as np
+
+class Halves:
+    name, alphabet, length, strand = "halves", "ACGT", None, "+"
+    unknown, targets, hash = "zero", ["c"], "halves"
+
+    def predict(self, tokens, anchor=None):
+        found = (tokens == 1).reshape(len(tokens), 2, -1).sum(2)
+        return found.astype(np.float32)[..., None]
+
+def make():
+    return Halves()
+"""
+LAST = "def last(profiles):\n    return profiles[:, -1]\n"
 
 
 def sheet_of_loci(folder, *rows):
-    """Loci of 120 nt by a site of the simulated genome, scored by a motif."""
+    """Loci of 120 nt by a site of the simulated genome."""
     (folder / "loci.csv").write_text("\n".join([LOCI, *rows]) + "\n")
     return folder / "loci.csv"
+
+
+def measured_effects(folder, vcf):
+    """A table of effects: the variants in the planted site lower the score, others do not."""
+    table = pd.read_csv(vcf, sep="\t", comment="#", usecols=range(5),
+                        names=["chrom", "pos", "id", "ref", "alt"])  # fmt: skip
+    table["value"] = -1.0 * table["id"].str.startswith("site") + 0.01 * (table["pos"] % 7)
+    table.to_csv(folder / "truth.tsv", sep="\t", index=False)
+    return folder / "truth.tsv"
 
 
 def test_a_locus_that_fails_is_named_and_stops_no_other(data, tmp_path):
@@ -85,18 +112,24 @@ def test_a_locus_that_fails_is_named_and_stops_no_other(data, tmp_path):
     place = f"{chrom},{positions[0] - 60},{positions[0] + 60}"
     options = ("--fasta", data / "genome.fa.gz", "--gtf", data / "genes.gtf", "--loci")
     variants = ("--vcf", data / "variants.vcf")
-    plus = f"plus,{place},+,motifs:core,AP1,,,1500"
-    minus = f"minus,{place},-,motifs:core,AP1,,,1500"
-    bad = f"bad,{place},+,motifs:core,AP9,,,1500"
-    run = pipeline(tmp_path, *options, sheet_of_loci(tmp_path, plus, bad, minus), *variants)
+    variants += ("--variants_truth", measured_effects(tmp_path, data / "variants.vcf"))
+    plus = f"plus,{place},+,motifs:core,AP1,1500,"
+    minus = f"minus,{place},-,motifs:core,AP1,1500,"
+    bad = f"bad,{place},+,motifs:core,AP9,1500,"
+    # A task of its own, which no variant belongs to.
+    (tmp_path / "net.py").write_text(HALVES)
+    (tmp_path / "the last.py").write_text(LAST)
+    far = f"far,{chrom},1000,1040,+,python:net.py:make,,800,"
+    far += "python:the last.py:last"
+    run = pipeline(tmp_path, *options, sheet_of_loci(tmp_path, plus, bad, minus, far), *variants)
     results = tmp_path / "results"
     assert run.status != 0
     assert "Without a surrogate: bad\n" in run.text
     assert "bad failed in score: motifs:core has no such target: 'AP9'" in run.text
     assert "SCORE (plus and 2 more)" in run.submitted
     assert {path.name for path in (results / "loci").iterdir()} == {
-        *("plus", "minus"),
-        *("variants.parquet", "failed.tsv"),
+        *("plus", "minus", "far"),
+        *("variants.parquet", "truth.parquet", "comparisons.parquet", "failed.tsv"),
     }
     page = (results / "loci.html").read_text()
     assert "What failed" in page
@@ -113,18 +146,70 @@ def test_a_locus_that_fails_is_named_and_stops_no_other(data, tmp_path):
     assert len(in_site) == 2 * len(positions)
     assert (in_site["effect"] < 0).all()
 
+    agreement = AGREEMENT.read(results / "loci" / "truth.parquet").set_index(["locus", "method"])
+    assert {*agreement.index.get_level_values("locus")} == {"plus", "minus"}
+    judged = variants[(variants["locus"] == "plus") & (variants["method"] == "oracle")]
+    assert agreement.loc[("plus", "oracle")]["n"] == len(judged)
+    assert agreement.loc[("plus", "oracle")]["pearson"] > 0
+    assert page.count("Agreement with measured effects") == 2
+    # The last half alone counts, by the surrogate as by what it was fitted to.
+    table = pd.read_parquet(results / "loci" / "far" / "surrogate" / "effects.parquet")
+    strength = table.groupby("position")["y:c"].agg(lambda effects: effects.abs().max())
+    assert strength[:20].max() < 0.1 < 0.5 < strength[20:].min()
+
     # Mended, its task and what comes after are done again.
-    mended = sheet_of_loci(tmp_path, plus, bad.replace("AP9", "AP1"), minus)
+    mended = sheet_of_loci(tmp_path, plus, bad.replace("AP9", "AP1"), minus, far)
     again = pipeline(tmp_path, *options, mended, "-resume")
     assert again.status == 0, again.text
-    assert again.cached == ["GENES (genome)"]
+    assert {*again.cached} == {"GENES (genome)", "SCORE (far)", "SURROGATE (far)"}
     assert (results / "loci" / "bad" / "surrogate" / "surrogate.npz").exists()
+
+
+def test_experiments_of_global_and_factorial_designs_are_on_the_page(tmp_path):
+    element = GlobalLibrary("N" * 16 + "TGACTCA" + "N" * 16, n=1500, windows=[(16, 23)], seed=1)
+    motifs = [
+        Motif("site", "AGATAAG", positions=[8, 14], orientations="+-", optional=True),
+        Motif("other", "CCTTCCTT", positions=[30], optional=True),
+    ]
+    design = FactorialLibrary(motifs=motifs, length=48, n_backgrounds=60, seed=1)
+    for name, text in (("a", element.to_json()), ("b", design.to_json()), ("c", "{}")):
+        (tmp_path / f"{name}, 1.json").write_text(text)
+    rows = ['element,"a, 1.json",AP1,true', 'motifs,"b, 1.json",GATA,', 'broken,"c, 1.json",GATA,']
+    (tmp_path / "sheet.csv").write_text(
+        "\n".join(["experiment,recipe,target,reverse_complement,oracle"]
+                  + [f"{row},motifs:core" for row in rows]) + "\n"
+    )  # fmt: skip
+    run = pipeline(tmp_path, "--experiments", "sheet.csv")
+    results = tmp_path / "results"
+    assert run.status != 0
+    assert "Without a surrogate: broken\n  broken failed in score: " in run.text
+    assert {path.name for path in (results / "loci").iterdir()} == {
+        *("element", "motifs", "failed.tsv"),
+    }
+    for name in ("element", "motifs"):
+        assert {path.name for path in (results / "loci" / name).iterdir()} == {
+            *("score", "surrogate"),
+        }
+    # Every letter of the element counts, and its context does not.
+    table = pd.read_parquet(results / "loci/element/surrogate/effects.parquet")
+    strength = table.groupby("position")["phi:AP1"].agg(lambda effects: effects.abs().max())
+    assert strength.loc[16:22].min() > 0.1 and strength.drop(range(16, 23)).isna().all()
+    # The motif alone has an effect, on either strand and at either place.
+    levels = pd.read_parquet(results / "loci/motifs/surrogate/levels.parquet")
+    there = levels[levels["start"] >= 0].groupby(["motif", "strand", "start"])["y:GATA"].mean()
+    assert len(there["site"]) == 4 and there["site"].min() > 5 * there["other"].abs().max()
+    spacings = pd.read_parquet(results / "loci/motifs/surrogate/spacings.parquet")
+    assert {*spacings["spacing"]} == {9, 15}
+    assert [row.locus for row in read_failed(results / "loci" / "failed.tsv")] == ["broken"]
+    page = (results / "loci.html").read_text()
+    assert 'id="locus-element"' in page and 'id="locus-motifs"' in page
+    assert "What failed" in page and "Two motifs, where" in page
 
 
 def test_an_image_with_other_code_than_the_checkout_stops(data, tmp_path):
     checkout = tmp_path / "checkout"
     skip = shutil.ignore_patterns(".*", "target", "__pycache__", "*.so")
-    for name in ("python", "rust_ext", "lib", "modules", "conf"):
+    for name in ("python", "rust_ext", "lib", "modules", "workflows", "conf"):
         shutil.copytree(ROOT / name, checkout / name, ignore=skip)
     for name in ("main.nf", "nextflow.config", "nextflow_schema.json"):
         shutil.copy(ROOT / name, checkout)

@@ -14,7 +14,7 @@ def inputs(tmp_path):
     data = tmp_path / "the data"
     data.mkdir()
     names = ("a & b's.h5ad", "genome 1.fa", "genes;1.gtf", "promoters.fa", "motifs(1).meme")
-    for name in (*names, "net's 1.h5", "v 1.vcf", "recipe(1).json"):
+    for name in (*names, "net's 1.h5", "v 1.vcf", "t's.tsv", "recipe(1).json", "net.py"):
         (data / name).touch()
     (data / "sheet.csv").write_text(
         "dataset,h5ad,cell_type_key,genome\n"
@@ -28,13 +28,14 @@ def inputs(tmp_path):
     )
     # Of the network 40,000 letters a locus, and 100 x 31 of the saturation library.
     (data / "loci.csv").write_text(
-        "locus,genome,chrom,start,end,strand,oracle,target,window_start,window_end,library,n\n"
+        "locus,genome,chrom,start,end,strand,oracle,target,window_start,window_end,library,n,reduce\n"
         + "".join(
-            f"net{i},human,chr1,0,100,-,deepstarr:net's 1.h5,it's,10,20,random,400\n"
+            f"net{i},human,chr1,0,100,-,deepstarr:net's 1.h5,it's,10,20,random,400,\n"
             for i in range(3)
         )
-        + "all,human,chr1,0,100,,deepstarr:net's 1.h5,,10,20,saturation,\n"
-        "own,human,chr1,0,2048,,distill:b:T cell (CD4+),,,,,\n"
+        + "all,human,chr1,0,100,,deepstarr:net's 1.h5,,10,20,saturation,,\n"
+        "own,human,chr1,0,2048,,distill:b:T cell (CD4+),,,,,,\n"
+        "code,human,chr1,0,100,,python:net.py:make,,,,,,python:net.py:last\n"
     )
     (data / "experiments.csv").write_text(
         "experiment,recipe,oracle,target\nx.1,recipe(1).json,motifs:motifs(1).meme,it's\n"
@@ -42,7 +43,8 @@ def inputs(tmp_path):
     given = ("input", "genomes", "loci", "experiments")
     names = ("sheet.csv", "genomes.csv", "loci.csv", "experiments.csv")
     sheets = [f"--{name}={data / sheet}" for name, sheet in zip(given, names, strict=True)]
-    return *sheets, f"--vcf={data}/v 1.vcf", f"--oracle=motifs:{data}/motifs(1).meme"
+    variants = (f"--vcf={data}/v 1.vcf", f"--variants_truth={data}/t's.tsv")
+    return *sheets, *variants, f"--oracle=motifs:{data}/motifs(1).meme"
 
 
 def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, inputs):
@@ -59,9 +61,9 @@ def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, input
         "DISTILL": 18,
         "REPORT": 3,
         "ATLAS": 1,
-        "SCORE": 4,  # two loci, and one with few letters more; the equation's; the experiment
-        "SURROGATE": 4,
-        "VARIANTS": 3,
+        "SCORE": 5,  # two loci, and one with few letters more; two; the experiment
+        "SURROGATE": 5,
+        "VARIANTS": 4,
         "LOCI": 1,
     }
     assert {"SCORE (net0 and 1 more)", "SCORE (net2 and 1 more)", "SCORE (own)"} < {*run.submitted}
@@ -72,7 +74,7 @@ def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, input
     for dataset in "abc":
         assert {path.name for path in (results / "datasets" / dataset).iterdir()} == stages
     found = {f"{path.parent.name}/{path.name}" for path in (results / "loci").glob("*/*")}
-    loci = ("net0", "net1", "net2", "all", "own", "x.1")
+    loci = ("net0", "net1", "net2", "all", "own", "code", "x.1")
     assert found == {f"{locus}/{stage}" for locus in loci for stage in ("score", "surrogate")}
     assert (results / "loci/x.1/surrogate/surrogate.npz").exists()
     folds = {f"fold{k}/{stage}" for k in range(5) for stage in ("search", "distill")}

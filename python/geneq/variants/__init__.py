@@ -23,7 +23,7 @@ from ..phi import Surrogate
 from ..reductions import COMPONENT
 from ..tally import Tally
 from ..vcf import leave_out, lengths, read_vcf, trimmed
-from .effects import METHODS, Answer, Case, alternatives, wild_type
+from .effects import METHODS, NO_COMPONENT, Answer, Case, alternatives, wild_type
 from .truth import agreement, comparisons, read_truth, with_truth
 
 OUTSIDE, ACROSS = "outside_every_locus", "across_an_end_of_a_locus"
@@ -35,7 +35,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--vcf", type=Path, required=True, help="variants (plain, gzip or bgzip)")
     parser.add_argument("--genome", type=Path, required=True, help="folder that geneq genes wrote")
     parser.add_argument("--loci", type=Path, required=True, help="folder of <locus>/locus.json")
-    parser.add_argument("--oracle", help="KIND:WHAT (default: the one in locus.json)")
+    parser.add_argument("--oracle", help="KIND:WHAT (default: this and the next as in locus.json)")
     parser.add_argument(
         "--methods",
         nargs="+",
@@ -44,14 +44,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="by which effects are told (all)",
     )
     parser.add_argument("--reduce", help="profiles to scores, as of geneq score (not pc1)")
+    parser.add_argument("--precision", choices=PRECISIONS, help="what a network computes in")
     parser.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default="float32",
-        help="what a network computes in (float32)",
-    )
-    parser.add_argument(
-        "--reverse_complement", action="store_true", help="mean of the scores of both strands"
+        "--reverse_complement",
+        action="store_true",
+        default=None,
+        help="mean of the scores of both strands",
     )
     parser.add_argument(
         "--truth", type=Path, help="measured effects: chrom, pos, ref, alt, value (.tsv, .csv, …)"
@@ -79,7 +77,7 @@ def run(args: Namespace) -> None:
 
     def make(name: str) -> None:
         folder = args.loci / name
-        locus = Locus.load(folder).on(genome)
+        locus = Locus.load(folder).scored_as(args).on(genome)
         here = variants.table[inside.of(locus)]
         if len(here):
             found[name] = judged(here, locus, folder, genome, args)
@@ -95,7 +93,7 @@ def run(args: Namespace) -> None:
         "skipped": {**variants.skipped, **inside.left_out(variants.table)},
     }
     if truth is not None:
-        about["truth"] = _write_agreement(effects, truth, args)
+        about["truth"] = _write_agreement(effects, truth, args.out)
     write_json(about, args.out / "variants.json")
     _say(about, args.out)
 
@@ -143,7 +141,7 @@ def judged(
     surrogate = Surrogate.load(folder) if SURROGATE in args.methods else None
     oracle = None
     if set(args.methods) - {SURROGATE}:
-        oracle = _oracle(args.oracle or locus.oracle, args.precision)
+        oracle = _oracle(locus.oracle, locus.precision)
     tss = getattr(oracle, "tss", None)
     case = Case(
         locus,
@@ -152,10 +150,16 @@ def judged(
         _targets(locus, oracle, surrogate),
         oracle,
         surrogate,
-        args.reduce,
-        args.reverse_complement,
+        locus.reduce,
+        locus.reverse_complement,
     )
-    return _rows(table, case, {name: METHODS[name](case) for name in args.methods})
+    return _rows(table, case, {name: _answer(name, case) for name in args.methods})
+
+
+def _answer(method: str, case: Case) -> Answer:
+    if case.reduce == COMPONENT and method != SURROGATE:
+        return Answer.of(case, np.nan, np.zeros(len(case.tokens), bool), NO_COMPONENT)
+    return METHODS[method](case)
 
 
 @cache
@@ -197,18 +201,11 @@ def _empty() -> pd.DataFrame:
 # --- all of them ------------------------------------------------------------------------------
 
 
-def _write_agreement(effects: pd.DataFrame, truth: pd.DataFrame, args: Namespace) -> dict:
+def _write_agreement(effects: pd.DataFrame, truth: pd.DataFrame, out: Path) -> dict:
     """Write what is known of agreement with measured effects; what was measured, and used."""
     measured = with_truth(effects, truth)
-    if measured.empty:
-        raise GeneqError(
-            "No measured variant is a judged one of the VCF",
-            value=f"{len(truth):,} measured, {len(effects):,} rows of effects",
-            file=args.truth,
-            fix="pos is 1-based, ref and alt are on the forward strand, as in the VCF",
-        )
-    AGREEMENT.write(agreement(measured), args.out / "truth.parquet")
-    COMPARISONS.write(comparisons(measured), args.out / "comparisons.parquet")
+    AGREEMENT.write(agreement(measured), out / "truth.parquet")
+    COMPARISONS.write(comparisons(measured), out / "comparisons.parquet")
     used = measured[["chrom", "pos", "ref", "alt"]].drop_duplicates()
     return {"measured": len(truth), "judged": len(used)}
 

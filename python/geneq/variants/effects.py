@@ -37,6 +37,7 @@ NO_ROOM = "does not fit into the locus"
 NOT_MUTATED = "not among the mutations that the surrogate was fitted to"
 NO_MODULE = "the oracle has no differentiable module"
 NO_SLOPES = "no gradient of profiles"
+NO_COMPONENT = "a principal component is that of a library"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from ..errors import GeneqError
 from ..evaluation import pearson
 from ..genome import Genome
 from ..mave import named_rows, own_table
-from ..vcf import trimmed
+from ..vcf import misfits, trimmed
 
 COLUMNS = ("chrom", "pos", "ref", "alt", "value")
 # What tells variants from one another, however they are spelled.
@@ -37,7 +37,8 @@ def read_truth(path: str | Path, genome: Genome) -> pd.DataFrame:
     path: .tsv, .csv (either also .gz) or .parquet with the columns chrom, pos (1-based), ref, alt
     (forward strand; "-" for none) and value, in any case, the first maybe after "#"; others are
     left aside. Rows on contigs that the genome lacks are left out. Raises GeneqError for tables of
-    another form, for values that are no finite numbers, and for variants that have more than one.
+    another form, for values that are no finite numbers, for variants that have more than one, and
+    where none is on a contig of the genome, or most have another ref than that.
     """
     path = Path(path)
     table = own_table(path, ()).rename(columns=lambda name: str(name).lower().removeprefix("#"))
@@ -55,7 +56,24 @@ def read_truth(path: str | Path, genome: Genome) -> pd.DataFrame:
     found[["start", "ref", "alt"]] = trimmed(found)
     _refuse(found.duplicated(PLACE), "A variant has one measured value", path)
     names = {name: genome.contig(name) for name in found["chrom"].unique()}
-    return found.assign(chrom=found["chrom"].map(names)).dropna(subset=["chrom"])
+    known = found.assign(chrom=found["chrom"].map(names)).dropna(subset=["chrom"])
+    _check_build(known, genome, path)
+    return known
+
+
+def _check_build(found: pd.DataFrame, genome: Genome, path: Path) -> None:
+    """Stop where the table is of another genome, or counts from another place."""
+    fix = "pos is 1-based, ref and alt are on the forward strand of this genome, as in the VCF"
+    if found.empty:
+        raise GeneqError("No measured variant is on a chromosome of the genome", file=path, fix=fix)
+    wrong = misfits(found, genome) != ""
+    if wrong.sum() > len(found) / 2:
+        raise GeneqError(
+            "Most measured variants have another ref than the genome has there",
+            value=f"{wrong.sum():,} of {len(found):,}",
+            file=path,
+            fix=fix,
+        )
 
 
 def _whole(column: pd.Series, path: Path) -> pd.Series:

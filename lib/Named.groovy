@@ -3,10 +3,11 @@ import java.nio.file.Files
 import java.nio.file.Path
 
 /**
- * An oracle as a sheet names it, KIND:WHAT; `file` is its file, where it has one, and `rest` what
- * follows that in its name. The kind `distill`, distill:DATASET:CELL TYPE, is the equation that this run finds for a cell type.
+ * An oracle, or a function that reduces profiles, as a sheet names it, KIND:WHAT; `file` is its file,
+ * where it has one, and `rest` what follows that in its name. The oracle distill:DATASET:CELL TYPE is
+ * the equation that this run finds for a cell type.
  */
-class Oracle {
+class Named {
 
     private static final String RUN = 'distill'
 
@@ -14,7 +15,7 @@ class Oracle {
     final Path file
     final String rest
 
-    Oracle(String name, Path file, String rest = '') {
+    Named(String name, Path file, String rest = '') {
         this.name = name
         this.file = file
         this.rest = rest
@@ -30,12 +31,12 @@ class Oracle {
     }
 
     /** The equation in the folder of the stage distill. */
-    Oracle from(Path distill) {
+    Named from(Path distill) {
         def cellType = name.substring("${RUN}:${dataset}:".length())
         def file = Files.newDirectoryStream(distill.resolve('equations')).withCloseable { entries ->
             entries.find { entry -> new JsonSlurper().parseText(entry.getText('UTF-8')).cell_type == cellType }
         }
-        return new Oracle("equation:${file ? file.name : "of ${cellType}, which ${dataset} does not have"}".toString(), file)
+        return new Named("equation:${file ? file.name : "of ${cellType}, which ${dataset} does not have"}".toString(), file)
     }
 
     /** How a task names it, whose folder holds its file. */

@@ -1,0 +1,94 @@
+// From data sets to equations of their cell types: networks, equations, reports and the atlas.
+
+include { PSEUDOBULK } from '../modules/pseudobulk'
+include { SEARCH } from '../modules/search'
+include { DISTILL } from '../modules/distill'
+include { REPORT } from '../modules/report'
+include { ATLAS } from '../modules/atlas'
+
+// A data set is searched once, and with cross-validation once more for each fold as its test.
+def runs(meta, cv) {
+    return (cv ? [null] + (0..4) : [null]).collect { fold ->
+        meta + [fold: fold, run: fold == null ? meta.dataset : "${meta.dataset}/cv/fold${fold}".toString()]
+    }
+}
+
+workflow EQUATIONS {
+    take:
+    samples // rows of the samplesheet
+    genes // [genome, genes.parquet, genes.json]
+    features // [genome, features.zarr]
+    truth // file of the truth of simulated data, or none
+    options // parameters, and the digest of the code
+
+    main:
+    PSEUDOBULK(
+        samples
+            .map { row -> [row.genome, row] }
+            .combine(genes, by: 0)
+            .map { genome, row, table, _about ->
+                def columns = row.subMap(['dataset', 'cell_type_key', 'layer', 'scale', 'donor_key'])
+                [[dataset: row.dataset, genome: genome], columns, row.h5ad, table]
+            },
+        options.subMap(['min_cells', 'seed', 'code_digest'])
+    )
+    SEARCH(
+        PSEUDOBULK.out.expression
+            .map { meta, expression -> [meta.genome, meta, expression] }
+            .combine(features, by: 0)
+            .combine(genes, by: 0)
+            .flatMap { _genome, meta, expression, joined, table, _about ->
+                runs(meta, options.cv).collect { run -> [run, joined, expression, table] }
+            },
+        options.subMap(['trials', 'seed', 'code_digest'])
+    )
+    DISTILL(
+        SEARCH.out.teacher
+            .map { meta, search -> [meta.genome, meta, search] }
+            .combine(features, by: 0)
+            .map { _genome, meta, search, joined -> [meta, search, joined] },
+        options.subMap(['sr_engine', 'sr_generations', 'max_variables', 'seed', 'code_digest'])
+    )
+
+    // [dataset, folder] of the main runs, and [dataset, folders of the folds in their order]
+    searches = SEARCH.out.teacher
+        .filter { meta, _search -> meta.fold == null }
+        .map { meta, search -> [meta.dataset, search] }
+    distilled = DISTILL.out.equations.branch { meta, _distill ->
+        main: meta.fold == null
+        cv: true
+    }
+    equations = distilled.main.map { meta, distill -> [meta.dataset, distill] }
+    outOfFold = distilled.cv
+        .map { meta, distill -> [meta.dataset, [meta.fold, distill]] }
+        .groupTuple(size: 5, sort: { a, b -> a[0] <=> b[0] })
+        .map { dataset, distills -> [dataset, distills.collect { numbered -> numbered[1] }] }
+
+    REPORT(
+        PSEUDOBULK.out.expression
+            .map { meta, expression -> [meta.dataset, meta, expression] }
+            .join(searches)
+            .join(equations)
+            .join(options.cv ? outOfFold : equations.map { dataset, _distill -> [dataset, []] })
+            .map { _dataset, meta, expression, search, distill, cv -> [meta.genome, meta, expression, search, distill, cv] }
+            .combine(genes, by: 0)
+            .map { _genome, meta, expression, search, distill, cv, table, about ->
+                [meta, [table, about], expression, search, distill, cv]
+            },
+        truth,
+        options.subMap(['code_digest'])
+    )
+    ATLAS(
+        REPORT.out.report
+            .toSortedList { a, b -> a[0].dataset <=> b[0].dataset }
+            .filter { reports -> !reports.isEmpty() }
+            .map { reports -> reports.collect { report -> report[1] } },
+        options.subMap(['code_digest'])
+    )
+
+    emit:
+    equations // [dataset, folder of its equations]
+    versions = PSEUDOBULK.out.versions.mix( // versions.yml
+        SEARCH.out.versions, DISTILL.out.versions, REPORT.out.versions, ATLAS.out.versions
+    )
+}

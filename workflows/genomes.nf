@@ -1,0 +1,47 @@
+// From genomes to what all data sets and loci of them read: genes with folds, and their features.
+
+include { GENES } from '../modules/genes'
+include { FEATURIZE } from '../modules/featurize'
+include { JOIN } from '../modules/join'
+
+// So many genes a task, as [meta with shard and shards, folder].
+def sharded(meta, folder, most) {
+    def n = new groovy.json.JsonSlurper().parseText(folder.resolve('genes.json').text).n_genes
+    def shards = Math.max(1, Math.ceil(n / most).toInteger())
+    return (1..shards).collect { shard -> [meta + [shard: shard, shards: shards], folder] }
+}
+
+workflow GENOMES {
+    take:
+    genomes // [meta, fasta, gtf, promoters], each of the three a file or none
+    featurized // names of those whose features are wanted
+    motifs // file of the oracle, or none
+    options // parameters, and the digest of the code
+
+    main:
+    GENES(
+        genomes,
+        options.subMap(['promoter_choice', 'bin_edges', 'valid_chroms', 'test_chroms', 'seed', 'code_digest'])
+    )
+    FEATURIZE(
+        GENES.out.folder
+            .filter { meta, _folder -> meta.genome in featurized }
+            .flatMap { meta, folder -> sharded(meta, folder, options.shard_genes) },
+        motifs,
+        options.subMap(['bin_edges', 'max_classes', 'code_digest'])
+    )
+    // A group is whole when all its shards are there; they are joined in the order of the genes.
+    JOIN(
+        FEATURIZE.out.shard
+            .map { meta, shard -> [groupKey([genome: meta.genome], meta.shards), [meta.shard, shard]] }
+            .groupTuple(sort: { a, b -> a[0] <=> b[0] })
+            .map { key, shards -> [key.target, shards.collect { numbered -> numbered[1] }] },
+        options.subMap(['code_digest'])
+    )
+
+    emit:
+    folders = GENES.out.folder.map { meta, folder -> [meta.genome, folder] } // [genome, folder]
+    genes = GENES.out.table.map { meta, table, about -> [meta.genome, table, about] } // [genome, genes.parquet, genes.json]
+    features = JOIN.out.features.map { meta, joined -> [meta.genome, joined] } // [genome, features.zarr]
+    versions = GENES.out.versions.mix(FEATURIZE.out.versions, JOIN.out.versions) // versions.yml
+}
