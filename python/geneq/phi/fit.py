@@ -31,6 +31,8 @@ TRAIN, VALID, TEST = range(3)
 SHRINKAGES = ("adaptive", "ridge")
 # Differences of validation losses, in nats a row, that say nothing.
 SLACK = 5e-4
+# Training rows for each parameter from which on validation rows need not stop a fit.
+MANY = 10
 # By how much stronger a prior is that is tried next.
 STRONGER = 4.0
 # Falls of the loss, as a share of it, at which a fit has converged: of all parameters, and of φ
@@ -398,9 +400,11 @@ class Fitter:
             scored[TRAIN], options.nonlinearity, options.noise, whitening, precision, prior,
             phi_alone,
         )  # fmt: skip
+        start = objective.point(state)
+        many = len(scored[TRAIN].y) >= MANY * len(start)
         found = lbfgs(
-            objective, objective.point(state), lambda point: objective.loss(point, scored[VALID]),
-            options.steps, options.patience, LOOSELY if phi_alone else CLOSELY, SLACK,
+            objective, start, lambda point: objective.loss(point, scored[VALID]), options.steps,
+            options.patience, LOOSELY if phi_alone else CLOSELY, np.inf if many else SLACK,
         )  # fmt: skip
         state = objective.state(found.point)
         unit = State(state.theta / state.sd, state.mean / state.sd, 1.0, state.eta, state.noise)
