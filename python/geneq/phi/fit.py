@@ -32,7 +32,7 @@ SHRINKAGES = ("adaptive", "ridge")
 # Differences of validation losses, in nats a row, that say nothing.
 SLACK = 5e-4
 # Training rows for each parameter from which on validation rows need not stop a fit.
-MANY = 10
+MANY = 15
 # By how much stronger a prior is that is tried next.
 STRONGER = 4.0
 # Falls of the loss, as a share of it, at which a fit has converged: of all parameters, and of φ
@@ -239,6 +239,7 @@ class Fitter:
         self.layout.learn(*self.rows[TRAIN])
         train, changes = self.rows[TRAIN]
         self.frequencies = frequencies(self.wild_type, changes, train.rows, self.letters)
+        self.spread = self.layout.spread(train)
         self.ridge = Ridge(self.plain, train, options.threads)
         self._warn(train)
 
@@ -250,7 +251,7 @@ class Fitter:
         return self.layout.rows(chosen, int(kept.sum())), chosen
 
     def _warn(self, train: "_ext.FeatureRows") -> None:
-        size = int((self.layout.spread(train) > 0).sum())
+        size = np.count_nonzero(self.spread)
         if size == 0:
             raise GeneqError("The training rows have no mutations, or all the same ones")
         if train.rows < size:
@@ -401,7 +402,8 @@ class Fitter:
             phi_alone,
         )  # fmt: skip
         start = objective.point(state)
-        many = len(scored[TRAIN].y) >= MANY * len(start)
+        unseen = np.count_nonzero(self.spread[: len(precision)] == 0)
+        many = len(scored[TRAIN].y) >= MANY * (len(start) - unseen)
         found = lbfgs(
             objective, start, lambda point: objective.loss(point, scored[VALID]), options.steps,
             options.patience, LOOSELY if phi_alone else CLOSELY, np.inf if many else SLACK,
@@ -426,8 +428,8 @@ class Fitter:
         self, data: shrinkage.Data, chosen: shrinkage.Chosen, penalty: float
     ) -> tuple[State, Found]:
         """All parameters by L-BFGS: φ first, then, where the data can tell, with the others."""
-        state, own = chosen.state, chosen.precision[self.layout.n_additive :]
-        spread = self.layout.spread(self.rows[TRAIN][0])[self.layout.n_additive :]
+        n = self.layout.n_additive
+        state, own, spread = chosen.state, chosen.precision[n:], self.spread[n:]
         kept = np.isfinite(own) & (spread > 0)
         told = shrinkage.Linearised(data, state).weights.sum()
         scale = np.zeros(len(own))
