@@ -6,6 +6,7 @@
 //! that have it. Every sum is taken in the order of the rows (in fixed parts of them), so that no
 //! bit of a result depends on the number of threads.
 
+mod many;
 pub mod pairs;
 
 use crate::library::Refused;
