@@ -105,10 +105,9 @@ impl FeatureRows {
     ) -> PyResult<Bound<'py, PyAny>> {
         check_threads(threads)?;
         let table = columns(table, "table", self.0.size())?;
-        made(py, &table, self.0.rows(), |count, tables, out| {
-            each(count, tables, out, |table, out| {
-                self.0.sums(table, out, threads)
-            });
+        made(py, &table, self.0.rows(), |count, table, out| match count {
+            1 => self.0.sums(table, out, threads),
+            _ => self.0.sums_of_many(table, out, threads),
         })
     }
 
@@ -121,11 +120,15 @@ impl FeatureRows {
     ) -> PyResult<Bound<'py, PyAny>> {
         check_threads(threads)?;
         let weights = columns(weights, "weights", self.0.rows())?;
-        made(py, &weights, self.0.size(), |count, weights, out| {
-            each(count, weights, out, |weights, out| {
-                self.0.transposed(weights, out, threads)
-            });
-        })
+        made(
+            py,
+            &weights,
+            self.0.size(),
+            |count, weights, out| match count {
+                1 => self.0.transposed(weights, out, threads),
+                _ => self.0.transposed_of_many(weights, out, threads),
+            },
+        )
     }
 }
 

@@ -1,16 +1,49 @@
-//! Sums over pairs for many tables, some of them at a time: one look-up of a pair serves them all.
+//! Sums for many tables, some of them at a time: one look-up of a pair serves them all.
+//!
+//! Tables, and sums, lie one after the other.
 
 use super::pairs::PairLayout;
 use super::{worth, FeatureRows, BLOCK};
 use crate::parallel::for_rows;
+use std::ops::AddAssign;
 
-/// Tables side by side: their entries of a pair fill half a cache line.
+/// Tables side by side: their entries of a pair fill half a cache line in float32.
 const ABREAST: usize = 8;
 
-type Entries = [f32; ABREAST];
+type Abreast<T> = [T; ABREAST];
+
+impl FeatureRows {
+    /// `sums` of each of some tables.
+    pub fn sums_of_many(&self, tables: &[f64], out: &mut [f64], threads: usize) {
+        let threads = worth(threads, ABREAST * self.features.len());
+        out.fill(0.0);
+        for_blocks(tables, self.size(), out, self.rows(), |tables, out| {
+            let tables = abreast(tables, self.size(), threads, |entry| entry);
+            let mut sums = vec![[0.0; ABREAST]; self.rows()];
+            self.map(&mut sums, threads, |features| {
+                let mut sums = [0.0; ABREAST];
+                for &feature in features {
+                    add(&mut sums, &tables[feature as usize]);
+                }
+                sums
+            });
+            apart(&sums, out, threads);
+        });
+    }
+
+    /// `transposed` of each of some weights.
+    pub fn transposed_of_many(&self, weights: &[f64], out: &mut [f64], threads: usize) {
+        out.fill(0.0);
+        for_blocks(weights, self.rows(), out, self.size(), |weights, out| {
+            let weights = abreast(weights, self.rows(), threads, |weight| weight);
+            let sums = self.added(&weights, [0.0; ABREAST], threads, add);
+            apart(&sums, out, threads);
+        });
+    }
+}
 
 impl PairLayout {
-    /// `sums` of each of some tables, which lie one after the other, as do their sums.
+    /// `sums` of each of some tables.
     pub fn sums_of_many(
         &self,
         rows: &FeatureRows,
@@ -18,45 +51,35 @@ impl PairLayout {
         out: &mut [f64],
         threads: usize,
     ) {
-        let (size, n) = (self.size(), rows.rows());
         let threads = worth(threads, ABREAST * rows.pairs());
-        for (block, out) in out.chunks_mut((ABREAST * n).max(1)).enumerate() {
-            let tables = &tables[block * ABREAST * size..];
-            let tables = abreast(&tables[..out.len() / n * size], size, threads);
-            let mut sums = vec![[0.0; ABREAST]; n];
-            for_rows(&mut sums, BLOCK, threads, |block, sums| {
-                for (row, sums) in (block * BLOCK..).zip(sums) {
-                    *sums = self.of_row(rows.row(row), &tables);
-                }
+        out.fill(0.0);
+        for_blocks(tables, self.size(), out, rows.rows(), |tables, out| {
+            let tables = abreast(tables, self.size(), threads, |entry| entry as f32);
+            let mut sums = vec![[0.0; ABREAST]; rows.rows()];
+            rows.map(&mut sums, threads, |features| {
+                self.of_row(features, &tables)
             });
-            for (at, out) in out.chunks_mut(n).enumerate() {
-                out.iter_mut()
-                    .zip(&sums)
-                    .for_each(|(out, sums)| *out = sums[at]);
-            }
-        }
+            apart(&sums, out, threads);
+        });
     }
 
     /// The sums of the entries of all pairs of `features`: of a feature's in float32.
-    fn of_row(&self, features: &[u32], tables: &[Entries]) -> [f64; ABREAST] {
+    fn of_row(&self, features: &[u32], tables: &[Abreast<f32>]) -> Abreast<f64> {
         let mut sums = [0.0; ABREAST];
         for (at, &feature) in features.iter().enumerate() {
-            let mut part = [0.0; ABREAST];
+            let mut part = [0f32; ABREAST];
             let entries = &tables[self.entries(feature as usize)];
             for &partner in &features[at + 1..] {
                 if let Some(more) = entries.get(self.entry_of(feature as usize, partner)) {
                     add(&mut part, more);
                 }
             }
-            sums.iter_mut()
-                .zip(part)
-                .for_each(|(sum, part)| *sum += f64::from(part));
+            add(&mut sums, &part.map(f64::from));
         }
         sums
     }
 
-    /// `transposed` of each of some weights and `single`, which lie one after the other, as do the
-    /// tables that come of them. Weights are added up in float32.
+    /// `transposed` of each of some weights and `single`; weights are added up in float32.
     pub fn transposed_of_many(
         &self,
         rows: &FeatureRows,
@@ -66,44 +89,69 @@ impl PairLayout {
         out: &mut [f64],
         threads: usize,
     ) {
-        let (size, n) = (self.size(), rows.rows());
+        let (size, features) = (self.size(), self.features());
         let threads = worth(threads, ABREAST * rows.pairs());
-        for (block, out) in out.chunks_mut((ABREAST * size).max(1)).enumerate() {
-            let (first, count) = (block * ABREAST, out.len() / size);
-            let weights = abreast(&weights[first * n..(first + count) * n], n, threads);
-            let mut table = vec![[0.0; ABREAST]; size];
-            self.for_shares(rows, &mut table, threads, |share, part| {
+        for_rows(out, size.max(1), threads, |at, out| {
+            let single = &single[at * features..][..features];
+            self.begin(single, centre, 0..features, out);
+        });
+        for_blocks(weights, rows.rows(), out, size, |weights, out| {
+            let weights = abreast(weights, rows.rows(), threads, |weight| weight as f32);
+            let mut sums = vec![[0.0; ABREAST]; size];
+            self.for_shares(rows, &mut sums, threads, |share, part| {
                 self.add(rows, &weights, share, part, add);
             });
-            for_rows(out, size, threads, |at, out| {
-                let single = &single[(first + at) * self.features()..][..self.features()];
-                self.begin(single, centre, 0..self.features(), out);
-                out.iter_mut()
-                    .zip(&table)
-                    .for_each(|(out, sums)| *out += f64::from(sums[at]));
-            });
-        }
+            apart(&sums, out, threads);
+        });
     }
 }
 
-#[inline(always)]
-fn add(sums: &mut Entries, more: &Entries) {
-    sums.iter_mut()
-        .zip(more)
-        .for_each(|(sum, more)| *sum += more);
+/// Call `work` with up to `ABREAST` of the columns of both at a time, which are so long.
+fn for_blocks(
+    given: &[f64],
+    own: usize,
+    out: &mut [f64],
+    made: usize,
+    work: impl Fn(&[f64], &mut [f64]),
+) {
+    for (block, out) in out.chunks_mut((ABREAST * made).max(1)).enumerate() {
+        let first = block * ABREAST;
+        work(&given[first * own..(first + out.len() / made) * own], out);
+    }
 }
 
-/// Up to `ABREAST` columns of `length` numbers, one after the other, side by side; the rest is 0.
-fn abreast(columns: &[f64], length: usize, threads: usize) -> Vec<Entries> {
-    let mut made = vec![[0.0; ABREAST]; length];
+/// Columns of `length` numbers side by side; where they are fewer, with 0 beside them.
+fn abreast<T: Copy + Default + Send>(
+    columns: &[f64],
+    length: usize,
+    threads: usize,
+    kept: impl Fn(f64) -> T + Sync,
+) -> Vec<Abreast<T>> {
+    let mut made = vec![[T::default(); ABREAST]; length];
     for_rows(&mut made, BLOCK, threads, |block, made| {
         for (at, column) in columns.chunks(length).enumerate() {
             for (made, &value) in made.iter_mut().zip(&column[block * BLOCK..]) {
-                made[at] = value as f32;
+                made[at] = kept(value);
             }
         }
     });
     made
+}
+
+/// Add what lies side by side to columns of `out`.
+fn apart<T: Copy + Into<f64> + Sync>(sums: &[Abreast<T>], out: &mut [f64], threads: usize) {
+    for_rows(out, sums.len().max(1), threads, |at, out| {
+        out.iter_mut()
+            .zip(sums)
+            .for_each(|(out, sums)| *out += sums[at].into());
+    });
+}
+
+#[inline(always)]
+fn add<T: AddAssign + Copy>(sums: &mut Abreast<T>, more: &Abreast<T>) {
+    sums.iter_mut()
+        .zip(more)
+        .for_each(|(sum, &more)| *sum += more);
 }
 
 #[cfg(test)]
@@ -135,6 +183,16 @@ mod tests {
                 pairs.transposed(&rows, weights, single, &centre, &mut wanted_sides, 1);
                 prop_assert_eq!(&sums[at * n..][..n], wanted_sums);
                 prop_assert_eq!(&sides[at * size..][..size], wanted_sides);
+            }
+            let (mut sums, mut sides) = (vec![9.0; count * n], vec![9.0; count * features]);
+            rows.sums_of_many(&single, &mut sums, threads);
+            rows.transposed_of_many(&weights, &mut sides, threads);
+            for at in 0..count {
+                let (mut wanted_sums, mut wanted_sides) = (vec![9.0; n], vec![9.0; features]);
+                rows.sums(&single[at * features..][..features], &mut wanted_sums, 1);
+                rows.transposed(&weights[at * n..][..n], &mut wanted_sides, 1);
+                prop_assert_eq!(&sums[at * n..][..n], wanted_sums);
+                prop_assert_eq!(&sides[at * features..][..features], wanted_sides);
             }
         }
     }
