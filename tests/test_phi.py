@@ -104,12 +104,13 @@ def test_threads_change_no_bit_of_a_sum(count):
     rows, rng = layout.rows(mutations, n), np.random.default_rng(SEED)
     table, weights, theta = (rng.normal(size=(*count, size))
                              for size in (layout.pairs.size, n, layout.n_additive))  # fmt: skip
+    centre = rng.random(layout.n_additive)
     alone = [None] * 4
     for threads in (1, 2, 5, 16):
         found = [
             rows.sums(theta, threads), rows.transposed(weights, threads),
             layout.pairs.sums(rows, table, threads),
-            layout.pairs.transposed(rows, weights, theta, layout.centre, threads),
+            layout.pairs.transposed(rows, weights, theta, centre, threads),
         ]  # fmt: skip
         if threads == 1:
             alone = found
