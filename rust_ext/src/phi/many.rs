@@ -2,13 +2,15 @@
 //!
 //! Tables, and sums, lie one after the other.
 
-use super::pairs::PairLayout;
+use super::pairs::{with_later, PairLayout};
 use super::{worth, FeatureRows, BLOCK};
-use crate::parallel::for_rows;
-use std::ops::AddAssign;
+use crate::parallel::{for_rows, map_parts};
+use std::ops::{AddAssign, Range};
 
 /// Tables side by side: their entries of a pair fill half a cache line in float32.
 const ABREAST: usize = 8;
+/// Entries of tables side by side that fill a core's own cache, of 1 MB; tests go by fewer.
+const CACHED: usize = if cfg!(test) { 16 } else { 1 << 15 };
 
 type Abreast<T> = [T; ABREAST];
 
@@ -56,27 +58,49 @@ impl PairLayout {
         for_blocks(tables, self.size(), out, rows.rows(), |tables, out| {
             let tables = abreast(tables, self.size(), threads, |entry| entry as f32);
             let mut sums = vec![[0.0; ABREAST]; rows.rows()];
-            rows.map(&mut sums, threads, |features| {
-                self.of_row(features, &tables)
+            map_parts(&mut sums, 1, threads, |first, sums| {
+                for stretch in self.stretches(0..self.features()) {
+                    for (row, sums) in (first..).zip(&mut *sums) {
+                        self.add_row(rows.row(row), &stretch, &tables, sums);
+                    }
+                }
             });
             apart(&sums, out, threads);
         });
     }
 
-    /// The sums of the entries of all pairs of `features`: of a feature's in float32.
-    fn of_row(&self, features: &[u32], tables: &[Abreast<f32>]) -> Abreast<f64> {
-        let mut sums = [0.0; ABREAST];
-        for (at, &feature) in features.iter().enumerate() {
-            let mut part = [0f32; ABREAST];
-            let entries = &tables[self.entries(feature as usize)];
-            for &partner in &features[at + 1..] {
-                if let Some(more) = entries.get(self.entry_of(feature as usize, partner)) {
+    /// Add up the entries of the pairs of a row whose first feature is in `stretch`: those of a
+    /// feature in float32.
+    fn add_row(
+        &self,
+        features: &[u32],
+        stretch: &Range<usize>,
+        tables: &[Abreast<f32>],
+        sums: &mut Abreast<f64>,
+    ) {
+        for (feature, partners) in with_later(features, stretch) {
+            let (entries, mut part) = (&tables[self.entries(feature)], [0f32; ABREAST]);
+            for &partner in partners {
+                if let Some(more) = entries.get(self.entry_of(feature, partner)) {
                     add(&mut part, more);
                 }
             }
-            add(&mut sums, &part.map(f64::from));
+            add(sums, &part.map(f64::from));
         }
-        sums
+    }
+
+    /// The features of `share` in stretches whose entries stay in the cache; all rows are gone
+    /// through for each.
+    fn stretches(&self, share: Range<usize>) -> Vec<Range<usize>> {
+        let mut edges = vec![share.start];
+        for feature in share.clone() {
+            let begin = edges[edges.len() - 1];
+            if feature > begin && self.between(begin, feature + 1).len() > CACHED {
+                edges.push(feature);
+            }
+        }
+        edges.push(share.end);
+        edges.windows(2).map(|pair| pair[0]..pair[1]).collect()
     }
 
     /// `transposed` of each of some weights and `single`; weights are added up in float32.
@@ -99,7 +123,12 @@ impl PairLayout {
             let weights = abreast(weights, rows.rows(), threads, |weight| weight as f32);
             let mut sums = vec![[0.0; ABREAST]; size];
             self.for_shares(rows, &mut sums, threads, |share, part| {
-                self.add(rows, &weights, share, part, add);
+                let before = self.between(0, share.start).len();
+                for stretch in self.stretches(share) {
+                    let entries = self.between(stretch.start, stretch.end);
+                    let part = &mut part[entries.start - before..entries.end - before];
+                    self.add(rows, &weights, stretch, part, add);
+                }
             });
             apart(&sums, out, threads);
         });

@@ -48,7 +48,12 @@ impl PairLayout {
     }
 
     pub(super) fn entries(&self, feature: usize) -> Range<usize> {
-        self.starts[feature]..self.starts[feature + 1]
+        self.between(feature, feature + 1)
+    }
+
+    /// The entries of the features from `first` up to, and without, `end`.
+    pub(super) fn between(&self, first: usize, end: usize) -> Range<usize> {
+        self.starts[first]..self.starts[end]
     }
 
     /// Which of its entries a feature has with a partner; beyond all of them if they are no pair.
@@ -131,7 +136,7 @@ impl PairLayout {
         thread::scope(|scope| {
             let (fill, mut rest) = (&fill, out);
             for share in self.shares(rows, threads) {
-                let size = self.starts[share.end] - self.starts[share.start];
+                let size = self.between(share.start, share.end).len();
                 let (part, after) = rest.split_at_mut(size);
                 rest = after;
                 match rest.is_empty() {
@@ -199,16 +204,10 @@ impl PairLayout {
     ) {
         let offset = self.starts[share.start];
         for (row, weight) in weights.iter().enumerate() {
-            let features = rows.row(row);
-            let from = features.partition_point(|&feature| (feature as usize) < share.start);
-            for (at, &feature) in features.iter().enumerate().skip(from) {
-                let feature = feature as usize;
-                if feature >= share.end {
-                    break;
-                }
+            for (feature, partners) in with_later(rows.row(row), &share) {
                 let entries = self.entries(feature);
                 let entries = &mut out[entries.start - offset..entries.end - offset];
-                for &partner in &features[at + 1..] {
+                for &partner in partners {
                     if let Some(sum) = entries.get_mut(self.entry_of(feature, partner)) {
                         plus(sum, weight);
                     }
@@ -216,6 +215,19 @@ impl PairLayout {
             }
         }
     }
+}
+
+/// Those of the features of a row that are in `share`, each with all that are after it.
+#[inline(always)]
+pub(super) fn with_later<'a>(
+    features: &'a [u32],
+    share: &Range<usize>,
+) -> impl Iterator<Item = (usize, &'a [u32])> {
+    let (from, end) = (share.start, share.end);
+    let from = features.partition_point(|&feature| (feature as usize) < from);
+    let each = features.iter().enumerate().skip(from);
+    each.map(|(at, &feature)| (feature as usize, &features[at + 1..]))
+        .take_while(move |&(feature, _)| feature < end)
 }
 
 /// The sum of the entries of one feature with `partners`, in a fixed order.
