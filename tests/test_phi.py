@@ -13,7 +13,7 @@ from geneq import _ext, phi
 from geneq.errors import GeneqError
 from geneq.libraries import Mutations, RandomLibrary
 from geneq.mave import Mave
-from geneq.phi import maps
+from geneq.phi import maps, shrinkage
 from geneq.phi.gauges import Effects, Term, frequencies
 from geneq.phi.objective import Objective, Prior, Scored, State, Whitening
 from geneq.phi.optimise import conjugate_gradients, lbfgs
@@ -600,9 +600,11 @@ def test_every_nonlinearity_and_noise_recovers_additive_effects(additive, model,
     assert found >= 0.99
 
 
-def test_pairwise_effects_are_recovered():
+@pytest.mark.parametrize(("rate", "planted"), [(0.3, 0.7), (0.15, 1)])
+def test_pairwise_effects_are_recovered(rate, planted):
+    """Also where most of what singles and pairs do is hidden on the plateaus of the curve."""
     map = phi.Pairwise()
-    data, _, _, effects = simulated(map, FEW, 8000, 0.03, planted=0.7, rate=0.3)
+    data, _, _, effects = simulated(map, FEW, 8000, 0.03, planted, rate)
     found = [phi.fit(data, map).effects(), linear_fit(data, map).effects()]
     pairs, linear = (agreement(one, effects, 2, FEW) for one in found)
     assert pairs >= 0.95
@@ -681,6 +683,39 @@ def test_ten_starts_agree(planted):
     tables = [one.effects().additive(SITES).ravel() for one in found]
     assert np.corrcoef(tables).min() >= 0.999
     assert not np.array_equal(tables[0], tables[1])
+
+
+def test_starts_agree_where_there_are_more_pairs_than_rows():
+    map = phi.Pairwise()
+    data, *_ = simulated(map, n=3000, noise=0.03, planted=0.2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = [phi.fit(data, map, start_seed=seed) for seed in (None, *range(4))]
+    tables = [one.effects().additive(SITES).ravel() for one in found]
+    assert np.corrcoef(tables).min() >= 0.999
+    pairs = [one.outputs[0].theta[one.layout.n_additive :] for one in found]
+    assert np.corrcoef(pairs).min() >= 0.97
+    assert not np.array_equal(pairs[0], pairs[1])
+
+
+def test_interactions_are_shrunk_as_by_one_who_knows_what_they_are():
+    """Groups of 9 that are nothing, small or large: hardly more error than if that were known."""
+    rng, groups, told = np.random.default_rng(SEED), np.repeat(np.arange(3000), 9), 4.0
+    variance = rng.choice([0.0, 0.1, 9.0], 3000, p=[0.8, 0.15, 0.05])[groups]
+    truth = rng.normal(0, np.sqrt(variance))
+    alone = truth + rng.normal(0, 1 / np.sqrt(told), len(truth))
+    precision = shrinkage.precisions(np.full(len(truth), told), alone, groups)
+    shrunk = alone * told / (told + precision)
+    known = alone * variance / (variance + 1 / told)
+    assert np.square(shrunk - truth).sum() <= 1.2 * np.square(known - truth).sum()
+    assert np.median(precision[variance == 0]) > 10 * told
+    assert np.max(precision[variance == 9]) < told
+
+
+def test_interactions_that_no_row_has_are_held_at_0():
+    told, alone = np.array([4.0, 4, 0, 0]), np.array([2.0, 3, 0, 0])
+    precision = shrinkage.precisions(told, alone, np.array([0, 0, 0, 1]))
+    assert np.isfinite(precision[:2]).all() and np.isinf(precision[2:]).all()
 
 
 def test_threads_change_no_bit_of_a_fit():
