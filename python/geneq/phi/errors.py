@@ -229,9 +229,9 @@ class System:
 
     @property
     def is_definite(self) -> bool:
-        """Whether it is known to be positive definite."""
+        """Whether it is known to be positive definite; weights that sum to less than 0 keep none."""
         try:
-            return self.factor is not None
+            return self.weights.sum() > 0 and self.factor is not None
         except LinAlgError:
             return False
 

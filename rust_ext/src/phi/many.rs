@@ -115,7 +115,7 @@ impl PairLayout {
     ) {
         let (size, features) = (self.size(), self.features());
         let threads = worth(threads, ABREAST * rows.pairs());
-        for_rows(out, size.max(1), threads, |at, out| {
+        for_rows(out, size.max(1), worth(threads, out.len()), |at, out| {
             let single = &single[at * features..][..features];
             self.begin(single, centre, 0..features, out);
         });
@@ -157,6 +157,7 @@ fn abreast<T: Copy + Default + Send>(
     kept: impl Fn(f64) -> T + Sync,
 ) -> Vec<Abreast<T>> {
     let mut made = vec![[T::default(); ABREAST]; length];
+    let threads = worth(threads, ABREAST * length);
     for_rows(&mut made, BLOCK, threads, |block, made| {
         for (at, column) in columns.chunks(length).enumerate() {
             for (made, &value) in made.iter_mut().zip(&column[block * BLOCK..]) {
@@ -169,6 +170,7 @@ fn abreast<T: Copy + Default + Send>(
 
 /// Add what lies side by side to columns of `out`.
 fn apart<T: Copy + Into<f64> + Sync>(sums: &[Abreast<T>], out: &mut [f64], threads: usize) {
+    let threads = worth(threads, out.len());
     for_rows(out, sums.len().max(1), threads, |at, out| {
         out.iter_mut()
             .zip(sums)
