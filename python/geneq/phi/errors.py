@@ -229,7 +229,7 @@ class System:
 
     @property
     def is_definite(self) -> bool:
-        """Whether it is known to be positive definite; weights that sum to less than 0 keep none."""
+        """Whether it is known to be positive definite; where weights sum to 0 nothing is kept."""
         try:
             return self.weights.sum() > 0 and self.factor is not None
         except LinAlgError:
