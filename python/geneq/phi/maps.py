@@ -12,6 +12,7 @@ uncorrelated, and to shrink interactions takes nothing from the additive effects
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from itertools import combinations, product
 from typing import ClassVar, Protocol
 
@@ -261,11 +262,18 @@ class PairwiseLayout(Layout):
     def size(self) -> int:
         return self.n_additive + self.pairs.size
 
+    @cached_property
+    def _sites(self) -> tuple[np.ndarray, np.ndarray]:
+        """Positions of every pair of them, int32[pairs, 2], and which each interaction is at."""
+        first, second = self.position[self.one], self.position[self.two]
+        keys = first.astype(np.int64) * len(self.wild_type) + second
+        _, where, which = np.unique(keys, return_index=True, return_inverse=True)
+        return np.stack([first[where], second[where]], axis=1), which
+
     @property
     def groups(self) -> np.ndarray:
         """int64[interactions]: which set of positions each belongs to, as a number from 0."""
-        place = self.position[self.one].astype(np.int64) * len(self.wild_type)
-        return np.unique(place + self.position[self.two], return_inverse=True)[1]
+        return self._sites[1]
 
     def learn(self, rows, mutations):
         self.centre = rows.transposed(np.ones(rows.rows)) / max(rows.rows, 1)
@@ -290,12 +298,10 @@ class PairwiseLayout(Layout):
     def effects(self, theta):
         additive, table = np.split(theta, [self.n_additive])
         single = self._additive(additive - self.shifted(table))
-        pairs = np.stack([self.position[self.one], self.position[self.two]], axis=1)
-        keys = pairs[:, 0].astype(np.int64) * len(self.wild_type) + pairs[:, 1]
-        _, first, which = np.unique(keys, return_index=True, return_inverse=True)
-        values = np.zeros((len(first), self.letters, self.letters))
+        sites, which = self._sites
+        values = np.zeros((len(sites), self.letters, self.letters))
         values[which, self.letter[self.one], self.letter[self.two]] = table
-        return Effects(0.0, (single, Term(pairs[first], values)))
+        return Effects(0.0, (single, Term(sites, values)))
 
 
 class PairwiseDesign(Design):
