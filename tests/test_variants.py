@@ -599,6 +599,9 @@ def test_deletions_may_be_spelled_with_a_dash(saturation, tmp_path):
         ("chrom,pos,ref,alt,value\n1,999999,A,C,1\n", "have another ref than the genome"),
         ("", "Not a whole table"),
         ("chrom,pos,Pos,ref,alt,value\n1,2,2,A,C,1\n", "has a column twice: 'pos'"),
+        ("chrom,pos,ref,alt,value,value\n1,2,A,C,1,2\n", "has a column twice: 'value'"),
+        ("chrom,pos,ref,alt,value\n1,2,A,A,1\n", "ref and alt must differ: 'rows 0 "),
+        ("chrom,pos,ref,alt,value\n1,1e30,A,C,1\n", "pos is a whole number from 1 on"),
     ],
 )  # fmt: skip
 def test_bad_tables_of_measured_effects_are_refused(saturation, tmp_path, capsys, text, message):

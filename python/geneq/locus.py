@@ -212,6 +212,16 @@ def folders(folder: str | Path, file: str) -> list[Path]:
     return sorted(path.parent for path in Path(folder).glob(f"*/{file}"))
 
 
+def keep_apart(out: Path, read: Path) -> None:
+    """Raises GeneqError where results would lie in the folder that is read.
+
+    `each` removes what failed from there: scores and surrogates would be gone.
+    """
+    if out.resolve() == read.resolve():
+        raise GeneqError("--out must be another folder than the one that is read", value=str(out),
+                         fix="Name a new folder")  # fmt: skip
+
+
 def each(
     names: Iterable[str], stage: str, make: Callable[[str], object], folder: str | Path
 ) -> list[str]:

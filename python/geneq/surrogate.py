@@ -38,7 +38,7 @@ from .epistasis import (
 from .errors import GeneqError, in_file
 from .factorial import Factors, spacings
 from .libraries import FactorialLibrary
-from .locus import Experiment, Locus, each, folders, found_in, report
+from .locus import Experiment, Locus, each, folders, found_in, keep_apart, report
 from .mave import Mave, own_table
 from .phi import Surrogate, fit, gauges, levels, maps, noise, nonlinearity
 from .phi.fit import TEST
@@ -126,6 +126,7 @@ def run(args: Namespace) -> None:
         mave = Mave.open(args.mave, args.alphabet, args.wild_type).of_targets(args.target)
         fitted(mave, args, args.out, drawn=True)
         return
+    keep_apart(args.out, args.scores)
     scores = {folder.name: folder for folder in folders(args.scores, "mave.parquet")}
     if not scores:
         raise GeneqError("No folder in it has a mave.parquet", file=args.scores,

@@ -16,7 +16,7 @@ import pandas as pd
 from ..artifacts import AGREEMENT, COMPARISONS, VARIANTS, write_json
 from ..errors import GeneqError
 from ..genome import Genome
-from ..locus import NAME, Locus, each, folders, report
+from ..locus import NAME, Locus, each, folders, keep_apart, report
 from ..oracles import Oracle, load_oracle
 from ..oracles.network import PRECISIONS
 from ..phi import Surrogate
@@ -65,6 +65,7 @@ def run(args: Namespace) -> None:
             value=args.reduce,
             fix="Score loci with another reduction of profiles",
         )
+    keep_apart(args.out, args.loci)
     genome = Genome(args.genome)
     names = [path.name for path in folders(args.loci, NAME)]
     if not names:
