@@ -403,6 +403,19 @@ def test_a_locus_that_fails_is_named_and_does_not_sink_the_others(made, tmp_path
     assert "1 of 3 failed" in capsys.readouterr().out
 
 
+def test_loci_are_called_as_their_folders(made, tmp_path):
+    """So a copy of a locus, fitted in another way say, stands beside the first."""
+    for name in ("plus", "copy"):
+        shutil.copytree(made / "loci" / "plus", tmp_path / "loci" / name)
+    start = LOCI["plus"][1] + 9
+    text = line("chr1", start, 1, other(CONTIGS["chr1"][start]))
+    (tmp_path / "in.vcf").write_text(vcf_text(text))
+    words = ("--vcf", tmp_path / "in.vcf", "--genome", made / "genome", "--methods", "surrogate")
+    assert geneq("variants", *words, "--loci", tmp_path / "loci", "--out", tmp_path / "out") == 0
+    table = VARIANTS.read(tmp_path / "out" / "variants.parquet")
+    assert table["locus"].tolist() == ["copy"] * 2 + ["plus"] * 2
+
+
 def test_a_target_that_the_surrogate_lacks_is_a_fault_of_the_locus(made, tmp_path, capsys):
     loci = tmp_path / "loci" / "plus"
     shutil.copytree(made / "loci" / "plus", loci)

@@ -7,6 +7,7 @@ effects, and tests of which agrees better.
 """
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -78,7 +79,8 @@ def run(args: Namespace) -> None:
 
     def make(name: str) -> None:
         folder = args.loci / name
-        locus = Locus.load(folder).scored_as(args).on(genome)
+        # The folder may have been copied or given another name: that is what tells loci apart.
+        locus = replace(Locus.load(folder).scored_as(args).on(genome), locus=name)
         here = variants.table[inside.of(locus)]
         if len(here):
             found[name] = judged(here, locus, folder, genome, args)
