@@ -13,7 +13,7 @@ from geneq import _ext, phi
 from geneq.errors import GeneqError
 from geneq.libraries import Mutations, RandomLibrary
 from geneq.mave import Mave
-from geneq.phi import maps
+from geneq.phi import maps, shrinkage
 from geneq.phi.gauges import Effects, Term, frequencies
 from geneq.phi.objective import Objective, Prior, Scored, State, Whitening
 from geneq.phi.optimise import conjugate_gradients, lbfgs
@@ -55,31 +55,62 @@ def test_sums_over_pairs_are_those_of_the_twin(rows, seed, skip, reach):
     layout, pairs = _ext.PairLayout(first, ends), twin.pairs(first, ends)
     assert layout.size == len(pairs)
     rng, made = np.random.default_rng(seed), feature_rows(rows)
-    table = rng.normal(size=len(pairs)).astype(np.float32)
-    weights, single, centre = rng.normal(size=len(rows)), *rng.normal(size=(2, SIZE))
+    table, weights = rng.normal(size=len(pairs)), rng.normal(size=len(rows))
+    single, centre = rng.normal(size=(2, SIZE))
     wanted = twin.pair_sums(rows, pairs, table)
     np.testing.assert_allclose(layout.sums(made, table), wanted, atol=1e-5)
     found = layout.transposed(made, weights, single, centre)
     wanted = twin.pair_transposed(rows, pairs, weights, single, centre)
     np.testing.assert_allclose(found, wanted, atol=1e-12)
-    found, wanted = layout.shifted(table.astype(float), centre), twin.shifted(pairs, table, centre)
+    found, wanted = layout.shifted(table, centre), twin.shifted(pairs, table, centre)
     np.testing.assert_allclose(found, wanted, atol=1e-12)
 
 
-def test_threads_change_no_bit_of_a_sum():
+@settings(deadline=None)
+@given(ROWS, st.integers(0, 99), st.integers(0, 20), st.integers(1, 4))
+def test_sums_of_many_tables_are_those_of_each(rows, seed, count, threads):
+    first = np.arange(1, SIZE + 1, dtype=np.uint32)
+    layout = _ext.PairLayout(first, np.full(SIZE, SIZE, np.uint32))
+    pairs, rng, made = (
+        twin.pairs(first, [SIZE] * SIZE),
+        np.random.default_rng(seed),
+        feature_rows(rows),
+    )
+    tables, weights = rng.normal(size=(count, len(pairs))), rng.normal(size=(count, len(rows)))
+    singles, centre = rng.normal(size=(count, SIZE)), rng.normal(size=SIZE)
+    of_rows, of_pairs = (count, len(rows)), (count, len(pairs))
+
+    def check(found, wanted, shape, atol=1e-12):
+        np.testing.assert_allclose(found, np.reshape(list(wanted), shape), atol=atol)
+
+    check(made.sums(singles, threads), (twin.sums(rows, one) for one in singles), of_rows)
+    check(made.transposed(weights, threads),
+          (twin.transposed(rows, one, SIZE) for one in weights), (count, SIZE))  # fmt: skip
+    check(layout.sums(made, tables, threads),
+          (twin.pair_sums(rows, pairs, one) for one in tables), of_rows, 2e-5)  # fmt: skip
+    check(layout.transposed(made, weights, singles, centre, threads),
+          (twin.pair_transposed(rows, pairs, *one, centre)
+           for one in zip(weights, singles, strict=True)), of_pairs, 2e-5)  # fmt: skip
+    check(layout.shifted(tables, centre),
+          (twin.shifted(pairs, one, centre) for one in tables), (count, SIZE))  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [(), (11,)], ids=["one", "many"])
+def test_threads_change_no_bit_of_a_sum(count):
     """Of 2 million mutations: fewer are left to one thread."""
     n = 120_000
     mutations = RandomLibrary("ACGT" * 15, n=n, rate=0.3, seed=SEED).mutations()
     layout = phi.Pairwise().layout(np.tile(np.arange(4, dtype=np.uint8), 15), 4)
     rows, rng = layout.rows(mutations, n), np.random.default_rng(SEED)
-    table = rng.normal(size=layout.pairs.size).astype(np.float32)
-    weights, theta = rng.normal(size=n), rng.normal(size=layout.n_additive)
+    table, weights, theta = (rng.normal(size=(*count, size))
+                             for size in (layout.pairs.size, n, layout.n_additive))  # fmt: skip
+    centre = rng.random(layout.n_additive)
     alone = [None] * 4
     for threads in (1, 2, 5, 16):
         found = [
             rows.sums(theta, threads), rows.transposed(weights, threads),
             layout.pairs.sums(rows, table, threads),
-            layout.pairs.transposed(rows, weights, theta, theta, threads),
+            layout.pairs.transposed(rows, weights, theta, centre, threads),
         ]  # fmt: skip
         if threads == 1:
             alone = found
@@ -100,8 +131,13 @@ STARTS, FEATURES = np.array([0, 2], np.int64), np.array([0, 1], np.uint32)
         (lambda: _ext.FeatureRows(STARTS, FEATURES, 2).sums(np.zeros(3)), "table must have 2"),
         (lambda: _ext.FeatureRows(STARTS, FEATURES, 2).transposed(np.zeros(2)), "weights must"),
         (lambda: _ext.FeatureRows(STARTS, FEATURES, 2).sums(np.zeros(2), 0), "at least 1"),
+        (lambda: _ext.FeatureRows(STARTS, FEATURES, 2).sums(np.zeros((1, 1, 2))), "1 or 2 axes"),
+        (lambda: _ext.FeatureRows(STARTS, FEATURES, 2).sums(np.zeros((2, 3))), "table must have 2"),
         (lambda: _ext.PairLayout(FEATURES, FEATURES[:1]), "equally long"),
         (lambda: _ext.PairLayout(FEATURES, FEATURES + 5), "range of later features"),
+        (lambda: _ext.PairLayout(*np.array([[1, 2], [2, 2]], np.uint32)).transposed(
+            _ext.FeatureRows(STARTS, FEATURES, 2), np.zeros((2, 1)), np.zeros(2), np.zeros(2)),
+         "as many"),
     ],
 )  # fmt: skip
 def test_kernels_refuse_what_they_cannot_sum(call, message):
@@ -564,9 +600,11 @@ def test_every_nonlinearity_and_noise_recovers_additive_effects(additive, model,
     assert found >= 0.99
 
 
-def test_pairwise_effects_are_recovered():
+@pytest.mark.parametrize(("rate", "planted"), [(0.3, 0.7), (0.15, 1)])
+def test_pairwise_effects_are_recovered(rate, planted):
+    """Also where most of what singles and pairs do is hidden on the plateaus of the curve."""
     map = phi.Pairwise()
-    data, _, _, effects = simulated(map, FEW, 8000, 0.03, planted=0.7, rate=0.3)
+    data, _, _, effects = simulated(map, FEW, 8000, 0.03, planted, rate)
     found = [phi.fit(data, map).effects(), linear_fit(data, map).effects()]
     pairs, linear = (agreement(one, effects, 2, FEW) for one in found)
     assert pairs >= 0.95
@@ -645,6 +683,39 @@ def test_ten_starts_agree(planted):
     tables = [one.effects().additive(SITES).ravel() for one in found]
     assert np.corrcoef(tables).min() >= 0.999
     assert not np.array_equal(tables[0], tables[1])
+
+
+def test_starts_agree_where_there_are_more_pairs_than_rows():
+    map = phi.Pairwise()
+    data, *_ = simulated(map, n=3000, noise=0.03, planted=0.2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = [phi.fit(data, map, start_seed=seed) for seed in (None, *range(4))]
+    tables = [one.effects().additive(SITES).ravel() for one in found]
+    assert np.corrcoef(tables).min() >= 0.999
+    pairs = [one.outputs[0].theta[one.layout.n_additive :] for one in found]
+    assert np.corrcoef(pairs).min() >= 0.97
+    assert not np.array_equal(pairs[0], pairs[1])
+
+
+def test_interactions_are_shrunk_as_by_one_who_knows_what_they_are():
+    """Groups of 9 that are nothing, small or large: hardly more error than if that were known."""
+    rng, groups, told = np.random.default_rng(SEED), np.repeat(np.arange(3000), 9), 4.0
+    variance = rng.choice([0.0, 0.1, 9.0], 3000, p=[0.8, 0.15, 0.05])[groups]
+    truth = rng.normal(0, np.sqrt(variance))
+    alone = truth + rng.normal(0, 1 / np.sqrt(told), len(truth))
+    precision = shrinkage.precisions(np.full(len(truth), told), alone, groups)
+    shrunk = alone * told / (told + precision)
+    known = alone * variance / (variance + 1 / told)
+    assert np.square(shrunk - truth).sum() <= 1.2 * np.square(known - truth).sum()
+    assert np.median(precision[variance == 0]) > 10 * told
+    assert np.max(precision[variance == 9]) < told
+
+
+def test_interactions_that_no_row_has_are_held_at_0():
+    told, alone = np.array([4.0, 4, 0, 0]), np.array([2.0, 3, 0, 0])
+    precision = shrinkage.precisions(told, alone, np.array([0, 0, 0, 1]))
+    assert np.isfinite(precision[:2]).all() and np.isinf(precision[2:]).all()
 
 
 def test_threads_change_no_bit_of_a_fit():

@@ -347,7 +347,9 @@ class Library:
 class FeatureRows:
     """The features of every row: of a library of substitutions, its mutations.
 
-    Row i has features[starts[i] : starts[i + 1]], rising, all below size.
+    Row i has features[starts[i] : starts[i + 1]], rising, all below size. Tables and weights may
+    be k at a time, with an axis of k before: then so is what is made of them, faster than one by
+    one.
     """
 
     def __init__(
@@ -370,7 +372,8 @@ class FeatureRows:
 class PairLayout:
     """Which pairs of features have an entry in a table: feature f with first[f] to ends[f] - 1.
 
-    The entries lie by first feature, then by second. Partners are later features.
+    The entries lie by first feature, then by second. Partners are later features. Tables, weights
+    and single may be k at a time, as in FeatureRows.
     """
 
     def __init__(self, first: NDArray[np.uint32], ends: NDArray[np.uint32]) -> None: ...
@@ -379,9 +382,12 @@ class PairLayout:
         """Entries of the table."""
 
     def sums(
-        self, rows: FeatureRows, table: NDArray[np.float32], threads: int = 1
+        self, rows: FeatureRows, table: NDArray[np.float64], threads: int = 1
     ) -> NDArray[np.float64]:
-        """float64[rows]: the sum of table, float32[size], over the pairs of a row's features."""
+        """float64[rows]: the sum of table, float64[size], over the pairs of a row's features.
+
+        Those of one feature are added in float32.
+        """
 
     def shifted(
         self, table: NDArray[np.float64], centre: NDArray[np.float64]
@@ -401,5 +407,6 @@ class PairLayout:
     ) -> NDArray[np.float64]:
         """float64[size]: the sum of weights, float64[rows], over the rows that have a pair.
 
-        Less single[f] · centre[g] + single[g] · centre[f], both float64[features].
+        Less single[f] · centre[g] + single[g] · centre[f], both float64[features]. Where weights
+        are many they are added in float32.
         """

@@ -28,6 +28,8 @@ from .shrinkage import FEWEST, Chosen, Data, precisions
 SEED = 1
 # Steps of finite differences of parameters that are of the order of 1.
 STEP = 1e-3
+# Replicates that are solved for side by side: as many tables as kernels sum at a time.
+ABREAST = 8
 # Steps of conjugate gradients at most, and their tolerance: loosely where parameters are many,
 # with priors that hold them; few are solved for closely, since what is left would seem shrunk.
 LOOSELY, CLOSELY = (30, 0.1), (300, 1e-3)
@@ -75,16 +77,19 @@ def replicated(
     """
     newton = Newton(data, state, chosen, on_valid)
     rng = np.random.default_rng(SEED)
-    steps = [newton.step(*(rng.standard_normal(own.max() + 1)[own] for own in groups))
-             for _ in range(replicates)]  # fmt: skip
-    theta, offset, eta = (np.array(column) for column in zip(*steps, strict=True))
+    steps = []
+    for begin in range(0, replicates, ABREAST):
+        drawn = [[rng.standard_normal(own.max() + 1)[own] for own in groups]
+                 for _ in range(begin, min(begin + ABREAST, replicates))]  # fmt: skip
+        steps.append(newton.step(*map(np.array, zip(*drawn, strict=True))))
+    theta, offset, eta = map(np.concatenate, zip(*steps, strict=True))
     for each in (theta, offset, eta):
         each -= each.mean(axis=0)
     return Replicates(np.flatnonzero(newton.system.kept), theta, offset, eta)
 
 
 class Newton:
-    """One Newton step from a fit to that of rows with other weights.
+    """One Newton step from a fit to those of rows with other weights, for k of these at a time.
 
     φ stays of mean 0 and standard deviation 1, so θ moves across the direction that would scale it.
     """
@@ -98,6 +103,8 @@ class Newton:
         self.system = self._system()
         self.constraint = self.system.side(self.train.phi) / self.rows[0]
         self.along = self.system.solve(self.constraint)
+        # The mean of φ, as a sum over θ.
+        self.centre = data.train.design.gradient(np.full(self.rows[0], 1 / self.rows[0]))
         self.on_valid, self.curved = on_valid, valid if on_valid else self.train
         self.curve = Curve(self.curved)
         self._couple(self.curve if not on_valid else Curve(self.train))
@@ -111,37 +118,45 @@ class Newton:
 
     def _couple(self, curve: "Curve") -> None:
         """What θ, float64[k, size], and what its φ, follow of each of the curve's k parameters."""
-        sides = (self.system.side(np.ascontiguousarray(column)) for column in curve.mixed.T)
-        self.followed = np.stack([-self._across(self.system.solve(side)) for side in sides])
-        moved = np.stack([self._moved(theta) for theta in self.followed], axis=1)
-        left = self.curve.matrix + self.curve.mixed.T @ moved
+        columns = np.split(curve.mixed.T.copy(), range(ABREAST, curve.mixed.shape[1], ABREAST))
+        found = [-self._across(self.system.solve(self.system.side(some))) for some in columns]
+        self.followed = np.concatenate(found)
+        moved = np.concatenate([self._moved(theta) for theta in found])
+        left = self.curve.matrix + (moved @ self.curve.mixed).T
         self.inverse = np.linalg.inv(at_least(left, self.curve.matrix))
 
     def _across(self, step: np.ndarray) -> np.ndarray:
         """A step with the standard deviation of φ held."""
-        return step - self.along * ((self.constraint @ step) / (self.constraint @ self.along))
+        share = (step @ self.constraint) / (self.along @ self.constraint)
+        return step - share[..., None] * self.along
 
     def _moved(self, theta: np.ndarray) -> np.ndarray:
         """φ of the rows of the curve for a change of θ, with the mean of training rows held."""
         phi = self.data.train.design.phi(theta)
-        return (self.data.valid.design.phi(theta) if self.on_valid else phi) - phi.mean()
+        moved = self.data.valid.design.phi(theta) if self.on_valid else phi
+        return moved - phi.mean(axis=-1, keepdims=True)
 
-    def step(self, weights: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, float, np.ndarray]:
-        """Changes of the kept θ, of offset and η, for other weights of training and valid rows."""
-        weights, phi = weights - weights.mean(), self.train.phi
-        scale, mean = weights @ (phi**2 - 1) / (2 * len(phi)), weights @ phi / len(phi)
+    def step(
+        self, weights: np.ndarray, others: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Changes of the kept θ, of offset and η, for other weights of training and valid rows.
+
+        float64[k, n] of both; float32[k, kept], float64[k] and float64[k, size of η].
+        """
+        weights, phi = weights - weights.mean(axis=1, keepdims=True), self.train.phi
+        scale, mean = (weights @ np.stack([(phi**2 - 1) / 2, phi]).T / len(phi)).T[..., None]
         pushed = self.system.weights * (mean + scale * phi)
         theta = self._across(self._shrunk(self.system.side(weights * self.score - pushed)))
         moved = self._moved(theta) - mean - scale * self.curved.phi
         side = (others if self.on_valid else weights) @ self.curve.scores
-        curve = -self.inverse @ (side + moved @ self.curve.mixed)
+        curve = -(side + moved @ self.curve.mixed) @ self.inverse.T
         theta += curve @ self.followed
-        offset = scale * self.state.mean - mean - self.data.train.design.phi(theta).mean()
-        theta = (theta - scale * self.state.theta)[self.system.kept]
-        return theta.astype(np.float32), offset, curve[: len(self.state.eta)]
+        offset = (scale * self.state.mean - mean)[:, 0] - theta @ self.centre
+        theta = (theta - scale * self.state.theta)[:, self.system.kept]
+        return theta.astype(np.float32), offset, curve[:, : len(self.state.eta)]
 
     def _shrunk(self, score: np.ndarray) -> np.ndarray:
-        """Change of θ for a change of its score: where priors are estimated, by new ones.
+        """Changes of θ for changes of its score: where priors are estimated, by new ones.
 
         Those are what a truth would be given for which the fit's priors are right on average: the
         fit with part of its shrinkage undone. So what is kept varies too.
@@ -153,11 +168,13 @@ class Newton:
         shrunk = np.where(np.arange(len(told)) < n, 0, system.prior / chosen.strength / told)
         theta = self.state.theta * np.sqrt(1 + shrunk)
         noise = self.score @ self.score / system.weights.sum()
-        alone = (theta - score / told)[n:]
-        own = precisions(system.told[n:] / noise, alone, self.groups)
-        precision = np.concatenate([chosen.precision[:n], chosen.strength * own])
+        alone = (theta - score / told)[:, n:]
+        precision = np.tile(chosen.precision, (len(score), 1))
+        for one, own in zip(alone, precision, strict=True):
+            own[n:] = chosen.strength * precisions(system.told[n:] / noise, one, self.groups)
         new = System(self.data, system.weights, precision, system.spread)
-        pull = np.concatenate([np.zeros(n), np.where(new.kept, new.prior * theta, 0)[n:]])
+        pull = new.prior * theta
+        pull[:, :n] = 0
         start = np.where(new.kept, 0, -theta)
         return start + new.solve(-score - pull - new.product(start))
 
@@ -170,7 +187,8 @@ class System:
     """H = X' ω X + prior, with X the columns of the model less their means.
 
     weights: ω, float64[n], the curvature of every row's loss by φ. spread: of the columns.
-    kept: bool[size], parameters that the prior does not hold at 0 and that rows tell of.
+    precision: of the prior, float64[size], or float64[k, size] for k of which each has its own.
+    kept: bool as these, parameters that the prior does not hold at 0 and that rows tell of.
     """
 
     def __init__(
@@ -187,32 +205,33 @@ class System:
         self.prior = np.where(self.kept, precision, 0)
 
     def side(self, by_row: np.ndarray) -> np.ndarray:
-        """X' by_row, float64[size]."""
-        return self.design.gradient(by_row - by_row.mean())
+        """X' by_row, float64[size] or of each of k."""
+        return self.design.gradient(by_row - by_row.mean(axis=-1, keepdims=True))
 
     def product(self, theta: np.ndarray) -> np.ndarray:
         phi = self.design.phi(theta)
-        return self.side((phi - phi.mean()) * self.weights) + self.prior * theta
+        centred = phi - phi.mean(axis=-1, keepdims=True)
+        return self.side(centred * self.weights) + self.prior * theta
 
     def solve(self, side: np.ndarray) -> np.ndarray:
-        """x with H x = side, 0 where it is not kept."""
+        """x with H x = side, or k of each, 0 where it is not kept."""
         if self.factor is not None:
             found = np.zeros_like(side)
-            found[self.kept] = cho_solve(self.factor, side[self.kept], check_finite=False)
+            solved = cho_solve(self.factor, side[..., self.kept].T, check_finite=False)
+            found[..., self.kept] = solved.T
             return found
-        scale = np.zeros(len(side))
-        scale[self.kept] = 1 / np.sqrt((self.told + self.prior)[self.kept])
+        scale = np.sqrt(np.where(self.kept, 1 / np.maximum(self.told + self.prior, 1e-300), 0))
         found = conjugate_gradients(
             lambda v: scale * self.product(scale * v), scale * side, np.zeros_like(side),
-            *(LOOSELY if len(side) > DENSE else CLOSELY),
+            *(LOOSELY if len(self.told) > DENSE else CLOSELY),
         )  # fmt: skip
         return scale * found
 
     @property
     def is_definite(self) -> bool:
-        """Whether it is known to be positive definite."""
+        """Whether it is known to be positive definite; where weights sum to 0 nothing is kept."""
         try:
-            return self.factor is not None
+            return self.weights.sum() > 0 and self.factor is not None
         except LinAlgError:
             return False
 

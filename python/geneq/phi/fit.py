@@ -8,7 +8,7 @@ between loci and seeds.
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -31,13 +31,13 @@ TRAIN, VALID, TEST = range(3)
 SHRINKAGES = ("adaptive", "ridge")
 # Differences of validation losses, in nats a row, that say nothing.
 SLACK = 5e-4
+# Training rows for each parameter from which on validation rows need not stop a fit.
+MANY = 15
 # By how much stronger a prior is that is tried next.
 STRONGER = 4.0
 # Falls of the loss, as a share of it, at which a fit has converged: of all parameters, and of φ
 # about a nonlinearity that is only about right.
 CLOSELY, LOOSELY = 3e-6, 2e-5
-# Spread of a start that was asked to be random.
-JITTER = 0.3
 
 
 @dataclass
@@ -129,9 +129,10 @@ def fit(
     strength: precision of the prior of additive effects, θ ~ N(0, 1/strength) in the units of
     φ; pair_strength: of interactions, with shrinkage="ridge" their precision, with "adaptive" a
     factor on the precisions that are estimated for each pair of positions. None: chosen on
-    validation rows. start_seed: a random start instead of the one from ridge regression. steps,
-    patience: of L-BFGS. replicates: how many resampled fits errors come from, see `errors`; 0 for
-    none, and 2 at least otherwise. threads: they change no bit of the result.
+    validation rows. start_seed: adds random effects to those of the ridge regression that the fit
+    starts from, as large as these. steps, patience: of L-BFGS. replicates: how many resampled fits
+    errors come from, see `errors`; 0 for none, and 2 at least otherwise. threads: they change no
+    bit of the result.
 
     Raises GeneqError for scores that are not finite (with their rows) or all the same, and for
     lengths that do not agree. Warns when there are fewer training rows than parameters.
@@ -238,6 +239,7 @@ class Fitter:
         self.layout.learn(*self.rows[TRAIN])
         train, changes = self.rows[TRAIN]
         self.frequencies = frequencies(self.wild_type, changes, train.rows, self.letters)
+        self.spread = self.layout.spread(train)
         self.ridge = Ridge(self.plain, train, options.threads)
         self._warn(train)
 
@@ -249,7 +251,7 @@ class Fitter:
         return self.layout.rows(chosen, int(kept.sum())), chosen
 
     def _warn(self, train: "_ext.FeatureRows") -> None:
-        size = int((self.layout.spread(train) > 0).sum())
+        size = np.count_nonzero(self.spread)
         if size == 0:
             raise GeneqError("The training rows have no mutations, or all the same ones")
         if train.rows < size:
@@ -285,7 +287,7 @@ class Fitter:
                     for p in scored}  # fmt: skip
         state, penalty, precision = self._start(additive)
         line, start = state.eta, (self._whitening(penalty), Prior(state.eta, state.noise))
-        state, found = self._lbfgs(additive, self._jittered(state), start[0], precision, start[1])
+        state, found = self._lbfgs(additive, self._drawn(state), start[0], precision, start[1])
         if self.options.strength is None and self.layout.size == self.layout.n_additive:
             state, found, precision = self._tuned(additive, state, found, precision, *start)
         strength = float(precision[0])
@@ -345,16 +347,17 @@ class Fitter:
         )  # fmt: skip
         return state, penalty, np.full(self.plain.size, strength)
 
-    def _jittered(self, state: State) -> State:
+    def _drawn(self, state: State) -> State:
+        """The state with as much again added at random to its effects, if that was asked for.
+
+        The curve begins as a line all the same: on its plateaus effects would be caught.
+        """
         if self.options.start_seed is None:
             return state
         rng = np.random.default_rng(self.options.start_seed)
-        theta = state.theta + JITTER * np.sqrt(np.mean(state.theta**2)) * rng.standard_normal(
-            len(state.theta)
-        )
-        eta = state.eta + JITTER * rng.standard_normal(len(state.eta))
-        noise = state.noise + JITTER * rng.standard_normal(len(state.noise)) / 3
-        return State(theta, state.mean, state.sd, eta, noise)
+        spread = np.sqrt(np.mean(state.theta**2))
+        drawn = spread * rng.standard_normal(len(state.theta))
+        return replace(state, theta=state.theta + drawn)
 
     def _whitening(self, penalty: float) -> Whitening:
         factor = self.ridge.factor(penalty)
@@ -398,9 +401,12 @@ class Fitter:
             scored[TRAIN], options.nonlinearity, options.noise, whitening, precision, prior,
             phi_alone,
         )  # fmt: skip
+        start = objective.point(state)
+        unseen = np.count_nonzero(self.spread[: len(precision)] == 0)
+        many = len(scored[TRAIN].y) >= MANY * (len(start) - unseen)
         found = lbfgs(
-            objective, objective.point(state), lambda point: objective.loss(point, scored[VALID]),
-            options.steps, options.patience, LOOSELY if phi_alone else CLOSELY, SLACK,
+            objective, start, lambda point: objective.loss(point, scored[VALID]), options.steps,
+            options.patience, LOOSELY if phi_alone else CLOSELY, np.inf if many else SLACK,
         )  # fmt: skip
         state = objective.state(found.point)
         unit = State(state.theta / state.sd, state.mean / state.sd, 1.0, state.eta, state.noise)
@@ -422,8 +428,8 @@ class Fitter:
         self, data: shrinkage.Data, chosen: shrinkage.Chosen, penalty: float
     ) -> tuple[State, Found]:
         """All parameters by L-BFGS: φ first, then, where the data can tell, with the others."""
-        state, own = chosen.state, chosen.precision[self.layout.n_additive :]
-        spread = self.layout.spread(self.rows[TRAIN][0])[self.layout.n_additive :]
+        n = self.layout.n_additive
+        state, own, spread = chosen.state, chosen.precision[n:], self.spread[n:]
         kept = np.isfinite(own) & (spread > 0)
         told = shrinkage.Linearised(data, state).weights.sum()
         scale = np.zeros(len(own))

@@ -218,7 +218,7 @@ class Layout:
 
 
 class Design:
-    """φ of some rows, up to a constant, and its transpose."""
+    """φ of some rows, up to a constant, and its transpose; of one vector, or of each of k."""
 
     def __init__(self, rows: "_ext.FeatureRows", threads: int):
         self.additive, self.threads = rows, threads
@@ -228,11 +228,14 @@ class Design:
         return self.additive.rows
 
     def phi(self, theta: np.ndarray) -> np.ndarray:
-        """float64[n] of θ, float64[size]."""
+        """float64[n] of θ, float64[size]; or float64[k, n] of float64[k, size]."""
         return self.additive.sums(theta, self.threads)
 
     def gradient(self, weights: np.ndarray) -> np.ndarray:
-        """float64[size]: Σ weights · dφ/dθ over rows; weights, float64[n], of sum 0."""
+        """float64[size]: Σ weights · dφ/dθ over rows; weights, float64[n], of sum 0.
+
+        Or float64[k, size] of float64[k, n].
+        """
         return self.additive.transposed(weights, self.threads)
 
 
@@ -303,14 +306,19 @@ class PairwiseDesign(Design):
         self.layout = layout
 
     def phi(self, theta):
-        additive, table = np.split(theta, [self.layout.n_additive])
+        additive, table = _split(theta, self.layout.n_additive)
         single = super().phi(additive - self.layout.shifted(table))
-        return single + self.layout.pairs.sums(self.additive, np.float32(table), self.threads)
+        return single + self.layout.pairs.sums(self.additive, table, self.threads)
 
     def gradient(self, weights):
         single, layout = super().gradient(weights), self.layout
         pairs = layout.pairs.transposed(self.additive, weights, single, layout.centre, self.threads)
-        return np.concatenate([single, pairs])
+        return np.concatenate([single, pairs], axis=-1)
+
+
+def _split(theta: np.ndarray, at: int) -> tuple[np.ndarray, np.ndarray]:
+    """θ of the first parameters and of the others, each contiguous."""
+    return np.ascontiguousarray(theta[..., :at]), np.ascontiguousarray(theta[..., at:])
 
 
 class OrderLayout(Layout):
@@ -455,9 +463,9 @@ class OrderDesign(Design):
         self.plain, self.sets = plain, sets
 
     def phi(self, theta):
-        additive, table = np.split(self.plain @ theta, [self.additive.size])
+        additive, table = _split((self.plain @ theta.T).T, self.additive.size)
         return super().phi(additive) + self.sets.sums(table, self.threads)
 
     def gradient(self, weights):
         parts = [super().gradient(weights), self.sets.transposed(weights, self.threads)]
-        return self.plain.T @ np.concatenate(parts)
+        return (self.plain.T @ np.concatenate(parts, axis=-1).T).T

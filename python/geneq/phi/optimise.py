@@ -115,19 +115,27 @@ def conjugate_gradients(
 ) -> np.ndarray:
     """x with product(x) = target, to `tolerance` of the target's length, in at most so many steps.
 
-    product: a symmetric, positive definite matrix times a vector.
+    product: a symmetric, positive definite matrix times a vector. Or many times many: then x,
+    target and start are [k, size], each x is solved for by itself, and products are of all k.
     """
     x = start.copy()
     residual = target - product(x) if x.any() else target.copy()
-    direction, size = residual.copy(), residual @ residual
-    enough = tolerance**2 * (target @ target)
+    direction, size = residual.copy(), _dot(residual, residual)
+    enough = tolerance**2 * _dot(target, target)
     for _ in range(steps):
-        if size <= enough:
+        going = size > enough
+        if not going.any():
             break
         image = product(direction)
-        share = size / (direction @ image)
+        share = np.where(going, size, 0) / np.where(going, _dot(direction, image), 1)
         x += share * direction
         residual -= share * image
-        size, before = residual @ residual, size
-        direction = residual + size / before * direction
+        size, before = _dot(residual, residual), size
+        direction *= np.where(going, size / np.where(going, before, 1), 0)
+        direction += residual
     return x
+
+
+def _dot(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Of vectors, or of each with its own; with an axis of 1 in place of theirs."""
+    return np.vecdot(one, other)[..., None]

@@ -214,17 +214,19 @@ def _solved(
 
 
 def _tuned(made: Callable[[float], Chosen], strengths: Sequence[float]) -> Chosen:
-    """What is made of the strength whose loss is the lowest, by a parabola through the lowest three
-    of those that are tried: so that it does not jump where two of them are about as good.
+    """What is made of the strength whose loss is the lowest, by a parabola through the three about
+    the lowest of those that are tried: so that it does not jump where two are about as good.
     """
     tried = [made(strength) for strength in strengths]
-    best = int(np.argmin([found.loss for found in tried]))
-    if not 0 < best < len(tried) - 1:
+    losses, at = [found.loss for found in tried], np.log(np.maximum(strengths, 1e-300))
+    best = int(np.argmin(losses))
+    if len(tried) < 3:
         return tried[best]
-    near = slice(best - 1, best + 2)
-    losses = [found.loss for found in tried[near]]
-    square, linear, _ = np.polyfit(np.log(strengths[near]), losses, 2)
-    return made(float(np.exp(-linear / (2 * square))))
+    near = slice(min(max(best - 1, 0), len(tried) - 3), None)
+    square, linear, _ = np.polyfit(at[near][:3], losses[near][:3], 2)
+    if square <= 0:
+        return tried[best]
+    return made(float(np.exp(np.clip(-linear / (2 * square), at[0], at[-1]))))
 
 
 def _lasso(data: Data, found: Chosen, strength: float) -> Chosen:

@@ -3,7 +3,7 @@
 use super::{array, check_threads, filled, refuse};
 use crate::phi::pairs::PairLayout as Layout;
 use crate::phi::FeatureRows as Rows;
-use numpy::{Element, PyReadonlyArray1};
+use numpy::{Element, PyReadonlyArray1, PyReadonlyArrayDyn, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
 #[pyclass(frozen, module = "geneq._ext")]
@@ -27,6 +27,45 @@ fn vector<'py, T: Element>(
             found.as_slice()?.len()
         )),
         _ => Ok(found),
+    }
+}
+
+/// `value` as one column of `length` float64, or many: an array with 1 axis or with 2.
+fn columns<'py>(
+    value: &Bound<'py, PyAny>,
+    name: &str,
+    length: usize,
+) -> PyResult<PyReadonlyArrayDyn<'py, f64>> {
+    let found: PyReadonlyArrayDyn<'py, f64> =
+        array(value, name, "a float64 array with 1 or 2 axes")?;
+    match found.shape() {
+        [own] | [_, own] if *own == length => Ok(found),
+        [.., own] if found.ndim() <= 2 => {
+            refuse(format!("{name} must have {length} numbers, not {own}"))
+        }
+        shape => refuse(format!("{name} must have 1 or 2 axes, not {}", shape.len())),
+    }
+}
+
+/// As many columns of `length` as `given` has, which `fill` writes: of how many, and of what.
+fn made<'py>(
+    py: Python<'py>,
+    given: &PyReadonlyArrayDyn<'py, f64>,
+    length: usize,
+    fill: impl FnOnce(usize, &[f64], &mut [f64]) + Send,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (mut shape, values) = (given.shape().to_vec(), given.as_slice()?);
+    let last = shape.len() - 1;
+    shape[last] = length;
+    let count = shape[..last].iter().product();
+    Ok(filled(py, None, &shape, |out| fill(count, values, out))?.0)
+}
+
+/// Call `work` with each of `count` columns of both.
+fn each(count: usize, given: &[f64], out: &mut [f64], work: impl Fn(&[f64], &mut [f64])) {
+    let (own, made) = (given.len() / count.max(1), out.len() / count.max(1));
+    for at in 0..count {
+        work(&given[at * own..][..own], &mut out[at * made..][..made]);
     }
 }
 
@@ -65,10 +104,11 @@ impl FeatureRows {
         threads: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
         check_threads(threads)?;
-        let table = vector::<f64>(table, "table", Some(self.0.size()))?;
-        let table = table.as_slice()?;
-        let fill = |out: &mut [f64]| self.0.sums(table, out, threads);
-        Ok(filled(py, None, &[self.0.rows()], fill)?.0)
+        let table = columns(table, "table", self.0.size())?;
+        made(py, &table, self.0.rows(), |count, table, out| match count {
+            1 => self.0.sums(table, out, threads),
+            _ => self.0.sums_of_many(table, out, threads),
+        })
     }
 
     #[pyo3(signature = (weights, threads = 1))]
@@ -79,10 +119,16 @@ impl FeatureRows {
         threads: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
         check_threads(threads)?;
-        let weights = vector::<f64>(weights, "weights", Some(self.0.rows()))?;
-        let weights = weights.as_slice()?;
-        let fill = |out: &mut [f64]| self.0.transposed(weights, out, threads);
-        Ok(filled(py, None, &[self.0.size()], fill)?.0)
+        let weights = columns(weights, "weights", self.0.rows())?;
+        made(
+            py,
+            &weights,
+            self.0.size(),
+            |count, weights, out| match count {
+                1 => self.0.transposed(weights, out, threads),
+                _ => self.0.transposed_of_many(weights, out, threads),
+            },
+        )
     }
 }
 
@@ -109,10 +155,11 @@ impl PairLayout {
         threads: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.check(rows, threads)?;
-        let table = vector::<f32>(table, "table", Some(self.0.size()))?;
-        let table = table.as_slice()?;
-        let fill = |out: &mut [f64]| self.0.sums(&rows.0, table, out, threads);
-        Ok(filled(py, None, &[rows.0.rows()], fill)?.0)
+        let table = columns(table, "table", self.0.size())?;
+        made(py, &table, rows.0.rows(), |count, table, out| match count {
+            1 => self.0.sums(&rows.0, table, out, threads),
+            _ => self.0.sums_of_many(&rows.0, table, out, threads),
+        })
     }
 
     fn shifted<'py>(
@@ -121,11 +168,14 @@ impl PairLayout {
         table: &Bound<'py, PyAny>,
         centre: &Bound<'py, PyAny>,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let table = vector::<f64>(table, "table", Some(self.0.size()))?;
+        let table = columns(table, "table", self.0.size())?;
         let centre = vector::<f64>(centre, "centre", Some(self.0.features()))?;
-        let (table, centre) = (table.as_slice()?, centre.as_slice()?);
-        let fill = |out: &mut [f64]| self.0.shifted(table, centre, out);
-        Ok(filled(py, None, &[self.0.features()], fill)?.0)
+        let centre = centre.as_slice()?;
+        made(py, &table, self.0.features(), |count, tables, out| {
+            each(count, tables, out, |table, out| {
+                self.0.shifted(table, centre, out)
+            });
+        })
     }
 
     #[pyo3(signature = (rows, weights, single, centre, threads = 1))]
@@ -139,16 +189,26 @@ impl PairLayout {
         threads: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
         self.check(rows, threads)?;
-        let weights = vector::<f64>(weights, "weights", Some(rows.0.rows()))?;
-        let single = vector::<f64>(single, "single", Some(self.0.features()))?;
+        let weights = columns(weights, "weights", rows.0.rows())?;
+        let single = columns(single, "single", self.0.features())?;
         let centre = vector::<f64>(centre, "centre", Some(self.0.features()))?;
-        let (weights, single) = (weights.as_slice()?, single.as_slice()?);
-        let centre = centre.as_slice()?;
-        let fill = |out: &mut [f64]| {
-            self.0
-                .transposed(&rows.0, weights, single, centre, out, threads);
-        };
-        Ok(filled(py, None, &[self.0.size()], fill)?.0)
+        if weights.shape()[..weights.ndim() - 1] != single.shape()[..single.ndim() - 1] {
+            return refuse("weights and single must be as many");
+        }
+        let (single, centre) = (single.as_slice()?, centre.as_slice()?);
+        made(
+            py,
+            &weights,
+            self.0.size(),
+            |count, weights, out| match count {
+                1 => self
+                    .0
+                    .transposed(&rows.0, weights, single, centre, out, threads),
+                _ => self
+                    .0
+                    .transposed_of_many(&rows.0, weights, single, centre, out, threads),
+            },
+        )
     }
 }
 

@@ -6,11 +6,11 @@
 //! that have it. Every sum is taken in the order of the rows (in fixed parts of them), so that no
 //! bit of a result depends on the number of threads.
 
+mod many;
 pub mod pairs;
 
 use crate::library::Refused;
 use crate::parallel::{for_rows_with, map_shares};
-use std::ops::Range;
 
 /// Parts of the rows that are summed one by one, whatever the threads.
 const PARTS: u64 = 16;
@@ -86,7 +86,7 @@ impl FeatureRows {
     }
 
     /// `out[row]` = `value(features of the row)`.
-    fn map(&self, out: &mut [f64], threads: usize, value: impl Fn(&[u32]) -> f64 + Sync) {
+    fn map<T: Send>(&self, out: &mut [T], threads: usize, value: impl Fn(&[u32]) -> T + Sync) {
         let nothing = || ();
         for_rows_with(out, BLOCK, threads, nothing, |(), block, out| {
             for (row, out) in (block * BLOCK..).zip(out) {
@@ -107,30 +107,40 @@ impl FeatureRows {
 
     /// For every feature the sum of `weights[row]` over the rows that have it: the transpose.
     pub fn transposed(&self, weights: &[f64], out: &mut [f64], threads: usize) {
+        let sums = self.added(weights, 0.0, threads, |sum, weight| *sum += weight);
+        out.copy_from_slice(&sums);
+    }
+
+    /// For every feature `plus` the weights of the rows that have it, from `zero` on.
+    fn added<T: Copy + Send + Sync>(
+        &self,
+        weights: &[T],
+        zero: T,
+        threads: usize,
+        plus: impl Fn(&mut T, &T) + Sync,
+    ) -> Vec<T> {
         let threads = worth(threads, self.features.len());
         let rows = self.rows() as u64;
         let part = |part: u64| (part * rows / PARTS) as usize..((part + 1) * rows / PARTS) as usize;
-        let tables = map_shares(0..PARTS, threads, |parts| {
-            parts
-                .map(|at| self.added(weights, part(at)))
-                .collect::<Vec<_>>()
-        });
-        out.fill(0.0);
-        for table in tables.iter().flatten() {
-            out.iter_mut()
-                .zip(table)
-                .for_each(|(sum, more)| *sum += more);
-        }
-    }
-
-    fn added(&self, weights: &[f64], rows: Range<usize>) -> Vec<f64> {
-        let mut table = vec![0.0; self.size];
-        for row in rows {
-            for &feature in self.row(row) {
-                table[feature as usize] += weights[row];
+        let of_part = |at| {
+            let mut table = vec![zero; self.size];
+            for row in part(at) {
+                for &feature in self.row(row) {
+                    plus(&mut table[feature as usize], &weights[row]);
+                }
             }
+            table
+        };
+        let tables = map_shares(0..PARTS, threads, |parts| {
+            parts.map(of_part).collect::<Vec<_>>()
+        });
+        let mut sums = vec![zero; self.size];
+        for table in tables.iter().flatten() {
+            sums.iter_mut()
+                .zip(table)
+                .for_each(|(sum, more)| plus(sum, more));
         }
-        table
+        sums
     }
 }
 

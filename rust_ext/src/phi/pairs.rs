@@ -47,8 +47,19 @@ impl PairLayout {
         self.starts[self.features()]
     }
 
-    fn entries(&self, feature: usize) -> Range<usize> {
-        self.starts[feature]..self.starts[feature + 1]
+    pub(super) fn entries(&self, feature: usize) -> Range<usize> {
+        self.between(feature, feature + 1)
+    }
+
+    /// The entries of the features from `first` up to, and without, `end`.
+    pub(super) fn between(&self, first: usize, end: usize) -> Range<usize> {
+        self.starts[first]..self.starts[end]
+    }
+
+    /// Which of its entries a feature has with a partner; beyond all of them if they are no pair.
+    #[inline(always)]
+    pub(super) fn entry_of(&self, feature: usize, partner: u32) -> usize {
+        partner.wrapping_sub(self.first[feature]) as usize
     }
 
     fn partners(&self, feature: usize) -> Range<usize> {
@@ -56,8 +67,9 @@ impl PairLayout {
         first..first + self.entries(feature).len()
     }
 
-    /// For every row of `rows` the sum of the entries of its pairs.
-    pub fn sums(&self, rows: &FeatureRows, table: &[f32], out: &mut [f64], threads: usize) {
+    /// For every row of `rows` the sum of the entries of its pairs: of a feature's in float32.
+    pub fn sums(&self, rows: &FeatureRows, table: &[f64], out: &mut [f64], threads: usize) {
+        let table: Vec<f32> = table.iter().map(|&entry| entry as f32).collect();
         rows.map(out, worth(threads, rows.pairs()), |features| {
             let mut sum = 0.0;
             for (at, &feature) in features.iter().enumerate() {
@@ -106,26 +118,43 @@ impl PairLayout {
         threads: usize,
     ) {
         let threads = worth(threads, rows.pairs());
+        self.for_shares(rows, out, threads, |share, part| {
+            self.begin(single, centre, share.clone(), part);
+            self.add(rows, weights, share, part, |sum, weight| *sum += weight);
+        });
+    }
+
+    /// Call `fill` with the features of every thread and their part of `out`, which has an element
+    /// for every entry.
+    pub(super) fn for_shares<T: Send>(
+        &self,
+        rows: &FeatureRows,
+        out: &mut [T],
+        threads: usize,
+        fill: impl Fn(Range<usize>, &mut [T]) + Sync,
+    ) {
         thread::scope(|scope| {
-            let mut rest = out;
+            let (fill, mut rest) = (&fill, out);
             for share in self.shares(rows, threads) {
-                let size = self.starts[share.end] - self.starts[share.start];
+                let size = self.between(share.start, share.end).len();
                 let (part, after) = rest.split_at_mut(size);
                 rest = after;
-                let mut fill = move || {
-                    self.begin(single, centre, share.clone(), part);
-                    self.add(rows, weights, share.clone(), part);
-                };
                 match rest.is_empty() {
-                    true => fill(),
-                    false => drop(scope.spawn(fill)),
+                    true => fill(share, part),
+                    false => drop(scope.spawn(move || fill(share, part))),
                 }
             }
         });
     }
 
     /// What centring takes from the entries of the features in `share`, which `out` holds.
-    fn begin(&self, single: &[f64], centre: &[f64], share: Range<usize>, out: &mut [f64]) {
+    pub(super) fn begin(
+        &self,
+        single: &[f64],
+        centre: &[f64],
+        share: Range<usize>,
+        out: &mut [f64],
+    ) {
         let offset = self.starts[share.start];
         for feature in share {
             let (own, sum) = (centre[feature], single[feature]);
@@ -163,28 +192,42 @@ impl PairLayout {
         shares.filter(|share| share.start < share.end).collect()
     }
 
-    /// Add the weights of rows to the entries of the features in `share`, which `out` holds.
-    fn add(&self, rows: &FeatureRows, weights: &[f64], share: Range<usize>, out: &mut [f64]) {
+    /// `plus` the weights of rows to the entries of the features in `share`, which `out` holds.
+    #[inline(always)]
+    pub(super) fn add<T>(
+        &self,
+        rows: &FeatureRows,
+        weights: &[T],
+        share: Range<usize>,
+        out: &mut [T],
+        plus: impl Fn(&mut T, &T),
+    ) {
         let offset = self.starts[share.start];
-        for (row, &weight) in weights.iter().enumerate() {
-            let features = rows.row(row);
-            let from = features.partition_point(|&feature| (feature as usize) < share.start);
-            for (at, &feature) in features.iter().enumerate().skip(from) {
-                let feature = feature as usize;
-                if feature >= share.end {
-                    break;
-                }
+        for (row, weight) in weights.iter().enumerate() {
+            for (feature, partners) in with_later(rows.row(row), &share) {
                 let entries = self.entries(feature);
                 let entries = &mut out[entries.start - offset..entries.end - offset];
-                for &partner in &features[at + 1..] {
-                    let entry = partner.wrapping_sub(self.first[feature]) as usize;
-                    if let Some(sum) = entries.get_mut(entry) {
-                        *sum += weight;
+                for &partner in partners {
+                    if let Some(sum) = entries.get_mut(self.entry_of(feature, partner)) {
+                        plus(sum, weight);
                     }
                 }
             }
         }
     }
+}
+
+/// Those of the features of a row that are in `share`, each with all that are after it.
+#[inline(always)]
+pub(super) fn with_later<'a>(
+    features: &'a [u32],
+    share: &Range<usize>,
+) -> impl Iterator<Item = (usize, &'a [u32])> {
+    let (from, end) = (share.start, share.end);
+    let from = features.partition_point(|&feature| (feature as usize) < from);
+    let each = features.iter().enumerate().skip(from);
+    each.map(|(at, &feature)| (feature as usize, &features[at + 1..]))
+        .take_while(move |&(feature, _)| feature < end)
 }
 
 /// The sum of the entries of one feature with `partners`, in a fixed order.
@@ -206,18 +249,18 @@ fn partial(entries: &[f32], first: u32, partners: &[u32]) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const SIZE: u32 = 12;
+    pub const SIZE: u32 = 12;
 
-    fn rows() -> impl Strategy<Value = Vec<Vec<u32>>> {
+    pub fn rows() -> impl Strategy<Value = Vec<Vec<u32>>> {
         let row = proptest::collection::btree_set(0..SIZE, 0..8);
         proptest::collection::vec(row.prop_map(|row| row.into_iter().collect()), 0..20)
     }
 
-    fn made(rows: &[Vec<u32>]) -> FeatureRows {
+    pub fn made(rows: &[Vec<u32>]) -> FeatureRows {
         let mut starts = vec![0];
         rows.iter()
             .for_each(|row| starts.push(starts[starts.len() - 1] + row.len() as i64));
@@ -225,7 +268,7 @@ mod tests {
     }
 
     /// Every feature with up to `reach` later ones, `skip` after it.
-    fn layout(skip: u32, reach: u32) -> PairLayout {
+    pub fn layout(skip: u32, reach: u32) -> PairLayout {
         let first: Vec<u32> = (0..SIZE)
             .map(|feature| SIZE.min(feature + 1 + skip))
             .collect();
@@ -248,7 +291,7 @@ mod tests {
             rows in rows(), skip in 0..3u32, reach in 0..12u32, threads in 1..5usize,
         ) {
             let (made, pairs) = (made(&rows), layout(skip, reach));
-            let table: Vec<f32> = (0..pairs.size()).map(|entry| (entry * entry) as f32).collect();
+            let table: Vec<f64> = (0..pairs.size()).map(|entry| (entry * entry) as f64).collect();
             let weights: Vec<f64> = (0..rows.len()).map(|row| (1 << row) as f64).collect();
             let centre: Vec<f64> = (0..SIZE).map(|feature| f64::from(feature % 3)).collect();
             let single: Vec<f64> = (0..SIZE).map(|feature| f64::from(feature % 5)).collect();
@@ -257,7 +300,7 @@ mod tests {
             let (mut shifts, mut wanted_shifts) = ([9.0; SIZE as usize], [0.0; SIZE as usize]);
             for (a, b) in (0..SIZE as usize).flat_map(|a| (0..SIZE as usize).map(move |b| (a, b))) {
                 if let Some(entry) = pairs.entry(a, b) {
-                    let effect = f64::from(table[entry]);
+                    let effect = table[entry];
                     wanted_shifts[a] += effect * centre[b];
                     wanted_shifts[b] += effect * centre[a];
                     wanted_sides[entry] -= single[a] * centre[b] + single[b] * centre[a];
@@ -269,10 +312,9 @@ mod tests {
                     }
                 }
             }
-            let effects: Vec<f64> = table.iter().map(|&effect| f64::from(effect)).collect();
             pairs.sums(&made, &table, &mut sums, threads);
             pairs.transposed(&made, &weights, &single, &centre, &mut sides, threads);
-            pairs.shifted(&effects, &centre, &mut shifts);
+            pairs.shifted(&table, &centre, &mut shifts);
             prop_assert_eq!(sums, wanted_sums);
             prop_assert_eq!(sides, wanted_sides);
             prop_assert_eq!(shifts, wanted_shifts);
