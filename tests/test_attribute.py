@@ -71,6 +71,17 @@ def test_methods_without_an_oracle_need_none(locus, tmp_path, capsys):
     assert "one that is not TorchScript: 'torchscript:net.pt'" in capsys.readouterr().err
 
 
+def test_what_stands_in_the_folder_stays_there(locus, tmp_path):
+    (tmp_path / "mave.parquet").write_bytes((locus / "mave.parquet").read_bytes())
+    (tmp_path / "notes.txt").write_text("mine")
+    assert attribute("--mave", tmp_path / "mave.parquet", "--methods", "ridge",
+                     "--out", tmp_path) == 0  # fmt: skip
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "mave.parquet", "notes.txt", "effects.parquet", "agreement.parquet",
+        "0_ridge.svg", "1_ridge.svg",
+    }  # fmt: skip
+
+
 def test_a_surrogate_of_another_locus_is_refused(locus, tmp_path, capsys):
     other = RandomLibrary(WILD_TYPE[::-1], n=500, rate=0.2)
     y = np.random.default_rng(1).normal(size=(500, 1)).astype(np.float32)

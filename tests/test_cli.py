@@ -1,10 +1,13 @@
 """`geneq …`: exit statuses, messages and help."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -30,6 +33,22 @@ def test_bad_input_exits_with_1_and_one_line(tmp_path):
     assert done.returncode == 1
     assert done.stderr == f"geneq featurize: error: File not found (in {tmp_path}/genes.json).\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_small_library_is_warned_of_in_one_line_and_information_is_not_made_up(tmp_path):
+    rng = np.random.default_rng(2)
+    letters = rng.choice(list("ACGT"), (15, 8))
+    rows = [
+        f"{''.join(row)},{number}" for row, number in zip(letters, rng.normal(size=15), strict=True)
+    ]
+    (tmp_path / "own.csv").write_text("\n".join(["sequence,y", *rows]) + "\n")
+    command = [sys.executable, "-m", "geneq.cli", "surrogate", "--mave", tmp_path / "own.csv"]
+    done = subprocess.run([*command, "--replicates", "0", "--out", tmp_path / "out"],
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0
+    assert re.fullmatch(r"geneq surrogate: warning: There are \d+ training rows .*\n", done.stderr)
+    metrics = pd.read_parquet(tmp_path / "out/metrics.parquet").set_index("metric")["value"]
+    assert metrics[["i_pred", "i_var"]].isna().all() and metrics["r2"] >= 0
 
 
 def test_a_command_that_is_told_to_end_exits_with_130_and_leaves_nothing(tmp_path):

@@ -154,6 +154,15 @@ def test_tables_of_all_loci_stand_beside_it(fitted, tmp_path):
     assert not (tmp_path / "out" / "failed.tsv").exists()
 
 
+@pytest.mark.parametrize("content", [b"", b"locus\tstage\tmessage\na\tscore\n", b"\xff\xfe"])
+def test_another_table_of_what_failed_is_refused(fitted, tmp_path, capsys, content):
+    (tmp_path / "failed.tsv").write_bytes(content)
+    words = ("--surrogates", fitted, "--failed", tmp_path / "failed.tsv", "--out", tmp_path / "out")
+    assert main(["loci", *map(str, words)]) == 1
+    assert "Not a whole table of loci that failed" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_run_in_which_all_failed_has_a_page(tmp_path):
     write_failed([Failure("lost", "score", "gone")], tmp_path / "failed.tsv")
     words = ("--failed", tmp_path / "failed.tsv", "--out", tmp_path / "out")

@@ -166,6 +166,19 @@ def test_surrogates_are_fitted_to_all_and_a_broken_file_is_named(scored, tmp_pat
     assert not (out / "failed.tsv").exists()
 
 
+def test_nothing_that_is_read_is_lost_where_results_would_lie_beside_it(genome, scored, tmp_path):
+    """What fails is removed from --out: that must not be where scores or surrogates are."""
+    scores = shutil.copytree(scored, tmp_path / "score")
+    (tmp_path / "again").symlink_to(scores)
+    files = sorted(scores.rglob("*"))
+    assert run("surrogate", "--scores", scores, "--map", "order", "--order", 99,
+               "--out", tmp_path / "again") == 1  # fmt: skip
+    (tmp_path / "in.vcf").write_text("#CHROM\tPOS\tID\tREF\tALT\n")
+    assert run("variants", "--loci", scores, "--genome", genome, "--vcf", tmp_path / "in.vcf",
+               "--out", scores) == 1  # fmt: skip
+    assert sorted(scores.rglob("*")) == files
+
+
 # How many Cs each half has, and what takes the last half.
 HALVES = """
 import numpy as np

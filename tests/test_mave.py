@@ -132,6 +132,7 @@ def test_scores_that_are_no_numbers_are_refused_with_their_rows():
     ("columns", "message"),
     [
         ({"z": range(5)}, "lacks columns: 'y'"),
+        ({"y": [1, 2, 1e40, 4, 5]}, "Scores must be finite: 'rows 2 "),
         ({"y": [1, 2, "x", 4, 5]}, "Scores must be numbers"),
         ({"y": [1, 2, None, 4, 5]}, "Scores must be finite: 'rows 2 "),
         ({"y": range(5), "sigma": [1, 1, 0, 1, 1]}, "above 0: 'rows 2 "),

@@ -91,6 +91,17 @@ def test_targets_are_chosen_in_the_order_asked_for():
         score(LIBRARY, oracle(), ["c"])
 
 
+def test_what_cannot_end_is_refused_before_it_is_begun(tmp_path, capsys):
+    net = f"torchscript:{script(tmp_path / 'net.pt')}"
+    (tmp_path / "recipe.json").write_text(RandomLibrary(WILD, n=10**18).to_json())
+    words = ("--oracle", net, "--recipe", tmp_path / "recipe.json")
+    assert run(tmp_path / "out", *words) == 1
+    assert "too big for memory" in capsys.readouterr().err
+    assert run(tmp_path / "out", *words, "--target", "a", "a") == 1
+    assert "A target is named once: 'a, a'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_both_strands_are_averaged():
     tokens = LIBRARY.tokens()
     both = [expected(tokens), expected(encoding.reverse_complement(tokens))]

@@ -117,6 +117,8 @@ def test_targets_are_chosen(scored, tmp_path):
         (["--noise", "empirical"], "Empirical noise needs sigma"),
         (["--noise", "gaussian", "--noise_shape_order", "1"], "--noise gaussian has no shape"),
         (["--strength", "-1"], "strength must be at least 0"),
+        (["--noise_order", "-1"], "The order of noise must be between 0"),
+        (["--seed", "-1"], "seed must be between 0"),
     ],
 )
 def test_what_makes_no_sense_is_refused_and_nothing_is_written(
@@ -148,6 +150,12 @@ def test_a_gauge_of_ones_own(scored, tmp_path, capsys):
         assert surrogate(scored, tmp_path / "out", *own) == 1
         assert message in capsys.readouterr().err
         assert not (tmp_path / "out").exists()
+
+
+def test_pairs_between_windows_have_two_of_them(scored, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        surrogate(scored, tmp_path, "--map", "pairwise", "--between", "2-9")
+    assert "argument --between: invalid two_windows value" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["5", "a-b", "1-2-3"])

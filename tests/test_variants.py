@@ -403,6 +403,19 @@ def test_a_locus_that_fails_is_named_and_does_not_sink_the_others(made, tmp_path
     assert "1 of 3 failed" in capsys.readouterr().out
 
 
+def test_loci_are_called_as_their_folders(made, tmp_path):
+    """So a copy of a locus, fitted in another way say, stands beside the first."""
+    for name in ("plus", "copy"):
+        shutil.copytree(made / "loci" / "plus", tmp_path / "loci" / name)
+    start = LOCI["plus"][1] + 9
+    text = line("chr1", start, 1, other(CONTIGS["chr1"][start]))
+    (tmp_path / "in.vcf").write_text(vcf_text(text))
+    words = ("--vcf", tmp_path / "in.vcf", "--genome", made / "genome", "--methods", "surrogate")
+    assert geneq("variants", *words, "--loci", tmp_path / "loci", "--out", tmp_path / "out") == 0
+    table = VARIANTS.read(tmp_path / "out" / "variants.parquet")
+    assert table["locus"].tolist() == ["copy"] * 2 + ["plus"] * 2
+
+
 def test_a_target_that_the_surrogate_lacks_is_a_fault_of_the_locus(made, tmp_path, capsys):
     loci = tmp_path / "loci" / "plus"
     shutil.copytree(made / "loci" / "plus", loci)
@@ -599,6 +612,9 @@ def test_deletions_may_be_spelled_with_a_dash(saturation, tmp_path):
         ("chrom,pos,ref,alt,value\n1,999999,A,C,1\n", "have another ref than the genome"),
         ("", "Not a whole table"),
         ("chrom,pos,Pos,ref,alt,value\n1,2,2,A,C,1\n", "has a column twice: 'pos'"),
+        ("chrom,pos,ref,alt,value,value\n1,2,A,C,1,2\n", "has a column twice: 'value'"),
+        ("chrom,pos,ref,alt,value\n1,2,A,A,1\n", "ref and alt must differ: 'rows 0 "),
+        ("chrom,pos,ref,alt,value\n1,1e30,A,C,1\n", "pos is a whole number from 1 on"),
     ],
 )  # fmt: skip
 def test_bad_tables_of_measured_effects_are_refused(saturation, tmp_path, capsys, text, message):

@@ -9,6 +9,7 @@ import importlib
 import os
 import signal
 import sys
+import warnings
 
 from . import __version__
 from .errors import GeneqError
@@ -32,6 +33,9 @@ COMMANDS = {
     "doctor": "tools.doctor",
 }
 
+# How Python shows a warning.
+USUAL = warnings.formatwarning
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit status (1 bad input, 2 bad usage, 130 interrupted)."""
@@ -39,6 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = _parser(argv[0] if argv else None)
     args = parser.parse_args(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _warn_in_one_line(argv[0])
     try:
         _check_code_digest(args.code_digest)
         _use_threads(args.threads)
@@ -81,6 +86,17 @@ def _parser(name: str | None) -> argparse.ArgumentParser:
             f"the command comes first, and there is no command {name!r}; there are: {known}"
         )
     return parser
+
+
+def _warn_in_one_line(command: str) -> None:
+    """Show warnings that are meant for users without the line of code that gives them."""
+
+    def shown(text, category, *where) -> str:
+        if category is UserWarning:
+            return f"geneq {command}: warning: {text}\n"
+        return USUAL(text, category, *where)
+
+    warnings.formatwarning = shown
 
 
 def _check_code_digest(wanted: str | None) -> None:

@@ -212,6 +212,16 @@ def folders(folder: str | Path, file: str) -> list[Path]:
     return sorted(path.parent for path in Path(folder).glob(f"*/{file}"))
 
 
+def keep_apart(out: Path, read: Path) -> None:
+    """Raises GeneqError where results would lie in the folder that is read.
+
+    `each` removes what failed from there: scores and surrogates would be gone.
+    """
+    if out.resolve() == read.resolve():
+        raise GeneqError("--out must be another folder than the one that is read", value=str(out),
+                         fix="Name a new folder")  # fmt: skip
+
+
 def each(
     names: Iterable[str], stage: str, make: Callable[[str], object], folder: str | Path
 ) -> list[str]:
@@ -259,7 +269,12 @@ def write_failed(rows: list[Failure], path: str | Path) -> None:
 
 def read_failed(path: str | Path) -> list[Failure]:
     """Read what `write_failed` wrote. Raises GeneqError for another table."""
-    header, *rows = Path(path).read_text(encoding="utf-8").rstrip("\n").split("\n")
-    if header.split("\t") != [*Failure._fields]:
-        raise GeneqError("Not a table of loci that failed", value=header, file=path)
-    return [Failure(*row.split("\t")) for row in rows]
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        text = ""
+    header, *rows = (line.split("\t") for line in text.rstrip("\n").split("\n"))
+    if header != [*Failure._fields] or any(len(row) != len(header) for row in rows):
+        raise GeneqError("Not a whole table of loci that failed", file=path,
+                         fix="Give failed.tsv as one of the stages wrote it")  # fmt: skip
+    return [Failure(*row) for row in rows]

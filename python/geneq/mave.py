@@ -117,7 +117,8 @@ class Mave:
         unknown = letter == len(_ext.alphabet(self.alphabet)[0])
         if unknown.any():
             raise GeneqError("An unknown letter is no substitution",
-                             value=named_rows(np.unique(row[unknown])))  # fmt: skip
+                             value=named_rows(np.unique(row[unknown])),
+                             fix="Leave these rows out")  # fmt: skip
         return Mutations(row.astype(np.int64), position.astype(np.int32), letter)
 
     def of_targets(self, targets: Sequence[str] | None) -> "Mave":
@@ -293,16 +294,21 @@ def own_table(path: Path, text: Sequence[str]) -> pd.DataFrame:
     try:
         with open_maybe_gzip(path) as file:
             comments = sum(1 for _ in takewhile(lambda line: line.startswith(b"##"), file))
-        types = dict.fromkeys(text, "str")
-        return pd.read_csv(path, sep=separators[name[-4:]], dtype=types, skiprows=comments)
+        how = {"sep": separators[name[-4:]], "skiprows": comments}
+        header = pd.read_csv(path, header=None, nrows=1, dtype=str, **how).iloc[0]
+        table = pd.read_csv(path, dtype=dict.fromkeys(text, "str"), **how)
     except FileNotFoundError:
         raise GeneqError("File not found", file=path) from None
     except (ValueError, EOFError, OSError, zlib.error) as error:
         raise GeneqError("Not a whole table", value=str(error), file=path) from None
+    if twice := sorted({*header[header.duplicated() & header.notna()]}):
+        raise GeneqError("The table has a column twice", value=", ".join(twice), file=path)
+    return table
 
 
 def _numbers(columns: pd.DataFrame) -> np.ndarray:
     try:
-        return columns.to_numpy(np.float32)
+        with np.errstate(over="ignore"):  # infinite in float32, which is then said with its rows
+            return columns.to_numpy(np.float32)
     except (ValueError, TypeError) as error:
         raise GeneqError("Scores must be numbers", value=str(error)) from None

@@ -13,6 +13,7 @@ from . import _ext, encoding
 from .artifacts import written_whole
 from .errors import GeneqError
 from .libraries import Library, LibraryFile
+from .libraries.base import check_room
 from .mave import Mave, check_finite
 from .oracles import Oracle, device
 from .reductions import COMPONENT, by_row, first_component
@@ -74,6 +75,7 @@ def score(
     about = (library.alphabet, library.length)
     plan = _plan(*about, oracle, targets, reduce, reverse_complement)
     reduced = by_row(reduce) if reduce not in (None, COMPONENT) else None
+    check_room(4 * library.n_rows * len(plan.targets), "Scores take", "Make fewer rows")
     recipe, tokens = _recipe(library), []
     parts, first = [], 0
     for part in _stream(library, recipe, threads):
@@ -128,6 +130,8 @@ def _plan(
     if unknown:
         raise GeneqError(f"{oracle.name} has no such target", value=", ".join(unknown),
                          fix=f"There are: {', '.join(oracle.targets)}")  # fmt: skip
+    if targets and len(set(targets)) < len(targets):
+        raise GeneqError("A target is named once", value=", ".join(targets))
     chosen = [oracle.targets.index(name) for name in targets or oracle.targets]
     other_strand = reverse_complement and oracle.strand != "both"
     return Plan(oracle, alphabet, chosen, reduce, *padding(length, oracle), other_strand)

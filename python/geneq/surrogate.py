@@ -38,7 +38,8 @@ from .epistasis import (
 from .errors import GeneqError, in_file
 from .factorial import Factors, spacings
 from .libraries import FactorialLibrary
-from .locus import Experiment, Locus, each, folders, found_in, report
+from .libraries.base import whole
+from .locus import Experiment, Locus, each, folders, found_in, keep_apart, report
 from .mave import Mave, own_table
 from .phi import Surrogate, fit, gauges, levels, maps, noise, nonlinearity
 from .phi.fit import TEST
@@ -47,7 +48,7 @@ from .phi.surrogate import UNITS
 from .plots import epistasis as epistasis_plots
 from .plots import factors as motif_plots
 from .plots import loci
-from .ranges import window, windows
+from .ranges import two_windows, window
 
 # Share of the noise in the band of figures, and points of its curve.
 SHARE, GRID = 0.95, 200
@@ -81,7 +82,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         "the sheet says)",
     )
     parser.add_argument("--window", type=window, help="START-END, where pairs and sets lie")
-    parser.add_argument("--between", type=windows, help="START-END,START-END, a position in each")
+    parser.add_argument(
+        "--between", type=two_windows, help="START-END,START-END, a position in each"
+    )
     parser.add_argument("--distance", type=int, help="how far apart pairs are at most")
     parser.add_argument(
         "--elements",
@@ -126,6 +129,7 @@ def run(args: Namespace) -> None:
         mave = Mave.open(args.mave, args.alphabet, args.wild_type).of_targets(args.target)
         fitted(mave, args, args.out, drawn=True)
         return
+    keep_apart(args.out, args.scores)
     scores = {folder.name: folder for folder in folders(args.scores, "mave.parquet")}
     if not scores:
         raise GeneqError("No folder in it has a mave.parquet", file=args.scores,
@@ -170,7 +174,7 @@ def fitted(mave: Mave, args: Namespace, out: Path, drawn: bool = False) -> None:
         shrinkage=args.shrinkage,
         pair_strength=args.pair_strength,
         replicates=args.replicates,
-        split_seed=args.seed,
+        split_seed=whole(args.seed, "seed", 0),
         threads=args.threads,
     )
     surrogate.save(out)
@@ -228,7 +232,7 @@ def chosen_map(args: Namespace) -> maps.Map:
     if foreign := sorted(given.keys() - made.__dataclass_fields__.keys()):
         raise GeneqError(f"--map {args.map} has no such options",
                          value=", ".join(f"--{name}" for name in foreign))  # fmt: skip
-    return made(**{name: tuple(v) if name == "between" else v for name, v in given.items()})
+    return made(**given)
 
 
 def chosen_noise(args: Namespace) -> noise.Noise:

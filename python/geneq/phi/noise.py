@@ -42,8 +42,12 @@ class Noise:
 
     order: int = 0
     kind: ClassVar[str]
+    least: ClassVar[int] = 0
     shapes: ClassVar[tuple[float, ...]] = ()
     shape_order: ClassVar[int] = 0
+
+    def __post_init__(self):
+        whole(self.order, "The order of noise", self.least)
 
     # --- what a family gives ------------------------------------------------------------------
 
@@ -175,6 +179,7 @@ class Empirical(Gaussian):
 
     order: int = -1
     kind: ClassVar[str] = "empirical"
+    least: ClassVar[int] = -1
 
     def start(self, spread):
         return np.zeros(self.order + 1)
@@ -213,6 +218,7 @@ class Shaped(Noise):
     shape_order: int = 0
 
     def __post_init__(self):
+        super().__post_init__()
         whole(self.shape_order, "shape_order", 0)
 
 

@@ -49,7 +49,10 @@ class Quality:
 
 
 def quality(surrogate, phi: np.ndarray, y: np.ndarray, sigma=None, seed: int = 1) -> list[Quality]:
-    """The quality for every target; φ and y float64[n, targets] of held-out rows, 20 at least."""
+    """The quality for every target; φ and y float64[n, targets] of held-out rows.
+
+    Information is NaN where there are fewer than 6 rows, and its error below 12.
+    """
     curve, losses = surrogate.curve(phi), surrogate.losses(phi, y, sigma)
     quantiles = surrogate.cdf(phi, y, sigma)
     columns = zip(phi.T, y.T, curve.T, losses.T, quantiles.T, strict=True)
@@ -116,8 +119,13 @@ def _by_halves(estimate, rng: np.random.Generator, *columns: np.ndarray) -> Esti
 
 
 def information(x: np.ndarray, y: np.ndarray, neighbours: int = NEIGHBOURS) -> float:
-    """Mutual information of two float64[n] in bits: the first method of Kraskov et al. (2004)."""
+    """Mutual information of two float64[n] in bits: the first method of Kraskov et al. (2004).
+
+    NaN where there are no more rows than neighbours.
+    """
     n = len(x)
+    if n <= neighbours:
+        return np.nan
     points = np.stack([_ranks(x), _ranks(y)], axis=1)
     distance = cKDTree(points).query(points, neighbours + 1, p=np.inf)[0][:, -1]
     counts = 0.0
@@ -147,9 +155,12 @@ def _surprise(y: np.ndarray, neighbours: int = NEIGHBOURS) -> np.ndarray:
     """−log density of each y, in nats, whose mean is the entropy (Kozachenko and Leonenko 1987).
 
     Measured y, such as logs of counts, may be the same in many rows, where that has no end: as
-    MAVE-NN does, each gets noise of a FUZZ share of their spread.
+    MAVE-NN does, each gets noise of a FUZZ share of their spread. NaN where there are no more rows
+    than neighbours.
     """
     n = len(y)
+    if n <= neighbours:
+        return np.full(n, np.nan)
     y = y + FUZZ * y.std() * np.random.default_rng(n).standard_normal(n)
     distance = cKDTree(y[:, None]).query(y[:, None], neighbours + 1)[0][:, -1]
     spread = max(float(y.std()), 1e-300)

@@ -57,16 +57,16 @@ def run(args: Namespace) -> None:
         | dict(_known(args, mave, oracle, number, methods))
         for number, target in enumerate(mave.targets)
     }
-    with written_whole(args.out) as temporary:
-        temporary.mkdir()
-        _table(mave, effects).to_parquet(temporary / "effects.parquet", index=False)
-        agreement = _agreement(effects)
-        agreement.to_parquet(temporary / "agreement.parquet", index=False)
-        for number, (target, found) in enumerate(effects.items()):
-            for method, values in found.items():
-                title = f"{target}, {method}"
-                figure = loci.logo(values, mave.alphabet, title=title, label="effect on the score")
-                figure.savefig(temporary / f"{number}_{method}.svg")
+    agreement = _agreement(effects)
+    for name, table in (("effects", _table(mave, effects)), ("agreement", agreement)):
+        with written_whole(args.out / f"{name}.parquet") as temporary:
+            table.to_parquet(temporary, index=False)
+    for number, (target, found) in enumerate(effects.items()):
+        for method, values in found.items():
+            title = f"{target}, {method}"
+            figure = loci.logo(values, mave.alphabet, title=title, label="effect on the score")
+            with written_whole(args.out / f"{number}_{method}.svg") as temporary:
+                figure.savefig(temporary)
     print(agreement.to_string(index=False, float_format="%.3f"))
 
 

@@ -7,6 +7,7 @@ effects, and tests of which agrees better.
 """
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pandas as pd
 from ..artifacts import AGREEMENT, COMPARISONS, VARIANTS, write_json
 from ..errors import GeneqError
 from ..genome import Genome
-from ..locus import NAME, Locus, each, folders, report
+from ..locus import NAME, Locus, each, folders, keep_apart, report
 from ..oracles import Oracle, load_oracle
 from ..oracles.network import PRECISIONS
 from ..phi import Surrogate
@@ -65,6 +66,7 @@ def run(args: Namespace) -> None:
             value=args.reduce,
             fix="Score loci with another reduction of profiles",
         )
+    keep_apart(args.out, args.loci)
     genome = Genome(args.genome)
     names = [path.name for path in folders(args.loci, NAME)]
     if not names:
@@ -77,7 +79,8 @@ def run(args: Namespace) -> None:
 
     def make(name: str) -> None:
         folder = args.loci / name
-        locus = Locus.load(folder).scored_as(args).on(genome)
+        # The folder may have been copied or given another name: that is what tells loci apart.
+        locus = replace(Locus.load(folder).scored_as(args).on(genome), locus=name)
         here = variants.table[inside.of(locus)]
         if len(here):
             found[name] = judged(here, locus, folder, genome, args)

@@ -24,6 +24,8 @@ from ..vcf import misfits, trimmed
 COLUMNS = ("chrom", "pos", "ref", "alt", "value")
 # What tells variants from one another, however they are spelled.
 PLACE = ["chrom", "start", "ref", "alt"]
+# No contig ends behind it.
+LAST = 2**40
 # How much of a determinant of correlations is rounding.
 ROUNDING = 1e-12
 
@@ -54,6 +56,7 @@ def read_truth(path: str | Path, genome: Genome) -> pd.DataFrame:
         found[name] = _bases(table[name], name, path)
     found["value"] = _numbers(table["value"], path)
     found[["start", "ref", "alt"]] = trimmed(found)
+    _refuse(found["ref"] == found["alt"], "ref and alt must differ", path)
     _refuse(found.duplicated(PLACE), "A variant has one measured value", path)
     names = {name: genome.contig(name) for name in found["chrom"].unique()}
     known = found.assign(chrom=found["chrom"].map(names)).dropna(subset=["chrom"])
@@ -78,7 +81,9 @@ def _check_build(found: pd.DataFrame, genome: Genome, path: Path) -> None:
 
 def _whole(column: pd.Series, path: Path) -> pd.Series:
     numbers = pd.to_numeric(column, errors="coerce")
-    _refuse(~(numbers % 1 == 0) | (numbers < 1), "pos is a whole number from 1 on", path)
+    _refuse(
+        ~((numbers % 1 == 0) & numbers.between(1, LAST)), "pos is a whole number from 1 on", path
+    )
     return numbers.astype(np.int64)
 
 
