@@ -761,6 +761,12 @@ def test_strength_shrinks_as_it_says(additive):
     assert 1e-3 < chosen.outputs[0].strength < 1e3
 
 
+def test_a_prior_of_any_strength_leaves_something_to_fit():
+    data, tokens, *_ = simulated(phi.Additive(), n=1000)
+    for strength in (0.0, 1e30):
+        assert np.isfinite(phi.fit(data, strength=strength).predict(tokens)).all()
+
+
 def test_the_strength_of_interactions_is_the_one_given():
     map = phi.Pairwise()
     data, *_ = simulated(map, FEW, 1500, planted=0.7)
@@ -890,6 +896,9 @@ FINE = data_with().changes
         (lambda: phi.fit(data_with(), strength=-1.0), "strength must be at least 0"),
         (lambda: phi.fit(data_with(), shrinkage="lasso"), "shrinkage is one of adaptive, ridge"),
         (lambda: phi.fit(data_with(), threads=0), "threads must be between 1"),
+        (lambda: phi.fit(data_with(), split_seed=-1), "split_seed must be"),
+        (lambda: phi.fit(data_with(), start_seed=-1), "start_seed must be"),
+        (lambda: phi.fit(data_with(), phi.Pairwise(between=((0, 4),))), "between is two windows"),
         (lambda: phi.fit(data_with(), phi.Pairwise(window=(0, 11))), "must lie in"),
         (lambda: phi.fit(data_with()).effects("middle"), "No such gauge.*uniform"),
         (lambda: phi.fit(data_with()).effects(np.ones((10, 4))), "add up to 1.*position 0"),

@@ -104,6 +104,8 @@ class Options:
         whole(self.steps, "steps", 1)
         whole(self.patience, "patience", 1)
         whole(self.replicates, "replicates", 0)
+        if self.start_seed is not None:
+            whole(self.start_seed, "start_seed", 0)
 
 
 def fit(
@@ -209,6 +211,7 @@ def _split(groups: np.ndarray, valid: float, test: float, given, seed: int) -> n
         if min(shares) < 0 or sum(shares) >= 1:
             raise GeneqError("valid and test must be shares that leave rows to train on",
                              value=f"{valid} and {test}")  # fmt: skip
+        whole(seed, "split_seed", 0)
         count = groups.max(initial=-1) + 1
         parts = np.zeros(count, np.int8)
         order = np.random.default_rng(seed).permutation(count)
@@ -332,8 +335,9 @@ class Fitter:
         if given is None:
             penalties = [share * self.ridge.size for share in SHARES]
         else:
-            # Enough that the sums can be solved for where the data leave some of it open.
-            penalties = [max(given, 1e-6 * self.ridge.size)]
+            # Enough that the sums can be solved for where the data leave some of it open, and so
+            # little that effects are left to start from.
+            penalties = [np.clip(given, 1e-6 * self.ridge.size, 1e6 * self.ridge.size)]
         _, penalty, theta = min((tried(penalty) for penalty in penalties), key=lambda one: one[0])
         phi = scored[TRAIN].design.phi(theta)
         # Predictions of a linear fit explain as much as their variance, of scores with variance 1.

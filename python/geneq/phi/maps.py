@@ -73,6 +73,8 @@ class Pairwise:
         first, second = np.arange(length), np.full(length, end)
         first = np.where((first >= start) & (first < end), first + 1, second)
         if self.between is not None:
+            if len(self.between) != 2:
+                raise GeneqError("between is two windows", value=str(self.between))
             (a, b), (c, d) = sorted(checked(window, length) for window in self.between)
             if c < b:
                 raise GeneqError("The two windows must not overlap", value=str(self.between))
