@@ -38,6 +38,8 @@ STRONGER = 4.0
 # Falls of the loss, as a share of it, at which a fit has converged: of all parameters, and of φ
 # about a nonlinearity that is only about right.
 CLOSELY, LOOSELY = 3e-6, 2e-5
+# And at most so much of the loss of all rows, in nats: of many rows a small share says a lot.
+LEFT = 0.06
 
 
 @dataclass
@@ -406,11 +408,12 @@ class Fitter:
             phi_alone,
         )  # fmt: skip
         start = objective.point(state)
+        tolerance = LOOSELY if phi_alone else min(CLOSELY, LEFT / len(scored[TRAIN].y))
         unseen = np.count_nonzero(self.spread[: len(precision)] == 0)
         many = len(scored[TRAIN].y) >= MANY * (len(start) - unseen)
         found = lbfgs(
             objective, start, lambda point: objective.loss(point, scored[VALID]), options.steps,
-            options.patience, LOOSELY if phi_alone else CLOSELY, np.inf if many else SLACK,
+            options.patience, tolerance, np.inf if many else SLACK,
         )  # fmt: skip
         state = objective.state(found.point)
         unit = State(state.theta / state.sd, state.mean / state.sd, 1.0, state.eta, state.noise)
