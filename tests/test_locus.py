@@ -15,6 +15,7 @@ from geneq.libraries import RandomLibrary, SaturationLibrary
 from geneq.locus import Experiment, Locus, each, found_in
 from geneq.mave import Mave
 from geneq.phi import Surrogate
+from profiles import HALVES, LAST
 
 COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A", "N": "N"}
 LENGTH, SEED = 400, 5
@@ -179,29 +180,9 @@ def test_nothing_that_is_read_is_lost_where_results_would_lie_beside_it(genome, 
     assert sorted(scores.rglob("*")) == files
 
 
-# How many Cs each half has, and what takes the last half.
-HALVES = """
-import numpy as np
-
-class Halves:
-    name, alphabet, length, strand = "halves", "ACGT", None, "+"
-    unknown, targets, hash = "zero", ["c"], "halves"
-
-    def predict(self, tokens, anchor=None):
-        found = (tokens == 1).reshape(len(tokens), 2, -1).sum(2)
-        return found.astype(np.float32)[..., None]
-
-def make():
-    return Halves()
-
-def last(profiles):
-    return profiles[:, -1]
-"""
-
-
 @pytest.mark.parametrize("by", ["sheet", "option"])
 def test_loci_are_scored_and_variants_judged_as_their_row_says(genome, tmp_path, by):
-    (tmp_path / "net.py").write_text(HALVES)
+    (tmp_path / "net.py").write_text(HALVES + LAST)
     place, how = "chr1,0,40,python:net.py:make,2000", f"python:{tmp_path / 'net.py'}:last"
     header = "locus,chrom,start,end,oracle,n,reduce,reverse_complement"
     rows = [f"sum,{place},sum,", f"last,{place},python:net.py:last,", f"first,{place},0:1,true"]

@@ -13,6 +13,7 @@ from geneq.artifacts import AGREEMENT, VARIANTS
 from geneq.libraries import FactorialLibrary, GlobalLibrary, Motif
 from geneq.locus import Locus, read_failed
 from geneq.phi import Surrogate
+from profiles import HALVES, LAST
 
 from .conftest import ROOT, pipeline
 
@@ -71,22 +72,6 @@ def test_a_broken_data_set_is_named_and_stops_no_other(data, tmp_path):
 
 
 LOCI = "locus,chrom,start,end,strand,oracle,target,n,reduce"
-# Cs in the halves of a sequence; what takes the last half stands in a file of its own.
-HALVES = """
-import numpy as np
-
-class Halves:
-    name, alphabet, length, strand = "halves", "ACGT", None, "+"
-    unknown, targets, hash = "zero", ["c"], "halves"
-
-    def predict(self, tokens, anchor=None):
-        found = (tokens == 1).reshape(len(tokens), 2, -1).sum(2)
-        return found.astype(np.float32)[..., None]
-
-def make():
-    return Halves()
-"""
-LAST = "def last(profiles):\n    return profiles[:, -1]\n"
 
 
 def sheet_of_loci(folder, *rows):

@@ -218,12 +218,13 @@ def _tuned(made: Callable[[float], Chosen], strengths: Sequence[float]) -> Chose
     the lowest of those that are tried: so that it does not jump where two are about as good.
     """
     tried = [made(strength) for strength in strengths]
-    losses, at = [found.loss for found in tried], np.log(np.maximum(strengths, 1e-300))
+    losses = [found.loss for found in tried]
     best = int(np.argmin(losses))
     if len(tried) < 3:
         return tried[best]
-    near = slice(min(max(best - 1, 0), len(tried) - 3), None)
-    square, linear, _ = np.polyfit(at[near][:3], losses[near][:3], 2)
+    at, first = np.log(strengths), int(np.clip(best - 1, 0, len(tried) - 3))
+    three = slice(first, first + 3)
+    square, linear, _ = np.polyfit(at[three], losses[three], 2)
     if square <= 0:
         return tried[best]
     return made(float(np.exp(np.clip(-linear / (2 * square), at[0], at[-1]))))
