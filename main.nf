@@ -31,7 +31,7 @@ workflow {
     def experiments = params.experiments
         ? Sheet.experiments(existing(params.experiments), rules.resolve('experiments.json'), samples*.dataset, places*.locus)
         : []
-    def jobs = Shards.ofLoci(places, rules.resolve('loci.json'), params.shard_letters) + Shards.ofExperiments(experiments)
+    def jobs = Shards.ofLoci(places, rules.resolve('loci.json'), params.shard_bases) + Shards.ofExperiments(experiments)
     if (params.vcf) {
         Shards.checkOneGenome(places)
     }

@@ -3,7 +3,7 @@
 The claim of SQUID (Seitz et al., Nature Machine Intelligence 6:701, 2024), tried on DeepSTARR. Each
 motif of MOTIFS, as consensus, stands in the middle of the same 50 sequences: shuffles, which keep
 dinucleotides, of the example enhancer that comes with DeepSTARR's weights. The map of a method is
-what it says of the motif and of 15 nt on either side, float64[width + 30, 4], its mean over letters
+what it says of the motif and of 15 nt on either side, float64[width + 30, 4], its mean over symbols
 taken out at every position, over its Frobenius norm. The error of a background is the distance of
 its map from the mean map of the method; that of the surrogate is compared with each other method's
 by Wilcoxon's signed-rank test, one-sided, paired by background, and the p-values of a method are
@@ -26,14 +26,14 @@ import torch
 from scipy.stats import wilcoxon
 
 from figures import Figure, Figures, machine, print_table, write_json
-from geneq import encoding, phi, shuffles
-from geneq.attribution import attribute
+from geneq import encoding, shuffles, surrogates
 from geneq.libraries import RandomLibrary
 from geneq.libraries.fasta import fasta_records
-from geneq.linear import linear_effects
 from geneq.oracles import load_oracle
+from geneq.oracles.attribution import attribute
 from geneq.oracles.network import NetworkOracle
-from geneq.scoring import score
+from geneq.oracles.scoring import score
+from geneq.surrogates.linear import linear_effects
 
 MODELS = Path(__file__).parents[2] / "shared/data/models"
 # Consensus and target.
@@ -103,42 +103,42 @@ def motif_errors(
     motif: str, oracle: NetworkOracle, within: list[str], rows: int
 ) -> dict[str, np.ndarray]:
     """float64[backgrounds] for every method: distances of its maps from their mean."""
-    letters, target = MOTIFS[motif]
+    symbols, target = MOTIFS[motif]
     start = time.perf_counter()
-    found = [maps(oracle, letters, target, one, i, rows) for i, one in enumerate(within)]
+    found = [maps(oracle, symbols, target, one, i, rows) for i, one in enumerate(within)]
     stacked = {method: np.stack([each[method] for each in found]) for method in found[0]}
     errors = {
         method: np.linalg.norm(each - each.mean(0), axis=(1, 2)) for method, each in stacked.items()
     }
     means = ", ".join(f"{method} {error.mean():.3f}" for method, error in errors.items())
-    print(f"{motif} ({letters}, {target}): mean errors {means}; "
+    print(f"{motif} ({symbols}, {target}): mean errors {means}; "
           f"{time.perf_counter() - start:.0f} s", flush=True)  # fmt: skip
     return errors
 
 
 def maps(
-    oracle: NetworkOracle, letters: str, target: str, background: str, number: int, rows: int
+    oracle: NetworkOracle, symbols: str, target: str, background: str, number: int, rows: int
 ) -> dict[str, np.ndarray]:
     """The maps, float64[width + 30, 4], of one background by every method."""
-    first = (len(background) - len(letters)) // 2
-    sequence = background[:first] + letters + background[first + len(letters) :]
+    first = (len(background) - len(symbols)) // 2
+    sequence = background[:first] + symbols + background[first + len(symbols) :]
     mave = score(
         RandomLibrary(sequence, n=rows, rate=RATE, seed=SEED + number), oracle, targets=[target]
     )
     mutations = mave.mutations()
     effects = {
-        SURROGATE: phi.fit(mave).effects("uniform").additive(len(sequence)),
+        SURROGATE: surrogates.fit(mave).effects("uniform").additive(len(sequence)),
         "ridge": linear_effects(mutations, mave.y[:, 0], mave.wild_type, kind="ridge"),
     }
     for method in OTHERS:
         if method not in effects:
             effects[method] = attribute(oracle, sequence, method, target)
-    around = slice(first - FLANK, first + len(letters) + FLANK)
+    around = slice(first - FLANK, first + len(symbols) + FLANK)
     return {method: normalised(each[around]) for method, each in effects.items()}
 
 
 def normalised(effects: np.ndarray) -> np.ndarray:
-    """Without the mean over letters, and of Frobenius norm 1."""
+    """Without the mean over symbols, and of Frobenius norm 1."""
     centred = effects - effects.mean(axis=1, keepdims=True)
     return centred / np.linalg.norm(centred)
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from figures import Figure, Figures, machine, print_table, write_json
-from geneq import phi
+from geneq import surrogates
 from geneq.libraries import RandomLibrary
-from geneq.scoring import score
+from geneq.oracles.scoring import score
 from surrogate import MODELS, deepstarr, library
 
 SEEDS, ROWS, RATE, REPLICATES, WINDOW = 20, 10_000, 0.1, 100, (95, 155)
@@ -34,8 +34,10 @@ def main() -> None:
     warnings.simplefilter("ignore")
     print(machine(()))
     figures: Figures = {}
-    for name, map, windows in (("additive", phi.Additive(), None),
-                               ("pairwise60", phi.Pairwise(window=WINDOW), [WINDOW])):  # fmt: skip
+    for name, map, windows in (
+        ("additive", surrogates.Additive(), None),
+        ("pairwise60", surrogates.Pairwise(window=WINDOW), [WINDOW]),
+    ):
         figures |= compared(name, map, windows, args)
     print_table(figures)
     if args.json:
@@ -50,10 +52,10 @@ def compared(name: str, map, windows: list | None, args: argparse.Namespace) -> 
         more = {} if windows is None else {"windows": windows}
         made = RandomLibrary(wild, n=ROWS, rate=RATE, seed=seed, **more)
         y = score(made, oracle).y[:, 0]
-        arrays = phi.Arrays(made.tokens(0, 1)[0], made.mutations(), y)
+        arrays = surrogates.Arrays(made.tokens(0, 1)[0], made.mutations(), y)
         for replicates in (0, REPLICATES):
             start = time.perf_counter()
-            surrogate = phi.fit(arrays, map, split_seed=seed, replicates=replicates)
+            surrogate = surrogates.fit(arrays, map, split_seed=seed, replicates=replicates)
             seconds.append(time.perf_counter() - start)
         found.append(told(surrogate, windows[0] if windows else (0, len(wild))))
     figures: Figures = {}
@@ -65,16 +67,16 @@ def compared(name: str, map, windows: list | None, args: argparse.Namespace) -> 
     return figures
 
 
-def told(surrogate: phi.Surrogate, window: tuple[int, int]) -> dict:
+def told(surrogate: surrogates.Surrogate, window: tuple[int, int]) -> dict:
     """What has errors, and these."""
     effects, errors = surrogate.effects(), surrogate.errors()
     pairs = zip(effects.terms, errors.terms, strict=True)
     found = {f"order{k + 1}": tuple(t.values.ravel() for t in both) for k, both in enumerate(pairs)}
     wild, mutants = surrogate.wild_type, []
     for position in range(*window):
-        for letter in set(range(4)) - {int(wild[position])}:
+        for symbol in set(range(4)) - {int(wild[position])}:
             mutants.append(wild.copy())
-            mutants[-1][position] = letter
+            mutants[-1][position] = symbol
     return found | {"difference": surrogate.differences(np.array(mutants))}
 
 

@@ -108,8 +108,8 @@ def striped(tokens: np.ndarray) -> list:
     """lightmotif's form of the sequences."""
     import lightmotif
 
-    letters = np.frombuffer(b"ACGTN", np.uint8)
-    return [lightmotif.stripe(letters[row].tobytes().decode()) for row in tokens]
+    symbols = np.frombuffer(b"ACGTN", np.uint8)
+    return [lightmotif.stripe(symbols[row].tobytes().decode()) for row in tokens]
 
 
 def lightmotif_scan(sequences: list, matrix: np.ndarray) -> np.ndarray:

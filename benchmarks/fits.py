@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from figures import Figure, Figures, at_most, module_of, version
-from geneq import phi
+from geneq import surrogates
 from geneq.libraries import Library, RandomLibrary
 from geneq.libraries.fasta import fasta_records
 
@@ -34,9 +34,9 @@ TIMED_EPOCHS = 2
 # Pairs of positions that are planted, and the variance of their effects beside that of the single.
 PLANTED, SHARE = 60, 0.3
 MAPS = {
-    "additive": phi.Additive(),
-    "pairwise60": phi.Pairwise(window=WINDOW),
-    "pairwise249": phi.Pairwise(),
+    "additive": surrogates.Additive(),
+    "pairwise60": surrogates.Pairwise(window=WINDOW),
+    "pairwise249": surrogates.Pairwise(),
 }
 
 
@@ -63,8 +63,8 @@ def ours(args: argparse.Namespace, library: Library, data) -> dict:
     for _ in range(args.times):
         start = time.perf_counter()
         wild_type = library.tokens(0, 1)[0]
-        arrays = phi.Arrays(wild_type, library.mutations(), data["y"])
-        surrogate = phi.fit(arrays, MAPS[args.map], split=data["split"], threads=2)
+        arrays = surrogates.Arrays(wild_type, library.mutations(), data["y"])
+        surrogate = surrogates.fit(arrays, MAPS[args.map], split=data["split"], threads=2)
         seconds.append(time.perf_counter() - start)
     test = np.flatnonzero(data["split"] == 2)
     predicted = surrogate.predict(library.tokens()[test], threads=2)[:, 0]
@@ -84,9 +84,11 @@ def starts(args: argparse.Namespace, library: Library, data) -> dict:
     And that of the predictions of all rows.
     """
     tokens, found = library.tokens(), []
-    arrays = phi.Arrays(tokens[0], library.mutations(), data["y"])
+    arrays = surrogates.Arrays(tokens[0], library.mutations(), data["y"])
     for seed in (None, *range(1, 10)):
-        surrogate = phi.fit(arrays, MAPS[args.map], split=data["split"], threads=2, start_seed=seed)
+        surrogate = surrogates.fit(
+            arrays, MAPS[args.map], split=data["split"], threads=2, start_seed=seed
+        )
         effects = surrogate.effects().additive(library.length).ravel()
         found.append((effects, surrogate.predict(tokens, threads=2)[:, 0]))
     least = (float(np.corrcoef(one).min()) for one in zip(*found, strict=True))
@@ -95,14 +97,14 @@ def starts(args: argparse.Namespace, library: Library, data) -> dict:
 
 def locus(args: argparse.Namespace, library: Library, data) -> dict:
     """Seconds of a whole locus, the fastest of so many: library, scores and fit."""
-    from geneq.scoring import score
+    from geneq.oracles.scoring import score
     from surrogate import deepstarr
 
     oracle, seconds = deepstarr(args.models), []
     for _ in range(args.times):
         start = time.perf_counter()
         mave = score(library, oracle, ["dev"] if "dev" in oracle.targets else None, threads=2)
-        phi.fit(mave.of_targets(mave.targets[:1]), MAPS[args.map], threads=2)
+        surrogates.fit(mave.of_targets(mave.targets[:1]), MAPS[args.map], threads=2)
         seconds.append(time.perf_counter() - start)
     return {"seconds": min(seconds)}
 
@@ -195,7 +197,7 @@ def written(folder: Path, library: Library, y: np.ndarray, **more: np.ndarray) -
 
 def scored(library: Library, models: Path) -> np.ndarray:
     """The dev scores of a library."""
-    from geneq.scoring import score
+    from geneq.oracles.scoring import score
     from surrogate import deepstarr
 
     return score(library, deepstarr(models)).y[:, 0]
@@ -275,7 +277,7 @@ def landscape(library: Library) -> tuple[np.ndarray, np.ndarray]:
     The noise grows with the signal.
     """
     rng, mutations = np.random.default_rng(SEED), library.mutations()
-    layout = phi.Pairwise().layout(library.tokens(0, 1)[0], 4)
+    layout = surrogates.Pairwise().layout(library.tokens(0, 1)[0], 4)
     design = layout.design(layout.rows(mutations, library.n_rows), mutations)
     n, theta = layout.n_additive, rng.normal(size=layout.size)
     pairs = rng.choice(layout.groups.max() + 1, PLANTED, replace=False)

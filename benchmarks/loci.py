@@ -21,7 +21,7 @@ from geneq import cli
 from geneq.genome import Genome, index_fasta
 
 ROOT = Path(__file__).parents[1]
-LENGTH, STAGES = 249, ("SCORE", "SURROGATE", "VARIANTS", "LOCI")
+LENGTH, STAGES = 249, ("SCORE", "SURROGATE", "VARIANTS", "LOCI_REPORT")
 # Loci, and rows of each; what --quick takes.
 LOCI, ROWS, QUICK = 100, 20_000, (6, 2_000)
 # Variants a locus: at these columns.

@@ -24,13 +24,17 @@ import numpy as np
 import pandas as pd
 
 from figures import Figure, Figures, machine, print_table, version, write_json
-from geneq import phi
+from geneq import surrogates
 from geneq.mave import Mave
-from geneq.phi.quality import variational_information
+from geneq.surrogates.quality import variational_information
 
-MAPS = {"additive": phi.Additive(), "neighbor": phi.Neighbour(), "pairwise": phi.Pairwise()}
+MAPS = {
+    "additive": surrogates.Additive(),
+    "neighbor": surrogates.Neighbour(),
+    "pairwise": surrogates.Pairwise(),
+}
 # Amino acids and the stop.
-PROTEIN = "letters:ACDEFGHIKLMNPQRSTVWY*"
+PROTEIN = "symbols:ACDEFGHIKLMNPQRSTVWY*"
 PARTS = {"training": 0, "validation": 1, "test": 2}
 SPLICING = {"learning_rate": 1e-3, "epochs": 1000, "batch_size": 200, "early_stopping_patience": 10}
 SCANNING = {"learning_rate": 1e-3, "epochs": 500, "batch_size": 64, "early_stopping_patience": 25}
@@ -96,7 +100,7 @@ def compared(name: str, alone: bool = False) -> Figures:
     test = (rows["set"] == "test").to_numpy()
     y = rows["y"].to_numpy()[test]
     peer = None if alone else measured(name, y)
-    plain, shaped = (ours(one, rows, phi.SkewedT(2, order)) for order in (0, 2))
+    plain, shaped = (ours(one, rows, surrogates.SkewedT(2, order)) for order in (0, 2))
     gain = (plain["loss"] - shaped["loss"]) / np.log(2)
     return (
         shown(f"mavenn_{name}", plain, peer)
@@ -125,7 +129,7 @@ def told(y: np.ndarray, predicted: np.ndarray, losses: np.ndarray, seconds: floa
     return {"r2": r2, "i_var": variational_information(losses, y).value, "seconds": seconds}
 
 
-def ours(one: Set, rows: pd.DataFrame, noise: phi.SkewedT) -> dict:
+def ours(one: Set, rows: pd.DataFrame, noise: surrogates.SkewedT) -> dict:
     """By one thread, from the table of sequences on; and the loss of validation rows, in nats."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mave.csv"
@@ -133,7 +137,7 @@ def ours(one: Set, rows: pd.DataFrame, noise: phi.SkewedT) -> dict:
         mave = Mave.read_table(path, one.alphabet[0])
     split = rows["set"].map(PARTS).to_numpy()
     start = time.perf_counter()
-    surrogate = phi.fit(mave, MAPS[one.map], noise=noise, split=split)
+    surrogate = surrogates.fit(mave, MAPS[one.map], noise=noise, split=split)
     seconds = time.perf_counter() - start
     latent, y = surrogate.phi(mave.tokens), rows["y"].to_numpy()
     losses, test = surrogate.losses(latent, y[:, None])[:, 0], split == PARTS["test"]

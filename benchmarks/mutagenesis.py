@@ -25,8 +25,8 @@ import numpy as np
 
 from figures import Figure, Figures, at_most, machine, module_of, print_table, version, write_json
 from geneq import encoding, shuffles
+from geneq.checks import available_memory
 from geneq.libraries import CombinatorialLibrary, RandomLibrary
-from geneq.memory import available
 
 SEED = 1
 ROWS = 100_000
@@ -139,7 +139,10 @@ def squid_random(length: int, quick: bool) -> tuple[str, float | None]:
     """
     if not squid():
         return "", None
-    mutagenizer, fits = squid().RandomMutagenesis(RATE), ROWS * length * 40 < available() // 2
+    mutagenizer, fits = (
+        squid().RandomMutagenesis(RATE),
+        ROWS * length * 40 < available_memory() // 2,
+    )
     share = 1 if fits and not quick else 100
     squid_made(mutagenizer, length, 10)
     times = 1 if length > 1000 else 2
@@ -230,9 +233,9 @@ def combinatorial(quick: bool) -> Figures:
 
 
 def strings(quick: bool) -> Figures:
-    """One-hot of sequences that are given as letters: an array of bytes, and a list of str."""
+    """One-hot of sequences that are given as symbols: an array of bytes, and a list of str."""
     tokens = library(249).tokens()
-    array = encoding.letters(tokens).view("S1").reshape(ROWS, 249)
+    array = encoding.symbols(tokens).view("S1").reshape(ROWS, 249)
     words = encoding.strings(tokens)
     ours = [best(lambda given=given: encoding.one_hot(given)) for given in (array, words)]
     theirs = [None, None]
@@ -259,8 +262,8 @@ def shuffled(quick: bool) -> Figures:
     if version("seqpro"):
         from seqpro import DNA, k_shuffle
 
-        letters = encoding.letters(tokens).view("S1").reshape(tokens.shape)
-        seqpro = best(lambda: k_shuffle(letters, 2, length_axis=1, seed=SEED, alphabet=DNA), 3)
+        symbols = encoding.symbols(tokens).view("S1").reshape(tokens.shape)
+        seqpro = best(lambda: k_shuffle(symbols, 2, length_axis=1, seed=SEED, alphabet=DNA), 3)
     if version("tangermeme"):
         import torch
         from tangermeme.ersatz import dinucleotide_shuffle

@@ -24,8 +24,8 @@ from figures import Figure, Figures, at_most, machine, print_table, version, wri
 from geneq.libraries import RandomLibrary
 from geneq.libraries.fasta import fasta_records
 from geneq.oracles import keras, load_oracle, one_hot
-from geneq.oracles.network import LETTERS, NetworkOracle
-from geneq.scoring import score
+from geneq.oracles.network import SYMBOLS, NetworkOracle
+from geneq.oracles.scoring import score
 
 SEED = 1
 SCORED = 8192
@@ -229,7 +229,7 @@ def scoring_gpu(quick: bool, models: Path) -> Figures:
 
 def computing(oracle: NetworkOracle, made: RandomLibrary, kind: torch.dtype) -> float:
     """Sequences a second of the network alone, with tokens that are on the GPU already."""
-    size = LETTERS["cuda"] // made.length
+    size = SYMBOLS["cuda"] // made.length
     tokens = torch.from_numpy(made.tokens(0, size)).cuda()
 
     def run() -> None:

@@ -15,13 +15,14 @@ from matplotlib.figure import Figure as Picture
 from scipy import stats
 
 from figures import Figure, Figures, machine, print_table, write_json
-from geneq import cli, surrogate
-from geneq.epistasis import check_elements, matrices, read_elements
+from geneq import cli
 from geneq.libraries import FactorialLibrary, GlobalLibrary, Library, Motif
 from geneq.mave import Mave
-from geneq.phi import Surrogate
-from geneq.phi.fit import TEST
-from geneq.plots import epistasis, factors, loci
+from geneq.plots import epistasis, factors, figures
+from geneq.stages import surrogate
+from geneq.surrogates import Surrogate
+from geneq.surrogates.epistasis import check_elements, matrices, read_elements
+from geneq.surrogates.fit import TEST
 
 DPI = 90
 TARGET, LENGTH = "dev", 249
@@ -31,14 +32,14 @@ SHOWN, WINDOW = (65, 175), (95, 155)
 ELEMENTS = "left:106-114,GATA:120-131,right:133-141"
 # Effects of variants, in the units of scores, whose sign matters.
 LARGE = 0.3
-# AP-1's site, with letters about it.
+# AP-1's site, with symbols about it.
 SITE = "CGATGACTCATCG"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, required=True, help="of DeepSTARR (.h5)")
-    parser.add_argument("--enhancer", type=Path, required=True, help="249 letters (FASTA)")
+    parser.add_argument("--enhancer", type=Path, required=True, help="249 symbols (FASTA)")
     parser.add_argument("--pictures", type=Path, help="folder to write the pictures to")
     parser.add_argument("--json", help="write the figures here too")
     parser.add_argument("--quick", action="store_true", help="smaller libraries: under a minute")
@@ -104,9 +105,9 @@ class Run:
 
 
 def logo(made: Surrogate, window: tuple[int, int]) -> Picture:
-    """Effects of letters in a window, with their standard errors."""
-    effects, errors = (table[slice(*window)] for table in made.letters_at())
-    return loci.logo(effects, start=window[0], errors=errors, label="effect on φ")
+    """Effects of symbols in a window, with their standard errors."""
+    effects, errors = (table[slice(*window)] for table in made.symbols_at())
+    return figures.logo(effects, start=window[0], errors=errors, label="effect on φ")
 
 
 # --- an enhancer ----------------------------------------------------------------------------------
@@ -134,7 +135,7 @@ def pairs(run: Run) -> Figures:
     made = run.fit("pairwise", "--map", "pairwise", "--elements", ELEMENTS, of="window")
     strengths = surrogate.strengths(made.effects("empirical").terms[1], mave.length)
     part = strengths[slice(*WINDOW), slice(*WINDOW)]
-    run.draw("pairs", loci.pair_triangle(part, WINDOW[0]))
+    run.draw("pairs", figures.pair_triangle(part, WINDOW[0]))
     elements = check_elements(read_elements(ELEMENTS), mave.length)
     table = run.table("pairwise", "elements")
     run.draw("elements", epistasis.element_map(*matrices(table, elements)[TARGET]))
@@ -195,7 +196,7 @@ def element(run: Run) -> Figures:
 
 
 def spacing(run: Run) -> Figures:
-    """Two sites by the letters between them."""
+    """Two sites by the symbols between them."""
     one = Motif("AP1", "TGACTCA", positions=[100], optional=True)
     other = Motif("GATA", "AGATAAG", spacings=range(0, 41), orientations="+-", optional=True)
     library = FactorialLibrary(motifs=[one, other], length=LENGTH, n_backgrounds=run.rows(200))
@@ -212,7 +213,7 @@ def spacing(run: Run) -> Figures:
     best = gain.argmax()
     return found | {
         "spacing_largest_interaction": Figure(float(gain[best]), TARGET),
-        "spacing_at": Figure(int(table["spacing"][best]), "letters"),
+        "spacing_at": Figure(int(table["spacing"][best]), "symbols"),
         "spacing_interaction": Figure(float(gain.mean()), TARGET),
         "spacing_agreement": Figure(
             float(np.corrcoef(table[f"y:{TARGET}"], table[f"measured:{TARGET}"])[0, 1]), "r"

@@ -2,7 +2,7 @@
 
 Every substitution of a locus of 150 nt is measured: an additive φ through a curve, with noise. The
 oracle has the same φ through another curve, and is rough besides: any change of a sequence changes
-its score a little, by no rule (a sum of cosines of random sums over letters). So it is a world
+its score a little, by no rule (a sum of cosines of random sums over symbols). So it is a world
 that suits surrogates. The surrogate is what geneq fits by default to 20,000 mutants. Correlations
 are medians over experiments; in how many a method agrees better is told by Williams' p below 0.01.
 """
@@ -19,11 +19,11 @@ import pandas as pd
 import torch
 
 from figures import Figure, Figures, machine, print_table, write_json
-from geneq import cli, encoding, phi
+from geneq import cli, encoding, surrogates
 from geneq.artifacts import AGREEMENT, COMPARISONS
 from geneq.genome import Genome, index_fasta
 from geneq.locus import Locus
-from geneq.scoring import score
+from geneq.oracles.scoring import score
 
 LENGTH, FLANK, ROWS, ROWS_QUICK = 150, 100, 20_000, 5_000
 EXPERIMENTS, EXPERIMENTS_QUICK = 20, 3
@@ -91,7 +91,7 @@ def _run(folder: Path, seed: int, rows: int) -> tuple[pd.DataFrame, pd.DataFrame
     genome = write_inputs(folder, judge, np.random.default_rng(1000 + seed))
     spec = f"python:{folder / 'oracle.py'}:make"
     locus = Locus("site", "chr1", FLANK, FLANK + LENGTH, spec, n=rows, seed=seed)
-    phi.fit(score(locus.recipe(genome), judge)).save(folder / "loci" / "site")
+    surrogates.fit(score(locus.recipe(genome), judge)).save(folder / "loci" / "site")
     locus.save(folder / "loci" / "site")
     inputs = {"vcf": "in.vcf", "genome": "", "loci": "loci", "truth": "truth.tsv", "out": "out"}
     options = [word for name, file in inputs.items() for word in (f"--{name}", str(folder / file))]
@@ -110,15 +110,15 @@ def write_inputs(folder: Path, judge: Rough, rng: np.random.Generator) -> Genome
     index_fasta(folder / "in.fa", folder)
     own = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\nimport variants"
     (folder / "oracle.py").write_text(f"{own}\ndef make(): return variants.Rough({judge.hash})\n")
-    sites = [(i, letter) for i in range(LENGTH) for letter in range(4)]
-    sites = [(i, letter) for i, letter in sites if judge.wild[FLANK + i] != letter]
+    sites = [(i, symbol) for i in range(LENGTH) for symbol in range(4)]
+    sites = [(i, symbol) for i, symbol in sites if judge.wild[FLANK + i] != symbol]
     tokens = np.repeat(judge.wild[None, FLANK:-FLANK], len(sites) + 1, axis=0)
-    for row, (i, letter) in enumerate(sites, 1):
-        tokens[row, i] = letter
+    for row, (i, symbol) in enumerate(sites, 1):
+        tokens[row, i] = symbol
     before, *after = judge.measured(tokens)
     table = pd.DataFrame({
         "chrom": "chr1", "pos": [FLANK + i + 1 for i, _ in sites],
-        "ref": [wild[FLANK + i] for i, _ in sites], "alt": ["ACGT"[letter] for _, letter in sites],
+        "ref": [wild[FLANK + i] for i, _ in sites], "alt": ["ACGT"[symbol] for _, symbol in sites],
         "value": np.array(after) - before + rng.normal(0, NOISE, len(sites)),
     })  # fmt: skip
     table.to_csv(folder / "truth.tsv", sep="\t", index=False)

@@ -3,7 +3,7 @@
 
 Usage: bin/core_motifs.py > python/geneq/data/core.meme
 
-A consensus letter that allows k bases gives each of them (1 - 0.03 (4 - k)) / k and each other
+A consensus symbol that allows k bases gives each of them (1 - 0.03 (4 - k)) / k and each other
 base 0.03. The consensus sequences are the field's common knowledge; surveys that print them:
 Xie et al., Nature 434:338 (2005), table 1; FitzGerald et al., Genome Res. 14:1562 (2004), table 1;
 Lambert et al., Cell 172:650 (2018), figure 3; Vorontsov et al., NAR 52:D154 (2024).
@@ -58,8 +58,8 @@ CONSENSUS = {
 }
 
 
-def row(letter: str) -> str:
-    allowed = IUPAC[letter]
+def row(symbol: str) -> str:
+    allowed = IUPAC[symbol]
     kept = (1 - OTHER * (4 - len(allowed))) / len(allowed)
     return " ".join(f"{kept if base in allowed else OTHER:.6f}" for base in "ACGT")
 
@@ -70,7 +70,7 @@ def main() -> None:
     for name, consensus in CONSENSUS.items():
         print(f"\nMOTIF {name} {consensus}")
         print(f"letter-probability matrix: alength= 4 w= {len(consensus)} nsites= 100 E= 0")
-        print("\n".join(row(letter) for letter in consensus))
+        print("\n".join(row(symbol) for symbol in consensus))
 
 
 if __name__ == "__main__":

@@ -7,22 +7,22 @@ class Shards {
 
     /**
      * Shards [name, genome, oracle, rows]: loci of one genome and one oracle, reduced alike, in the
-     * order of the sheet, of `most` letters (rows x length) together, or a single locus with more.
+     * order of the sheet, of `most` bases (rows x length) together, or a single locus with more.
      * What a row does not say is the default of its sheet's schema.
      */
     static List<Map> ofLoci(List<Map> rows, Path schema, long most) {
         def rules = new JsonSlurper().parse(schema.toFile()).properties
         return rows.groupBy { row -> [row.genome, row.oracle.name, row.reduce?.name] }.values().collectMany { group ->
             def shards = [[]]
-            def letters = 0
+            def bases = 0
             group.each { row ->
                 def more = work(row, rules)
-                if (shards.last() && letters + more > most) {
+                if (shards.last() && bases + more > most) {
                     shards << []
-                    letters = 0
+                    bases = 0
                 }
                 shards.last() << row
-                letters += more
+                bases += more
             }
             shards.collect { part -> [name: named(part), genome: part[0].genome, oracle: part[0].oracle, rows: part] }
         }
@@ -41,7 +41,7 @@ class Shards {
         }
     }
 
-    /** Letters that are scored for a locus. */
+    /** Symbols that are scored for a locus. */
     private static long work(Map row, Map rules) {
         def given = { name -> row[name] == null ? rules[name].default : row[name] }
         def length = row.end - row.start

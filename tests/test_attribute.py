@@ -11,7 +11,7 @@ from geneq import cli
 from geneq.libraries import RandomLibrary
 from geneq.mave import Mave
 from geneq.oracles import load_oracle
-from geneq.scoring import score
+from geneq.oracles.scoring import score
 from test_attribution import WILD_TYPE, Linear
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -41,7 +41,7 @@ def test_every_method_finds_the_weights_of_a_linear_network(locus, tmp_path):
     options = ["--oracle", f"torchscript:{locus / 'net.pt'}", "--surrogate", tmp_path / "fit"]
     assert attribute("--mave", mave, "--out", out, *options) == 0
     effects = pd.read_parquet(out / "effects.parquet")
-    assert (effects.loc[effects["wild"] == effects["letter"], "effect"] == 0).all()
+    assert (effects.loc[effects["wild"] == effects["symbol"], "effect"] == 0).all()
     weights = Linear().weights.detach().numpy().transpose(0, 2, 1)
     methods = ["surrogate", *METHODS]
     for number, target in enumerate(TARGETS):

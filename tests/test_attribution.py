@@ -6,10 +6,10 @@ import torch
 from torch import nn
 
 from geneq import encoding
-from geneq.attribution import METHODS, attribute
 from geneq.errors import GeneqError
 from geneq.libraries import SaturationLibrary
 from geneq.oracles import load_oracle
+from geneq.oracles.attribution import METHODS, attribute
 from geneq.oracles.network import NetworkOracle
 from test_network_oracles import deepstarr_layers, save
 
@@ -17,7 +17,7 @@ WILD_TYPE = "ACGTTGCAACGGTACATGTC"
 
 
 class Linear(nn.Module):
-    """Two targets, each a sum over positions of a weight of the letter."""
+    """Two targets, each a sum over positions of a weight of the symbol."""
 
     def __init__(self, seed: int = 3):
         super().__init__()
@@ -58,7 +58,7 @@ def test_a_linear_network_is_attributed_exactly(method, target, row):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_an_unknown_letter_has_no_effects(method):
+def test_an_unknown_symbol_has_no_effects(method):
     wild_type = WILD_TYPE[:7] + "N" + WILD_TYPE[8:]
     effects = attribute(oracle_of(Linear(), ["one", "two"]), wild_type, method)
     assert np.isnan(effects[7]).all() and np.isfinite(np.delete(effects, 7, 0)).all()

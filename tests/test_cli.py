@@ -37,9 +37,9 @@ def test_bad_input_exits_with_1_and_one_line(tmp_path):
 
 def test_a_small_library_is_warned_of_in_one_line_and_information_is_not_made_up(tmp_path):
     rng = np.random.default_rng(2)
-    letters = rng.choice(list("ACGT"), (15, 8))
+    symbols = rng.choice(list("ACGT"), (15, 8))
     rows = [
-        f"{''.join(row)},{number}" for row, number in zip(letters, rng.normal(size=15), strict=True)
+        f"{''.join(row)},{number}" for row, number in zip(symbols, rng.normal(size=15), strict=True)
     ]
     (tmp_path / "own.csv").write_text("\n".join(["sequence,y", *rows]) + "\n")
     command = [sys.executable, "-m", "geneq.cli", "surrogate", "--mave", tmp_path / "own.csv"]
@@ -139,7 +139,8 @@ def test_threads_hold_for_torch(capsys):
 def test_modules_of_other_commands_are_not_loaded():
     code = (
         "import sys; from geneq import cli; cli._parser('doctor');"
-        "print([m for m in ('optuna', 'geneq.search', 'geneq.report') if m in sys.modules])"
+        "unwanted = ('optuna', 'geneq.stages.search', 'geneq.stages.report');"
+        "print([name for name in unwanted if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -1,4 +1,4 @@
-"""Elements and motifs in backgrounds: letter by letter those of the twins, drawn as they say.
+"""Elements and motifs in backgrounds: symbol by symbol those of the twins, drawn as they say.
 
 Distribution tests have fixed seeds and a significance of 0.001 (ALPHA) each.
 """
@@ -23,7 +23,7 @@ from twins.shuffles import kmers
 
 ALPHA = 1e-3
 SEEDS = st.integers(0, 2**64 - 1)
-ALPHABETS = ["dna", "rna", "protein", "letters:AB"]
+ALPHABETS = ["dna", "rna", "protein", "symbols:AB"]
 
 
 def texts(tokens: np.ndarray, alphabet: str = "dna") -> list[str]:
@@ -47,13 +47,13 @@ def agree(found, expected) -> None:
 @st.composite
 def backgrounds(draw, alphabet: str, length: int, rows: int = 1) -> dict:
     """The fields that say where backgrounds come from."""
-    size = len(libraries.letters_of(alphabet))
+    size = len(libraries.symbols_of(alphabet))
     background = draw(st.sampled_from(["random", "shuffle", "given"]))
     if background == "random":
         weights = st.lists(st.sampled_from([1, 0.3, 7]), min_size=size, max_size=size)
         return {"background": background, "composition": draw(st.none() | weights)}
-    letters = libraries.letters_of(alphabet) + libraries.unknown_of(alphabet)
-    source = st.text(letters, min_size=length, max_size=length)
+    symbols = libraries.symbols_of(alphabet) + libraries.unknown_of(alphabet)
+    source = st.text(symbols, min_size=length, max_size=length)
     sources = draw(st.lists(source, min_size=rows, max_size=rows + 3))
     return {"background": background, "sources": sources, "k": draw(st.integers(1, 3))}
 
@@ -61,14 +61,14 @@ def backgrounds(draw, alphabet: str, length: int, rows: int = 1) -> dict:
 @st.composite
 def globals_(draw) -> GlobalLibrary:
     alphabet, length = draw(st.sampled_from(ALPHABETS)), draw(st.integers(8, 40))
-    letters = libraries.letters_of(alphabet)
+    symbols = libraries.symbols_of(alphabet)
     edges = sorted(draw(st.lists(st.integers(0, length), min_size=2, max_size=5, unique=True)))
     windows = list(zip(edges[::2], edges[1::2], strict=False))
     inside = libraries.positions_of(windows, length)
     if len(inside) > length - 4:
         windows, inside = [(2, 4)], [2, 3]
-    free = letters + libraries.unknown_of(alphabet)
-    wild_type = [draw(st.sampled_from(letters if at in inside else free)) for at in range(length)]
+    free = symbols + libraries.unknown_of(alphabet)
+    wild_type = [draw(st.sampled_from(symbols if at in inside else free)) for at in range(length)]
     return GlobalLibrary(
         "".join(wild_type),
         draw(st.integers(1, 8)),
@@ -83,10 +83,10 @@ def globals_(draw) -> GlobalLibrary:
 
 @st.composite
 def motifs(draw, number: int, count: int, alphabet: str) -> Motif:
-    """Motif `number` of a recipe: motifs with positions stand 50 letters apart."""
-    letters = libraries.letters_of(alphabet) + libraries.unknown_of(alphabet)
-    letters += "RYSWKMBDHV" if alphabet in ("dna", "rna") else ""
-    word = st.text(letters, min_size=1, max_size=6)
+    """Motif `number` of a recipe: motifs with positions stand 50 symbols apart."""
+    symbols = libraries.symbols_of(alphabet) + libraries.unknown_of(alphabet)
+    symbols += "RYSWKMBDHV" if alphabet in ("dna", "rna") else ""
+    word = st.text(symbols, min_size=1, max_size=6)
     few = st.lists(st.integers(0, 5), min_size=1, max_size=2, unique=True)
     where = ["centre"] if count == 1 else []
     where = draw(st.sampled_from([*where, "positions", *["spacings"] * (number > 0)]))
@@ -203,20 +203,20 @@ OUTSIDE = [*range(12), *range(20, 25), *range(30, 40)]
 
 
 @pytest.mark.parametrize("composition", [None, {"A": 3, "C": 1, "G": 1, "T": 2}, [1, 0, 0, 3]])
-def test_flanks_and_gap_are_random_letters_of_the_composition(composition):
+def test_flanks_and_gap_are_random_symbols_of_the_composition(composition):
     wild_type = sequence(35) + "NNNNN"
     library = GlobalLibrary(wild_type, 4000, composition=composition, seed=2, **ELEMENT)
     outside = library.tokens()[:, OUTSIDE]
-    assert outside.max() <= 3  # unknown letters of the wild type are gone
+    assert outside.max() <= 3  # unknown symbols of the wild type are gone
     shares = np.array(library.composition or [1, 1, 1, 1], float)
-    letters = np.flatnonzero(shares)
-    assert set(np.unique(outside)) == set(letters)
-    by_position = [[(column == letter).sum() for letter in letters] for column in outside.T]
-    agree(by_position, shares[letters])
-    # A letter says nothing of the next one, nor of the same place in the next row.
+    symbols = np.flatnonzero(shares)
+    assert set(np.unique(outside)) == set(symbols)
+    by_position = [[(column == symbol).sum() for symbol in symbols] for column in outside.T]
+    agree(by_position, shares[symbols])
+    # A symbol says nothing of the next one, nor of the same place in the next row.
     for one, other in [(outside[:, :-1], outside[:, 1:]), (outside[:-1], outside[1:])]:
-        pairs = np.array([[((one == a) & (other == b)).sum() for a in letters] for b in letters])
-        agree(pairs, np.outer(shares[letters], shares[letters]))
+        pairs = np.array([[((one == a) & (other == b)).sum() for a in symbols] for b in symbols])
+        agree(pairs, np.outer(shares[symbols], shares[symbols]))
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])
@@ -233,7 +233,7 @@ def test_shuffled_flanks_keep_the_kmers_of_the_wild_types_own(k):
     assert all(len({row[at] for row in rows}) == 4 for at in edges)
 
 
-def test_given_backgrounds_are_taken_in_turn_with_their_unknown_letters():
+def test_given_backgrounds_are_taken_in_turn_with_their_unknown_symbols():
     sources = ["N" * 40, "A" * 40, "ac" * 20]
     library = GlobalLibrary("G" * 40, 7, background="given", sources=sources, **ELEMENT)
     wanted = ["N" * 27, "A" * 27, "".join(("AC" * 20)[at] for at in OUTSIDE)]
@@ -339,10 +339,10 @@ def test_consensus_motifs_at_the_centre_of_the_same_shuffled_backgrounds():
     for row, line in zip(rows, table.itertuples(), strict=True):
         bare = rows[line.background * 4]
         assert kmers(bare, 2) == kmers(source, 2)
-        letters = consensus.get(line.motif_sequence, "")
-        start = (99 - len(letters)) // 2
-        assert line.motif_start == (start if letters else -1)
-        assert row == bare[:start] + letters + bare[start + len(letters) :]
+        symbols = consensus.get(line.motif_sequence, "")
+        start = (99 - len(symbols)) // 2
+        assert line.motif_start == (start if symbols else -1)
+        assert row == bare[:start] + symbols + bare[start + len(symbols) :]
     assert len(set(rows[::4])) == 50
 
 
@@ -443,20 +443,20 @@ def made(**fields) -> GlobalLibrary:
         ({"background": "given", "sources": ["A" * 40, ""]}, r"sources\[1\] must be a sequence"),
         ({"background": "given", "sources": ["A" * 39 + "*"]}, r"sources\[0\] is not written in"),
         ({"background": "shuffle", "sources": ["A" * 40, "A" * 39]},
-         r"Sources must have 40 letters.*sources\[1\] has 39"),
+         r"Sources must have 40 symbols.*sources\[1\] has 39"),
         ({"background": "shuffle", "k": 0}, "k must be between 1"),
-        ({"background": "shuffle", "k": 27}, "k must be at least 1 and below the 27 letters"),
+        ({"background": "shuffle", "k": 27}, "k must be at least 1 and below the 27 symbols"),
         ({"background": "shuffle", "k": 2.0}, "k must be a whole number"),
         ({"background": "shuffle", "composition": [1] * 4}, "Only random backgrounds have a comp"),
-        ({"composition": [1, 2, 3]}, "a weight for each of 4 letters, not 3"),
+        ({"composition": [1, 2, 3]}, "a weight for each of 4 symbols, not 3"),
         ({"composition": [1, 2, 3, -1]}, "weights of at least 0"),
         ({"composition": [0] * 4}, "not all of them 0"),
         ({"composition": "ACGT"}, "composition must be a list"),
-        ({"composition": {"A": 1, "U": 2}}, "composition names a letter.*'U'"),
+        ({"composition": {"A": 1, "U": 2}}, "composition names a symbol.*'U'"),
         ({"composition": {"A": "x"}}, "Each of composition must be a number"),
         ({"rate": 2}, r"rate must lie in \[0, 1\]"),
         ({"wild_type": 7}, "wild_type must be a sequence"),
-        ({"wild_type": "N" * 40}, "A window to mutate holds an unknown letter"),
+        ({"wild_type": "N" * 40}, "A window to mutate holds an unknown symbol"),
     ],
 )  # fmt: skip
 def test_global_recipes_that_make_no_sense_are_refused(fields, message):
@@ -475,8 +475,8 @@ LONG = [Motif(f"m{n}", "A", positions=range(100), orientations="+-") for n in ra
     ("make", "message"),
     [
         (lambda: Motif("", "ACGT"), "A motif must have a name"),
-        (lambda: Motif("m", 7), "The sequence of m must be letters, or {name: letters}"),
-        (lambda: Motif("m", {"x": 7}), "The sequence of m must be letters"),
+        (lambda: Motif("m", 7), "The sequence of m must be symbols, or {name: symbols}"),
+        (lambda: Motif("m", {"x": 7}), "The sequence of m must be symbols"),
         (lambda: Motif("m", {}), "Sequences of m: there must be at least one"),
         (lambda: Motif("m", [("x", "A"), ("x", "C")]), "Sequences of m must differ: 'x occurs 2"),
         (lambda: Motif("m", "A", positions=()), "positions of m: there must be at least one"),
@@ -491,16 +491,16 @@ LONG = [Motif(f"m{n}", "A", positions=range(100), orientations="+-") for n in ra
         (lambda: factorial(), "motifs: there must be at least one"),
         (lambda: FactorialLibrary("ACGT", 40), "motifs must be a list"),
         (lambda: FactorialLibrary([7], 40), "A motif is not as Motif has it"),
-        (lambda: FactorialLibrary([{"name": "m", "letters": "A"}], 40), "not as Motif has it"),
+        (lambda: FactorialLibrary([{"name": "m", "symbols": "A"}], 40), "not as Motif has it"),
         (lambda: factorial(Motif("m", "A", spacings=[1])), "The first motif has no motif before"),
-        (lambda: factorial(Motif("m", "")), "A motif must have letters: 'm'"),
+        (lambda: factorial(Motif("m", "")), "A motif must have symbols: 'm'"),
         (lambda: factorial(Motif("m", "ACUT")), "not written in the alphabet dna: 'm has U at 2"),
         (lambda: factorial(Motif("m", {"x": "AZ"}), alphabet="protein"), "x has Z at 1"),
         (lambda: factorial(Motif("m", "A"), Motif("m", "C")), "Names of motifs.*m occurs 2 times"),
         (lambda: factorial(Motif("m", "A", (1,)), Motif("m_start", "C", (9,))), "m_start occurs 2"),
         (lambda: factorial(Motif("point", "A")), "point occurs 2"),
         (lambda: factorial(Motif("m", "ACGT", positions=[37])),
-         r"outside.*40 letters: 'm at \[37, 41"),
+         r"outside.*40 symbols: 'm at \[37, 41"),
         (lambda: factorial(Motif("m", "A" * 42)), r"outside of the sequence's 40.*\[-1, 41"),
         (lambda: factorial(Motif("a", "ACG", (0,)), Motif("b", "ACG", spacings=(0, 35))),
          r"b at \[38, 41\)"),
@@ -516,13 +516,13 @@ LONG = [Motif(f"m{n}", "A", positions=range(100), orientations="+-") for n in ra
         (lambda: factorial(Motif("m", "A"), length=0), "length must be between 1"),
         (lambda: factorial(Motif("m", "A"), background="shuffle"), "backgrounds need sources"),
         (lambda: factorial(Motif("m", "A"), background="given", sources="ACGT"),
-         r"Sources must have 40 letters.*sources\[0\] has 4"),
+         r"Sources must have 40 symbols.*sources\[0\] has 4"),
         (lambda: factorial(Motif("m", "A"), background="given", sources=["A" * 40] * 3,
                            n_backgrounds=4), "given backgrounds must suffice: '3 of 4'"),
         (lambda: factorial(Motif("m", "A", (1, 2)), background="given", sources=["A" * 40] * 3,
                            paired=False), "given backgrounds must suffice: '3 of 6'"),
         (lambda: factorial(Motif("m", "A", orientations="+-"), alphabet="protein"),
-         "letters of this alphabet do not pair"),
+         "symbols of this alphabet do not pair"),
     ],
 )  # fmt: skip
 def test_designs_that_make_no_sense_are_refused(make, message):
@@ -557,7 +557,7 @@ CELL = np.zeros((1, 1), np.int32)
     [
         (lambda: _ext.Background.random("dna", [1.0] * 4), "composition must be a float64 array"),
         (lambda: _ext.Background.given(np.zeros((0, 4), np.uint8), "dna"), "at least one source"),
-        (lambda: _ext.Background.given(np.zeros((1, 0), np.uint8), "dna"), "a letter in it"),
+        (lambda: _ext.Background.given(np.zeros((1, 0), np.uint8), "dna"), "a symbol in it"),
         (lambda: _ext.Background.given(np.full((1, 3), 5, np.uint8), "dna"), "must be 0…4"),
         (lambda: _ext.Background.given(np.zeros(3, np.uint8), "dna"), "2 axes"),
         (lambda: _ext.Background.shuffled(np.zeros((1, 3), np.uint8), 3, "dna"), "below the 3"),
@@ -565,7 +565,7 @@ CELL = np.zeros((1, 1), np.int32)
          "of one alphabet"),
         (lambda: _ext.Library.in_background(
             ELEMENT_OF_4, _ext.Background.given(np.zeros((1, 4), np.uint8), "dna")),
-         "3 letters lie outside of the positions to mutate, but a background has 4"),
+         "3 symbols lie outside of the positions to mutate, but a background has 4"),
         (lambda: _ext.Library.in_background(
             _ext.Library.in_background(ELEMENT_OF_4, RANDOM), RANDOM), "must be a random library"),
         (lambda: _ext.Library.factorial(RANDOM, 9, [[16]], CELL, CELL, 1, 1), "of the alphabet"),

@@ -17,15 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import planted
-from geneq import artifacts, distill, load_equation
+from geneq import artifacts, load_equation
 from geneq.cli import main
-from geneq.distill import important, variable_names
-from geneq.distill.baselines import degree_two_lasso, elastic_net
-from geneq.distill.engines import Operon, PySR, choose_engine
-from geneq.distill.selection import Sample, choose
-from geneq.distill.simplify import simplifications
 from geneq.equations import Form, parse, to_sympy, used_variables
 from geneq.errors import GeneqError
+from geneq.stages import distill
+from geneq.stages.distill import important, variable_names
+from geneq.stages.distill.baselines import degree_two_lasso, elastic_net
+from geneq.stages.distill.engines import Operon, PySR, choose_engine
+from geneq.stages.distill.selection import Sample, choose
+from geneq.stages.distill.simplify import simplifications
 from geneq.teacher import TrainedTeacher
 from twins import equations as twin
 
@@ -529,7 +530,7 @@ def test_operon_writes_in_the_names_it_is_given():
     rng = np.random.default_rng(7)
     x = rng.normal(size=(200, 11))
     y = 2 + x[:, 0] ** 2 + 0.5 * x[:, 9] - x[:, 10]
-    names = [f"z_{letter}" for letter in "abcdefghijk"]
+    names = [f"z_{symbol}" for symbol in "abcdefghijk"]
     front = Operon().front(x, y, names, 15, 1, 2)
     columns = dict(zip(names, x.T, strict=True))
     errors = {}

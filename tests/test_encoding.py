@@ -20,12 +20,12 @@ THREADS = st.integers(1, 3)
 
 @st.composite
 def texts(draw, names=NAMES, min_rows=1):
-    """An alphabet, and rows of its letters, of either case and unknown ones among them."""
+    """An alphabet, and rows of its symbols, of either case and unknown ones among them."""
     name = draw(names)
     known, unknown, _ = twin.ALPHABETS[name]
-    letters = known + unknown + (known + unknown).lower()
+    symbols = known + unknown + (known + unknown).lower()
     length = draw(st.integers(1, 70))
-    row = st.text(letters, min_size=length, max_size=length)
+    row = st.text(symbols, min_size=length, max_size=length)
     return name, draw(st.lists(row, min_size=min_rows, max_size=8))
 
 
@@ -59,7 +59,7 @@ def forms(rows: list[str]) -> dict:
 
 
 @given(texts(), THREADS)
-def test_tokens_are_those_of_the_twin_from_whatever_holds_the_letters(text, threads):
+def test_tokens_are_those_of_the_twin_from_whatever_holds_the_symbols(text, threads):
     name, rows = text
     for form, sequences in forms(rows).items():
         found = encoding.tokens(sequences, name, threads)
@@ -74,20 +74,20 @@ def test_a_lone_string_is_one_row():
 
 def test_an_array_of_bytes_is_read_where_it_lies():
     words = np.array([b"ACGT", b"TTTT"])
-    assert np.shares_memory(encoding._letters(words), words)
-    assert np.shares_memory(encoding._letters(words.view("S1").reshape(2, 4)), words)
+    assert np.shares_memory(encoding._symbols(words), words)
+    assert np.shares_memory(encoding._symbols(words.view("S1").reshape(2, 4)), words)
 
 
 @given(token_rows())
-def test_letters_of_tokens_are_those_of_the_twin_and_go_back(case):
+def test_symbols_of_tokens_are_those_of_the_twin_and_go_back(case):
     name, tokens = case
     wanted = [twin.decode(row, name) for row in tokens]
     assert encoding.strings(tokens, name) == wanted
-    letters = encoding.letters(tokens, name)
-    assert letters.tolist() == [row.encode() for row in wanted]
+    symbols = encoding.symbols(tokens, name)
+    assert symbols.tolist() == [row.encode() for row in wanted]
     if tokens.size:
-        assert letters.dtype == f"S{tokens.shape[1]}"
-        np.testing.assert_array_equal(encoding.tokens(letters, name), tokens)
+        assert symbols.dtype == f"S{tokens.shape[1]}"
+        np.testing.assert_array_equal(encoding.tokens(symbols, name), tokens)
 
 
 @given(token_rows(PAIRED), THREADS)
@@ -107,7 +107,7 @@ def test_the_other_strand_comes_back_as_it_was_given():
 
 
 @given(texts(), DTYPES, THREADS)
-def test_one_hot_of_letters_and_of_tokens_is_that_of_the_twin(text, dtype, threads):
+def test_one_hot_of_symbols_and_of_tokens_is_that_of_the_twin(text, dtype, threads):
     name, rows = text
     tokens = encoded(rows, name)
     wanted = twin.one_hot(tokens, name)
@@ -132,13 +132,13 @@ def test_one_hot_of_any_shape_goes_back(case, dtype):
 @pytest.mark.parametrize("offset", [0, 1, 4, 20])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_large_one_hot_is_right_wherever_it_begins_in_memory(offset, threads):
-    """Above 32 MiB other instructions write it; N and the ends of rows are among the letters."""
+    """Above 32 MiB other instructions write it; N and the ends of rows are among the symbols."""
     rng = np.random.default_rng(7)
     tokens = rng.integers(0, 5, (40_001, 211), dtype=np.uint8)
     buffer = np.full(tokens.size * 4 + 64, 9, dtype=np.uint8)
     out = buffer[offset : offset + tokens.size * 4].reshape(*tokens.shape, 4)
     wanted = (tokens[:, :, None] == np.arange(4)).view(np.uint8)
-    for sequences in (tokens, encoding.letters(tokens)):
+    for sequences in (tokens, encoding.symbols(tokens)):
         buffer.fill(9)
         assert encoding.one_hot(sequences, out=out, threads=threads) is out
         np.testing.assert_array_equal(out, wanted)
@@ -191,29 +191,29 @@ def overlapping():
 
 def overlapping_halves():
     buffer = np.zeros(24, dtype=np.float16)
-    letters = buffer.view("S1")[:6].reshape(2, 3)
-    return encoding.one_hot(letters, dtype="float16", out=buffer.reshape(2, 3, 4))
+    symbols = buffer.view("S1")[:6].reshape(2, 3)
+    return encoding.one_hot(symbols, dtype="float16", out=buffer.reshape(2, 3, 4))
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda: encoding.tokens([]), "There are no sequences"),
-        (lambda: encoding.tokens(["ACG", "AC"]), "equally long: 'row 2 has 2 letters, row 1 has 3"),
+        (lambda: encoding.tokens(["ACG", "AC"]), "equally long: 'row 2 has 2 symbols, row 1 has 3"),
         (
             lambda: encoding.tokens(np.array([b"ACG", b"AC"])),
-            "row 2 ends after 2 letters.*long \\(3",
+            "row 2 ends after 2 symbols.*long \\(3",
         ),
         (lambda: encoding.tokens(["ACG", 5]), "must be str or bytes: \"row 2 is <class 'int'>"),
-        (lambda: encoding.tokens(["ACG", "AC5"]), "row 2, column 3: '5' is no nucleotide letter"),
-        (lambda: encoding.tokens([b"ACG", "AéG"]), "row 2, column 2: 'é' is no letter"),
-        (lambda: encoding.tokens(["A\nC"]), r"row 1, column 2: '\\n' is no nucleotide letter"),
+        (lambda: encoding.tokens(["ACG", "AC5"]), "row 2, column 3: '5' is no nucleotide symbol"),
+        (lambda: encoding.tokens([b"ACG", "AéG"]), "row 2, column 2: 'é' is no symbol"),
+        (lambda: encoding.tokens(["A\nC"]), r"row 1, column 2: '\\n' is no nucleotide symbol"),
         (lambda: encoding.tokens(["ACU"]), "column 3: 'U'.*alphabet 'rna'"),
         (lambda: encoding.tokens(["ACT"], "rna"), "column 3: 'T'.*alphabet 'dna'"),
-        (lambda: encoding.tokens(["MK*"], "protein"), "column 3: '\\*' is no amino acid letter"),
-        (lambda: encoding.tokens(["ACGU"], "diploid"), "column 4: 'U' is no genotype letter"),
-        (lambda: encoding.tokens(["ABC"], "letters:AB"), "'C' is no letter of the alphabet"),
-        (lambda: encoding.tokens(["A"], "letters:AA"), "1 to 64 different letters.*'letters:AA'"),
+        (lambda: encoding.tokens(["MK*"], "protein"), "column 3: '\\*' is no amino acid symbol"),
+        (lambda: encoding.tokens(["ACGU"], "diploid"), "column 4: 'U' is no genotype symbol"),
+        (lambda: encoding.tokens(["ABC"], "symbols:AB"), "'C' is no symbol of the alphabet"),
+        (lambda: encoding.tokens(["A"], "symbols:AA"), "1 to 64 different symbols.*'symbols:AA'"),
         (lambda: encoding.tokens(TOKENS), "S<length>.*uint8 of shape \\(2, 3\\).*view\\('S1'\\)"),
         (lambda: encoding.tokens(np.zeros((2, 3), "S2")), "S1\\[n, length\\]"),
         (lambda: encoding.tokens(["A"], threads=0), "threads must be at least 1"),
@@ -240,7 +240,7 @@ def overlapping_halves():
         (overlapping_halves, "not overlap with what is read"),
         (lambda: encoding.strings(TOKENS[0]), "2 axes: 'shape \\(3,\\)'"),
         (lambda: encoding.strings("ACG"), "2 axes: \"<class 'str'>"),
-        (lambda: encoding.letters(TOKENS + 5), "tokens must be 0…4"),
+        (lambda: encoding.symbols(TOKENS + 5), "tokens must be 0…4"),
         (lambda: encoding.reverse_complement(["MK"], "protein"), "'protein' do not pair"),
         (
             lambda: encoding.from_one_hot(np.ones((1, 2, 4), np.uint8)),
@@ -253,7 +253,7 @@ def overlapping_halves():
         (lambda: encoding.unpack(dataclasses.replace(PACKED, length=4)), "3 bytes a row, not 2"),
         (
             lambda: encoding.unpack(dataclasses.replace(PACKED, data=PACKED.data + 31)),
-            "row 1, column 1: the packed value is no letter",
+            "row 1, column 1: the packed value is no symbol",
         ),
         (
             lambda: encoding.unpack(
@@ -263,7 +263,7 @@ def overlapping_halves():
                     unknown_position=np.array([3], dtype=np.int32),
                 )
             ),
-            "unknown letter 0: row 1, position 3 is outside",
+            "unknown symbol 0: row 1, position 3 is outside",
         ),
         (
             lambda: encoding.unpack(dataclasses.replace(PACKED, unknown_row=np.array([1]))),

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from geneq import cli, epistasis, phi
-from geneq.epistasis import Element
+from geneq import cli, surrogates
 from geneq.errors import GeneqError
 from geneq.libraries import RandomLibrary
 from geneq.mave import Mave
+from geneq.surrogates import epistasis
+from geneq.surrogates.epistasis import Element
 
 SEED, LENGTH, ROWS = 3, 80, 20_000
 SITES = {"AP1": "TGACTCA", "GATA": "AGATAAG", "DRE": "TATCGAT", "ETS": "CCGGAAG"}
@@ -21,10 +22,10 @@ NAMED = ",".join(f"{element.name}:{element.start}-{element.end}" for element in 
 
 
 def wild_type() -> str:
-    letters = np.random.default_rng(SEED).choice(list("ACGT"), LENGTH)
+    symbols = np.random.default_rng(SEED).choice(list("ACGT"), LENGTH)
     for name, site in SITES.items():
-        letters[PLACES[name] : PLACES[name] + 7] = list(site)
-    return "".join(letters)
+        symbols[PLACES[name] : PLACES[name] + 7] = list(site)
+    return "".join(symbols)
 
 
 LIBRARY = RandomLibrary(wild_type(), n=ROWS, rate=0.1, seed=SEED)
@@ -76,7 +77,7 @@ def test_the_strongest_pairs_of_positions_lie_in_them(results):
 
 
 def test_where_nothing_interacts_nothing_is_said_to():
-    fit = phi.fit(scored(0), phi.Pairwise())
+    fit = surrogates.fit(scored(0), surrogates.Pairwise())
     table = epistasis.element_pairs(fit, ELEMENTS)
     assert (table["phi"].abs() < 0.05).all()
     assert (table["variance"] < 1e-4).all()
@@ -97,19 +98,19 @@ def test_pairs_between_two_windows_alone(tmp_path):
         assert (tmp_path / "out" / "figures" / f"0_{name}.svg").stat().st_size < 100_000
 
 
-def test_a_sum_is_what_replacing_elements_by_random_letters_gives():
-    """Between two elements of two letters: over all that either may be, exactly."""
+def test_a_sum_is_what_replacing_elements_by_random_symbols_gives():
+    """Between two elements of two symbols: over all that either may be, exactly."""
     library = RandomLibrary("ACGTAC", n=3000, rate=0.4, seed=SEED)
     tokens = library.tokens()
     y = (tokens[:, 0] == tokens[:, 4]) + 0.3 * (tokens[:, 1] == 2) * (tokens[:, 5] == 3)
     y = y + np.random.default_rng(SEED).normal(0, 0.1, len(y))
-    data = phi.Arrays(tokens[0], library.mutations(), y)
-    fit = phi.fit(data, phi.Pairwise(), phi.Linear(), phi.Gaussian(0))
+    data = surrogates.Arrays(tokens[0], library.mutations(), y)
+    fit = surrogates.fit(data, surrogates.Pairwise(), surrogates.Linear(), surrogates.Gaussian(0))
     table = epistasis.element_pairs(fit, [Element("a", 0, 2), Element("b", 4, 6)])
     found = table.set_index(["element_1", "element_2"])["phi"]["a", "b"]
-    letters = np.array(list(product(range(4), repeat=4)), np.uint8)
-    everything = np.repeat(tokens[:1], len(letters), axis=0)
-    everything[:, [0, 1, 4, 5]] = letters
+    symbols = np.array(list(product(range(4), repeat=4)), np.uint8)
+    everything = np.repeat(tokens[:1], len(symbols), axis=0)
+    everything[:, [0, 1, 4, 5]] = symbols
     values = fit.phi(everything)[:, 0].reshape(16, 16)
     wild = values[0 * 4 + 1, 0 * 4 + 1]
     expected = wild - values[:, 1].mean() - values[1].mean() + values.mean()
@@ -139,7 +140,7 @@ def test_a_table_without_places_is_refused_by_its_name(tmp_path):
         (["--elements", "a:1-5"], "need a map with pairs"),
         (["--map", "pairwise", "--elements", "a:1-5,b:4-9"], "must not overlap: 'a and b'"),
         (["--map", "pairwise", "--elements", "a:1-5,a:6-9"], "must have different names"),
-        (["--map", "pairwise", "--elements", "a:1-500"], "must lie in the sequence's 80 letters"),
+        (["--map", "pairwise", "--elements", "a:1-500"], "must lie in the sequence's 80 symbols"),
         (["--map", "pairwise", "--elements", "a-5"], "Elements are NAME:START-END"),
         (["--map", "pairwise", "--elements", "no.tsv"], "no.tsv"),
     ],

@@ -12,7 +12,7 @@ from geneq.errors import GeneqError
 from geneq.genome import Genome
 from geneq.libraries import RandomLibrary
 from geneq.oracles import load_oracle
-from geneq.scoring import score
+from geneq.oracles.scoring import score
 from test_featurize import CONSENSUS, EDGES, ran, write_inputs, write_meme
 
 RNG = np.random.default_rng(31)
@@ -169,7 +169,7 @@ def test_the_motif_file_may_lie_in_the_current_folder(made, tmp_path, monkeypatc
 
 def test_sequences_must_fit_the_window(made):
     oracle = load_oracle(f"equation:{made / 'genome.json'}")
-    with pytest.raises(GeneqError, match="reads sequences of 110 letters: '100 letters'"):
+    with pytest.raises(GeneqError, match="reads sequences of 110 symbols: '100 symbols'"):
         oracle.predict(np.zeros((1, 100), np.uint8))
     with pytest.raises(GeneqError, match="reads the TSS at index 60: 55"):
         oracle.predict(np.zeros((1, 110), np.uint8), anchor=55)

@@ -63,7 +63,7 @@ STARTS, MINUS = np.zeros(2, dtype=np.int64), np.zeros(2, dtype=bool)
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: _ext.tokens(b"AC\nG5"), "row 2, column 2: '5' is no nucleotide letter"),
+        (lambda: _ext.tokens(b"AC\nG5"), "row 2, column 2: '5' is no nucleotide symbol"),
         (lambda: _ext.tokens(b"ACGU"), "row 1, column 4: 'U'"),
         (lambda: _ext.decode(GOOD), "with 1 axis, not uint8 of shape"),
         (lambda: _ext.decode(GOOD[0].astype(int)), "uint8 array with 1 axis, not int64"),
@@ -80,7 +80,7 @@ STARTS, MINUS = np.zeros(2, dtype=np.int64), np.zeros(2, dtype=bool)
         (lambda: _ext.one_hot(GOOD, alphabet="DNA"), "alphabet must be 'dna', .* not 'DNA'"),
         (lambda: _ext.one_hot(GOOD + 5), r"0…4, but one is 5 \(at 0\)"),
         (lambda: _ext.reverse_complement(GOOD, 1, "protein"), "'protein' do not pair"),
-        (lambda: _ext.letter_tokens(GOOD[0]), "letters must be a uint8 array with 2 axes"),
+        (lambda: _ext.symbol_tokens(GOOD[0]), "symbols must be a uint8 array with 2 axes"),
         (lambda: _ext.from_one_hot(GOOD), "float32 array with 3 axes, not uint8 of shape"),
         (lambda: _ext.pack(GOOD + 5), "tokens must be 0…4"),
         (lambda: _ext.pack(np.zeros((0, 1 << 31), np.uint8)), "too long to pack"),
@@ -128,7 +128,7 @@ def saturation(deletions=0, insertions=0, keep="left"):
         (lambda: combinations(positions=SITES[[0, 0]]), "positions must rise, each only once"),
         (lambda: combinations(positions=SITES[:0]), "at least one position"),
         (lambda: combinations(positions=SITES + 1), "position 4 lies outside"),
-        (lambda: combinations(positions=SITES[1:] - 1), "position 2 holds the unknown letter"),
+        (lambda: combinations(positions=SITES[1:] - 1), "position 2 holds the unknown symbol"),
         (lambda: combinations(low=2, high=1), "orders 2 to 1 do not fit into 2 positions"),
         (lambda: combinations(high=3), "orders 0 to 3 do not fit into 2 positions"),
         (lambda: combinations(rows=17), "17 rows cannot be drawn from 16 combinations"),
@@ -145,14 +145,14 @@ def saturation(deletions=0, insertions=0, keep="left"):
         (lambda: random("table", [1, 1, 1, 1]), "3 mutations do not fit into 2 positions"),
         (lambda: random("rates", [0.5]), "a rate for every position"),
         (lambda: random("rates", [0.5, -1]), r"rates must lie in \[0, 1\], but one is -1"),
-        (lambda: random("fixed", [1], letter_weights=[[1] * 4]), "4 rows of 4 numbers"),
-        (lambda: random("fixed", [1], letter_weights=[[1e308] * 4] * 4), "must be finite"),
-        (lambda: random("fixed", [1], letter_weights=[[1, 0, 0, 0]] * 4), "letter A .* no weight"),
+        (lambda: random("fixed", [1], symbol_weights=[[1] * 4]), "4 rows of 4 numbers"),
+        (lambda: random("fixed", [1], symbol_weights=[[1e308] * 4] * 4), "must be finite"),
+        (lambda: random("fixed", [1], symbol_weights=[[1, 0, 0, 0]] * 4), "symbol A .* no weight"),
         (lambda: saturation(keep="both"), "keep must be 'left' or 'right', not 'both'"),
         (lambda: saturation(deletions=5), "must not be longer than the sequence"),
         (lambda: saturation().mutations(0, 1), "more than substitutions"),
         (lambda: _ext.Library.pairs(WILD, SITES, SITES[1:], "dna"), "must lie apart"),
-        (lambda: _ext.Library.pairs(WILD, SITES, SITES, "letters:A"), "0…1, but one is 4"),
+        (lambda: _ext.Library.pairs(WILD, SITES, SITES, "symbols:A"), "0…1, but one is 4"),
     ],
 )
 def test_a_wrong_library_is_a_value_error_that_says_what_is_wrong(call, message):
@@ -160,7 +160,7 @@ def test_a_wrong_library_is_a_value_error_that_says_what_is_wrong(call, message)
         call()
 
 
-def test_edits_are_positions_deleted_and_inserted_letters():
+def test_edits_are_positions_deleted_and_inserted_symbols():
     assert saturation(1, 0).edits(0, 9) == [
         None, (0, 1, b"\1"), (0, 1, b"\2"), (0, 1, b"\3"), (3, 1, b"\0"), (3, 1, b"\1"),
         (3, 1, b"\3"), (0, 1, b""), (3, 1, b"")]  # fmt: skip

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from geneq import cli, featurize
+from geneq import cli
 from geneq.artifacts import GENES, Features, read_json
 from geneq.errors import GeneqError
-from geneq.meme import families, read_meme
+from geneq.oracles.meme import families, read_meme
+from geneq.stages import featurize
 from twins import encoding
 from twins import features as twin
 
@@ -17,8 +18,8 @@ LENGTH = 3_000
 EDGES = [-60, -10, 0, 25, 50]
 CHROMS = [f"chr{i}" for i in range(1, 11)]
 # chr2 is the other strand of chr1, and its genes those of chr1 seen from there.
-LETTERS = RNG.choice(list("ACGTN"), (len(CHROMS), LENGTH), p=[0.24] * 4 + [0.04])
-SEQUENCE = {chrom: "".join(row) for chrom, row in zip(CHROMS, LETTERS, strict=True)}
+SYMBOLS = RNG.choice(list("ACGTN"), (len(CHROMS), LENGTH), p=[0.24] * 4 + [0.04])
+SEQUENCE = {chrom: "".join(row) for chrom, row in zip(CHROMS, SYMBOLS, strict=True)}
 SEQUENCE["chr2"] = encoding.decode(encoding.reverse_complement(encoding.tokens(SEQUENCE["chr1"])))
 PLACES = {chrom: [(900, "+"), (1800, "-")] for chrom in CHROMS}
 PLACES["chr2"] = [(LENGTH - 901, "-"), (LENGTH - 1801, "+")]
@@ -49,8 +50,8 @@ def write_inputs(folder: Path) -> None:
                 gtf.write("\t".join(map(str, [*fields, f'gene_id "{chrom}_{i}x";'])) + "\n")
     (folder / "promoters.fa").write_text(
         "".join(
-            f">{name} gene_id=G{name[1:-2]} chrom=chr{int(name[1:-2]) % 10 + 1}\n{letters}\n"
-            for name, letters in PROMOTERS.items()
+            f">{name} gene_id=G{name[1:-2]} chrom=chr{int(name[1:-2]) % 10 + 1}\n{symbols}\n"
+            for name, symbols in PROMOTERS.items()
         )
     )
     write_meme(folder / "m.meme", CONSENSUS)
@@ -59,9 +60,9 @@ def write_inputs(folder: Path) -> None:
 def write_meme(path: Path, consensus: dict[str, str]) -> None:
     with open(path, "w") as meme:
         meme.write("MEME version 4\n\nALPHABET= ACGT\n")
-        for name, letters in consensus.items():
-            meme.write(f"\nMOTIF {name}\nletter-probability matrix: w= {len(letters)}\n")
-            for row in 0.05 + 0.8 * np.eye(4)[encoding.tokens(letters)]:
+        for name, symbols in consensus.items():
+            meme.write(f"\nMOTIF {name}\nletter-probability matrix: w= {len(symbols)}\n")
+            for row in 0.05 + 0.8 * np.eye(4)[encoding.tokens(symbols)]:
                 meme.write(" ".join(f"{p:.2f}" for p in row) + "\n")
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from geneq import binning, cli, folds
 from geneq.artifacts import GENES
 from geneq.errors import GeneqError
-from geneq.genes.annotation import attributes, plain_id
 from geneq.genome import Genome
+from geneq.stages.genes.annotation import attributes, plain_id
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="the real data are not here")
@@ -429,7 +429,7 @@ def test_split_for_cross_validation():
 # --- promoters --------------------------------------------------------------------------------
 
 
-def letters(rng, n: int) -> str:
+def symbols(rng, n: int) -> str:
     return "".join(rng.choice(list("ACGT"), n))
 
 
@@ -441,7 +441,7 @@ def promoter_fasta(with_chrom: bool = True) -> str:
             if (gene, number) != (0, 1):
                 chrom = f" chrom=chr{gene % 12 + 1}" if with_chrom else ""
                 header = f">S{gene}_{number} gene_id=ENSG{gene:011}.4 gene_name=S{gene}{chrom}"
-                text += f"{header}\n{letters(rng, 60 - number)}\n"
+                text += f"{header}\n{symbols(rng, 60 - number)}\n"
     return text
 
 
@@ -478,7 +478,7 @@ def test_bare_headers_and_a_gene_of_several_names(run):
     headers = ["TP53_1", "TP53_2", "NM_000546", "LONE", "X_1 gene_id=E gene_name=X"]
     headers += ["Y_2 gene_id=E gene_name=Y", "Y_1 gene_id=E gene_name=Y", "MASKED_1"]
     headers += [f"G{i}" for i in range(10)]
-    bodies = ["N" * 31 + "ACGT" if h == "MASKED_1" else letters(rng, 60) for h in headers]
+    bodies = ["N" * 31 + "ACGT" if h == "MASKED_1" else symbols(rng, 60) for h in headers]
     genes = run.promoted("".join(f">{h}\n{b}\n" for h, b in zip(headers, bodies, strict=True)))
     wanted = {"TP53": "TP53_1", "NM_000546": "NM_000546", "LONE": "LONE", "E": "Y_1"}
     assert genes.loc[list(wanted), "records"].to_dict() == wanted
@@ -489,8 +489,8 @@ def test_bare_headers_and_a_gene_of_several_names(run):
 def test_similar_promoters_without_chromosome_share_a_fold(run):
     rng, text = np.random.default_rng(8), ""
     for gene in range(40):
-        parent = letters(rng, 200)
-        half = parent[:120] + letters(rng, 80)
+        parent = symbols(rng, 200)
+        half = parent[:120] + symbols(rng, 80)
         turned = parent[::-1].translate(str.maketrans("ACGT", "TGCA"))
         for copy, sequence in enumerate([parent, half, turned]):
             text += f">g{gene}x{copy}\n{sequence}\n"

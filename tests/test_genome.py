@@ -159,7 +159,7 @@ PROTEIN = b">sp|P04637|P53_HUMAN\nMEEPQSDPSVEPPLSQETFSDLWKLLPENNVLSPLPSQAMDDLMLS
         (gzip.compress(b""), "holds no record"),
         (b"gene\tvalue\na\t1\n", "row 1: text before the first header"),
         (bytes(range(256)), "row 1: text before the first header"),
-        (PROTEIN, "row 2: column 2: 'E' is no nucleotide letter (record 'sp|P04637|P53_HUMAN')"),
+        (PROTEIN, "row 2: column 2: 'E' is no nucleotide symbol (record 'sp|P04637|P53_HUMAN')"),
         (b">a\nACGT\n>b\nAC\n>a\nAC\n", "row 5: the name 'a' stands there a second time"),
         (b">a\n>b\nAC\n", "the record 'a' holds no sequence"),
         (gzip.compress(fasta(CONTIGS))[:-20], "cut short or damaged"),

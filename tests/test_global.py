@@ -10,12 +10,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from geneq import cli, phi
+from geneq import cli, surrogates
 from geneq.errors import GeneqError
-from geneq.factorial import Factors, spacings
 from geneq.libraries import FactorialLibrary, GlobalLibrary, Motif
 from geneq.mave import Mave
-from geneq.phi import Surrogate
+from geneq.surrogates import Surrogate
+from geneq.surrogates.factorial import Factors, spacings
 from test_report import Page
 
 SEED, LENGTH = 5, 40
@@ -42,7 +42,7 @@ INSIDE = np.r_[12:18, 22:27]
 
 
 def planted() -> np.ndarray:
-    """float64[11, 4]: effects of the letters of the element, in the uniform gauge."""
+    """float64[11, 4]: effects of the symbols of the element, in the uniform gauge."""
     effects = np.random.default_rng(SEED).normal(size=(len(INSIDE), 4))
     return effects - effects.mean(axis=1, keepdims=True)
 
@@ -50,7 +50,7 @@ def planted() -> np.ndarray:
 def scores() -> np.ndarray:
     """The element through a sigmoid, and C and G around it, which shift the score of every row.
 
-    Of the pair, letters of one kind (A, C or G, T) help, others harm.
+    Of the pair, symbols of one kind (A, C or G, T) help, others harm.
     """
     tokens = ELEMENT.tokens()
     phi = planted()[np.arange(len(INSIDE)), tokens[:, INSIDE]].sum(axis=1)
@@ -174,8 +174,14 @@ def test_errors_of_a_spacing_curve_are_the_scatter_between_backgrounds():
     y = measured(DESIGN, background=0)
     y *= np.random.default_rng(SEED).normal(1, 0.4, 60)[DESIGN.design()["background"], None]
     mave, factors = Mave(DESIGN, None, "dna", y, ["y"]), Factors.of(DESIGN)
-    fit = phi.fit(factors.arrays(mave), phi.Pairwise(), phi.Linear(), phi.Gaussian(0), strength=0,
-                  replicates=100)  # fmt: skip
+    fit = surrogates.fit(
+        factors.arrays(mave),
+        surrogates.Pairwise(),
+        surrogates.Linear(),
+        surrogates.Gaussian(0),
+        strength=0,
+        replicates=100,
+    )
     curves = spacings(factors, fit, mave)
     assert 0.8 < (curves["se_y:y"] / curves["se_measured:y"]).median() < 1.25
     interaction = curves["y:y"] - curves["alone:y"]
@@ -225,8 +231,8 @@ def test_a_choice_of_sequences_that_are_always_there(tmp_path):
 
 def test_motifs_in_any_order_and_of_many_places():
     """Interactions by spacing are means over places, whichever of the two comes first."""
-    motifs = [Motif(name, letters, positions=range(0, 30, 6), optional=True)
-              for name, letters in (("A", "CACGT"), ("B", "GATA"))]  # fmt: skip
+    motifs = [Motif(name, symbols, positions=range(0, 30, 6), optional=True)
+              for name, symbols in (("A", "CACGT"), ("B", "GATA"))]  # fmt: skip
     with pytest.raises(GeneqError, match="must lie apart"):
         FactorialLibrary(motifs=motifs, length=40)
     motifs[1] = replace(motifs[1], positions=[13, 37])
@@ -235,7 +241,13 @@ def test_motifs_in_any_order_and_of_many_places():
     design = library.design()
     y = ((design["B_start"] == 13) & (design["A_start"] >= 0)).to_numpy(np.float32)[:, None]
     mave, factors = Mave(library, None, "dna", y, ["y"]), Factors.of(library)
-    fit = phi.fit(factors.arrays(mave), phi.Pairwise(), phi.Linear(), phi.Gaussian(0), strength=0)
+    fit = surrogates.fit(
+        factors.arrays(mave),
+        surrogates.Pairwise(),
+        surrogates.Linear(),
+        surrogates.Gaussian(0),
+        strength=0,
+    )
     found = spacings(factors, fit, mave).set_index(["first", "second", "spacing"])
     planted = {("A", "B", 8): 1, ("B", "A", 3): 1, ("B", "A", 13): 1, ("A", "B", 32): 0,
                ("A", "B", 12): 0, ("A", "B", 2): 0}  # fmt: skip
@@ -258,14 +270,14 @@ def test_global_experiments_have_their_place_on_the_page_of_loci(element, motifs
         (tmp_path / "surrogates").mkdir(exist_ok=True)
         (tmp_path / "surrogates" / name).symlink_to(folder)
     words = ("--surrogates", tmp_path / "surrogates", "--out", tmp_path / "page")
-    assert cli.main(["loci", *map(str, words), "--threads", "1"]) == 0
+    assert cli.main(["loci_report", *map(str, words), "--threads", "1"]) == 0
     page = Page(tmp_path / "page" / "loci.html")
     assert [a["id"] for tag, a in page.tags if tag == "article"] == [
         "locus-element", "locus-motifs",
     ]  # fmt: skip
     labels = [a.get("aria-label", "") for tag, a in page.tags if tag == "svg"]
-    assert sum(label.startswith("Effects of the letters of element") for label in labels) == 1
+    assert sum(label.startswith("Effects of the symbols of element") for label in labels) == 1
     assert sum("against the latent phenotype" in label for label in labels) == 2
     assert "AP1 AP1 + 1.0" in page.text
     table = page.text[page.text.index("Two motifs, where") :]
-    assert "first second letters between together sum AP1 + GATA" in table
+    assert "first second symbols between together sum AP1 + GATA" in table

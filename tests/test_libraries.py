@@ -33,7 +33,7 @@ from geneq.libraries import (
 WILD = "ACGTACGTAC"
 # A recipe of each kind, with fields that are not the defaults.
 EACH = [
-    RandomLibrary(WILD, 50, 0.3, windows=[(6, 9), (1, 4)], letter_weights=transition_bias(2.5)),
+    RandomLibrary(WILD, 50, 0.3, windows=[(6, 9), (1, 4)], symbol_weights=transition_bias(2.5)),
     RandomLibrary(
         WILD, 50, counts=[0, 1, 2.5], include_wild_type=False, unique=True, seed=2**64 - 1
     ),
@@ -42,7 +42,7 @@ EACH = [
     DiploidLibrary("ARNY", 50, counts="binomial", windows=[(0, 2)]),
     SaturationLibrary(WILD, deletions=2, insertions=1, left_flank="GG", keep="right"),
     CombinatorialLibrary(WILD, 3, 1, n=50, windows=[(2, 8)], seed=5),
-    PairwiseLibrary("ABBABABBAB", (5, 10), (0, 5), singles=False, alphabet="letters:AB"),
+    PairwiseLibrary("ABBABABBAB", (5, 10), (0, 5), singles=False, alphabet="symbols:AB"),
 ]
 each = pytest.mark.parametrize("library", EACH, ids=lambda library: library.kind)
 
@@ -61,7 +61,7 @@ def text(library: Library) -> list[str]:
             """{"format": "geneq-recipe", "version": 1, "kind": "random", "alphabet": "dna",
             "seed": 7, "wild_type": "ACGTNACGTACGTACGTTGCA", "n": 6, "rate": 0.2,
             "counts": "poisson", "windows": [[0, 4], [6, 20]], "position_rates": null,
-            "letter_weights": null, "include_wild_type": true, "unique": false}""",
+            "symbol_weights": null, "include_wild_type": true, "unique": false}""",
             """ACGTNACGTACGTACGTTGCA GCGTNAATTTCGTACCTGGCA ATGTNACGTATGTCCGATGCA
             ACGTNAGGTACGTTTGTTGCA ACGTNAAGTACGTACGTTGCA ACGTNACTTACGTACATTGCA""",
         ),
@@ -69,7 +69,7 @@ def text(library: Library) -> list[str]:
             """{"format": "geneq-recipe", "version": 1, "kind": "random", "alphabet": "protein",
             "seed": 18446744073709551615, "wild_type": "MKTAYIAKQRQISFVKSHFSRQ", "n": 4,
             "rate": 0.3, "counts": "binomial", "windows": null, "position_rates": null,
-            "letter_weights": null, "include_wild_type": false, "unique": true}""",
+            "symbol_weights": null, "include_wild_type": false, "unique": true}""",
             """LHTAGIAKQLQISFVLAHFSRQ QKSAYIAKQRQISFVKSAFIRQ MTTFVIFDKRQIAFVKCTWSRC
             CQRAGIAYQIQIMFVQQHFIRW""",
         ),
@@ -77,15 +77,15 @@ def text(library: Library) -> list[str]:
             """{"format": "geneq-recipe", "version": 1, "kind": "random", "alphabet": "rna",
             "seed": 0, "wild_type": "ACGUACGUACGU", "n": 4, "rate": 0.1,
             "counts": [0.0, 0.5, 2.0, 4.0], "windows": null, "position_rates": null,
-            "letter_weights": [[0, 1, 4, 1], [1, 0, 1, 4], [4, 1, 0, 1], [1, 4, 1, 0]],
+            "symbol_weights": [[0, 1, 4, 1], [1, 0, 1, 4], [4, 1, 0, 1], [1, 4, 1, 0]],
             "include_wild_type": false, "unique": false}""",
             "ACGUACCUACGU ACGUACGCGCGA GCGUACGUAGGU ACAUACGCGCGU",
         ),
         (
             """{"format": "geneq-recipe", "version": 1, "kind": "random",
-            "alphabet": "letters:AB", "seed": 3, "wild_type": "AAAABBBB", "n": 4, "rate": 0.1,
+            "alphabet": "symbols:AB", "seed": 3, "wild_type": "AAAABBBB", "n": 4, "rate": 0.1,
             "counts": "poisson", "windows": null,
-            "position_rates": [0, 0.5, 0.5, 1, 0, 0.5, 0.5, 1], "letter_weights": null,
+            "position_rates": [0, 0.5, 0.5, 1, 0, 0.5, 0.5, 1], "symbol_weights": null,
             "include_wild_type": true, "unique": false}""",
             "AAAABBBB ABABBABA AABBBABA AAABBABA",
         ),
@@ -93,7 +93,7 @@ def text(library: Library) -> list[str]:
             """{"format": "geneq-recipe", "version": 1, "kind": "diploid",
             "alphabet": "diploid", "seed": 5, "wild_type": "ACGTRYSWKMACGT", "n": 4,
             "rate": 0.1, "counts": 4, "windows": null, "position_rates": null,
-            "letter_weights": null, "include_wild_type": true, "unique": false}""",
+            "symbol_weights": null, "include_wild_type": true, "unique": false}""",
             "ACGTRYSWKMACGT ACGKRRYWKMSCGT ACGTGYSWGMWCGG ARGTAYSWKMTCGR",
         ),
         (
@@ -112,7 +112,7 @@ def text(library: Library) -> list[str]:
         ),
         (
             """{"format": "geneq-recipe", "version": 1, "kind": "pairwise",
-            "alphabet": "letters:01", "seed": 1, "wild_type": "00110", "first": [3, 5],
+            "alphabet": "symbols:01", "seed": 1, "wild_type": "00110", "first": [3, 5],
             "second": [0, 2], "singles": true}""",
             "00110 00100 00111 10110 01110 10100 01100 10111 01111",
         ),
@@ -165,11 +165,11 @@ def test_every_kind_is_tried_here():
 
 def test_numbers_and_arrays_of_numpy_make_the_same_recipe():
     plain = RandomLibrary(
-        WILD, 5, 0.25, 2, [(1, 4)], letter_weights=[[1.0] * 4] * 4, seed=3, unique=True
+        WILD, 5, 0.25, 2, [(1, 4)], symbol_weights=[[1.0] * 4] * 4, seed=3, unique=True
     )
     numpy = RandomLibrary(
         WILD.lower(), np.int64(5), np.float32(0.25), np.uint8(2), np.array([[1, 4]]),
-        letter_weights=np.ones((4, 4)), seed=np.uint64(3), unique=np.True_,
+        symbol_weights=np.ones((4, 4)), seed=np.uint64(3), unique=np.True_,
     )  # fmt: skip
     assert numpy == plain
     assert numpy.to_json() == plain.to_json()
@@ -183,10 +183,10 @@ def test_recipes_are_equal_when_they_ask_for_the_same():
     assert RandomLibrary("acgt", 5, windows=[[2, 4], [0, 1]]) == RandomLibrary(
         "ACGT", 5, windows=((0, 1), (2, 4))
     )
-    named = RandomLibrary(WILD, 5, letter_weights={"A": {"C": 1}, "C": {"A": 1},
+    named = RandomLibrary(WILD, 5, symbol_weights={"A": {"C": 1}, "C": {"A": 1},
                                                    "G": {"A": 1}, "T": {"A": 1}})  # fmt: skip
     assert named == RandomLibrary(
-        WILD, 5, letter_weights=[[0, 1, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0]]
+        WILD, 5, symbol_weights=[[0, 1, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0]]
     )
     assert RandomLibrary(WILD, 5) != RandomLibrary(WILD, 5, seed=2)
     assert RandomLibrary(WILD, 5, alphabet="diploid") != DiploidLibrary(WILD, 5)
@@ -200,7 +200,7 @@ def test_a_recipe_cannot_be_changed():
 def test_a_recipe_prints_what_is_not_by_default_and_no_long_sequence():
     assert repr(RandomLibrary("ACGT", 5)) == "RandomLibrary(wild_type='ACGT', n=5)"
     library = RandomLibrary("ACGT" * 5000, 5, position_rates=[0.125] * 20_000, seed=3)
-    assert "'ACGTACGTACGTACGTACGT…' (20,000 letters)" in repr(library)
+    assert "'ACGTACGTACGTACGTACGT…' (20,000 symbols)" in repr(library)
     assert "seed=3" in repr(library)
     assert len(repr(library)) < 200
 
@@ -208,15 +208,18 @@ def test_a_recipe_prints_what_is_not_by_default_and_no_long_sequence():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ("[]", "JSON object whose format is geneq-recipe"),
-        ("{}", "JSON object whose format is geneq-recipe"),
-        ('{"format": "other", "version": 1}', "JSON object whose format is geneq-recipe"),
+        ("[]", "Not a recipe written by geneq"),
+        ("{}", "Not a recipe written by geneq"),
+        ('{"format": "other", "version": 1}', "Not a recipe written by geneq"),
         ("ACGT", "no JSON"),
         (b"\xff\xfe\x00", "no JSON"),
         (None, "no JSON"),
         ("[" * 100_000, "no JSON"),
-        ({"version": 2}, r"reads recipes of version 1: 2 *\. Install the geneq that wrote it"),
-        ({"version": None}, "reads recipes of version 1"),
+        (
+            {"version": 2},
+            "of format version 1: 2 *\\. Install the geneq that wrote it",
+        ),
+        ({"version": None}, "reads a recipe of format version 1"),
         ({"kind": "magic"}, "Unknown kind of library: 'magic'. There are: combinatorial, dip"),
         ({"kind": ["random"]}, "Unknown kind of library"),
         ({"rates": 0.1}, "A random recipe has no such field: 'rates'. There are: alphabet, "),
@@ -239,7 +242,7 @@ def test_a_recipe_of_another_make_is_refused(change, message):
 def test_an_incomplete_recipe_is_refused(missing):
     recipe = json.loads(RandomLibrary(WILD, 5).to_json())
     del recipe[missing]
-    with pytest.raises(GeneqError, match=f"{missing}|Unknown kind"):
+    with pytest.raises(GeneqError, match=f"{missing}|written by geneq|Unknown kind"):
         Library.from_json(json.dumps(recipe))
 
 
@@ -267,17 +270,17 @@ def pairwise(first=(0, 2), second=(4, 6), **recipe):
         (random, {"wild_type": b"A" * 10**6}, r"^.{0,120}$"),
         (random, {"wild_type": ["A", "C"]}, "wild_type must be a sequence"),
         (random, {"wild_type": "AC!T"}, "alphabet dna: \"row 1, column 3: '!' is no nucleotide"),
-        (random, {"wild_type": "ACGU"}, "column 4: 'U' is no nucleotide letter; RNA is"),
+        (random, {"wild_type": "ACGU"}, "column 4: 'U' is no nucleotide symbol; RNA is"),
         (random, {"wild_type": "ACGé"}, "row 1, column 4"),
         (random, {"wild_type": "\ud800"}, "not written in the alphabet dna"),
         (random, {"wild_type": "AC\nGT"}, "wild_type must be one line.*Remove line ends"),
         (random, {"wild_type": "ACGT\r\n"}, "wild_type must be one line"),
         (random, {"wild_type": "\n"}, "wild_type must be one line"),
-        (random, {"wild_type": "ACNT"}, r"holds an unknown letter: 'N at position 2 \(0-based"),
+        (random, {"wild_type": "ACNT"}, r"holds an unknown symbol: 'N at position 2 \(0-based"),
         (random, {"wild_type": "ACRNT"}, r"R at position 2 \(0-based\), and 1 more"),
         (random, {"alphabet": "dnaa"}, "Not an alphabet.*not 'dnaa'"),
         (random, {"alphabet": None}, "Not an alphabet"),
-        (random, {"alphabet": "letters:A", "wild_type": "AA"}, "at least 2 letters"),
+        (random, {"alphabet": "symbols:A", "wild_type": "AA"}, "at least 2 symbols"),
         (random, {"seed": -1}, "seed must be between 0 and 18446744073709551615: -1"),
         (random, {"seed": 2**64}, "seed must be between 0 and"),
         (random, {"seed": 1.5}, "seed must be a whole number"),
@@ -303,8 +306,8 @@ def pairwise(first=(0, 2), second=(4, 6), **recipe):
         (random, {"windows": [[1, 2, 3]]}, "A window is a start and an end"),
         (random, {"windows": [[3, 1]]}, r"not be empty: '\[3, 1\)'"),
         (random, {"windows": [[3, 3]]}, r"not be empty: '\[3, 3\)'"),
-        (random, {"windows": [[-1, 3]]}, r"in the sequence's 10 letters.*'\[-1, 3\)'"),
-        (random, {"windows": [[0, 11]]}, r"in the sequence's 10 letters.*'\[0, 11\)'"),
+        (random, {"windows": [[-1, 3]]}, r"in the sequence's 10 symbols.*'\[-1, 3\)'"),
+        (random, {"windows": [[0, 11]]}, r"in the sequence's 10 symbols.*'\[0, 11\)'"),
         (random, {"windows": [[0.0, 3]]}, "The edge of a window must be a whole number: '0.0'"),
         (random, {"windows": [[0, 4], [3, 6]]}, "Windows must not overlap"),
         (random, {"windows": [[0, 4], [0, 4]]}, "Windows must not overlap"),
@@ -328,18 +331,18 @@ def pairwise(first=(0, 2), second=(4, 6), **recipe):
         (random, {"position_rates": [0.5] * 9}, "'9 rates, 10 positions'"),
         (random, {"position_rates": [0.5] * 9 + [2]}, r"rate must lie in \[0, 1\]: 2"),
         (random, {"position_rates": [0.5] * 9 + ["a"]}, "rate must be a number"),
-        (random, {"letter_weights": 5}, "letter_weights must be a list"),
-        (random, {"letter_weights": [1, 2]}, "letter_weights must be a list"),
-        (random, {"letter_weights": [[1] * 4] * 3}, "4 rows of 4 numbers"),
-        (random, {"letter_weights": [[1] * 3] * 4}, "4 rows of 4 numbers"),
-        (random, {"letter_weights": [[1, 1, 1, -1]] * 4}, "finite and not negative"),
-        (random, {"letter_weights": [[1, 1, 1, float("nan")]] * 4}, "finite and not negative"),
-        (random, {"letter_weights": [[1, 0, 0, 0]] * 4}, "letter A of the wild type has no weight"),
-        (random, {"letter_weights": {"A": {"C": 1}}}, "letter C of the wild type has no weight"),
-        (random, {"letter_weights": {"N": {"C": 1}}}, "a letter that the alphabet lacks: 'N'"),
-        (random, {"letter_weights": {"A": {"U": 1}}}, "a letter that the alphabet lacks: 'U'"),
-        (random, {"letter_weights": {"A": 1}}, "weights of new letters by wild-type letter"),
-        (random, {"letter_weights": {"A": {"C": "x"}}}, "letter_weights must be a number"),
+        (random, {"symbol_weights": 5}, "symbol_weights must be a list"),
+        (random, {"symbol_weights": [1, 2]}, "symbol_weights must be a list"),
+        (random, {"symbol_weights": [[1] * 4] * 3}, "4 rows of 4 numbers"),
+        (random, {"symbol_weights": [[1] * 3] * 4}, "4 rows of 4 numbers"),
+        (random, {"symbol_weights": [[1, 1, 1, -1]] * 4}, "finite and not negative"),
+        (random, {"symbol_weights": [[1, 1, 1, float("nan")]] * 4}, "finite and not negative"),
+        (random, {"symbol_weights": [[1, 0, 0, 0]] * 4}, "symbol A of the wild type has no weight"),
+        (random, {"symbol_weights": {"A": {"C": 1}}}, "symbol C of the wild type has no weight"),
+        (random, {"symbol_weights": {"N": {"C": 1}}}, "a symbol that the alphabet lacks: 'N'"),
+        (random, {"symbol_weights": {"A": {"U": 1}}}, "a symbol that the alphabet lacks: 'U'"),
+        (random, {"symbol_weights": {"A": 1}}, "weights of new symbols by wild-type symbol"),
+        (random, {"symbol_weights": {"A": {"C": "x"}}}, "symbol_weights must be a number"),
         (random, {"include_wild_type": "no"}, "include_wild_type must be true or false: \"'no'\""),
         (random, {"unique": None}, "unique must be true or false"),
         (random, {"n": 20, "wild_type": "AC", "unique": True}, "only 16 distinct rows were found"),
@@ -363,7 +366,7 @@ def pairwise(first=(0, 2), second=(4, 6), **recipe):
         (pairwise, {"first": 3}, "A window must be a list"),
         (pairwise, {"first": [3, 5]}, "Windows must not overlap"),
         (pairwise, {"first": [4, 6]}, "Windows must not overlap"),
-        (pairwise, {"second": [8, 11]}, "in the sequence's 10 letters"),
+        (pairwise, {"second": [8, 11]}, "in the sequence's 10 symbols"),
         (pairwise, {"singles": 0}, "singles must be true or false"),
     ],
 )  # fmt: skip
@@ -481,7 +484,7 @@ def test_substitutions_of_a_saturation_library_have_a_sparse_form():
     found = library.mutations()
     assert [column.dtype for column in found] == [np.int64, np.int32, np.uint8]
     rows = np.repeat(library.tokens(0, 1), library.n_rows, axis=0)
-    rows[found.row, found.position] = found.letter
+    rows[found.row, found.position] = found.symbol
     np.testing.assert_array_equal(rows, library.tokens())
     assert found.row.tolist() == list(range(1, 10))
     assert library.mutations(4, 6).row.tolist() == [4, 5]
@@ -595,7 +598,7 @@ def test_a_library_too_big_for_memory_names_its_size_and_the_stream(n):
     library = RandomLibrary(WILD, n)
     assert len(library) == n
     for ask, size in ((library.tokens, n * 10), (lambda: library.one_hot("float32"), n * 160)):
-        message = rf"{n:,} rows of 10 letters are {size / 1e9:,.1f} GB.* GB are free.*stream\(\)"
+        message = rf"{n:,} rows of 10 symbols are {size / 1e9:,.1f} GB.* GB are free.*stream\(\)"
         with pytest.raises(GeneqError, match=message):
             ask()
     assert library.tokens(n - 3).shape == (3, 10)
@@ -609,7 +612,7 @@ def test_a_library_too_big_for_memory_names_its_size_and_the_stream(n):
         (lambda: CombinatorialLibrary(WILD * 25, 8, n=2**50), "A sample of .* rows takes"),
         (lambda: RandomLibrary(WILD, 2**62).mutations(), "substitutions of .* rows take about"),
         (lambda: SaturationLibrary(WILD * 2, insertions=20).design(), "The table of .* edits"),
-        (lambda: RandomLibrary(WILD, 2**62).stream(2**50), r"rows of 10 letters are .* GB"),
+        (lambda: RandomLibrary(WILD, 2**62).stream(2**50), r"rows of 10 symbols are .* GB"),
     ],
 )
 def test_whatever_takes_too_much_memory_is_refused(ask, message):

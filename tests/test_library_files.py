@@ -41,8 +41,8 @@ SATURATION = SaturationLibrary("ACGTNAC", windows=[(0, 4)], deletions=2, inserti
 LIBRARIES = {
     "random": RandomLibrary(WILD_TYPE, n=100, rate=0.2, windows=WINDOWS, seed=5),
     "protein": RandomLibrary("MKVLAWYXX", n=60, windows=[(0, 7)], alphabet="protein"),
-    "own": RandomLibrary("01-1?-0", n=40, windows=[(0, 4)], alphabet="letters:01-NX"),
-    "two": RandomLibrary("ABABABABA", n=40, alphabet="letters:AB"),
+    "own": RandomLibrary("01-1?-0", n=40, windows=[(0, 4)], alphabet="symbols:01-NX"),
+    "two": RandomLibrary("ABABABABA", n=40, alphabet="symbols:AB"),
     "saturation": SATURATION,
     "combinatorial": CombinatorialLibrary("ACGTRC", order=2, windows=[(0, 4)], alphabet="dna"),
     "pairwise": PairwiseLibrary("ACGUNACG", first=(0, 2), second=(5, 8), alphabet="rna"),
@@ -183,8 +183,8 @@ def test_fasta_that_others_wrapped_is_read(tmp_path):
 
 
 def test_fasta_refuses_an_alphabet_with_its_own_mark(tmp_path):
-    library = RandomLibrary(">A>A", n=5, alphabet="letters:A>")
-    with pytest.raises(GeneqError, match="FASTA cannot hold the letter '>'"):
+    library = RandomLibrary(">A>A", n=5, alphabet="symbols:A>")
+    with pytest.raises(GeneqError, match="FASTA cannot hold the symbol '>'"):
         library.write(tmp_path / "x.fa")
     assert list(tmp_path.iterdir()) == []
     library.write(tmp_path / "x.parquet")
@@ -339,7 +339,7 @@ def test_a_foreign_file_is_refused(tmp_path, content):
 
 def test_a_foreign_table_is_refused(tmp_path):
     GENES.write(pd.DataFrame(columns=list(GENES.columns)), tmp_path / "x.parquet")
-    assert "not a library that geneq wrote" in refused(tmp_path / "x.parquet")
+    assert "Not a library written by geneq" in refused(tmp_path / "x.parquet")
 
 
 def test_fasta_without_its_recipe_is_refused(tmp_path):
@@ -358,7 +358,7 @@ def test_fasta_without_its_recipe_is_refused(tmp_path):
         (lambda records: [*records, b"random_100\n" + WILD_TYPE.encode()], "must have 100 rows"),
         (
             lambda records: [record.replace(b"\n", b"\nA", 1) for record in records],
-            "39 letters: '40",
+            "39 symbols: '40",
         ),
         (lambda records: [records[0] + b"A\n", *records[1:]], "equally long"),
         (lambda records: [records[0][:-3] + b"EE\n", *records[1:]], "'E' is no nucleotide"),
@@ -391,16 +391,19 @@ def altered(path: Path, source: Path, about: dict | None = None, **columns) -> N
 @pytest.mark.parametrize(
     ("about", "message"),
     [
-        ({"version": 2}, "reads libraries of version 1: 2 .* Install the geneq that wrote it"),
-        ({"format": "other"}, "not a library that geneq wrote"),
+        (
+            {"version": 2},
+            "of format version 1: 2 .* Install the geneq that wrote it",
+        ),
+        ({"format": "other"}, "Not a library written by geneq"),
         ({"alphabet": "klingon"}, "alphabet must be"),
         ({"alphabet": 3}, "not whole"),
         ({"alphabet": "absent"}, "not whole: .*alphabet"),
         ({"layout": "other"}, "not whole: .*other"),
         ({"rows": 99}, "not what its metadata says: '100 rows"),
         ({"length": 0}, "length must be"),
-        ({"length": 2**62}, "has not 4611686018427387904 letters|no library"),
-        ({"length": 43}, "has not 43 letters|not what its metadata says"),
+        ({"length": 2**62}, "has not 4611686018427387904 symbols|no library"),
+        ({"length": 43}, "has not 43 symbols|not what its metadata says"),
     ],
 )
 def test_metadata_that_does_not_fit_is_refused(whole, tmp_path, suffix, about, message):
@@ -409,9 +412,9 @@ def test_metadata_that_does_not_fit_is_refused(whole, tmp_path, suffix, about, m
         read(tmp_path / "x.parquet")
 
 
-def test_an_alphabet_of_other_letters_is_refused(whole, tmp_path):
+def test_an_alphabet_of_other_symbols_is_refused(whole, tmp_path):
     altered(tmp_path / "x.parquet", whole[".parquet"], {"alphabet": "rna"})
-    assert "'T' is no RNA letter" in refused(tmp_path / "x.parquet")
+    assert "'T' is no RNA symbol" in refused(tmp_path / "x.parquet")
     altered(tmp_path / "x.parquet", whole[".packed.parquet"], {"alphabet": "protein"})
     assert "not what its metadata says" in refused(tmp_path / "x.parquet")
 
@@ -432,7 +435,7 @@ def test_sequences_that_do_not_fit_are_refused(whole, tmp_path, values):
 
 
 @pytest.mark.parametrize("places", [[39], [-1], [None], None])
-def test_unknown_letters_out_of_place_are_refused(whole, tmp_path, places):
+def test_unknown_symbols_out_of_place_are_refused(whole, tmp_path, places):
     table = pq.read_table(whole[".packed.parquet"])
     lists = pa.array([places] + [[]] * 99, pa.list_(pa.int32()))
     table = table.set_column(2, "unknown", lists)
@@ -445,7 +448,7 @@ def test_a_file_whose_recipe_this_geneq_lacks_is_read_nonetheless(whole, tmp_pat
     metadata = {**table.schema.metadata, b"geneq-recipe": b'{"format": "geneq-recipe"}'}
     pq.write_table(table.replace_schema_metadata(metadata), tmp_path / "x.parquet")
     np.testing.assert_array_equal(read(tmp_path / "x.parquet"), LIBRARIES["random"].tokens())
-    with pytest.raises(GeneqError, match=r"reads recipes of version 1.*x\.parquet"):
+    with pytest.raises(GeneqError, match=r"reads a recipe of format version 1.*x\.parquet"):
         _ = open_library(tmp_path / "x.parquet").recipe
 
 

@@ -1,4 +1,4 @@
-"""The kernels of the libraries: letter by letter those of the twins, and distributed as they say.
+"""The kernels of the libraries: symbol by symbol those of the twins, and distributed as they say.
 
 Distribution tests have fixed seeds and a significance of 0.001 (ALPHA) each: for a right kernel
 one such test in a thousand would fail, and whether these do was settled when the seeds were set.
@@ -27,7 +27,7 @@ from geneq.libraries import (
 from twins import libraries as twin
 
 ALPHA = 1e-3
-ALPHABETS = ["dna", "rna", "protein", "diploid", "letters:AB"]
+ALPHABETS = ["dna", "rna", "protein", "diploid", "symbols:AB"]
 SEEDS = st.integers(0, 2**64 - 1)
 NUMBERS = st.floats(0, 1) | st.sampled_from([0.0, 1.0])
 
@@ -71,11 +71,11 @@ def places(draw, length: int):
 
 @st.composite
 def sequences(draw, alphabet: str, windows, length: int) -> str:
-    """Letters in the windows, also unknown ones outside of them; either case."""
+    """Symbols in the windows, also unknown ones outside of them; either case."""
     inside = twin.positions_of(windows, length)
-    letters = twin.letters_of(alphabet)
-    free = letters + twin.unknown_of(alphabet)
-    text = [draw(st.sampled_from(letters if at in inside else free)) for at in range(length)]
+    symbols = twin.symbols_of(alphabet)
+    free = symbols + twin.unknown_of(alphabet)
+    text = [draw(st.sampled_from(symbols if at in inside else free)) for at in range(length)]
     return draw(st.sampled_from([str.upper, str.lower]))("".join(text))
 
 
@@ -103,8 +103,8 @@ def distributions(draw, positions: int) -> dict:
 
 @st.composite
 def weights(draw, alphabet: str):
-    """Letter weights with something to change to for every letter, some of them zero."""
-    size = len(twin.letters_of(alphabet))
+    """Symbol weights with something to change to for every symbol, some of them zero."""
+    size = len(twin.symbols_of(alphabet))
     numbers = np.random.default_rng(draw(st.integers(0, 99))).random((size, size))
     numbers[numbers < draw(st.sampled_from([0.0, 0.5]))] = 0
     numbers[np.arange(size), np.arange(size) - 1] = draw(st.sampled_from([1.0, 1e-300, 7]))
@@ -118,7 +118,7 @@ def randoms(draw) -> RandomLibrary:
     kind = DiploidLibrary if target["alphabet"] == "diploid" else RandomLibrary
     return kind(
         n=draw(st.integers(1, 12)),
-        letter_weights=draw(weights(target["alphabet"])),
+        symbol_weights=draw(weights(target["alphabet"])),
         include_wild_type=draw(st.booleans()),
         **target,
         **draw(distributions(positions)),
@@ -128,8 +128,8 @@ def randoms(draw) -> RandomLibrary:
 @st.composite
 def saturations(draw) -> SaturationLibrary:
     target = draw(targets(most=12))
-    length, size = len(target["wild_type"]), len(twin.letters_of(target["alphabet"]))
-    flank = st.text(twin.letters_of(target["alphabet"]), max_size=4)
+    length, size = len(target["wild_type"]), len(twin.symbols_of(target["alphabet"]))
+    flank = st.text(twin.symbols_of(target["alphabet"]), max_size=4)
     substitutions, wild = draw(st.sampled_from([(True, True), (True, False), (False, True)]))
     return SaturationLibrary(
         substitutions=substitutions,
@@ -147,7 +147,7 @@ def saturations(draw) -> SaturationLibrary:
 def combinatorials(draw) -> CombinatorialLibrary:
     target = draw(targets(most=9))
     positions = len(twin.positions_of(target["windows"], len(target["wild_type"])))
-    size = len(twin.letters_of(target["alphabet"]))
+    size = len(twin.symbols_of(target["alphabet"]))
     order = draw(st.integers(0, min(positions, {20: 2, 10: 2, 4: 4, 2: 9}[size])))
     recipe = {"order": order, "min_order": draw(st.integers(0, order)), **target}
     total = CombinatorialLibrary(**recipe).total
@@ -225,7 +225,7 @@ def test_mutations_are_where_the_rows_differ_from_the_wild_type(data, library):
     assert [column.dtype for column in found] == [np.int64, np.int32, np.uint8]
     np.testing.assert_array_equal(found.row, row + part["start"])
     np.testing.assert_array_equal(found.position, position)
-    np.testing.assert_array_equal(found.letter, rows[found.row, found.position])
+    np.testing.assert_array_equal(found.symbol, rows[found.row, found.position])
 
 
 @settings(deadline=None)
@@ -250,7 +250,7 @@ def test_the_design_of_a_saturation_library_makes_its_rows(library):
 def test_unique_rows_are_drawn_again_as_the_twin_does(target, n, count):
     """Small spaces, so that many rows repeat; up to nine tenths of all rows are asked for."""
     positions = len(twin.positions_of(target["windows"], len(target["wild_type"])))
-    others = len(twin.letters_of(target["alphabet"])) - 1
+    others = len(twin.symbols_of(target["alphabet"])) - 1
     count = min(count, positions)
     assume(others**count * comb(positions, count) * 0.9 >= n)
     library = RandomLibrary(n=n, counts=count, unique=True, include_wild_type=False, **target)
@@ -266,19 +266,19 @@ def test_a_long_sequence_with_many_mutations_is_that_of_the_twin():
 
 
 def test_numbers_that_would_make_a_draw_uneven_are_drawn_again_as_the_twin_does():
-    """So many positions and letters that every fourteenth pair is drawn again."""
-    letters = "".join(chr(code) for code in range(33, 97) if code != ord("?"))
-    wild_type = letters[0] * 4_950_000
-    library = RandomLibrary(wild_type, 20, counts=40, alphabet=f"letters:{letters}", seed=20)
+    """So many positions and symbols that every fourteenth pair is drawn again."""
+    symbols = "".join(chr(code) for code in range(33, 97) if code != ord("?"))
+    wild_type = symbols[0] * 4_950_000
+    library = RandomLibrary(wild_type, 20, counts=40, alphabet=f"symbols:{symbols}", seed=20)
     recipe, found = json.loads(library.to_json()), library.mutations()
-    bound = len(wild_type) * (len(letters) - 1)
+    bound = len(wild_type) * (len(symbols) - 1)
     assert 2**32 % bound / 2**32 > 0.07
     for row in range(1, 20):
         numbers = twin.Numbers(20, twin.MUTATIONS, row)
         numbers.u64()  # which says how many: always 40
         wanted = twin.by_count(recipe, wild_type, range(len(wild_type)), 40, numbers)
         here = found.row == row
-        put = [letters[token] for token in found.letter[here]]
+        put = [symbols[token] for token in found.symbol[here]]
         assert dict(zip(found.position[here].tolist(), put, strict=True)) == wanted
 
 
@@ -375,38 +375,38 @@ def test_triples_of_positions_are_uniform():
     agree(list(triples.values()), np.full(35, N / 35))
 
 
-def letters_by_wild(library: RandomLibrary) -> np.ndarray:
+def symbols_by_wild(library: RandomLibrary) -> np.ndarray:
     """[wild, new] counts."""
     found = library.mutations()
     wild = twin.tokens([library.wild_type], library.alphabet)[0][found.position]
-    size = len(twin.letters_of(library.alphabet))
-    return np.bincount(wild.astype(int) * size + found.letter, minlength=size**2).reshape(size, -1)
+    size = len(twin.symbols_of(library.alphabet))
+    return np.bincount(wild.astype(int) * size + found.symbol, minlength=size**2).reshape(size, -1)
 
 
 @pytest.mark.parametrize("recipe", [{"rate": 0.2}, {"position_rates": [0.2] * 40}])
-@pytest.mark.parametrize("alphabet", ["dna", "rna", "protein", "diploid", "letters:ABC"])
-def test_new_letters_are_uniform_among_the_others(alphabet, recipe):
-    letters = twin.letters_of(alphabet)
-    wild_type = (letters * 40)[:40]
+@pytest.mark.parametrize("alphabet", ["dna", "rna", "protein", "diploid", "symbols:ABC"])
+def test_new_symbols_are_uniform_among_the_others(alphabet, recipe):
+    symbols = twin.symbols_of(alphabet)
+    wild_type = (symbols * 40)[:40]
     library = RandomLibrary(wild_type, 20_000, alphabet=alphabet, seed=14, **recipe)
-    found = letters_by_wild(library)
-    wanted = (1 - np.eye(len(letters))) / (len(letters) - 1) * found.sum(1, keepdims=True)
+    found = symbols_by_wild(library)
+    wanted = (1 - np.eye(len(symbols))) / (len(symbols) - 1) * found.sum(1, keepdims=True)
     agree(found.ravel(), wanted.ravel())
 
 
 @pytest.mark.parametrize("recipe", [{"rate": 0.2}, {"position_rates": [0.2] * 20}])
-def test_new_letters_follow_their_weights(recipe):
+def test_new_symbols_follow_their_weights(recipe):
     weights = {"A": {"C": 1, "T": 3}, "C": {"A": 1e-9, "G": 1e-9}, "G": {"T": 1}, "T": {"A": 5}}
     weights["T"] |= {"C": 2.5, "G": 2.5, "T": 1000}
-    library = RandomLibrary(WILD, N, letter_weights=weights, seed=15, **recipe)
-    found = letters_by_wild(library)
+    library = RandomLibrary(WILD, N, symbol_weights=weights, seed=15, **recipe)
+    found = symbols_by_wild(library)
     shares = [[0, 0.25, 0, 0.75], [0.5, 0, 0.5, 0], [0, 0, 0, 1], [0.5, 0.25, 0.25, 0]]
     agree(found.ravel(), (shares * found.sum(1, keepdims=True)).ravel())
 
 
 def test_a_transition_bias_is_the_ratio_of_a_transition_to_one_transversion():
-    library = RandomLibrary(WILD, N, letter_weights=transition_bias(4.0), seed=16)
-    found = letters_by_wild(library)
+    library = RandomLibrary(WILD, N, symbol_weights=transition_bias(4.0), seed=16)
+    found = symbols_by_wild(library)
     shares = np.array([[0, 1, 4, 1], [1, 0, 1, 4], [4, 1, 0, 1], [1, 4, 1, 0]]) / 6
     agree(found.ravel(), (shares * found.sum(1, keepdims=True)).ravel())
 
@@ -455,7 +455,7 @@ def test_rows_know_nothing_of_their_neighbours_or_of_the_next_seed(recipe):
         assert abs(between) < bound / np.sqrt(20 * N)
 
 
-def test_sampled_combinations_are_uniform_over_orders_positions_and_letters():
+def test_sampled_combinations_are_uniform_over_orders_positions_and_symbols():
     """Ten of 67 sequences a sample; counts of draws without replacement vary less, by 57 / 66."""
     hits = Counter()
     for seed in range(2000):

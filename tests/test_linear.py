@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from sklearn.linear_model import Lasso, Ridge
 
-from geneq import encoding, linear
+from geneq import encoding
 from geneq.errors import GeneqError
 from geneq.libraries import RandomLibrary
-from geneq.linear import KINDS, Moments, linear_effects
+from geneq.surrogates import linear
+from geneq.surrogates.linear import KINDS, Moments, linear_effects
 
 LENGTH, ROWS, SEED = 30, 3000, 6
 rng = np.random.default_rng(SEED)
@@ -18,7 +19,7 @@ AT = np.arange(LENGTH)
 
 
 def planted(effects: int) -> np.ndarray:
-    """So many positions with effects, 0 for the wild type's letters."""
+    """So many positions with effects, 0 for the wild type's symbols."""
     truth = np.zeros((LENGTH, 4))
     at = np.random.default_rng(8).choice(LENGTH, effects, replace=False)
     truth[at] = np.random.default_rng(9).normal(size=(effects, 4))

@@ -12,9 +12,9 @@ from geneq.artifacts import VARIANTS
 from geneq.errors import GeneqError
 from geneq.genome import Genome, index_fasta
 from geneq.libraries import RandomLibrary, SaturationLibrary
-from geneq.locus import Experiment, Locus, each, found_in
+from geneq.locus import Experiment, Locus, found_in, run_each
 from geneq.mave import Mave
-from geneq.phi import Surrogate
+from geneq.surrogates import Surrogate
 from profiles import HALVES, LAST
 
 COMPLEMENT = {"A": "T", "C": "G", "G": "C", "T": "A", "N": "N"}
@@ -24,7 +24,7 @@ CHR1 = "".join(np.random.default_rng(SEED).choice(list("ACGT"), LENGTH))
 
 @pytest.fixture(scope="module")
 def genome(tmp_path_factory):
-    """A folder with chr1, and chr2 with unknown letters in its middle."""
+    """A folder with chr1, and chr2 with unknown symbols in its middle."""
     folder = tmp_path_factory.mktemp("genome")
     (folder / "in.fa").write_text(f">chr1\n{CHR1}\n>chr2\n{CHR1[:50]}{'N' * 50}{CHR1[:50]}\n")
     index_fasta(folder / "in.fa", folder)
@@ -55,14 +55,14 @@ def failures(folder) -> list[dict]:
 
 
 @pytest.mark.parametrize("strand", "+-")
-def test_positions_and_letters_are_those_of_the_sequence(genome, strand):
+def test_positions_and_symbols_are_those_of_the_sequence(genome, strand):
     one = locus(strand=strand)
     sequence = one.recipe(Genome(genome)).wild_type
     assert len(sequence) == len(one) == 50
     for position in range(10, 60):
         base = CHR1[position]
-        assert sequence[one.position(position)] == one.letter(base)
-        assert one.letter(base) == (base if strand == "+" else COMPLEMENT[base])
+        assert sequence[one.position(position)] == one.symbol(base)
+        assert one.symbol(base) == (base if strand == "+" else COMPLEMENT[base])
     assert one.position(9) is None
     assert one.position(60) is None
 
@@ -87,7 +87,7 @@ def test_chromosomes_may_be_called_otherwise_but_must_be_there(genome):
     assert locus(chrom="1").on(Genome(genome)).chrom == "chr1"
     with pytest.raises(GeneqError, match="no such chromosome: 'chr9'"):
         locus(chrom="chr9").on(Genome(genome))
-    with pytest.raises(GeneqError, match="chr1 has 400 letters: 'the locus ends at 401'"):
+    with pytest.raises(GeneqError, match="chr1 has 400 symbols: 'the locus ends at 401'"):
         locus(end=401).on(Genome(genome))
 
 
@@ -97,7 +97,7 @@ def test_a_locus_is_read_back(tmp_path):
     assert Locus.load(tmp_path) == one
     path = tmp_path / "locus.json"
     path.write_text(path.read_text().replace('"version": 2', '"version": 3'))
-    with pytest.raises(GeneqError, match="reads version 2 of it: 3"):
+    with pytest.raises(GeneqError, match="format version 2: 3"):
         Locus.load(tmp_path)
     path.write_text("[]")
     with pytest.raises(GeneqError, match="Not a file of one locus"):
@@ -139,7 +139,7 @@ def test_loci_are_scored_as_one_alone_and_those_that_fail_are_named(scored, geno
         ("target", "score"),
     ]
     messages = [row["message"] for row in failures(scored)]
-    assert messages[0].startswith("A window to mutate holds an unknown letter: 'N at position 30")
+    assert messages[0].startswith("A window to mutate holds an unknown symbol: 'N at position 30")
     assert messages[1].startswith("motifs:core has no such target: 'SP99'")
 
 
@@ -287,5 +287,5 @@ def test_what_another_try_may_mend_is_no_fault_of_a_locus(tmp_path, error):
         raise error
 
     with pytest.raises(type(error)):
-        each(["a"], "score", make, tmp_path)
+        run_each(["a"], "score", make, tmp_path)
     assert not (tmp_path / "failed.tsv").exists()

@@ -53,7 +53,7 @@ def test_a_recipe_with_scores_comes_back(tmp_path):
     assert (len(back), back.length) == (40, 12)
     names = pq.read_schema(tmp_path / "mave.parquet").names
     assert names == ["row", "y:dev", "y:hk", "sigma:dev", "sigma:hk"]
-    np.testing.assert_array_equal(back.mutations().letter, mave.library.mutations().letter)
+    np.testing.assert_array_equal(back.mutations().symbol, mave.library.mutations().symbol)
     assert encoding.strings(back.wild_type[None]) == [WILD]
 
 
@@ -79,7 +79,7 @@ def test_the_wild_type_of_a_table_is_its_consensus(tmp_path):
     mutations = mave.mutations()
     assert mutations.row.tolist() == [1, 2, 4, 4]
     assert mutations.position.tolist() == [3, 0, 2, 3]
-    assert mutations.letter.tolist() == [0, 3, 1, 0]
+    assert mutations.symbol.tolist() == [0, 3, 1, 0]
     assert [column.dtype for column in mutations] == [np.int64, np.int32, np.uint8]
 
 
@@ -90,7 +90,7 @@ def test_the_wild_type_of_a_table_can_be_given(tmp_path):
     assert same(mave, Mave.load(tmp_path / "mave.parquet"))
 
 
-def test_unknown_letters_of_all_sequences_are_no_mutations(tmp_path):
+def test_unknown_symbols_of_all_sequences_are_no_mutations(tmp_path):
     path = tmp_path / "n.csv"
     path.write_text("sequence,y\nANG,1\nANT,2\nANG,3\n")
     mave = Mave.read_table(path)
@@ -149,7 +149,7 @@ def test_other_tables_are_refused(tmp_path, columns, message):
 
 
 def test_other_wild_types_are_refused(tmp_path):
-    with pytest.raises(GeneqError, match="must have 4 letters as the sequences: 3"):
+    with pytest.raises(GeneqError, match="must have 4 symbols as the sequences: 3"):
         Mave.read_table(table(tmp_path, y=range(5)), wild_type="ACG")
 
 
@@ -165,7 +165,7 @@ def test_other_files_are_refused(tmp_path):
         ("none.parquet", "File not found"),
         ("cut.parquet", "Not a whole parquet"),
         ("bad.parquet", "Not a whole parquet"),
-        ("own.parquet", "no MAVE that geneq wrote"),
+        ("own.parquet", "Not a MAVE written by geneq"),
     ]:
         with pytest.raises(GeneqError, match=message):
             Mave.load(tmp_path / name)

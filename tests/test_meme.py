@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geneq.errors import GeneqError
-from geneq.meme import Motif, families, motif_similarity, read_meme
+from geneq.oracles.meme import Motif, families, motif_similarity, read_meme
 from twins import features as twin
 
 ROOT = Path(__file__).parents[1]
@@ -167,7 +167,7 @@ def test_collections_of_motifs_are_read():
 
 
 def sharp(rng: np.random.Generator, width: int) -> np.ndarray:
-    """A matrix with one sure letter a position."""
+    """A matrix with one sure symbol a position."""
     return 0.07 / 3 + (0.93 - 0.07 / 3) * np.eye(4)[rng.integers(0, 4, width)]
 
 

@@ -82,8 +82,8 @@ def refused(capsys, out: Path, *arguments) -> str:
             RandomLibrary(DNA, n=9, windows=[(2, 4)], position_rates=[1, 0.25]),
         ),
         (
-            ["random", "--n", 9, "--letter_weights", json.dumps(transition_bias(3.0))],
-            RandomLibrary(DNA, n=9, letter_weights=transition_bias(3.0)),
+            ["random", "--n", 9, "--symbol_weights", json.dumps(transition_bias(3.0))],
+            RandomLibrary(DNA, n=9, symbol_weights=transition_bias(3.0)),
         ),
         (
             ["random", "--n", 9, "--alphabet", "protein", "--include_wild_type", "no"],
@@ -153,7 +153,7 @@ def test_every_field_has_an_option():
             "--kind saturation has no such options: '--n, --rate'. It takes --alphabet, --seed",
         ),
         (["--kind", "random", "--n", 5, "--rate", 1.5, *SEQUENCE], "rate must lie in [0, 1]: 1.5"),
-        (["--kind", "random", "--n", 5, "--sequence", "ACGTU"], "'U' is no nucleotide letter"),
+        (["--kind", "random", "--n", 5, "--sequence", "ACGTU"], "'U' is no nucleotide symbol"),
         (["--kind", "random", "--n", 5, "--windows", "0-99", *SEQUENCE], "[0, 99)"),
         (["--kind", "saturation", *SEQUENCE, "--batch", 0], "batch must be between 1 and"),
         (["--recipe", "nowhere.json"], "File not found (in nowhere.json)"),
@@ -181,7 +181,7 @@ def test_the_suffix_is_looked_at_before_anything_is_made(tmp_path, capsys):
         ("first", "1-2-3"),
         ("unique", "true"),
         ("counts", "1,two"),
-        ("letter_weights", "{A"),
+        ("symbol_weights", "{A"),
         ("rate", ""),
     ],
 )
@@ -226,10 +226,10 @@ def test_the_only_record_needs_no_name(tmp_path):
     [
         (FASTA, [], "The FASTA has several records: 'a, b:1' "),
         (FASTA, ["--record", "first"], "The FASTA has no such record: 'first'"),
-        (FASTA, ["--region", "a:4-11"], "--region must lie in the record's 10 letters: 'a:4-11'"),
-        (FASTA, ["--region", "a:4-4"], "--region must lie in the record's 10 letters"),
+        (FASTA, ["--region", "a:4-11"], "--region must lie in the record's 10 symbols: 'a:4-11'"),
+        (FASTA, ["--region", "a:4-4"], "--region must lie in the record's 10 symbols"),
         (FASTA, ["--region", "a"], "--region must be NAME:START-END (0-based"),
-        (FASTA, ["--record", "a"], "A window to mutate holds an unknown letter"),
+        (FASTA, ["--record", "a"], "A window to mutate holds an unknown symbol"),
         (b"ACGT\n", [], "Not a whole FASTA: \"a FASTA begins with '>'\""),
         (b"", [], "The FASTA has no such record"),
         (gzip.compress(FASTA)[:-9], ["--record", "c"], "Not a whole FASTA"),
@@ -263,7 +263,7 @@ def test_what_was_written_is_told_and_nothing_else(tmp_path, capsys):
     assert mutagenize(tmp_path / "x.fa", "--kind", "random", *SEQUENCE, "--n", 2000) == 0
     said = capsys.readouterr()
     assert said.out == (
-        f"{tmp_path}/x.fa: 2,000 rows of 10 letters, RandomLibrary(wild_type='{DNA}', n=2000)\n"
+        f"{tmp_path}/x.fa: 2,000 rows of 10 symbols, RandomLibrary(wild_type='{DNA}', n=2000)\n"
     )
     assert said.err == ""
 

@@ -12,10 +12,10 @@ import torch
 from geneq import cli, encoding
 from geneq.artifacts import GENES
 from geneq.errors import GeneqError
-from geneq.featurize import featurize
 from geneq.genome import Genome
 from geneq.oracles import load_oracle
 from geneq.oracles.feeding import on_device
+from geneq.stages.featurize import featurize
 from twins import network as twin
 
 MODELS = Path(__file__).parents[2] / "shared/data/models"
@@ -69,7 +69,7 @@ def save(layers: dict[str, dict[str, np.ndarray]], path: Path, group: str = "/")
 
 
 def sequences(n: int, length: int) -> np.ndarray:
-    """Random DNA, one letter in 20 unknown."""
+    """Random DNA, one symbol in 20 unknown."""
     rng = np.random.default_rng(SEED)
     tokens = rng.integers(0, 4, (n, length)).astype(np.uint8)
     tokens[rng.random(tokens.shape) < 0.05] = 4
@@ -230,7 +230,7 @@ def test_other_files_are_refused(tmp_path):
 
 def test_other_sequences_are_refused(tmp_path):
     deepstarr = load_oracle(f"deepstarr:{save(deepstarr_layers(), tmp_path / 'a.h5')}")
-    with pytest.raises(GeneqError, match="reads sequences of 249 letters: '250 letters'"):
+    with pytest.raises(GeneqError, match="reads sequences of 249 symbols: '250 symbols'"):
         deepstarr.predict(sequences(2, 250))
     xpresso = load_oracle(f"xpresso:{save(xpresso_layers(), tmp_path / 'b.h5')}")
     with pytest.raises(GeneqError, match="reads the TSS at index 7000: 5250"):

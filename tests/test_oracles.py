@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geneq.errors import GeneqError
-from geneq.meme import Motif
 from geneq.oracles import load_oracle
+from geneq.oracles.meme import Motif
 from geneq.oracles.motifs import MotifOracle
 from twins import encoding
 from twins import features as twin
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def random_motif(rng: np.random.Generator, width: int, name: str = "m", sharp=1.0) -> Motif:
-    """Letters drawn from a Dirichlet distribution; the smaller `sharp`, the surer they are."""
+    """Symbols drawn from a Dirichlet distribution; the smaller `sharp`, the surer they are."""
     return Motif(name, rng.dirichlet(np.full(4, sharp), width))
 
 
@@ -146,7 +146,7 @@ def test_composition():
     oracle = one_class_each(random_motif(np.random.default_rng(9), 1))
     assert oracle.targets[-2:] == ["GC", "CpG"]
     found = oracle.predict_bins(tokens, np.array([0, 3, 4, 6, 10]))[0, :, -2:]
-    # CGC: its last C begins no CG of this bin's own letters, but one with the next bin's G.
+    # CGC: its last C begins no CG of this bin's own symbols, but one with the next bin's G.
     expected = [[0.5, 2 / 3], [0.5, 0], [0, 0], [-0.25, 0]]
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
@@ -164,7 +164,7 @@ def test_sequences_shorter_than_the_longest_motif_are_refused():
 
 @pytest.mark.parametrize(("widths", "shift"), [((1, 5, 11), 0), ((2, 6, 10), 1)])
 def test_the_reverse_complement_scores_the_same_in_mirrored_bins(widths, shift):
-    """The centre of an even width is its right middle letter, on either strand: one further on."""
+    """The centre of an even width is its right middle symbol, on either strand: one further on."""
     rng = np.random.default_rng(11)
     oracle = one_class_each(*(random_motif(rng, width) for width in widths))
     tokens = random_dna(rng, 3, 80, 0.05)

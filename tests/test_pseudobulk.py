@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from geneq.artifacts import EXPRESSION, GENES
 from geneq.cli import main
 from geneq.errors import GeneqError
-from geneq.pseudobulk import pseudobulk
-from geneq.pseudobulk.mapping import map_genes
-from geneq.pseudobulk.reading import matrix, opened
-from geneq.pseudobulk.sums import deal
+from geneq.stages.pseudobulk import pseudobulk
+from geneq.stages.pseudobulk.mapping import map_genes
+from geneq.stages.pseudobulk.reading import matrix, opened
+from geneq.stages.pseudobulk.sums import deal
 from twins import pseudobulk as twin
 
 LAYOUTS = {"csr": sp.csr_matrix, "csc": sp.csc_matrix, "dense": np.asarray}

@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 import torch
 
-from geneq import cli, encoding, scoring
+from geneq import cli, encoding
 from geneq.errors import GeneqError
 from geneq.libraries import DiploidLibrary, RandomLibrary, open_library
 from geneq.mave import Mave
-from geneq.oracles import load_oracle, user
+from geneq.oracles import load_oracle, scoring, user
 from geneq.oracles.network import NetworkOracle
-from geneq.reductions import by_row, first_component
-from geneq.scoring import score
+from geneq.oracles.reductions import by_row, first_component
+from geneq.oracles.scoring import score
 
 WILD = "ACGTTGCAACGGTACATGTC"
 LIBRARY = RandomLibrary(WILD, n=300, rate=0.2)
 
 
 class Weighted(torch.nn.Module):
-    """Two targets, each a weighted sum of the letters; or a profile of them in `bins` bins."""
+    """Two targets, each a weighted sum of the symbols; or a profile of them in `bins` bins."""
 
     def __init__(self, length: int = 20, bins: int = 0):
         super().__init__()
@@ -47,9 +47,9 @@ def expected(tokens: np.ndarray, bins: int = 0) -> np.ndarray:
     weight = module.weight.detach().numpy().astype(float)
     scores = np.zeros((len(tokens), tokens.shape[1], 2))
     for i, row in enumerate(tokens):
-        for position, letter in enumerate(row):
-            if letter < 4:
-                scores[i, position] = weight[:, letter, position]
+        for position, symbol in enumerate(row):
+            if symbol < 4:
+                scores[i, position] = weight[:, symbol, position]
     return scores.reshape(len(tokens), bins or 1, -1, 2).sum(2)[:, slice(None) if bins else 0]
 
 
@@ -116,7 +116,7 @@ def test_profiles_of_both_strands_lie_on_one_another():
     np.testing.assert_allclose(mave.y, (expected(tokens, 4)[:, 0] + other[:, 0]) / 2, atol=1e-5)
 
 
-def test_short_sequences_lie_in_the_middle_of_unknown_letters():
+def test_short_sequences_lie_in_the_middle_of_unknown_symbols():
     mave = score(LIBRARY, oracle(length=25))
     padded = np.pad(LIBRARY.tokens(), ((0, 0), (2, 3)), constant_values=4)
     np.testing.assert_allclose(mave.y, expected(padded), atol=1e-5)
@@ -211,7 +211,7 @@ def test_what_cannot_be_reduced_is_refused(bins, reduce, message):
 def test_scores_that_are_not_finite_are_refused_with_their_rows(small_parts):
     class Broken(Weighted):
         def forward(self, x):
-            # The log of 0 where neither of two letters is that of the wild type.
+            # The log of 0 where neither of two symbols is that of the wild type.
             return super().forward(x) + (x[:, 2, 2:3] + x[:, 1, 6:7]).log()
 
     rows = np.flatnonzero((LIBRARY.tokens()[:, [2, 6]] != [2, 1]).all(1))
@@ -223,18 +223,18 @@ def test_scores_that_are_not_finite_are_refused_with_their_rows(small_parts):
 
 
 def test_sequences_longer_than_the_oracle_are_refused():
-    with pytest.raises(GeneqError, match="test reads at most 12 letters: '20 of the library'"):
+    with pytest.raises(GeneqError, match="test reads at most 12 symbols: '20 of the library'"):
         score(LIBRARY, oracle(length=12))
 
 
 def test_networks_that_know_of_a_tss_are_not_padded():
-    with pytest.raises(GeneqError, match="reads 25 letters with the TSS at index 9"):
+    with pytest.raises(GeneqError, match="reads 25 symbols with the TSS at index 9"):
         score(LIBRARY, oracle(length=25, tss=9))
     score(LIBRARY, oracle(tss=9))
 
 
 def test_other_alphabets_are_refused():
-    with pytest.raises(GeneqError, match="reads the letters ACGT: 'ACGTRYSWKM of the library'"):
+    with pytest.raises(GeneqError, match="reads the symbols ACGT: 'ACGTRYSWKM of the library'"):
         score(DiploidLibrary(WILD, n=10), oracle())
 
 

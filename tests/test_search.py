@@ -12,7 +12,7 @@ import planted
 from geneq import artifacts
 from geneq.cli import main
 from geneq.errors import GeneqError
-from geneq.search import (
+from geneq.stages.search import (
     Candidate,
     average_in,
     choose,
@@ -371,7 +371,7 @@ def test_a_search_that_stops_out_of_fold_writes_nothing(made, tmp_path, monkeypa
     def stopped(*args):
         raise GeneqError("Stopped")
 
-    monkeypatch.setattr("geneq.search.predict_out_of_fold", stopped)
+    monkeypatch.setattr("geneq.stages.search.predict_out_of_fold", stopped)
     assert main(made.search_args(tmp_path / "out", *SHORT)) == 1
     assert not (tmp_path / "out").exists()
 

@@ -17,7 +17,7 @@ ALPHA = 1e-4  # of every statistical test; seeds are fixed
 SYMBOLS = "".join(chr(code) for code in [*range(33, 63), *range(64, 97)]) + "{"
 
 
-def letters(tokens, alphabet="dna") -> list[str]:
+def symbols(tokens, alphabet="dna") -> list[str]:
     """The sequences in tokens of any number of axes."""
     return [_ext.decode(row, alphabet).decode() for row in tokens.reshape(-1, tokens.shape[-1])]
 
@@ -25,7 +25,7 @@ def letters(tokens, alphabet="dna") -> list[str]:
 @given(st.text("ACGTN", min_size=1, max_size=80), st.integers(1, 8), st.integers(0, 2**64 - 1))
 def test_a_shuffle_keeps_kmers_and_ends(text, k, seed):
     k = min(k, len(text))
-    for made in letters(shuffle(text, k, 3, seed)):
+    for made in symbols(shuffle(text, k, 3, seed)):
         assert twin.kmers(made, k) == twin.kmers(text, k)
         assert made[: k - 1] == text[: k - 1]
         assert made[len(text) - k + 1 :] == text[len(text) - k + 1 :]
@@ -33,7 +33,7 @@ def test_a_shuffle_keeps_kmers_and_ends(text, k, seed):
 
 @given(st.integers(1, 64), st.integers(1, 5), st.data())
 def test_shuffles_of_any_alphabet_keep_kmers(size, k, data):
-    alphabet = "letters:" + SYMBOLS[:size]
+    alphabet = "symbols:" + SYMBOLS[:size]
     row = data.draw(st.lists(st.integers(0, size), min_size=5, max_size=60))
     tokens = np.array([row], dtype=np.uint8)
     made = shuffle(tokens, k, alphabet=alphabet)
@@ -55,7 +55,7 @@ def test_every_order_is_equally_probable(text, k, count):
     orders = {"".join(order) for order in twin.orders(text, k)}
     assert len(orders) == count
     draws = 20_000
-    seen = Counter(letters(shuffle(text, k, draws, seed=11)))
+    seen = Counter(symbols(shuffle(text, k, draws, seed=11)))
     assert set(seen) <= orders
     expected = draws / count
     statistic = sum((seen[order] - expected) ** 2 / expected for order in orders)
@@ -63,9 +63,9 @@ def test_every_order_is_equally_probable(text, k, count):
 
 
 def test_long_sequences_are_mixed():
-    text = letters(random_sequences(1, 2000))[0]
+    text = symbols(random_sequences(1, 2000))[0]
     for k in (1, 2, 3, 4):
-        made = letters(shuffle(text, k))[0]
+        made = symbols(shuffle(text, k))[0]
         same = sum(a == b for a, b in zip(text, made, strict=True))
         # Unrelated sequences agree in 500 ± 19 of 2,000 places; 4-mers leave little freedom.
         assert same < 620, (k, same)
@@ -97,23 +97,23 @@ def test_strings_bytes_and_tokens_are_the_same_sequences():
 
 def test_the_streams_are_those_of_the_first_release():
     rows = ["ACGTNACGATTGCAGTCA", "GGGATTACAGATTACACC"]
-    assert letters(shuffle(rows, 2, 2, seed=7)) == [
+    assert symbols(shuffle(rows, 2, 2, seed=7)) == [
         "AGCATTCGACACGTGTNA",
         "ACGTTCGCATGTNAGACA",
         "GGACACCATTTAGGATAC",
         "GAGGGATACCATTTACAC",
     ]
-    assert letters(shuffle(rows, 1, seed=7)) == ["TCAGTCATNTGGAGACCA", "GTCCAGCACAATTAGATG"]
-    assert letters(shuffle("ACGTACGTACATACGCATTACA" * 2, 3, seed=7)) == [
+    assert symbols(shuffle(rows, 1, seed=7)) == ["TCAGTCATNTGGAGACCA", "GTCCAGCACAATTAGATG"]
+    assert symbols(shuffle("ACGTACGTACATACGCATTACA" * 2, 3, seed=7)) == [
         "ACAACATTACGCATACATACGCATTACGTACGTACGTACGTACA"
     ]
-    protein = letters(shuffle("MKVLAAGMKVAAGMKLVAGK", seed=7, alphabet="protein"), "protein")
+    protein = symbols(shuffle("MKVLAAGMKVAAGMKLVAGK", seed=7, alphabet="protein"), "protein")
     assert protein == ["MKLVLAAGMKVAGMKVAAGK"]
-    assert letters(random_sequences(2, 20, seed=7)) == [
+    assert symbols(random_sequences(2, 20, seed=7)) == [
         "GTCATAAACTCGTCCACATC",
         "TACGACCCCTCGCCTGAGTG",
     ]
-    assert letters(random_sequences(2, 20, [1, 2, 3, 4], seed=7)) == [
+    assert symbols(random_sequences(2, 20, [1, 2, 3, 4], seed=7)) == [
         "ATGAGCCCGGACGTGGTTCT",
         "TCCTTTGTATGGACCTGTGG",
     ]
@@ -126,10 +126,10 @@ def test_the_streams_are_those_of_the_first_release():
         (None, "protein"),
         ([0.3, 0.2, 0.2, 0.3], "rna"),
         ([1, 0, 1e-2, 0], "dna"),
-        ([1, 1, 1], "letters:XYZ"),
+        ([1, 1, 1], "symbols:XYZ"),
     ],
 )
-def test_letters_are_as_frequent_as_their_weights(weights, alphabet):
+def test_symbols_are_as_frequent_as_their_weights(weights, alphabet):
     tokens = random_sequences(300, 400, weights, seed=3, alphabet=alphabet)
     size = {"dna": 4, "rna": 4, "protein": 20}.get(alphabet, 3)
     shares = np.ones(size) if weights is None else np.array(weights, dtype=float)
@@ -149,10 +149,10 @@ def test_neighbours_and_rows_are_independent(weights):
     for first, second in ((tokens[:, :-1], tokens[:, 1:]), (tokens[:-1], tokens[1:])):
         pairs = np.bincount((4 * first.astype(int) + second).ravel(), minlength=16)
         expected = np.outer(share, share).ravel() * first.size
-        # Overlapping pairs: the statistic less that of the letters is a chi square (Good 1953).
+        # Overlapping pairs: the statistic less that of the symbols is a chi square (Good 1953).
         ones = np.bincount(first.ravel(), minlength=4)
-        letter = ((ones - share * first.size) ** 2 / (share * first.size)).sum()
-        statistic = ((pairs - expected) ** 2 / expected).sum() - letter
+        symbol = ((ones - share * first.size) ** 2 / (share * first.size)).sum()
+        statistic = ((pairs - expected) ** 2 / expected).sum() - symbol
         assert statistic < chi2.isf(ALPHA, 12)
 
 
@@ -163,7 +163,7 @@ def test_random_rows_are_functions_of_their_index(n, length, first, threads):
     np.testing.assert_array_equal(part, whole[first:])
 
 
-def test_no_rows_and_no_letters_are_no_error():
+def test_no_rows_and_no_symbols_are_no_error():
     assert shuffle([]).shape == (0, 1, 0)
     assert shuffle(["", ""], n=3).shape == (2, 3, 0)
     assert shuffle(np.zeros((0, 5), dtype=np.uint8), n=2).shape == (0, 2, 5)
@@ -198,8 +198,8 @@ GOOD = np.zeros((2, 3), dtype=np.uint8)
         (lambda: shuffle("ACG", seed=-1), "seed is a whole number from 0"),
         (lambda: shuffle("ACG", seed=1 << 64), "seed is a whole number from 0"),
         (lambda: shuffle("ACG", threads=0), "threads is a whole number from 1"),
-        (lambda: shuffle(["ACG", "AC"]), "equally long: 'row 1 has 2 letters, row 0 has 3'"),
-        (lambda: shuffle(["ACG", "A5G"]), "row 2, column 2: '5' is no nucleotide letter"),
+        (lambda: shuffle(["ACG", "AC"]), "equally long: 'row 1 has 2 symbols, row 0 has 3'"),
+        (lambda: shuffle(["ACG", "A5G"]), "row 2, column 2: '5' is no nucleotide symbol"),
         (lambda: shuffle(["A\nG"]), "line ends"),
         (lambda: shuffle(["ACG", 7]), "row 1 is int"),
         (lambda: shuffle("ACG", alphabet="klingon"), "alphabet must be"),
@@ -209,12 +209,12 @@ GOOD = np.zeros((2, 3), dtype=np.uint8)
         (lambda: random_sequences(-1, 3), "n is a whole number from 0"),
         (lambda: random_sequences(3, -1), "length is a whole number from 0"),
         (lambda: random_sequences(1 << 40, 1 << 40), "do not fit into memory"),
-        (lambda: random_sequences(3, 3, [1, 1, 1]), "a weight for each of 4 letters, not 3"),
+        (lambda: random_sequences(3, 3, [1, 1, 1]), "a weight for each of 4 symbols, not 3"),
         (lambda: random_sequences(3, 3, [1, 1, 1, -1]), "weights of at least 0"),
         (lambda: random_sequences(3, 3, [1, 1, 1, np.nan]), "finite weights"),
         (lambda: random_sequences(3, 3, [1, 1, 1, np.inf]), "finite weights"),
         (lambda: random_sequences(3, 3, [0, 0, 0, 0]), "not all of them 0"),
-        (lambda: random_sequences(3, 3, "ACGT"), "composition is a weight for each letter"),
+        (lambda: random_sequences(3, 3, "ACGT"), "composition is a weight for each symbol"),
         (lambda: random_sequences(3, 3, [[1, 1, 1, 1]]), "float64 array with 1 axis"),
     ],
 )
@@ -236,7 +236,7 @@ def test_bad_input_is_named(call, message):
         (lambda: _ext.shuffle(GOOD + 5), "0…4, but one is 5"),
         (lambda: _ext.shuffle(GOOD, out=GOOD), r"of shape \[2, 1, 3\]"),
         (lambda: _ext.shuffle(GOOD, out=GOOD[:, None]), "not overlap"),
-        (lambda: _ext.random_sequences(1, 2, np.ones(3)), "for each of 4 letters, not 3"),
+        (lambda: _ext.random_sequences(1, 2, np.ones(3)), "for each of 4 symbols, not 3"),
         (lambda: _ext.random_sequences(1, 2, [1.0] * 4), "composition must be a float64 array"),
         (lambda: _ext.random_sequences(1, 2, -np.ones(4)), "at least 0"),
         (lambda: _ext.random_sequences(1 << 60, 1 << 60), "array|dimension"),

@@ -149,8 +149,8 @@ def test_the_double_of_the_oracle_agrees_on_the_written_genome(small):
     for strand in "+-":
         row = int(np.flatnonzero(small.genes["strand"] == strand)[0])
         chrom, tss = small.genes.loc[row, ["chrom", "tss"]]
-        letters = encoding.decode(genome.record(chrom))
-        window = encoding.window(letters, tss, strand, edges[0], edges[-1])
+        symbols = encoding.decode(genome.record(chrom))
+        window = encoding.window(symbols, tss, strand, edges[0], edges[-1])
         matrices = [[core[name]] for name in classes]
         expected = twin.scores(window[None], matrices, np.array(edges) - edges[0])[0]
         np.testing.assert_allclose(small.features.values[row][:, columns], expected, atol=1e-4)
@@ -245,10 +245,10 @@ def test_the_planted_site_is_in_the_dna_on_either_strand(tmp_path, seed):
     with open(tmp_path / "sites.csv") as file:
         (site,) = csv.DictReader(file)
     columns = sorted(locus.position(int(text)) for text in site["positions"].split())
-    letters = "".join(sequence[column] for column in columns)
+    symbols = "".join(sequence[column] for column in columns)
     # AP1 is VTGASTCAB, of which the other strand reads VTGASTCAB, too.
     assert site["motif"] == "AP1"
-    assert sum(a == b for a, b in zip(letters, "TGATCA", strict=True)) >= 5
+    assert sum(a == b for a, b in zip(symbols, "TGATCA", strict=True)) >= 5
     assert np.diff(columns).tolist() == [1, 1, 2, 1, 1]
     assert site["locus"] == locus.locus
     # The window is that of a gene, and the site near its TSS.

@@ -9,12 +9,12 @@ import pytest
 from geneq import cli, encoding
 from geneq.libraries import RandomLibrary
 from geneq.mave import Mave
-from geneq.phi import StudentT, Surrogate
+from geneq.surrogates import StudentT, Surrogate
 
 LENGTH, ROWS, SEED = 24, 3000, 11
 WILD_TYPE = "".join(np.random.default_rng(SEED).choice(list("ACGT"), LENGTH))
 LIBRARY = RandomLibrary(WILD_TYPE, n=ROWS, rate=0.15, seed=SEED)
-# Letters from the wild type's at these positions, and a pair, drive the score.
+# Symbols from the wild type's at these positions, and a pair, drive the score.
 SITES, PAIR = (5, 6, 7), (5, 16)
 
 
@@ -45,10 +45,10 @@ def test_tables_and_figures_show_what_was_planted(scored, tmp_path):
     assert len(effects) == LENGTH * 4
     strength = effects.groupby("position")["phi:a/b c"].agg(lambda values: values.abs().max())
     assert set(strength.nlargest(3).index) == set(SITES)
-    own = effects[effects["wild"] == effects["letter"]]
+    own = effects[effects["wild"] == effects["symbol"]]
     assert (own[["phi:a/b c", "y:noise"]] == 0).all(axis=None)
     pairs = pd.read_parquet(tmp_path / "pairs.parquet")
-    first = pairs[pairs["target"] == "a/b c"].head(9)  # three letters at either position
+    first = pairs[pairs["target"] == "a/b c"].head(9)  # three symbols at either position
     assert (first[["position_1", "position_2"]] == PAIR).all(axis=None)
     assert (first["phi"].abs() > 5 * first["se_phi"]).all() and (first["se_phi"] > 0).all()
     assert (effects[["se_phi:a/b c", "se_y:noise"]] >= 0).all(axis=None)
@@ -85,19 +85,19 @@ def test_errors_are_left_out_where_none_are_asked_for(scored, tmp_path):
 
 def test_a_measured_protein_with_stops_and_errors(tmp_path):
     rng = np.random.default_rng(SEED)
-    letters = "letters:ACDEFGHIKLMNPQRSTVWY*"
-    library = RandomLibrary("MKTAYIAKQR", n=2500, rate=0.15, alphabet=letters, seed=SEED)
-    sequences = encoding.strings(library.tokens(), letters)
+    symbols = "symbols:ACDEFGHIKLMNPQRSTVWY*"
+    library = RandomLibrary("MKTAYIAKQR", n=2500, rate=0.15, alphabet=symbols, seed=SEED)
+    sequences = encoding.strings(library.tokens(), symbols)
     sigma = rng.uniform(0.1, 0.3, 2500)
     y = [-2.0 * ("*" in sequence) + (sequence[3] == "W") for sequence in sequences]
     table = pd.DataFrame({"sequence": sequences, "y": y + sigma * rng.normal(size=2500)})
     table.assign(sigma=sigma).to_csv(tmp_path / "my.csv", index=False)
-    options = ("--alphabet", letters, "--noise", "empirical", "--gauge", "wild_type")
+    options = ("--alphabet", symbols, "--noise", "empirical", "--gauge", "wild_type")
     assert surrogate(tmp_path / "my.csv", tmp_path / "out", *options) == 0
     effects = pd.read_parquet(tmp_path / "out" / "effects.parquet")
-    stops = effects[effects["letter"] == "*"]
+    stops = effects[effects["symbol"] == "*"]
     assert len(stops) == 10 and (stops["y:y"] < -4 * stops["se_y:y"]).all()
-    assert effects.loc[effects["phi:y"].idxmax(), ["position", "letter"]].tolist() == [3, "W"]
+    assert effects.loc[effects["phi:y"].idxmax(), ["position", "symbol"]].tolist() == [3, "W"]
 
 
 def test_targets_are_chosen(scored, tmp_path):
@@ -112,7 +112,7 @@ def test_targets_are_chosen(scored, tmp_path):
     [
         (["--target", "dev"], "no such target: 'dev'. It has a/b c, noise"),
         (["--window", "2-9"], "--map additive has no such options: '--window'"),
-        (["--map", "pairwise", "--window", "2-90"], "must lie in the sequence's 24 letters"),
+        (["--map", "pairwise", "--window", "2-90"], "must lie in the sequence's 24 symbols"),
         (["--map", "pairwise", "--between", "2-9,5-12"], "must not overlap"),
         (["--noise", "empirical"], "Empirical noise needs sigma"),
         (["--noise", "gaussian", "--noise_shape_order", "1"], "--noise gaussian has no shape"),
@@ -130,7 +130,7 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_written(
 
 
 def test_a_gauge_of_ones_own(scored, tmp_path, capsys):
-    """Probabilities of the wild type's letters alone are the wild-type gauge."""
+    """Probabilities of the wild type's symbols alone are the wild-type gauge."""
     table = pd.DataFrame(np.eye(4)[encoding.tokens(WILD_TYPE)[0]], columns=list("TGCA")[::-1])
     table.to_csv(tmp_path / "own.csv", index=False)
     own = ("--probabilities", tmp_path / "own.csv", "--replicates", 0)
@@ -155,14 +155,14 @@ def test_a_gauge_of_ones_own(scored, tmp_path, capsys):
 def test_pairs_between_windows_have_two_of_them(scored, tmp_path, capsys):
     with pytest.raises(SystemExit):
         surrogate(scored, tmp_path, "--map", "pairwise", "--between", "2-9")
-    assert "argument --between: invalid two_windows value" in capsys.readouterr().err
+    assert "argument --between: two windows are START-END,START-END" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["5", "a-b", "1-2-3"])
 def test_a_window_is_written_as_start_and_end(scored, tmp_path, capsys, text):
     with pytest.raises(SystemExit):
         surrogate(scored, tmp_path, "--map", "pairwise", "--window", text)
-    assert "argument --window: invalid window value" in capsys.readouterr().err
+    assert "argument --window: a window is START-END" in capsys.readouterr().err
 
 
 def test_a_file_cut_off_is_refused(scored, tmp_path, capsys):

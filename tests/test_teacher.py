@@ -198,9 +198,9 @@ def test_weights_of_another_teacher_are_refused(saved, tmp_path, other):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 1}, r"Not a teacher that this geneq reads.*geneq-teacher.*1"),
-        ({"format": "geneq-equation"}, "Not a teacher that this geneq reads"),
-        (None, "Not a teacher that this geneq reads"),
+        ({"version": 1}, "a teacher of format version 2: 1"),
+        ({"format": "geneq-equation"}, "Not a teacher written by geneq"),
+        (None, "Not a teacher written by geneq"),
         ("{", "Not a whole JSON document"),
     ],
 )

@@ -22,14 +22,14 @@ from twins import variants as twin
 RNG = np.random.default_rng(12)
 
 
-def random_letters(size: int, letters: str = "ACGTacgt") -> str:
-    return "".join(RNG.choice(list(letters), size))
+def random_symbols(size: int, symbols: str = "ACGTacgt") -> str:
+    return "".join(RNG.choice(list(symbols), size))
 
 
 CONTIGS = {
-    "chr1": "NN" + random_letters(60) + "NNN" + random_letters(40, "ACa") + "R",
+    "chr1": "NN" + random_symbols(60) + "NNN" + random_symbols(40, "ACa") + "R",
     "chr2": "GATTACA",
-    "far": random_letters(3 * GAP),
+    "far": random_symbols(3 * GAP),
 }
 
 
@@ -52,7 +52,7 @@ def made(genome: Path, folder: Path, *lines: str, **options) -> VariantLibrary:
     return VariantLibrary(genome=genome, vcf=folder / "in.vcf", **{"window": 9, **options})
 
 
-def letters(library: Library, *span: int) -> list[str]:
+def symbols(library: Library, *span: int) -> list[str]:
     return [_ext.decode(row).decode() for row in library.tokens(*span)]
 
 
@@ -78,7 +78,7 @@ def letters(library: Library, *span: int) -> list[str]:
 def test_the_alternative_is_refilled_as_documented(tmp_path, line, keep, wanted):
     genome = indexed(tmp_path / "genome", CONTIGS)
     library = made(genome, tmp_path, line, window=7, keep=keep)
-    assert tuple(letters(library)) == wanted
+    assert tuple(symbols(library)) == wanted
 
 
 @st.composite
@@ -110,10 +110,10 @@ def test_pairs_are_those_of_the_twin(tmp_path_factory, genome, data):
             made(genome, folder, *lines, **options)
         return
     library = made(genome, folder, *lines, **options)
-    assert letters(library, 0, library.n_rows, threads) == wanted
+    assert symbols(library, 0, library.n_rows, threads) == wanted
     start = data.draw(st.integers(0, library.n_rows - 1))
     stop = data.draw(st.integers(start, library.n_rows))
-    assert letters(library, start, stop) == wanted[start:stop]
+    assert symbols(library, start, stop) == wanted[start:stop]
     check_design(library, wanted)
 
 
@@ -130,7 +130,7 @@ def wanted_pairs(folder, genome, lines, window, anchor, keep) -> list[str]:
 
 
 def check_design(library: VariantLibrary, rows: list[str]) -> None:
-    """The design says where the letters stand that tell the two rows of a pair apart."""
+    """The design says where the symbols stand that tell the two rows of a pair apart."""
     design = library.design()
     assert design["row"].tolist() == list(range(len(rows)))
     assert design["variant"].tolist() == [row // 2 for row in range(len(rows))]
@@ -169,7 +169,7 @@ def test_rows_do_not_depend_on_batches_order_or_threads(tmp_path, genome):
     parts = [library.tokens(row, row + 1) for row in range(0, library.n_rows, 501)]
     np.testing.assert_array_equal(np.concatenate(parts), whole[::501])
     wanted = wanted_pairs(tmp_path, genome, lines[:40], 30, 15, "left")
-    assert letters(library, 0, len(wanted)) == wanted
+    assert symbols(library, 0, len(wanted)) == wanted
 
 
 def test_alleles_that_do_not_fit_are_counted(tmp_path, genome):
@@ -284,7 +284,7 @@ def test_edits_that_cannot_be_are_value_errors(edits, message):
     [
         ((CONTIG, EDIT.astype(np.int32), CONTIG, OUT), "edits must be an int64 array"),
         ((CONTIG + 5, EDIT, CONTIG, OUT), "contig must be 0…4"),
-        ((CONTIG, EDIT, CONTIG + 5, OUT), "letters must be 0…4"),
+        ((CONTIG, EDIT, CONTIG + 5, OUT), "symbols must be 0…4"),
         ((CONTIG, EDIT, CONTIG, OUT[0]), "out must be a uint8 array with 2 axes"),
         ((CONTIG, EDIT, CONTIG, OUT.astype(np.float32)), "out must be a uint8 array"),
         ((CONTIG, EDIT, CONTIG, OUT[:, :0]), "5 columns, and out at least 1"),

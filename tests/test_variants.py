@@ -12,28 +12,28 @@ import pytest
 import torch
 from scipy import stats
 
-from geneq import cli, encoding, phi
+from geneq import cli, encoding, surrogates
 from geneq.artifacts import AGREEMENT, COMPARISONS, VARIANTS
 from geneq.genome import Genome, index_fasta
 from geneq.locus import Locus, open_loci
 from geneq.oracles import load_oracle
-from geneq.phi import Surrogate
-from geneq.scoring import score
-from geneq.variants.effects import INDEL, NO_BASE, NO_MODULE, NO_ROOM, NOT_MUTATED
-from geneq.variants.truth import williams
+from geneq.oracles.scoring import score
+from geneq.stages.variants.effects import INDEL, NO_BASE, NO_MODULE, NO_ROOM, NOT_MUTATED
+from geneq.stages.variants.truth import williams
+from geneq.surrogates import Surrogate
 from test_vcf import vcf_text
 from twins import variants as twin
 
 LENGTH, SEED = 40, 17
 RNG = np.random.default_rng(SEED)
-LETTERS = "".join(RNG.choice(list("ACGT"), 300))
+SYMBOLS = "".join(RNG.choice(list("ACGT"), 300))
 # Ns in the locus "minus", beside what is mutated there.
-CHR1 = LETTERS[:150] + "NN" + LETTERS[152:]
+CHR1 = SYMBOLS[:150] + "NN" + SYMBOLS[152:]
 MUTATED = {"plus": (52, 90), "minus": (120, 150), "over": (70, 110)}
 LOCI = {"plus": ("chr1", 50, 90, "+"), "minus": ("chr1", 120, 160, "-"),
         "over": ("chr2", 70, 110, "-")}  # fmt: skip
-CONTIGS = {"chr1": CHR1, "chr2": LETTERS[::-1]}
-# A network with interactions, which reads one strand. Loci are padded by two letters on each side.
+CONTIGS = {"chr1": CHR1, "chr2": SYMBOLS[::-1]}
+# A network with interactions, which reads one strand. Loci are padded by two symbols on each side.
 ORACLE = """
 import numpy as np, torch
 from geneq.oracles.network import NetworkOracle
@@ -100,7 +100,7 @@ def made(tmp_path_factory) -> Path:
     for locus in open_loci(folder / "loci.csv"):
         mave = score(locus.recipe(genome), load_oracle(locus.oracle))
         replicates = 0 if locus.locus == "over" else 20
-        phi.fit(mave, replicates=replicates).save(folder / "loci" / locus.locus)
+        surrogates.fit(mave, replicates=replicates).save(folder / "loci" / locus.locus)
         locus.save(folder / "loci" / locus.locus)
     return folder
 
@@ -176,7 +176,7 @@ def test_substitutions_have_the_effect_of_the_sequence_with_them(made, tmp_path,
     effects = of(table, method="surrogate", target="two")["effect"].to_numpy()
     tokens = np.repeat(surrogate.wild_type[None], len(starts) + 1, axis=0)
     for row, i in enumerate(starts, 1):
-        tokens[row, locus.position(i)] = "ACGT".index(locus.letter(alts[i]))
+        tokens[row, locus.position(i)] = "ACGT".index(locus.symbol(alts[i]))
     predicted = surrogate.predict(tokens)[:, 1]
     np.testing.assert_allclose(effects, predicted[1:] - predicted[0], atol=1e-9)
     errors = of(table, method="surrogate", target="two")["error"]
@@ -208,7 +208,7 @@ def test_the_gradient_is_that_at_the_wild_type(made, tmp_path):
     np.testing.assert_allclose(of(table, method="gradient")["effect"], slope, rtol=0.05, atol=5e-3)
 
 
-def test_ism_and_gradient_add_up_over_letters_and_the_oracle_does_not(made, tmp_path):
+def test_ism_and_gradient_add_up_over_symbols_and_the_oracle_does_not(made, tmp_path):
     chrom, first, *_ = LOCI["plus"]
     start, ref = first + 10, CONTIGS[chrom][first + 10 : first + 13]
     alt = other(ref[0]) + ref[1] + other(ref[2], 2)
@@ -275,8 +275,8 @@ def test_both_strands_count_where_that_is_asked_for(made, tmp_path):
     options = ("--reverse_complement", "--methods", "ism", "gradient", "oracle")
     table = run(made, tmp_path, line(chrom, start, 1, alt), options=options)
     place = (CONTIGS[chrom], start, CONTIGS[chrom][start])
-    pair = [[twin.in_locus(*place, letter, 50, 90, strand, 20) for strand in "+-"]
-            for letter in (place[2], alt)]  # fmt: skip
+    pair = [[twin.in_locus(*place, symbol, 50, 90, strand, 20) for strand in "+-"]
+            for symbol in (place[2], alt)]  # fmt: skip
     wanted = np.subtract(*(scores(made, both).mean(0) for both in pair[::-1]))
     np.testing.assert_allclose(of(table, method="oracle")["effect"], wanted, atol=1e-5)
     np.testing.assert_allclose(of(table, method="ism")["effect"], wanted, atol=1e-5)
@@ -323,8 +323,8 @@ def test_an_oracle_without_a_module_has_no_gradient(made, tmp_path):
     assert rest["effect"].notna().all()
 
 
-def test_unknown_letters_beside_a_variant_are_no_hindrance(made, tmp_path):
-    start = 148  # two letters from the Ns of "minus"
+def test_unknown_symbols_beside_a_variant_are_no_hindrance(made, tmp_path):
+    start = 148  # two symbols from the Ns of "minus"
     alt = other(CHR1[start])
     table = run(made, tmp_path, line("chr1", start, 1, alt))
     found = of(table, method="oracle")["effect"]
@@ -483,10 +483,10 @@ def saturation(tmp_path_factory) -> Path:
     oracle's, and with noise.
     """
     folder = tmp_path_factory.mktemp("saturation")
-    (folder / "in.fa").write_text(f">chr1\n{LETTERS}\n")
+    (folder / "in.fa").write_text(f">chr1\n{SYMBOLS}\n")
     (folder / "genome").mkdir()
     index_fasta(folder / "in.fa", folder / "genome")
-    wild = LETTERS[200:250]
+    wild = SYMBOLS[200:250]
     turned = encoding.reverse_complement([wild])[0]
     (folder / "rough.py").write_text(ROUGH.format(wild=turned))
     spec = f"python:{folder / 'rough.py'}:make"
@@ -560,11 +560,11 @@ def test_tables_with_comments_and_capitals_are_read(saturation, tmp_path):
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv.gz", ".parquet"])
 def test_measured_effects_are_read_from_any_table_and_spelling(saturation, tmp_path, suffix):
-    """A contig without "chr", lower case, shared letters, "-" for none: the same variants."""
+    """A contig without "chr", lower case, shared symbols, "-" for none: the same variants."""
     truth = pd.read_csv(saturation / "truth.tsv", sep="\t", dtype={"chrom": str})
     padded = truth["pos"] > 201
     before = [
-        LETTERS[pos - 2] if far else "" for pos, far in zip(truth["pos"], padded, strict=True)
+        SYMBOLS[pos - 2] if far else "" for pos, far in zip(truth["pos"], padded, strict=True)
     ]
     truth["ref"], truth["alt"] = before + truth["ref"].str.lower(), before + truth["alt"]
     truth["pos"] -= padded.astype(int)
@@ -579,7 +579,7 @@ def test_measured_effects_are_read_from_any_table_and_spelling(saturation, tmp_p
 
 
 def test_deletions_may_be_spelled_with_a_dash(saturation, tmp_path):
-    wild = LETTERS[200:250]
+    wild = SYMBOLS[200:250]
     pairs = [(i, wild[i]) for i in range(10, 30) if wild[i - 1] != wild[i] != wild[i + 1]]
     lines = [f"chr1|{200 + i}|.|{wild[i - 1 : i + 1]}|{wild[i - 1]}" for i, _ in pairs]
     folder = tmp_path / "in"
@@ -603,12 +603,12 @@ def test_deletions_may_be_spelled_with_a_dash(saturation, tmp_path):
         ("chrom,pos,ref,alt,value\n1,9,A,C,1\n1,201,A,C,\n", r"value is a finite .*: 'rows 1 "),
         ("chrom,pos,ref,alt,value\n1,201.5,A,C,1\n", "pos is a whole number from 1 on: 'rows 0 "),
         ("chrom,pos,ref,alt,value\n1,0,A,C,1\n", "pos is a whole number from 1 on"),
-        ("chrom,pos,ref,alt,value\n1,2,A,<DEL>,1\n", "alt has the letters ACGTN, or is '-'"),
+        ("chrom,pos,ref,alt,value\n1,2,A,<DEL>,1\n", "alt has the symbols ACGTN, or is '-'"),
         ("chrom,pos,ref,alt,value\n1,2,A,C,1\n1,1,TA,TC,2\n", "A variant has one measured value"),
         ("chrom,pos,ref,alt,value\n7,201,A,C,1\n", "variant is on a chromosome of the genome"),
         ("chrom,pos,ref,alt,value\n", "No measured variant is on a chromosome of the genome"),
-        (f"chrom,pos,ref,alt,value\n1,201,{LETTERS[201]},N,1\n1,202,{LETTERS[202]},N,1\n"
-         f"1,203,{LETTERS[202]},N,1\n", "another ref than the genome has there: '2 of 3'"),
+        (f"chrom,pos,ref,alt,value\n1,201,{SYMBOLS[201]},N,1\n1,202,{SYMBOLS[202]},N,1\n"
+         f"1,203,{SYMBOLS[202]},N,1\n", "another ref than the genome has there: '2 of 3'"),
         ("chrom,pos,ref,alt,value\n1,999999,A,C,1\n", "have another ref than the genome"),
         ("", "Not a whole table"),
         ("chrom,pos,Pos,ref,alt,value\n1,2,2,A,C,1\n", "has a column twice: 'pos'"),
@@ -628,7 +628,7 @@ def test_bad_tables_of_measured_effects_are_refused(saturation, tmp_path, capsys
 
 def test_measured_variants_in_no_locus_agree_with_none(saturation, tmp_path, capsys):
     path = tmp_path / "truth.csv"
-    path.write_text(f"chrom,pos,ref,alt,value\n1,9,{LETTERS[8]},N,1\n1,210,{LETTERS[209]},N,1\n")
+    path.write_text(f"chrom,pos,ref,alt,value\n1,9,{SYMBOLS[8]},N,1\n1,210,{SYMBOLS[209]},N,1\n")
     assert beside(saturation, tmp_path / "out", path) == 0
     assert "0 of 2 measured variants were judged" in capsys.readouterr().out
     assert AGREEMENT.read(tmp_path / "out" / "truth.parquet").empty

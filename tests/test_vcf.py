@@ -116,7 +116,7 @@ def test_what_is_left_out_is_counted_by_reason_with_examples(tmp_path, genome):
 
 
 def test_telomeres_are_left_out(tmp_path, genome):
-    """POS 0 and behind the last base, as letters and as the standard's own example has them."""
+    """POS 0 and behind the last base, as symbols and as the standard's own example has them."""
     behind = len(CONTIGS["chr2"]) + 1
     lines = ["chr2|0|x|N|.[chr1:5[", "chr2|0|.|N|NA", "chr2|0|.|NG|N", f"chr2|{behind}|.|N|A"]
     variants = read_vcf(written(tmp_path, *lines, *GOOD), genome)
@@ -148,7 +148,7 @@ def test_where_the_genome_has_n_any_reference_fits(tmp_path, genome):
 
 
 @pytest.mark.parametrize("length", [1, 2, 15, 16, 17, 64, 65, 300, 700])
-def test_every_letter_of_a_long_reference_is_compared(tmp_path, genome, length):
+def test_every_symbol_of_a_long_reference_is_compared(tmp_path, genome, length):
     there = CONTIGS["chr1"][20 : 20 + length]
     last = "A" if there[-1] in "cC" else "C"
     lines = ["chr2|1|.|G|A", f"chr1|21|good|{there}|N", f"chr1|21|bad|{there[:-1]}{last}|N"]
@@ -173,11 +173,11 @@ def test_every_letter_of_a_long_reference_is_compared(tmp_path, genome, length):
         (HEADER + "chr2\t1.5\t.\tG\tA\n", "POS must be a whole number, 0 or more: '1.5'"),
         (HEADER + "chr2\t\t.\tG\tA\n", "POS must be a whole number, 0 or more: ''"),
         (HEADER + "chr2\t9" + "9" * 19 + "\t.\tG\tA\n", "POS must be a whole number"),
-        (HEADER + "chr2\t1\t.\tR\tA\n", "line 3: REF must be letters of ACGTN: 'R'"),
-        (HEADER + "chr2\t1\t.\t.\tA\n", "REF must be letters of ACGTN: '.'"),
-        (HEADER + "chr2\t1\t.\t\tA\n", "REF must be letters of ACGTN: ''"),
-        (HEADER + "chr2\t1\t.\tG\tA,-\n", "line 3: ALT must be letters of ACGTN, .*: '-'"),
-        (HEADER + "chr2\t1\t.\tG\tA,\n", "ALT must be letters of ACGTN, .*: ''"),
+        (HEADER + "chr2\t1\t.\tR\tA\n", "line 3: REF must be symbols of ACGTN: 'R'"),
+        (HEADER + "chr2\t1\t.\t.\tA\n", "REF must be symbols of ACGTN: '.'"),
+        (HEADER + "chr2\t1\t.\t\tA\n", "REF must be symbols of ACGTN: ''"),
+        (HEADER + "chr2\t1\t.\tG\tA,-\n", "line 3: ALT must be symbols of ACGTN, .*: '-'"),
+        (HEADER + "chr2\t1\t.\tG\tA,\n", "ALT must be symbols of ACGTN, .*: ''"),
         (HEADER + "chr2\t1\t.\tG\tA", "line 3 has no end and fewer fields than the header"),
         (
             HEADER + "5\t1\t.\tG\tA\n",
@@ -269,10 +269,10 @@ def test_the_reader_agrees_with_its_twin(tmp_path_factory, genome, lines, chunk)
     assert len(found.table) + sum(counts(found).values()) == alleles
 
 
-LETTERS = st.text("AC", min_size=1, max_size=6)
+SYMBOLS = st.text("AC", min_size=1, max_size=6)
 
 
-@given(st.lists(st.tuples(LETTERS, LETTERS).filter(lambda pair: pair[0] != pair[1]), max_size=20))
+@given(st.lists(st.tuples(SYMBOLS, SYMBOLS).filter(lambda pair: pair[0] != pair[1]), max_size=20))
 def test_trimming_is_that_of_the_twin(pairs):
     table = pd.DataFrame(pairs, columns=["ref", "alt"], dtype=object)
     table.insert(0, "start", np.arange(len(pairs)) * 10)

@@ -3,7 +3,7 @@
 include { SCORE } from '../modules/score'
 include { SURROGATE } from '../modules/surrogate'
 include { VARIANTS } from '../modules/variants'
-include { LOCI } from '../modules/loci'
+include { LOCI_REPORT } from '../modules/loci_report'
 include { FAILED } from '../modules/failed'
 
 // The folders of loci among what a stage made: a table of those that failed may be there, too.
@@ -78,7 +78,7 @@ workflow SURROGATES {
 
     // Where there is nothing there is no page.
     tables = inOrder(SCORE.out.failed.mix(SURROGATE.out.failed, VARIANTS.out.failed))
-    LOCI(
+    LOCI_REPORT(
         inOrder(surrogates).map { fits -> [fits] }
             .combine(inOrder(VARIANTS.out.variants).map { effects -> [effects] })
             .combine(tables.map { files -> [files] })
@@ -91,6 +91,6 @@ workflow SURROGATES {
 
     emit:
     versions = SCORE.out.versions.mix( // versions.yml
-        SURROGATE.out.versions, VARIANTS.out.versions, LOCI.out.versions
+        SURROGATE.out.versions, VARIANTS.out.versions, LOCI_REPORT.out.versions
     )
 }

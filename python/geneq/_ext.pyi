@@ -1,8 +1,8 @@
 """Sequence reading and encoding in Rust. Bases A, C, G, T are tokens 0…3, N is 4.
 
-The letters of any alphabet are tokens by their place in it; the unknown letter is the token after
-them. An alphabet is "dna", "rna", "protein", "diploid" (unphased genotypes), or "letters:" and the
-letters of one's own. Numbers of half precision cross as their bits, in uint16.
+The symbols of any alphabet are tokens by their place in it; the unknown symbol is the token after
+them. An alphabet is "dna", "rna", "protein", "diploid" (unphased genotypes), or "symbols:" and the
+symbols of one's own. Numbers of half precision cross as their bits, in uint16.
 
 Every function raises ValueError for a wrong dtype, shape, order in memory or value, and lets go
 of the GIL while it works. Results do not depend on `threads`.
@@ -18,17 +18,17 @@ CODE_DIGEST: str
 """sha256 of the code this was built from: the files under python/ and rust_ext/."""
 
 def alphabet(name: str) -> tuple[str, str, int]:
-    """The letters of an alphabet, its unknown letter, and the columns of its one-hot."""
+    """The symbols of an alphabet, its unknown symbol, and the columns of its one-hot."""
 
 def tokens(text: bytes, alphabet: str = "dna") -> NDArray[np.uint8]:
-    """Tokens uint8[letters] of sequence text without headers.
+    """Tokens uint8[symbols] of sequence text without headers.
 
-    Either case; every IUPAC ambiguity letter of DNA is N; line ends are passed over. Any other byte
+    Either case; every IUPAC ambiguity symbol of DNA is N; line ends are passed over. Any other byte
     is a ValueError that names its row, its column and itself.
     """
 
 def decode(tokens: NDArray[np.uint8], alphabet: str = "dna") -> bytes:
-    """Upper-case letters of uint8[n] tokens."""
+    """Upper-case symbols of uint8[n] tokens."""
 
 def reverse_complement(
     tokens: NDArray[np.uint8], threads: int = 1, alphabet: str = "dna"
@@ -58,35 +58,35 @@ def one_hot(
 ) -> NDArray:
     """One-hot of uint8[n, length] tokens: [n, length, 4] ("nlc") or [n, 4, length] ("ncl").
 
-    As many columns as the alphabet has letters; genotypes count the bases A, C, G, T. The unknown
-    letter is all zero. `out`, of that dtype and shape, is filled and returned when given.
+    As many columns as the alphabet has symbols; genotypes count the bases A, C, G, T. The unknown
+    symbol is all zero. `out`, of that dtype and shape, is filled and returned when given.
     """
 
-def letter_tokens(
-    letters: NDArray[np.uint8], threads: int = 1, alphabet: str = "dna"
+def symbol_tokens(
+    symbols: NDArray[np.uint8], threads: int = 1, alphabet: str = "dna"
 ) -> NDArray[np.uint8]:
-    """Tokens uint8[n, length] of the bytes uint8[n, length] of letters.
+    """Tokens uint8[n, length] of the bytes uint8[n, length] of symbols.
 
-    A byte that is no letter is a ValueError that names its row and column (from 1) and itself; the
+    A byte that is no symbol is a ValueError that names its row and column (from 1) and itself; the
     byte 0 is said to be the end of a row.
     """
 
-def letter_one_hot(
-    letters: NDArray[np.uint8],
+def symbol_one_hot(
+    symbols: NDArray[np.uint8],
     dtype: Literal["uint8", "float16", "float32"] = "uint8",
     layout: Literal["nlc", "ncl"] = "nlc",
     out: NDArray | None = None,
     threads: int = 1,
     alphabet: str = "dna",
 ) -> NDArray:
-    """`one_hot` of `letter_tokens`, at once. After an error the content of `out` is undefined."""
+    """`one_hot` of `symbol_tokens`, at once. After an error the content of `out` is undefined."""
 
 def from_one_hot(
     hot: NDArray, layout: Literal["nlc", "ncl"] = "nlc", threads: int = 1, alphabet: str = "dna"
 ) -> NDArray[np.uint8]:
     """Tokens uint8[n, length] of one-hot in uint8, uint16 (half precision) or float32.
 
-    Columns that are those of no letter are a ValueError that names row and column (from 1).
+    Columns that are those of no symbol are a ValueError that names row and column (from 1).
     """
 
 def pack(
@@ -95,7 +95,7 @@ def pack(
     """Tokens uint8[n, length] in as few bits as the alphabet needs: (data, row, position).
 
     data: uint8[n, ceil(length * bits / 8)], least significant bits first, rows filled up with zero
-    bits. Unknown letters are zero there; their rows and positions (0-based) are listed in order.
+    bits. Unknown symbols are zero there; their rows and positions (0-based) are listed in order.
     """
 
 def unpack(
@@ -121,7 +121,7 @@ def shuffle(
     """Shuffles uint8[n, copies, length] of uint8[n, length] tokens that keep all k-mer counts.
 
     Each is drawn uniformly from all rows with the same k-mers, first and last (k-1)-mer. The
-    unknown letter is a letter like the others. k: 1…length. Copy c of row i depends on tokens[i],
+    unknown symbol is a symbol like the others. k: 1…length. Copy c of row i depends on tokens[i],
     seed, first_row + i and c alone. `out` is filled and returned when given.
     """
 
@@ -137,7 +137,7 @@ def random_sequences(
 ) -> NDArray[np.uint8]:
     """Tokens uint8[n, length], each drawn by itself.
 
-    composition: a weight for each letter, all equal by default; probabilities are rounded to
+    composition: a weight for each symbol, all equal by default; probabilities are rounded to
     multiples of 2^-32. Row i depends on seed and first_row + i alone. `out` is filled and returned
     when given.
     """
@@ -145,13 +145,13 @@ def random_sequences(
 def edited_windows(
     contig: NDArray[np.uint8],
     edits: NDArray[np.int64],
-    letters: NDArray[np.uint8],
+    symbols: NDArray[np.uint8],
     out: NDArray[np.uint8],
     threads: int = 1,
 ) -> None:
-    """Fill the rows of uint8[n, length] `out` with windows of a contig in which letters are put.
+    """Fill the rows of uint8[n, length] `out` with windows of a contig in which symbols are put.
 
-    edits: int64[n, 5] of start, end, place, first, last: letters[first:last] (tokens) stand from
+    edits: int64[n, 5] of start, end, place, first, last: symbols[first:last] (tokens) stand from
     column place on, in place of [start, end) of the contig (0-based). What stands left of them
     ends at start, what stands right of them begins at end; positions outside of the contig are N.
     """
@@ -162,15 +162,15 @@ def vcf_alleles(
     """Alleles of whole lines of a VCF: line, pos, kind, chrom, id, ref, alt; one an alternative.
 
     first: number of the first line in the file. Empty lines and those that begin with "#" are
-    passed over. pos as it stands there (from 1; 0 is a telomere). kind: 0 letters of ACGTN, 1 ".",
-    2 "*", 3 symbolic, 4 breakend, 5 the letters of ref. Text has a line feed after every value;
-    letters are in upper case. A broken rule is a ValueError that names its line.
+    passed over. pos as it stands there (from 1; 0 is a telomere). kind: 0 symbols of ACGTN, 1 ".",
+    2 "*", 3 symbolic, 4 breakend, 5 the symbols of ref. Text has a line feed after every value;
+    symbols are in upper case. A broken rule is a ValueError that names its line.
     """
 
 class FastaScanner:
     """One pass over a FASTA file, in chunks: checks it, notes its layout, gives canonical text.
 
-    Canonical text has a line ">NAME" for every record and its sequence in upper case, 60 letters
+    Canonical text has a line ">NAME" for every record and its sequence in upper case, 60 symbols
     a line. A broken rule is a ValueError that names its row; the scanner is then finished.
     """
 
@@ -190,7 +190,7 @@ class Background:
 
     @staticmethod
     def random(alphabet: str, composition: NDArray[np.float64] | None = None) -> Background:
-        """Letters drawn one by one, all alike or by a weight for each."""
+        """Symbols drawn one by one, all alike or by a weight for each."""
 
     @staticmethod
     def shuffled(sources: NDArray[np.uint8], k: int, alphabet: str) -> Background:
@@ -204,7 +204,7 @@ class Library:
     """A library made ready: a kind with its numbers, checked, that gives any of its rows.
 
     Every constructor takes the wild type as uint8[length] tokens and the positions that may change
-    as uint32[n], 0-based and rising, none with the unknown letter. Letters are tokens.
+    as uint32[n], 0-based and rising, none with the unknown symbol. Symbols are tokens.
     """
 
     @staticmethod
@@ -216,7 +216,7 @@ class Library:
         seed: int,
         how: Literal["poisson", "binomial", "fixed", "table", "rates"],
         numbers: list[float],
-        letter_weights: Sequence[Sequence[float]] | None = None,
+        symbol_weights: Sequence[Sequence[float]] | None = None,
         wild_first: bool = True,
         distinct: bool = False,
         threads: int = 1,
@@ -225,7 +225,7 @@ class Library:
 
         numbers: of poisson the mean, of binomial the chance of a position, of fixed the count, of
         table the weights of 0, 1, 2… mutations, of rates the chance of every position.
-        letter_weights: by wild-type letter, then by new letter; the diagonal is not read.
+        symbol_weights: by wild-type symbol, then by new symbol; the diagonal is not read.
         wild_first: row 0 is the wild type. distinct: a row that repeats an earlier one is drawn
         again, which is done here, by `threads`.
         """
@@ -242,7 +242,7 @@ class Library:
     ) -> Library:
         """All combinations of min_order to max_order substitutions, or `rows` of them.
 
-        They rise by order, positions, letters; a sample is drawn without replacement.
+        They rise by order, positions, symbols; a sample is drawn without replacement.
         """
 
     @staticmethod
@@ -271,15 +271,15 @@ class Library:
         keep: Literal["left", "right"] = "left",
         wild_first: bool = True,
     ) -> Library:
-        """Every single edit: substitutions, deletions and insertions of up to so many letters.
+        """Every single edit: substitutions, deletions and insertions of up to so many symbols.
 
-        left, right: uint8[n], the letters that stand beside the sequence. keep: the side of a
+        left, right: uint8[n], the symbols that stand beside the sequence. keep: the side of a
         deletion or insertion that stays in place.
         """
 
     @staticmethod
     def in_background(element: Library, background: Background) -> Library:
-        """A random library whose letters outside of its positions are background `row`.
+        """A random library whose symbols outside of its positions are background `row`.
 
         Backgrounds are as long as what lies outside, the stretches joined.
         """
@@ -297,7 +297,7 @@ class Library:
     ) -> Library:
         """Words put into backgrounds; row b * points + p is point p in background b.
 
-        words: for every place a bit for each letter that may stand there (one is drawn for every
+        words: for every place a bit for each symbol that may stand there (one is drawn for every
         background), none where the background's stays. starts: int32[points, motifs], -1 where a
         motif is absent. chosen: as starts, twice the word, and 1 more for its other strand. anew:
         every row has a background of its own.
@@ -309,7 +309,7 @@ class Library:
 
     @property
     def length(self) -> int:
-        """Letters of every sequence."""
+        """Symbols of every sequence."""
 
     def tokens(
         self, first: int, rows: int, out: NDArray[np.uint8] | None = None, threads: int = 1
@@ -333,13 +333,13 @@ class Library:
     def mutations(
         self, first: int, end: int, threads: int = 1
     ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint8]]:
-        """Row, position and new letter of the substitutions in rows [first, end), in that order.
+        """Row, position and new symbol of the substitutions in rows [first, end), in that order.
 
         Not of a saturation library, whose rows may be more than substitutions.
         """
 
     def edits(self, first: int, end: int) -> list[tuple[int, int, bytes] | None]:
-        """Position, number of deleted letters, tokens of the inserted ones, of rows [first, end).
+        """Position, number of deleted symbols, tokens of the inserted ones, of rows [first, end).
 
         None is the wild type. Only of a saturation library.
         """

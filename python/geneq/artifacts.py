@@ -19,7 +19,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .errors import GeneqError
+from .checks import check_format
+from .errors import GeneqError, not_found
 
 FORMAT_VERSION = 1
 
@@ -63,7 +64,7 @@ def read_json(path: str | Path) -> dict | list:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise GeneqError("File not found", file=path) from None
+        raise not_found(path) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise GeneqError("Not a whole JSON document", value=str(error), file=path) from None
 
@@ -95,7 +96,7 @@ def whole_parquet(path: str | Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise GeneqError("File not found", file=path) from None
+        raise not_found(path) from None
     except (pa.ArrowException, OSError) as error:
         raise GeneqError("Not a whole parquet file", value=str(error), file=path) from None
 
@@ -116,7 +117,7 @@ class Table:
         """Write `frame` (checked, columns in the table's order) to `path`."""
         frame = self._checked(frame, path)
         table = pa.Table.from_pandas(frame, preserve_index=False)
-        about = json.dumps({"table": self.name, "version": FORMAT_VERSION}).encode()
+        about = json.dumps({"format": f"geneq-{self.name}", "version": FORMAT_VERSION}).encode()
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"geneq": about})
         with written_whole(path) as temporary:
             pq.write_table(table, temporary)
@@ -125,15 +126,9 @@ class Table:
         """Read and check the table at `path`. Raises GeneqError when it is not such a table."""
         table = read_parquet(path)
         about = json.loads((table.schema.metadata or {}).get(b"geneq", b"{}"))
-        if about and about["table"] != self.name:
-            raise GeneqError(f"Expected the table '{self.name}'", value=about["table"], file=path)
-        if about and about["version"] > FORMAT_VERSION:
-            raise GeneqError(
-                f"Written by a newer geneq (format {about['version']}, this one reads up to "
-                f"{FORMAT_VERSION})",
-                file=path,
-                fix="Update geneq",
-            )
+        if about:
+            what = f"a table of {self.name}"
+            check_format(about, what, f"geneq-{self.name}", FORMAT_VERSION, path)
         return self._checked(table.to_pandas(), path)
 
     def _checked(self, frame: pd.DataFrame, path) -> pd.DataFrame:
@@ -381,12 +376,7 @@ class Features:
         # RuntimeError: a chunk that does not decompress.
         except (OSError, KeyError, ValueError, RuntimeError, zarr.errors.BaseZarrError) as error:
             raise GeneqError("Not a folder of features", value=str(error), file=path) from None
-        if attrs.get("format") != "geneq-features" or attrs["version"] > FORMAT_VERSION:
-            raise GeneqError(
-                "Not features that this geneq reads",
-                value=f"{attrs.get('format')} {attrs.get('version')}",
-                file=path,
-            )
+        check_format(attrs, "features", "geneq-features", FORMAT_VERSION, path)
         if np.isnan(values).any():
             raise GeneqError("A part of the features is missing", file=path, fix="Make them again")
         gene_id, shard = np.array(attrs["gene_id"], dtype=object), attrs.get("shard")

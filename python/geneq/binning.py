@@ -55,7 +55,7 @@ def _edge(part: str, mode: str, text: str) -> int | float:
 
 
 def of_promoter(fractions: np.ndarray, length: int) -> np.ndarray:
-    """int64[bins + 1]: edges, given as fractions, in a promoter of so many letters.
+    """int64[bins + 1]: edges, given as fractions, in a promoter of so many symbols.
 
     An edge that falls between bases goes to the nearer one, a half down.
     """

@@ -1,19 +1,19 @@
-"""Letters to tokens to one-hot and back, the other strand, packed tokens: as functions.
+"""Symbols to tokens to one-hot and back, the other strand, packed tokens: as functions.
 
-An alphabet is named by a string. Its letters are tokens 0, 1, … in its order; the token after them
-is the unknown letter, which is all zero in one-hot.
+An alphabet is named by a string. Its symbols are tokens 0, 1, … in its order; the token after them
+is the unknown symbol, which is all zero in one-hot.
 
-| alphabet | letters | unknown | refused |
+| alphabet | symbols | unknown | refused |
 |---|---|---|---|
 | "dna" | A C G T | N, and every other IUPAC ambiguity code | U |
 | "rna" | A C G U | N, and every other IUPAC ambiguity code | T |
 | "protein" | A C D E F G H I K L M N P Q R S T V W Y | X, and B J O U Z | `*` `-` |
 | "diploid" | A C G T R Y S W K M, unphased genotypes | N, and B D H V | |
-| "letters:…" | up to 64 of one's own (printable ASCII, no lower case, no `?`) | N, X or ? | |
+| "symbols:…" | up to 64 of one's own (printable ASCII, no lower case, no `?`) | N, X or ? | |
 
-Of a custom alphabet the unknown letter is the first of N, X, ? that is not among its letters. Lower
-case is read as upper case everywhere; any letter not named here is an error, which says where it
-stands (rows and columns in messages are counted from 1). One-hot has a column for every letter;
+Of a custom alphabet the unknown symbol is the first of N, X, ? that is not among its symbols. Lower
+case is read as upper case everywhere; any symbol not named here is an error, which says where it
+stands (rows and columns in messages are counted from 1). One-hot has a column for every symbol;
 genotypes count the bases A, C, G, T instead: A is [2, 0, 0, 0], R is [1, 0, 1, 0].
 
 Sequences are a list of str or bytes, a NumPy array S<length>[n], S1[n, length] (both read without a
@@ -42,10 +42,10 @@ def _refusals() -> Iterator[None]:
         raise GeneqError(str(error), fix="Take fewer rows at a time") from None
 
 
-# --- letters ----------------------------------------------------------------------------------
+# --- symbols ----------------------------------------------------------------------------------
 
 
-def _letters(sequences) -> np.ndarray:
+def _symbols(sequences) -> np.ndarray:
     """The bytes uint8[n, length] of `sequences`; a view where they are an array of bytes."""
     if isinstance(sequences, str | bytes):
         sequences = [sequences]
@@ -61,12 +61,12 @@ def _letters(sequences) -> np.ndarray:
     raise GeneqError(
         "Sequences must be S<length>[n] or S1[n, length]",
         value=f"{sequences.dtype} of shape {sequences.shape}",
-        fix="Give codes of letters as codes.view('S1'), tokens as uint8",
+        fix="Give codes of symbols as codes.view('S1'), tokens as uint8",
     )
 
 
 def _word(row) -> str | bytes:
-    """One sequence of an array of Python strings, or of its letters."""
+    """One sequence of an array of Python strings, or of its symbols."""
     return "".join(row) if isinstance(row, np.ndarray) and row.ndim == 1 else row
 
 
@@ -83,7 +83,7 @@ def _joined(rows: list) -> np.ndarray:
         row, wrong = next((i, x) for i, x in enumerate(rows, 1) if len(x) != length)
         raise GeneqError(
             "Sequences must be equally long",
-            value=f"row {row} has {len(wrong)} letters, row 1 has {length}",
+            value=f"row {row} has {len(wrong)} symbols, row 1 has {length}",
         )
     if any(issubclass(kind, str) for kind in kinds):
         rows = [row.decode("latin-1") if isinstance(row, bytes) else row for row in rows]
@@ -94,22 +94,22 @@ def _joined(rows: list) -> np.ndarray:
 
 
 def _ascii(text: str, length: int) -> bytes:
-    """The bytes of `text`, rows of `length` letters."""
+    """The bytes of `text`, rows of `length` symbols."""
     if text.isascii():
         return text.encode()
-    place = next(place for place, letter in enumerate(text) if not letter.isascii())
+    place = next(place for place, symbol in enumerate(text) if not symbol.isascii())
     row, column = divmod(place, length)
-    raise GeneqError(f"row {row + 1}, column {column + 1}: {text[place]!r} is no letter")
+    raise GeneqError(f"row {row + 1}, column {column + 1}: {text[place]!r} is no symbol")
 
 
 def tokens(sequences, alphabet: str = "dna", threads: int = 1) -> np.ndarray:
     """Tokens uint8[n, length] of sequences."""
     with _refusals():
-        return _ext.letter_tokens(_letters(sequences), threads, alphabet)
+        return _ext.symbol_tokens(_symbols(sequences), threads, alphabet)
 
 
-def letters(tokens: np.ndarray, alphabet: str = "dna") -> np.ndarray:
-    """Upper-case letters S<length>[n] of tokens uint8[n, length]; read-only, one byte a letter."""
+def symbols(tokens: np.ndarray, alphabet: str = "dna") -> np.ndarray:
+    """Upper-case symbols S<length>[n] of tokens uint8[n, length]; read-only, one byte a symbol."""
     n, length = _shape(tokens)
     with _refusals():
         text = _ext.decode(np.ascontiguousarray(tokens).reshape(-1), alphabet)
@@ -119,7 +119,7 @@ def letters(tokens: np.ndarray, alphabet: str = "dna") -> np.ndarray:
 
 
 def strings(tokens: np.ndarray, alphabet: str = "dna") -> list[str]:
-    """Upper-case letters of tokens uint8[n, length], a str a row."""
+    """Upper-case symbols of tokens uint8[n, length], a str a row."""
     n, length = _shape(tokens)
     with _refusals():
         text = _ext.decode(np.ascontiguousarray(tokens).reshape(-1), alphabet).decode()
@@ -137,16 +137,16 @@ def _shape(tokens: np.ndarray) -> tuple[int, int]:
 def reverse_complement(sequences, alphabet: str = "dna", threads: int = 1):
     """The other strand of tokens uint8[..., length], or of sequences.
 
-    Tokens give tokens, an array of bytes gives S<length>[n], anything else a list of str. Letters
-    come back in upper case, ambiguity codes as the unknown letter. Raises GeneqError for alphabets
-    whose letters do not pair (protein, custom ones).
+    Tokens give tokens, an array of bytes gives S<length>[n], anything else a list of str. Symbols
+    come back in upper case, ambiguity codes as the unknown symbol. Raises GeneqError for alphabets
+    whose symbols do not pair (protein, custom ones).
     """
     given = isinstance(sequences, np.ndarray) and sequences.dtype.kind
     if given == "u":
         with _refusals():
             return _ext.reverse_complement(np.ascontiguousarray(sequences), threads, alphabet)
     turned = reverse_complement(tokens(sequences, alphabet, threads), alphabet, threads)
-    return letters(turned, alphabet) if given == "S" else strings(turned, alphabet)
+    return symbols(turned, alphabet) if given == "S" else strings(turned, alphabet)
 
 
 # --- one-hot ----------------------------------------------------------------------------------
@@ -165,7 +165,7 @@ def one_hot(
     dtype: uint8, float16 or float32. layout: "nlc" gives [n, length, columns], "ncl"
     [n, columns, length]. `out`, C-contiguous and of that dtype and shape, is filled and returned
     when given; after an error its content is undefined. A uint8 array is taken for tokens: codes of
-    letters are given as codes.view("S1").
+    symbols are given as codes.view("S1").
     """
     dtype = _dtype(dtype)
     half = dtype == np.float16
@@ -173,10 +173,10 @@ def one_hot(
         given = getattr(out, "dtype", type(out))
         raise GeneqError(f"out must be an array of {dtype}", value=str(given))
     is_tokens = isinstance(sequences, np.ndarray) and sequences.dtype == np.uint8
-    make = _ext.one_hot if is_tokens else _ext.letter_one_hot
+    make = _ext.one_hot if is_tokens else _ext.symbol_one_hot
     target = out.view(np.uint16) if half and out is not None else out
     with _refusals():
-        source = np.ascontiguousarray(sequences) if is_tokens else _letters(sequences)
+        source = np.ascontiguousarray(sequences) if is_tokens else _symbols(sequences)
         hot = make(source, dtype.name, layout, target, threads, alphabet)
     if out is not None:
         return out
@@ -195,7 +195,7 @@ def from_one_hot(
 ) -> np.ndarray:
     """Tokens uint8[n, length] of one-hot in uint8, float16 or float32: the inverse of `one_hot`.
 
-    Raises GeneqError, with row and column, where the columns are those of no letter.
+    Raises GeneqError, with row and column, where the columns are those of no symbol.
     """
     with _refusals():
         if isinstance(hot, np.ndarray):
@@ -213,7 +213,7 @@ class Packed:
 
     data: uint8[n, ceil(length * bits / 8)]. Token i of a row is in its bits from i * bits; bit k of
     a row is bit k % 8, counted from the least significant, of its byte k // 8. What is left of the
-    last byte is zero. Unknown letters are zero there and listed, 0-based and in order, by
+    last byte is zero. Unknown symbols are zero there and listed, 0-based and in order, by
     unknown_row (int64) and unknown_position (int32).
     """
 
@@ -236,7 +236,7 @@ def unpack(packed: Packed, threads: int = 1) -> np.ndarray:
     """Tokens uint8[n, length].
 
     Raises GeneqError for data that no `pack` gave: of another width, with values that are no
-    letter, or with unknown letters outside of the rows.
+    symbol, or with unknown symbols outside of the rows.
     """
     with _refusals():
         return _ext.unpack(

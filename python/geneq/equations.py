@@ -15,6 +15,7 @@ import numpy as np
 import sympy
 
 from .artifacts import Features, read_json, write_json
+from .checks import check_format
 from .errors import GeneqError
 
 FORMAT, VERSION = "geneq-equation", 1
@@ -289,19 +290,10 @@ class Equation:
     @classmethod
     def load(cls, path: str | Path) -> "Equation":
         """Read a document. Raises GeneqError when it is none or not whole, or of a newer format."""
-        document = read_json(path)
-        if not isinstance(document, dict) or document.get("format") != FORMAT:
-            raise GeneqError("Not an equation of geneq", file=path)
+        document = check_format(read_json(path), "an equation", FORMAT, VERSION, path)
         missing = [key for key in NEEDED if key not in document]
         if missing:
             raise GeneqError("The equation lacks entries", value=", ".join(missing), file=path)
-        if document["version"] > VERSION:
-            raise GeneqError(
-                f"Written by a newer geneq (format {document['version']}, this one reads up to "
-                f"{VERSION})",
-                file=path,
-                fix="Update geneq",
-            )
         tree = parse(document["expression"], path)
         known = {*document["constants"], *(v["name"] for v in document["variables"])}
         unknown = sorted(_names(tree) - known)

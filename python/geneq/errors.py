@@ -38,6 +38,11 @@ def in_file(path: str | Path) -> Iterator[None]:
         raise GeneqError(error.rule, value=error.value, file=file, fix=error.fix) from None
 
 
+def not_found(path: str | Path) -> GeneqError:
+    """The error for a file that does not exist."""
+    return GeneqError("File not found", file=path)
+
+
 def some(rows: Sequence[int]) -> str:
     """The first of `rows`, and how many more there are."""
     more = f" and {len(rows) - NAMED:,} more" if len(rows) > NAMED else ""

@@ -1,7 +1,7 @@
 """The indexed genome: made once by `index_fasta`, read by every stage through `Genome`.
 
 Coordinates are 0-based and half-open, on the forward strand. The digest is the sha256 of the
-canonical text: a line ">NAME" for every record, then its sequence in upper case, 60 letters a
+canonical text: a line ">NAME" for every record, then its sequence in upper case, 60 symbols a
 line. It does not depend on case, line width, line ends or compression of the file.
 """
 
@@ -24,12 +24,12 @@ import pandas as pd
 
 from . import _ext
 from .artifacts import read_json
-from .errors import GeneqError
+from .errors import GeneqError, not_found
 
 CHUNK = 1 << 22
 GZIP_MAGIC = b"\x1f\x8b"
 NAMES = ("genome.fa", "genome.fa.gz")
-# Letters a line of canonical text.
+# Symbols a line of canonical text.
 LINE = 60
 # Windows of one contig that lie closer together than this are read in one go.
 GAP = 1 << 14
@@ -51,7 +51,7 @@ class Record(NamedTuple):
         return self.header.split()[0]
 
     def place(self, position: int) -> int:
-        """Byte offset of the letter at `position`."""
+        """Byte offset of the symbol at `position`."""
         line, column = divmod(position, self.line_bases)
         return self.offset + line * self.line_width + column
 
@@ -65,7 +65,7 @@ class Index:
 
     @property
     def lengths(self) -> dict[str, int]:
-        """Letters of every record by name."""
+        """Symbols of every record by name."""
         return {record.name: record.length for record in self.records}
 
 
@@ -99,7 +99,7 @@ def _readable(source: Path) -> Iterator[None]:
             raise GeneqError("The FASTA file is empty", file=source)
         yield
     except FileNotFoundError:
-        raise GeneqError("File not found", file=source) from None
+        raise not_found(source) from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise GeneqError(
             "The compressed file is cut short or damaged",
@@ -112,7 +112,7 @@ def _readable(source: Path) -> Iterator[None]:
             "Not a FASTA of nucleotides",
             value=str(error),
             file=source,
-            fix="Give the genome's DNA sequence (IUPAC letters, each record named once)",
+            fix="Give the genome's DNA sequence (IUPAC symbols, each record named once)",
         ) from None
     except OSError as error:
         raise GeneqError("Indexing the FASTA failed", value=error.strerror, file=source) from None
@@ -292,7 +292,7 @@ def bare(chrom: str) -> str:
 class Genome:
     """Sequence from a folder that `geneq genes` wrote.
 
-    lengths: {record name: letters}, in the order of the file. Off-contig positions read as N.
+    lengths: {record name: symbols}, in the order of the file. Off-contig positions read as N.
     """
 
     def __init__(self, folder: str | Path):
@@ -363,17 +363,17 @@ class Genome:
         self,
         chroms: Sequence[str],
         edits: np.ndarray,
-        letters: np.ndarray,
+        symbols: np.ndarray,
         out: np.ndarray,
         threads: int = 1,
     ) -> None:
-        """Fill the rows of uint8[n, length] `out` with windows in which letters are put.
+        """Fill the rows of uint8[n, length] `out` with windows in which symbols are put.
 
-        edits: int64[n, 5] of start, end, place, first, last: letters[first:last] (tokens) stand
+        edits: int64[n, 5] of start, end, place, first, last: symbols[first:last] (tokens) stand
         from column place on, in place of [start, end) on the forward strand. What stands left of
         them ends at start, what stands right of them begins at end.
 
-        Raises GeneqError for an unknown name, ValueError for letters outside of their window.
+        Raises GeneqError for an unknown name, ValueError for symbols outside of their window.
         """
         chroms, length = np.asarray(chroms, dtype=object), out.shape[1]
         starts, ends, places = edits[:, 0], edits[:, 1], edits[:, 2]
@@ -388,7 +388,7 @@ class Genome:
             together = len(near) == len(rows)
             part = near if together else np.empty((len(rows), length), dtype=np.uint8)
             moved = edits[rows] - [first, first, 0, 0, 0]
-            _ext.edited_windows(region, moved, letters, part, threads)
+            _ext.edited_windows(region, moved, symbols, part, threads)
             if not together:
                 out[rows] = part
 

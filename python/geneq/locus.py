@@ -15,6 +15,7 @@ from typing import ClassVar, NamedTuple, Self
 
 from . import encoding
 from .artifacts import read_json, write_json, written_whole
+from .checks import check_format
 from .errors import GeneqError
 from .genome import Genome
 from .libraries import Library, RandomLibrary, SaturationLibrary
@@ -25,7 +26,7 @@ VERSION = 2
 NAME, FAILED = "locus.json", "failed.tsv"
 COMPLEMENT = str.maketrans("ACGTacgt", "TGCAtgca")
 # How rows of either sheet are scored, where the command line does not say it.
-HOW = ("oracle", "reduce", "precision", "reverse_complement")
+SCORING_FIELDS = ("oracle", "reduce", "precision", "reverse_complement")
 
 
 class Row:
@@ -43,20 +44,20 @@ class Row:
     def load(cls, folder: str | Path) -> Self:
         """Read what `save` wrote. Raises GeneqError for anything else."""
         path = Path(folder) / cls.FILE
-        document = read_json(path)
-        if not isinstance(document, dict) or document.pop("format", None) != f"geneq-{cls.KIND}":
-            raise GeneqError(f"Not a file of one {cls.KIND}", file=path)
-        if (version := document.pop("version", None)) != VERSION:
-            raise GeneqError(f"This geneq reads version {VERSION} of it", value=version,
-                             file=path, fix="Install the geneq that wrote it")  # fmt: skip
+        document = check_format(
+            read_json(path), f"a file of one {cls.KIND}", f"geneq-{cls.KIND}", VERSION, path
+        )
+        del document["format"], document["version"]
         if document.keys() != {field.name for field in fields(cls)}:
             raise GeneqError(f"Not the fields of one {cls.KIND}", value=", ".join(document),
                              file=path)  # fmt: skip
         return cls(**document)
 
     def scored_as(self, args: Namespace) -> Self:
-        """The row with those of HOW that are options which were given."""
-        given = {name: value for name in HOW if (value := getattr(args, name)) is not None}
+        """The row with those of SCORING_FIELDS that are options which were given."""
+        given = {
+            name: value for name in SCORING_FIELDS if (value := getattr(args, name)) is not None
+        }
         return replace(self, **given)
 
 
@@ -136,7 +137,7 @@ class Locus(Row):
             return None
         return pos0 - self.start if self.strand == "+" else self.end - 1 - pos0
 
-    def letter(self, base: str) -> str:
+    def symbol(self, base: str) -> str:
         """A base (or bases at one position) of the forward strand, as the locus' strand has it."""
         return base if self.strand == "+" else base.translate(COMPLEMENT)
 
@@ -159,7 +160,7 @@ class Locus(Row):
         if chrom is None:
             raise GeneqError("The genome has no such chromosome", value=self.chrom)
         if self.end > genome.lengths[chrom]:
-            raise GeneqError(f"{chrom} has {genome.lengths[chrom]:,} letters",
+            raise GeneqError(f"{chrom} has {genome.lengths[chrom]:,} symbols",
                              value=f"the locus ends at {self.end:,}")  # fmt: skip
         return replace(self, chrom=chrom)
 
@@ -222,7 +223,7 @@ def keep_apart(out: Path, read: Path) -> None:
                          fix="Name a new folder")  # fmt: skip
 
 
-def each(
+def run_each(
     names: Iterable[str], stage: str, make: Callable[[str], object], folder: str | Path
 ) -> list[str]:
     """Call `make` with every name; one that fails does not stop the others.

@@ -20,7 +20,8 @@ import pyarrow.parquet as pq
 
 from . import _ext, encoding
 from .artifacts import read_parquet, whole_parquet, written_whole
-from .errors import GeneqError, in_file, some
+from .checks import check_format
+from .errors import GeneqError, in_file, not_found, some
 from .genome import open_maybe_gzip
 from .libraries import Library, Mutations
 
@@ -35,7 +36,7 @@ class Mave:
     library: the recipe, or None: then tokens, uint8[n, length], are the sequences. alphabet: as of
     libraries. y: float32[n, targets], finite. targets: a name a column of y. sigma: float32[n,
     targets], standard errors of y, > 0. oracle: what gave the scores (name, hash, and how they were
-    made), None for measured ones. wild: letters of the wild type where no recipe has one.
+    made), None for measured ones. wild: symbols of the wild type where no recipe has one.
     """
 
     library: Library | None
@@ -59,7 +60,7 @@ class Mave:
         if self.sigma is not None:
             check_finite(self.sigma, "Standard errors", self.sigma > 0, "finite and above 0")
         if self.wild is not None and len(self.wild) != self.length:
-            raise GeneqError(f"The wild type must have {self.length} letters as the sequences",
+            raise GeneqError(f"The wild type must have {self.length} symbols as the sequences",
                              value=len(self.wild))  # fmt: skip
 
     # --- sequences ----------------------------------------------------------------------------
@@ -74,7 +75,7 @@ class Mave:
 
     @property
     def length(self) -> int:
-        """Letters of every sequence."""
+        """Symbols of every sequence."""
         return self.tokens.shape[1] if self.library is None else self.library.length
 
     @cached_property
@@ -91,10 +92,10 @@ class Mave:
         return self._consensus()
 
     def _consensus(self) -> np.ndarray:
-        """The commonest known letter of every position; unknown where there is none."""
-        letters = range(len(_ext.alphabet(self.alphabet)[0]))
-        counts = np.array([np.count_nonzero(self.tokens == letter, axis=0) for letter in letters])
-        return np.where(counts.any(0), counts.argmax(0), len(letters)).astype(np.uint8)
+        """The commonest known symbol of every position; unknown where there is none."""
+        symbols = range(len(_ext.alphabet(self.alphabet)[0]))
+        counts = np.array([np.count_nonzero(self.tokens == symbol, axis=0) for symbol in symbols])
+        return np.where(counts.any(0), counts.argmax(0), len(symbols)).astype(np.uint8)
 
     @property
     def windows(self) -> tuple[tuple[int, int], ...] | None:
@@ -108,18 +109,18 @@ class Mave:
         """The substitutions that make every row from the wild type.
 
         Raises GeneqError for libraries that are no substitutions in one wild type, and where
-        sequences of a table have an unknown letter in place of a known one.
+        sequences of a table have an unknown symbol in place of a known one.
         """
         if self.library is not None:
             return self.library.mutations(threads=threads)
         row, position = np.nonzero(self.tokens != self.wild_type)
-        letter = self.tokens[row, position]
-        unknown = letter == len(_ext.alphabet(self.alphabet)[0])
+        symbol = self.tokens[row, position]
+        unknown = symbol == len(_ext.alphabet(self.alphabet)[0])
         if unknown.any():
-            raise GeneqError("An unknown letter is no substitution",
+            raise GeneqError("An unknown symbol is no substitution",
                              value=named_rows(np.unique(row[unknown])),
                              fix="Leave these rows out")  # fmt: skip
-        return Mutations(row.astype(np.int64), position.astype(np.int32), letter)
+        return Mutations(row.astype(np.int64), position.astype(np.int32), symbol)
 
     def of_targets(self, targets: Sequence[str] | None) -> "Mave":
         """The same library with the scores of these targets alone; None keeps all."""
@@ -204,10 +205,10 @@ class Mave:
 
         Columns: `sequence`, all equally long; `y`, or `y:<target>` for several; standard errors
         `sigma`, or `sigma:<target>`, where they are known. Others are left aside. wild_type:
-        letters; by default the consensus of the sequences. Raises GeneqError for tables of another
+        symbols; by default the consensus of the sequences. Raises GeneqError for tables of another
         form.
         """
-        table = own_table(Path(path), ("sequence",))
+        table = user_table(Path(path), ("sequence",))
         names = [name for name in table if name == "y" or name.startswith("y:")]
         _need(table.columns, {"sequence", *(names or ["y"])}, path)
         sigmas = ["sigma" + name[1:] for name in names]
@@ -261,13 +262,7 @@ def _schema(path: str | Path) -> pa.Schema:
 def _about(metadata: dict | None, path) -> dict:
     """What the metadata of a MAVE says."""
     about = json.loads((metadata or {}).get(KEY, b"{}"))
-    if about.get("format") != FORMAT:
-        raise GeneqError("The file is no MAVE that geneq wrote", file=path,
-                         fix="A table of your own is read by Mave.read_table")  # fmt: skip
-    if about["version"] != VERSION:
-        raise GeneqError(f"This geneq reads MAVEs of version {VERSION}", value=about["version"],
-                         file=path, fix="Install the geneq that wrote it")  # fmt: skip
-    return about
+    return check_format(about, "a MAVE", FORMAT, VERSION, path)
 
 
 def _need(found, wanted: set[str], path) -> None:
@@ -279,7 +274,7 @@ def _matrix(table: pa.Table, names: list[str]) -> np.ndarray:
     return np.stack([table[name].to_numpy() for name in names], axis=1)
 
 
-def own_table(path: Path, text: Sequence[str]) -> pd.DataFrame:
+def user_table(path: Path, text: Sequence[str]) -> pd.DataFrame:
     """A table of one's own, .tsv, .csv (either also .gz) or .parquet.
 
     Of the former, columns of the names `text` are read as text, and lines above the header that
@@ -298,7 +293,7 @@ def own_table(path: Path, text: Sequence[str]) -> pd.DataFrame:
         header = pd.read_csv(path, header=None, nrows=1, dtype=str, **how).iloc[0]
         table = pd.read_csv(path, dtype=dict.fromkeys(text, "str"), **how)
     except FileNotFoundError:
-        raise GeneqError("File not found", file=path) from None
+        raise not_found(path) from None
     except (ValueError, EOFError, OSError, zlib.error) as error:
         raise GeneqError("Not a whole table", value=str(error), file=path) from None
     if twice := sorted({*header[header.duplicated() & header.notna()]}):

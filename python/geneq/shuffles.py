@@ -23,14 +23,14 @@ def shuffle(
     sequences: equally long strings or bytes (one, a list or an array of them), or uint8[rows,
     length] tokens. Returns tokens uint8[rows, n, length].
 
-    k = 2 keeps dinucleotides, k = 1 letters alone. A shuffle is drawn uniformly from all sequences
+    k = 2 keeps dinucleotides, k = 1 symbols alone. A shuffle is drawn uniformly from all sequences
     with the same k-mer counts and the same first and last (k-1)-mer (Altschul & Erickson 1985;
-    Kandel et al. 1996), which may be the sequence itself, and is for k = length. The unknown letter
-    (N) counts as a letter of its own and is moved with the others.
+    Kandel et al. 1996), which may be the sequence itself, and is for k = length. The unknown symbol
+    (N) counts as a symbol of its own and is moved with the others.
 
     Shuffle j of row i depends on the sequence, `seed`, `first_row` + i and j alone: rows can be
     shuffled in parts, and more shuffles do not change the first ones. Raises GeneqError where k
-    is not 1…length, for letters that the alphabet lacks and for sequences of different lengths.
+    is not 1…length, for symbols that the alphabet lacks and for sequences of different lengths.
     """
     tokens = _tokens(sequences, alphabet)
     rows, length = tokens.shape
@@ -59,14 +59,14 @@ def random_sequences(
     threads: int = 1,
     first_row: int = 0,
 ) -> NDArray[np.uint8]:
-    """Draw `n` sequences, every letter by itself; returns tokens uint8[n, length].
+    """Draw `n` sequences, every symbol by itself; returns tokens uint8[n, length].
 
-    composition: a weight of at least 0 for each letter in the alphabet's order (they need not sum
-    to 1), or None for equal ones. A probability is exact to 2^-32; a letter of weight 0 never
-    occurs, nor does the unknown letter.
+    composition: a weight of at least 0 for each symbol in the alphabet's order (they need not sum
+    to 1), or None for equal ones. A probability is exact to 2^-32; a symbol of weight 0 never
+    occurs, nor does the unknown symbol.
 
     Row i depends on `seed`, `first_row` + i, `length` and the composition alone. Raises GeneqError
-    for weights that are no distribution and for more letters than fit into memory.
+    for weights that are no distribution and for more symbols than fit into memory.
     """
     shape = _whole("n", n, 0), _whole("length", length, 0)
     weights = None if composition is None else _weights(composition)
@@ -91,7 +91,7 @@ def _tokens(sequences, alphabet: str) -> NDArray[np.uint8]:
     for index, row in enumerate(rows):
         _check_row(index, row, rows[0])
     text = [row if isinstance(row, bytes) else row.encode() for row in rows]
-    # A row a line, so that an error names both; line ends are no letters.
+    # A row a line, so that an error names both; line ends are no symbols.
     tokens = _call(_ext.tokens, b"\n".join(text), alphabet)
     length = len(rows[0]) if rows else 0
     if tokens.size != len(rows) * length:
@@ -105,7 +105,7 @@ def _check_row(index: int, row, first) -> None:
         raise GeneqError(rule, value=f"row {index} is {type(row).__name__}")
     if len(row) != len(first):
         rule = "sequences must be equally long"
-        value = f"row {index} has {len(row)} letters, row 0 has {len(first)}"
+        value = f"row {index} has {len(row)} symbols, row 0 has {len(first)}"
         raise GeneqError(rule, value=value)
 
 
@@ -113,7 +113,7 @@ def _weights(composition: ArrayLike) -> NDArray[np.float64]:
     try:
         return np.ascontiguousarray(composition, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise GeneqError("composition is a weight for each letter", value=composition) from error
+        raise GeneqError("composition is a weight for each symbol", value=composition) from error
 
 
 def _whole(name: str, value, least: int, end: int = 1 << 63) -> int:

@@ -14,7 +14,6 @@ and dropout, each trained to predict expression by itself; the prediction is the
 Gorishniy et al. 2024). All share profiles and gates, and so the pooled features.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from .artifacts import read_json, write_json, written_whole
+from .checks import check_format
 from .errors import GeneqError
 
 FORMAT, VERSION = "geneq-teacher", 2
@@ -238,14 +238,8 @@ class TrainedTeacher:
     def load(cls, folder: str | Path) -> "TrainedTeacher":
         """Read what `save` wrote. Raises GeneqError when the files are not a teacher's."""
         folder = Path(folder)
-        document = read_json(folder / "teacher.json")
-        about = document if isinstance(document, dict) else {}
-        if (about.get("format"), about.get("version")) != (FORMAT, VERSION):
-            raise GeneqError(
-                "Not a teacher that this geneq reads",
-                value=json.dumps([about.get("format"), about.get("version")]),
-                file=folder / "teacher.json",
-            )
+        path = folder / "teacher.json"
+        document = check_format(read_json(path), "a teacher", FORMAT, VERSION, path)
         try:
             return cls._of(document, load_file(folder / "teacher.safetensors"))
         # KeyError to RuntimeError: weights that are not those of the document.

@@ -1,7 +1,7 @@
 """Variants of a VCF against the genome: one row an alternative allele, the reference checked.
 
 Only the first five columns (CHROM, POS, ID, REF, ALT) are taken apart. Variants are taken as they
-are spelled: nothing is left-aligned; `trimmed` removes the letters that both alleles share where a
+are spelled: nothing is left-aligned; `trimmed` removes the symbols that both alleles share where a
 variant has to be placed.
 """
 
@@ -18,20 +18,20 @@ import numpy as np
 import pandas as pd
 
 from . import _ext
-from .errors import GeneqError
+from .errors import GeneqError, not_found
 from .genome import BGZF_END, Genome, is_bgzip, open_maybe_gzip
 from .tally import EXAMPLES, Tally
 
 CHUNK = 1 << 22
 COLUMNS = ["chrom", "pos", "start", "id", "ref", "alt", "line"]
-# What `_ext.vcf_alleles` calls 0…5; letters, which stay, have no reason to be left out.
+# What `_ext.vcf_alleles` calls 0…5; symbols, which stay, have no reason to be left out.
 KINDS = np.array(
     ["", "no_alternative", "overlapping_deletion", "symbolic", "breakend", "same_as_reference"],
     dtype=object,
 )
 # Token of N.
 UNKNOWN = 4
-# REF of up to this many letters are read from the genome together.
+# REF of up to this many symbols are read from the genome together.
 SHORT = 16
 
 _HEADER = re.compile(rb"^#CHROM\tPOS\tID\tREF\tALT(?:\t[^\n]*)?\r?$", re.MULTILINE)
@@ -61,12 +61,12 @@ def read_vcf(path: str | Path, genome: Genome, threads: int = 1) -> Variants:
     """The variants of the VCF at `path` (plain, gzip or bgzip) that fit `genome`.
 
     Chromosome names are matched as they are, else without "chr" and with M for MT. A REF fits
-    where it has the genome's letters, or the genome N. Bytes that are no UTF-8 read as
+    where it has the genome's symbols, or the genome N. Bytes that are no UTF-8 read as
     the replacement character.
 
     Raises GeneqError for a file that is missing, empty, cut short, damaged or no VCF, for lines
     that break its rules (fewer than 5 fields, a POS that is no whole number or below 0, REF or ALT
-    of other letters than ACGTN), when no contig is known, and when most variants do not fit: the
+    of other symbols than ACGTN), when no contig is known, and when most variants do not fit: the
     VCF is then that of another build.
     """
     skipped = Tally()
@@ -80,9 +80,9 @@ def read_vcf(path: str | Path, genome: Genome, threads: int = 1) -> Variants:
 
 
 def trimmed(table: pd.DataFrame) -> pd.DataFrame:
-    """start, ref and alt of `table` without the letters that both alleles share.
+    """start, ref and alt of `table` without the symbols that both alleles share.
 
-    Shared letters go from the end first, then from the beginning, which moves `start`: what is
+    Shared symbols go from the end first, then from the beginning, which moves `start`: what is
     left of ref is empty for an insertion, of alt for a deletion. Source of the order: Tan et al.
     2015, "Unified representation of genetic variants", without the shift along repeats.
     """
@@ -102,7 +102,7 @@ def _trim(start: int, ref: str, alt: str) -> tuple[int, str, str]:
 
 
 def _n_shared(a: str, b: str) -> int:
-    """Letters that `a` and `b` begin with alike."""
+    """Symbols that `a` and `b` begin with alike."""
     pairs = enumerate(zip(a, b, strict=False))
     return next((place for place, (x, y) in pairs if x != y), min(len(a), len(b)))
 
@@ -128,7 +128,7 @@ def _readable(path: Path) -> Iterator[None]:
             raise GeneqError("The VCF is empty", file=path, fix=_NO_VCF)
         yield
     except FileNotFoundError:
-        raise GeneqError("File not found", file=path) from None
+        raise not_found(path) from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise _cut_short(str(error), path) from None
     except OSError as error:
@@ -275,15 +275,15 @@ def _differs(table: pd.DataFrame, genome: Genome, threads: int) -> np.ndarray:
         part = table.iloc[rows]
         strands = np.full(len(part), "+")
         there = genome.windows(part["chrom"], part["start"], strands, 0, width, threads)
-        letters = "".join(ref.ljust(width, "N") for ref in part["ref"])
-        given = _ext.tokens(letters.encode()).reshape(there.shape)
+        symbols = "".join(ref.ljust(width, "N") for ref in part["ref"])
+        given = _ext.tokens(symbols.encode()).reshape(there.shape)
         asked = np.arange(width) < sizes[rows, None]
         differs[rows] = (asked & (there != given) & (there != UNKNOWN)).any(axis=1)
     return differs
 
 
 def lengths(texts: pd.Series) -> np.ndarray:
-    """int64[row]: letters of every text."""
+    """int64[row]: symbols of every text."""
     return np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
 
 

@@ -1,11 +1,11 @@
-//! Alphabets: letters, their tokens, and what a letter is in one-hot.
+//! Alphabets: symbols, their tokens, and what a symbol is in one-hot.
 //!
-//! The letters of an alphabet are tokens 0…size-1, in its order; the token after them is the
-//! unknown letter, whose one-hot is all zero. Lower case is the same as upper case.
+//! The symbols of an alphabet are tokens 0…size-1, in its order; the token after them is the
+//! unknown symbol, whose one-hot is all zero. Lower case is the same as upper case.
 
-/// Token of a byte that is no letter.
+/// Token of a byte that is no symbol.
 pub const BAD: u8 = 255;
-/// Most letters an alphabet may have.
+/// Most symbols an alphabet may have.
 pub const MOST: usize = 64;
 /// IUPAC codes for two bases or more: of DNA and RNA they are known to be one of several.
 const AMBIGUOUS: &[u8] = b"NRYSWKMBDHV";
@@ -14,35 +14,35 @@ pub const PAIRS: [u8; 5] = [3, 2, 1, 0, 4];
 
 const NUCLEOTIDES: [u8; 256] = byte_table(b"ACGT", AMBIGUOUS);
 
-/// The token of every byte: of `letters` their place, of `unknown` the token after them.
-const fn byte_table(letters: &[u8], unknown: &[u8]) -> [u8; 256] {
+/// The token of every byte: of `symbols` their place, of `unknown` the token after them.
+const fn byte_table(symbols: &[u8], unknown: &[u8]) -> [u8; 256] {
     let mut table = [BAD; 256];
     let mut i = 0;
     while i < unknown.len() {
-        table[unknown[i] as usize] = letters.len() as u8;
-        table[unknown[i].to_ascii_lowercase() as usize] = letters.len() as u8;
+        table[unknown[i] as usize] = symbols.len() as u8;
+        table[unknown[i].to_ascii_lowercase() as usize] = symbols.len() as u8;
         i += 1;
     }
     i = 0;
-    while i < letters.len() {
-        table[letters[i] as usize] = i as u8;
-        table[letters[i].to_ascii_lowercase() as usize] = i as u8;
+    while i < symbols.len() {
+        table[symbols[i] as usize] = i as u8;
+        table[symbols[i].to_ascii_lowercase() as usize] = i as u8;
         i += 1;
     }
     table
 }
 
-/// Is `byte` a nucleotide letter (IUPAC, either case, no U and no gap)?
+/// Is `byte` a nucleotide symbol (IUPAC, either case, no U and no gap)?
 pub fn is_nucleotide(byte: u8) -> bool {
     NUCLEOTIDES[usize::from(byte)] != BAD
 }
 
-/// The letters of a kind of sequence.
+/// The symbols of a kind of sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alphabet {
-    /// What one of its letters is called.
+    /// What one of its symbols is called.
     what: &'static str,
-    letters: Vec<u8>,
+    symbols: Vec<u8>,
     unknown: u8,
     bytes: [u8; 256],
     four: Option<[u8; 4]>,
@@ -53,17 +53,17 @@ pub struct Alphabet {
 }
 
 impl Alphabet {
-    /// Letters each of which is a column of its own; `unknown` are upper case, the first is shown.
-    fn plain(what: &'static str, letters: &[u8], unknown: &[u8], pairs: Option<&[u8]>) -> Self {
-        let columns = letters.len();
+    /// Symbols each of which is a column of its own; `unknown` are upper case, the first is shown.
+    fn plain(what: &'static str, symbols: &[u8], unknown: &[u8], pairs: Option<&[u8]>) -> Self {
+        let columns = symbols.len();
         let mut hot = vec![0; (columns + 1) * columns];
         (0..columns).for_each(|token| hot[token * columns + token] = 1);
         Alphabet {
             what,
-            letters: letters.to_vec(),
+            symbols: symbols.to_vec(),
             unknown: unknown[0],
-            bytes: byte_table(letters, unknown),
-            four: letters
+            bytes: byte_table(symbols, unknown),
+            four: symbols
                 .try_into()
                 .ok()
                 .filter(|four: &[u8; 4]| four.iter().all(u8::is_ascii_alphabetic)),
@@ -73,25 +73,25 @@ impl Alphabet {
         }
     }
 
-    /// A, C, G, T. Every IUPAC ambiguity code is the unknown letter N; U is no letter.
+    /// A, C, G, T. Every IUPAC ambiguity code is the unknown symbol N; U is no symbol.
     pub fn dna() -> Self {
-        Self::plain("nucleotide letter", b"ACGT", AMBIGUOUS, Some(&PAIRS))
+        Self::plain("nucleotide symbol", b"ACGT", AMBIGUOUS, Some(&PAIRS))
     }
 
-    /// A, C, G, U. Every IUPAC ambiguity code is the unknown letter N; T is no letter.
+    /// A, C, G, U. Every IUPAC ambiguity code is the unknown symbol N; T is no symbol.
     pub fn rna() -> Self {
-        Self::plain("RNA letter", b"ACGU", AMBIGUOUS, Some(&PAIRS))
+        Self::plain("RNA symbol", b"ACGU", AMBIGUOUS, Some(&PAIRS))
     }
 
-    /// The 20 amino acids by their letter. B, J, O, U and Z are the unknown letter X; the stop `*`
-    /// and the gap `-` are no letters.
+    /// The 20 amino acids by their symbol. B, J, O, U and Z are the unknown symbol X; the stop `*`
+    /// and the gap `-` are no symbols.
     pub fn protein() -> Self {
-        let letters = b"ACDEFGHIKLMNPQRSTVWY";
-        Self::plain("amino acid letter", letters, b"XBJOUZ", None)
+        let symbols = b"ACDEFGHIKLMNPQRSTVWY";
+        Self::plain("amino acid symbol", symbols, b"XBJOUZ", None)
     }
 
     /// Unphased genotypes of a diploid: A, C, G, T homozygous, R, Y, S, W, K, M as IUPAC codes of
-    /// the two bases. One-hot counts the bases (two-hot). B, D, H, V are the unknown letter N.
+    /// the two bases. One-hot counts the bases (two-hot). B, D, H, V are the unknown symbol N.
     pub fn diploid() -> Self {
         let pairs = [3, 2, 1, 0, 5, 4, 6, 7, 9, 8, 10];
         let genotypes = [
@@ -106,50 +106,50 @@ impl Alphabet {
         Alphabet {
             hot,
             columns: 4,
-            ..Self::plain("genotype letter", b"ACGTRYSWKM", b"NBDHV", Some(&pairs))
+            ..Self::plain("genotype symbol", b"ACGTRYSWKM", b"NBDHV", Some(&pairs))
         }
     }
 
-    /// Letters of the user's own: 1 to 64 distinct printable ASCII bytes, neither lower case nor
-    /// blank nor `?`. The unknown letter is the first of N, X, ? that is not among them.
-    pub fn custom(letters: &[u8]) -> Option<Self> {
+    /// Symbols of the user's own: 1 to 64 distinct printable ASCII bytes, neither lower case nor
+    /// blank nor `?`. The unknown symbol is the first of N, X, ? that is not among them.
+    pub fn custom(symbols: &[u8]) -> Option<Self> {
         let fine = |(index, byte): (usize, &u8)| {
             byte.is_ascii_graphic()
                 && !byte.is_ascii_lowercase()
                 && *byte != b'?'
-                && !letters[..index].contains(byte)
+                && !symbols[..index].contains(byte)
         };
-        if !(1..=MOST).contains(&letters.len()) || !letters.iter().enumerate().all(fine) {
+        if !(1..=MOST).contains(&symbols.len()) || !symbols.iter().enumerate().all(fine) {
             return None;
         }
-        let unknown = b"NX?".iter().find(|byte| !letters.contains(byte))?;
+        let unknown = b"NX?".iter().find(|byte| !symbols.contains(byte))?;
         Some(Self::plain(
-            "letter of the alphabet",
-            letters,
+            "symbol of the alphabet",
+            symbols,
             &[*unknown],
             None,
         ))
     }
 
-    /// "dna", "rna", "protein", "diploid", or "letters:" and the letters of a custom alphabet.
+    /// "dna", "rna", "protein", "diploid", or "symbols:" and the symbols of a custom alphabet.
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "dna" => Some(Self::dna()),
             "rna" => Some(Self::rna()),
             "protein" => Some(Self::protein()),
             "diploid" => Some(Self::diploid()),
-            _ => Self::custom(name.strip_prefix("letters:")?.as_bytes()),
+            _ => Self::custom(name.strip_prefix("symbols:")?.as_bytes()),
         }
     }
 
-    /// Letters without the unknown one.
+    /// Symbols without the unknown one.
     pub fn size(&self) -> usize {
-        self.letters.len()
+        self.symbols.len()
     }
 
-    /// Token of the unknown letter.
+    /// Token of the unknown symbol.
     pub fn unknown(&self) -> u8 {
-        self.letters.len() as u8
+        self.symbols.len() as u8
     }
 
     /// Length of the base axis of one-hot.
@@ -157,7 +157,7 @@ impl Alphabet {
         self.columns
     }
 
-    /// Is every letter a column of its own? Else the columns are the bases A, C, G, T.
+    /// Is every symbol a column of its own? Else the columns are the bases A, C, G, T.
     pub fn is_plain(&self) -> bool {
         self.columns == self.size()
     }
@@ -168,35 +168,35 @@ impl Alphabet {
         &self.hot[usize::from(token) * self.columns..][..self.columns]
     }
 
-    /// Upper-case letter of `token`.
+    /// Upper-case symbol of `token`.
     #[inline]
-    pub fn letter(&self, token: u8) -> u8 {
+    pub fn symbol(&self, token: u8) -> u8 {
         *self
-            .letters
+            .symbols
             .get(usize::from(token))
             .unwrap_or(&self.unknown)
     }
 
-    /// Token of the letter `byte` in either case, `BAD` for any other byte.
+    /// Token of the symbol `byte` in either case, `BAD` for any other byte.
     #[inline]
     pub fn token(&self, byte: u8) -> u8 {
         self.bytes[usize::from(byte)]
     }
 
-    /// The letters, when they are four of A…Z.
+    /// The symbols, when they are four of A…Z.
     #[inline]
     pub fn four(&self) -> Option<[u8; 4]> {
         self.four
     }
 
-    /// The token that pairs with each token (the unknown one with itself), where letters pair.
+    /// The token that pairs with each token (the unknown one with itself), where symbols pair.
     pub fn pairs(&self) -> Option<&[u8]> {
         self.pairs.as_deref()
     }
 
-    /// What is wrong with `byte`, which is no letter.
+    /// What is wrong with `byte`, which is no symbol.
     pub fn refusal(&self, byte: u8) -> String {
-        let hint = match (self.letters.as_slice(), byte.to_ascii_uppercase()) {
+        let hint = match (self.symbols.as_slice(), byte.to_ascii_uppercase()) {
             (b"ACGT", b'U') => "; RNA is the alphabet 'rna'",
             (b"ACGU", b'T') => "; DNA is the alphabet 'dna'",
             _ => "",
@@ -214,24 +214,24 @@ mod tests {
     }
 
     fn all() -> Vec<Alphabet> {
-        ["dna", "rna", "protein", "diploid", "letters:01NX-*"]
+        ["dna", "rna", "protein", "diploid", "symbols:01NX-*"]
             .map(|name| Alphabet::named(name).unwrap())
             .to_vec()
     }
 
     #[test]
-    fn letters_are_tokens_in_order_in_either_case() {
+    fn symbols_are_tokens_in_order_in_either_case() {
         for alphabet in all() {
             for token in 0..=alphabet.unknown() {
-                let letter = alphabet.letter(token);
-                assert_eq!(alphabet.token(letter), token);
-                assert_eq!(alphabet.token(letter.to_ascii_lowercase()), token);
+                let symbol = alphabet.symbol(token);
+                assert_eq!(alphabet.token(symbol), token);
+                assert_eq!(alphabet.token(symbol.to_ascii_lowercase()), token);
             }
         }
     }
 
     #[test]
-    fn codes_for_several_letters_are_unknown_and_foreign_ones_bad() {
+    fn codes_for_several_symbols_are_unknown_and_foreign_ones_bad() {
         assert_eq!(tokens(&Alphabet::dna(), b"NRYSWKMBDHVrU*-"), {
             let mut wanted = [4; 15];
             wanted[12..].fill(BAD);
@@ -268,9 +268,9 @@ mod tests {
 
     #[test]
     fn custom_alphabets_are_checked() {
-        for (letters, unknown) in [("ACGT", b'N'), ("NO", b'X'), ("NX", b'?')] {
-            let custom = Alphabet::named(&format!("letters:{letters}")).unwrap();
-            assert_eq!(custom.letter(custom.unknown()), unknown);
+        for (symbols, unknown) in [("ACGT", b'N'), ("NO", b'X'), ("NX", b'?')] {
+            let custom = Alphabet::named(&format!("symbols:{symbols}")).unwrap();
+            assert_eq!(custom.symbol(custom.unknown()), unknown);
         }
         let many: String = (b'!'..=b'~')
             .map(char::from)
@@ -281,18 +281,18 @@ mod tests {
         for name in [
             "",
             "DNA",
-            "letters:",
-            "letters:AA",
-            "letters:a",
-            "letters:A B",
+            "symbols:",
+            "symbols:AA",
+            "symbols:a",
+            "symbols:A B",
         ] {
             assert_eq!(Alphabet::named(name), None);
         }
         for name in [
-            "letters:?",
-            "letters:é",
-            "letters:A\n",
-            &format!("letters:{many}"),
+            "symbols:?",
+            "symbols:é",
+            "symbols:A\n",
+            &format!("symbols:{many}"),
         ] {
             assert_eq!(Alphabet::named(name), None);
         }
@@ -304,7 +304,7 @@ mod tests {
         assert!(Alphabet::rna().refusal(b'T').ends_with("alphabet 'dna'"));
         assert_eq!(
             Alphabet::protein().refusal(b'*'),
-            "'*' is no amino acid letter"
+            "'*' is no amino acid symbol"
         );
     }
 }

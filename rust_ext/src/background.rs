@@ -4,17 +4,17 @@ use crate::parallel::for_rows_with;
 use crate::rng::{Domain, Rng};
 use crate::shuffle::{shuffle_row, ShuffleScratch};
 
-/// How probable each letter of an alphabet is, in units of 2^-32.
+/// How probable each symbol of an alphabet is, in units of 2^-32.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Composition {
-    /// Letter i is drawn by the numbers from `ends[i - 1]` (or 0) up to below `ends[i]`.
+    /// Symbol i is drawn by the numbers from `ends[i - 1]` (or 0) up to below `ends[i]`.
     ends: Vec<u64>,
-    /// Bits that choose a letter, where all are equally probable and as many as a power of two.
+    /// Bits that choose a symbol, where all are equally probable and as many as a power of two.
     bits: Option<u32>,
 }
 
 impl Composition {
-    /// Equal probabilities of `size` (1…256) letters.
+    /// Equal probabilities of `size` (1…256) symbols.
     pub fn uniform(size: usize) -> Self {
         Self::shares(&vec![1.0; size], size as f64)
     }
@@ -44,7 +44,7 @@ impl Composition {
         let even = ends
             .iter()
             .enumerate()
-            .all(|(letter, &end)| end == (letter as u64 + 1) << (32 - bits));
+            .all(|(symbol, &end)| end == (symbol as u64 + 1) << (32 - bits));
         Composition {
             bits: even.then_some(bits),
             ends,
@@ -124,7 +124,7 @@ fn sixteen(number: u32) -> [u8; 16] {
 /// Where the sequences around an element come from.
 #[derive(Clone, Debug)]
 pub enum Background {
-    /// Letters drawn one by one.
+    /// Symbols drawn one by one.
     Random(Composition),
     /// Rows of `length` tokens, shuffled so that the number of each k-mer stays.
     Shuffled {
@@ -138,7 +138,7 @@ pub enum Background {
 }
 
 impl Background {
-    /// Letters of every background; None where they are drawn in any number.
+    /// Symbols of every background; None where they are drawn in any number.
     pub fn length(&self) -> Option<usize> {
         match self {
             Background::Random(_) => None,
@@ -181,7 +181,7 @@ pub struct Drawn {
 }
 
 impl Drawn {
-    /// Background `row` of one library, `length` letters of it.
+    /// Background `row` of one library, `length` symbols of it.
     pub fn get(&mut self, background: &Background, seed: u64, row: u64, length: usize) -> &[u8] {
         if self.row != Some(row) {
             self.tokens.resize(length, 0);
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_are_as_frequent_as_their_weights() {
+    fn symbols_are_as_frequent_as_their_weights() {
         // Chi square with 4 degrees of freedom: above 23.5 with probability 1e-4.
         for weights in [
             vec![1.0; 4],
@@ -223,8 +223,8 @@ mod tests {
             let total: f64 = weights.iter().sum();
             let tokens = drawn(&composition, 100_000);
             let mut chi = 0.0;
-            for (letter, weight) in weights.iter().enumerate() {
-                let seen = tokens.iter().filter(|&&t| usize::from(t) == letter).count() as f64;
+            for (symbol, weight) in weights.iter().enumerate() {
+                let seen = tokens.iter().filter(|&&t| usize::from(t) == symbol).count() as f64;
                 let expected = 1e5 * weight / total;
                 assert!(expected > 0.0 || seen == 0.0);
                 chi += (seen - expected).powi(2) / expected.max(1e-9);
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn sixteen_letters_at_once_are_those_of_one_by_one() {
+    fn sixteen_symbols_at_once_are_those_of_one_by_one() {
         for number in [0, u32::MAX, 0x1b1b_1b1b, 0x89ab_cdef, 0x0102_0408] {
             let wanted: Vec<u8> = (0..16).map(|at| (number >> (2 * at) & 3) as u8).collect();
             assert_eq!(sixteen(number)[..], wanted);

@@ -1,32 +1,32 @@
-//! Windows of a contig in which some letters stand in place of others.
+//! Windows of a contig in which some symbols stand in place of others.
 
 use crate::parallel::for_rows;
 use crate::windows::cut;
 
-/// One window: `letters` from column `place` on, in place of [start, end) of the contig.
+/// One window: `symbols` from column `place` on, in place of [start, end) of the contig.
 #[derive(Clone, Copy, Debug)]
 pub struct Edit<'a> {
     pub start: i64,
     pub end: i64,
     pub place: usize,
-    pub letters: &'a [u8],
+    pub symbols: &'a [u8],
 }
 
 /// Write the window of every one of `edits` into its `length`-long row of `out`.
 ///
-/// What stands left of the letters ends at `start`, what stands right of them begins at `end`;
-/// positions outside of the contig are N. The letters must lie in the window, `length` be above 0.
+/// What stands left of the symbols ends at `start`, what stands right of them begins at `end`;
+/// positions outside of the contig are N. The symbols must lie in the window, `length` be above 0.
 pub fn edited(contig: &[u8], edits: &[Edit], length: usize, out: &mut [u8], threads: usize) {
     for_rows(out, length, threads, |index, row| {
         let edit = &edits[index];
         let (left, rest) = row.split_at_mut(edit.place);
-        let (middle, right) = rest.split_at_mut(edit.letters.len());
+        let (middle, right) = rest.split_at_mut(edit.symbols.len());
         cut(
             contig,
             edit.start.saturating_sub_unsigned(left.len() as u64),
             left,
         );
-        middle.copy_from_slice(edit.letters);
+        middle.copy_from_slice(edit.symbols);
         cut(contig, edit.end, right);
     });
 }
@@ -44,13 +44,13 @@ mod tests {
     }
 
     #[test]
-    fn letters_stand_in_place_of_others_and_the_flanks_close_up() {
+    fn symbols_stand_in_place_of_others_and_the_flanks_close_up() {
         let contig = [0, 1, 2, 3];
-        let edit = |start, end, place, letters| Edit {
+        let edit = |start, end, place, symbols| Edit {
             start,
             end,
             place,
-            letters,
+            symbols,
         };
         assert_eq!(window(&contig, edit(1, 2, 2, &[3]), 5), [N, 0, 3, 2, 3]);
         assert_eq!(window(&contig, edit(1, 3, 1, &[]), 4), [0, 3, N, N]);
@@ -62,14 +62,14 @@ mod tests {
         #[test]
         fn a_window_is_cut_from_the_edited_contig(
             contig in prop::collection::vec(0u8..=N, 0..30),
-            letters in prop::collection::vec(0u8..=N, 0..5),
+            symbols in prop::collection::vec(0u8..=N, 0..5),
             (from, to, place, rest) in (0usize..30, 0usize..30, 0usize..40, 1usize..40),
         ) {
             let (start, end) = (from.min(to).min(contig.len()), from.max(to).min(contig.len()));
-            let length = place + letters.len() + rest;
-            let edit = Edit { start: start as i64, end: end as i64, place, letters: &letters };
+            let length = place + symbols.len() + rest;
+            let edit = Edit { start: start as i64, end: end as i64, place, symbols: &symbols };
             let far = vec![N; length];
-            let whole = [&far, &contig[..start], &letters, &contig[end..], &far].concat();
+            let whole = [&far, &contig[..start], &symbols, &contig[end..], &far].concat();
             let first = length + start - place;
             prop_assert_eq!(window(&contig, edit, length), &whole[first..][..length]);
         }

@@ -1,14 +1,14 @@
 //! One pass over a FASTA file in chunks: checks it, notes its layout, gives its canonical text.
 //!
 //! Canonical text: a line `>NAME` for every record, then its sequence in upper case, `WIDTH`
-//! letters a line. Whatever the case, line width and line ends of a file were, the same sequences
+//! symbols a line. Whatever the case, line width and line ends of a file were, the same sequences
 //! give the same canonical text.
 
 use crate::alphabet::is_nucleotide;
 use std::collections::HashSet;
 use std::fmt;
 
-/// Letters a line of canonical text.
+/// Symbols a line of canonical text.
 pub const WIDTH: u64 = 60;
 
 /// A record and its place in the file that was read, as in a `.fai` index.
@@ -16,11 +16,11 @@ pub const WIDTH: u64 = 60;
 pub struct Record {
     /// Header without ">" and surrounding white space.
     pub header: String,
-    /// Number of letters.
+    /// Number of symbols.
     pub length: u64,
-    /// Byte offset of the first letter.
+    /// Byte offset of the first symbol.
     pub offset: u64,
-    /// Letters of every full line.
+    /// Symbols of every full line.
     pub line_bases: u64,
     /// Bytes of every full line, its end included.
     pub line_width: u64,
@@ -148,12 +148,12 @@ impl Scanner {
                 self.row += 1;
             }
             b' ' | b'\t' | b'\r' => {}
-            _ => self.letter(byte, out)?,
+            _ => self.symbol(byte, out)?,
         }
         Ok(())
     }
 
-    fn letter(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<(), FastaError> {
+    fn symbol(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<(), FastaError> {
         let column = self.line.bytes;
         let Some(record) = self.records.last_mut() else {
             return self.fail("text before the first header (a line that begins with '>')");
@@ -162,10 +162,10 @@ impl Scanner {
             let name = record.name().to_owned();
             let shown = byte.escape_ascii();
             let rule =
-                format!("column {column}: '{shown}' is no nucleotide letter (record '{name}')");
+                format!("column {column}: '{shown}' is no nucleotide symbol (record '{name}')");
             return self.fail(&rule);
         }
-        // Letters after white space: `.fai` knows no such lines.
+        // Symbols after white space: `.fai` knows no such lines.
         record.even &= self.line.bytes == self.line.bases + 1;
         record.length += 1;
         self.line.bases += 1;
@@ -316,10 +316,10 @@ mod tests {
             for (record, sequence) in records.iter().zip(&sequences) {
                 prop_assert!(record.even);
                 prop_assert_eq!(record.length as usize, sequence.len());
-                for (position, &letter) in sequence.as_bytes().iter().enumerate() {
+                for (position, &symbol) in sequence.as_bytes().iter().enumerate() {
                     let (line, rest) = (position as u64 / record.line_bases, position as u64 % record.line_bases);
                     let at = record.offset + line * record.line_width + rest;
-                    prop_assert_eq!(text[at as usize], letter);
+                    prop_assert_eq!(text[at as usize], symbol);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! Sequence reading and encoding. Letters are tokens by their place in the alphabet; of DNA A, C, G,
+//! Sequence reading and encoding. Symbols are tokens by their place in the alphabet; of DNA A, C, G,
 //! T are 0…3 and N is 4.
 //!
 //! The core modules know nothing of Python; `ffi` is the only door to it.

@@ -6,8 +6,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Kind {
-    /// Letters of ACGTN, unlike REF.
-    Letters,
+    /// Symbols of ACGTN, unlike REF.
+    Symbols,
     /// "."
     None,
     /// "*": a deletion that another line tells of.
@@ -16,7 +16,7 @@ pub enum Kind {
     Symbolic,
     /// As G]17:198982], G. or .G
     Breakend,
-    /// The letters of REF.
+    /// The symbols of REF.
     Reference,
 }
 
@@ -47,7 +47,7 @@ pub struct Alleles {
     pub id: Vec<u8>,
     /// Upper case.
     pub reference: Vec<u8>,
-    /// Upper case where they are letters.
+    /// Upper case where they are symbols.
     pub alternative: Vec<u8>,
 }
 
@@ -88,21 +88,21 @@ impl Alleles {
         let [chrom, pos, id, reference, alternatives] =
             [next()?, next()?, next()?, next()?, next()?];
         let pos = position(pos).ok_or(("POS must be a whole number, 0 or more", pos))?;
-        if !is_letters(reference) {
-            return Err(("REF must be letters of ACGTN", reference));
+        if !is_symbols(reference) {
+            return Err(("REF must be symbols of ACGTN", reference));
         }
         for alternative in alternatives.split(|&byte| byte == b',') {
             let kind = kind(reference, alternative).ok_or((
-                "ALT must be letters of ACGTN, '.', '*', <NAME> or a breakend",
+                "ALT must be symbols of ACGTN, '.', '*', <NAME> or a breakend",
                 alternative,
             ))?;
             self.pos.push(pos);
             self.kind.push(kind as u8);
             push(&mut self.chrom, chrom);
             push(&mut self.id, id);
-            push_letters(&mut self.reference, reference);
+            push_symbols(&mut self.reference, reference);
             match kind {
-                Kind::Letters | Kind::Reference => push_letters(&mut self.alternative, alternative),
+                Kind::Symbols | Kind::Reference => push_symbols(&mut self.alternative, alternative),
                 _ => push(&mut self.alternative, alternative),
             }
         }
@@ -115,7 +115,7 @@ fn push(column: &mut Vec<u8>, value: &[u8]) {
     column.push(b'\n');
 }
 
-fn push_letters(column: &mut Vec<u8>, value: &[u8]) {
+fn push_symbols(column: &mut Vec<u8>, value: &[u8]) {
     column.extend(value.iter().map(u8::to_ascii_uppercase));
     column.push(b'\n');
 }
@@ -127,7 +127,7 @@ fn position(text: &[u8]) -> Option<i64> {
     digits.parse().ok().filter(|_| plain)
 }
 
-fn is_letters(text: &[u8]) -> bool {
+fn is_symbols(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|byte| b"ACGTNacgtn".contains(byte))
 }
 
@@ -137,12 +137,12 @@ fn kind(reference: &[u8], alternative: &[u8]) -> Option<Kind> {
     match alternative {
         b"." => Some(Kind::None),
         b"*" => Some(Kind::Overlapped),
-        letters if is_letters(letters) => Some(match letters.eq_ignore_ascii_case(reference) {
+        symbols if is_symbols(symbols) => Some(match symbols.eq_ignore_ascii_case(reference) {
             true => Kind::Reference,
-            false => Kind::Letters,
+            false => Kind::Symbols,
         }),
         [b'<', name @ .., b'>'] if !name.is_empty() => Some(Kind::Symbolic),
-        [b'.', letters @ ..] | [letters @ .., b'.'] if is_letters(letters) => Some(Kind::Breakend),
+        [b'.', symbols @ ..] | [symbols @ .., b'.'] if is_symbols(symbols) => Some(Kind::Breakend),
         text if ends(text) => Some(Kind::Breakend),
         _ => None,
     }

@@ -12,7 +12,7 @@ from geneq._ext import CODE_DIGEST
 from geneq.artifacts import AGREEMENT, VARIANTS
 from geneq.libraries import FactorialLibrary, GlobalLibrary, Motif
 from geneq.locus import Locus, read_failed
-from geneq.phi import Surrogate
+from geneq.surrogates import Surrogate
 from profiles import HALVES, LAST
 
 from .conftest import ROOT, pipeline
@@ -123,7 +123,7 @@ def test_a_locus_that_fails_is_named_and_stops_no_other(data, tmp_path):
         place = Locus.load(results / "loci" / name / "surrogate")
         surrogate = Surrogate.load(results / "loci" / name / "surrogate")
         table = surrogate.table("uniform")
-        own = table[table["wild"] == table["letter"]].set_index("position")["phi:AP1"]
+        own = table[table["wild"] == table["symbol"]].set_index("position")["phi:AP1"]
         strongest = {*own.nlargest(len(positions)).index}
         assert len(strongest & {place.position(position) for position in positions}) >= 5
     variants = VARIANTS.read(results / "loci" / "variants.parquet")
@@ -175,7 +175,7 @@ def test_experiments_of_global_and_factorial_designs_are_on_the_page(tmp_path):
         assert {path.name for path in (results / "loci" / name).iterdir()} == {
             *("score", "surrogate"),
         }
-    # Every letter of the element counts, and its context does not.
+    # Every symbol of the element counts, and its context does not.
     table = pd.read_parquet(results / "loci/element/surrogate/effects.parquet")
     strength = table.groupby("position")["phi:AP1"].agg(lambda effects: effects.abs().max())
     assert strength.loc[16:22].min() > 0.1 and strength.drop(range(16, 23)).isna().all()

@@ -26,7 +26,7 @@ def inputs(tmp_path):
         "genome,fasta,gtf,promoters\nhuman,genome 1.fa,genes;1.gtf,\nfly,,,promoters.fa\n"
         "unused,,,promoters.fa\n"
     )
-    # Of the network 40,000 letters a locus, and 100 x 31 of the saturation library.
+    # Of the network 40,000 symbols a locus, and 100 x 31 of the saturation library.
     (data / "loci.csv").write_text(
         "locus,genome,chrom,start,end,strand,oracle,target,window_start,window_end,library,n,reduce\n"
         + "".join(
@@ -48,7 +48,7 @@ def inputs(tmp_path):
 
 
 def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, inputs):
-    budgets = ("--cv", "--shard_genes", 5000, "--shard_letters", 85_000)
+    budgets = ("--cv", "--shard_genes", 5000, "--shard_bases", 85_000)
     run = pipeline(tmp_path, "-stub", *inputs, *budgets)
     assert run.status == 0, run.text
     times = Counter(name.split(" ")[0] for name in run.submitted)
@@ -61,10 +61,10 @@ def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, input
         "DISTILL": 18,
         "REPORT": 3,
         "ATLAS": 1,
-        "SCORE": 5,  # two loci, and one with few letters more; two; the experiment
+        "SCORE": 5,  # two loci, and one with few symbols more; two; the experiment
         "SURROGATE": 5,
         "VARIANTS": 4,
-        "LOCI": 1,
+        "LOCI_REPORT": 1,
     }
     assert {"SCORE (net0 and 1 more)", "SCORE (net2 and 1 more)", "SCORE (own)"} < {*run.submitted}
     results = tmp_path / "results"
@@ -106,7 +106,7 @@ def test_an_experiment_needs_neither_data_sets_nor_a_genome(tmp_path, inputs):
     (sheet,) = [option for option in inputs if option.startswith("--experiments")]
     run = pipeline(tmp_path, "-stub", sheet)
     assert run.status == 0, run.text
-    assert run.submitted == ["SCORE (x.1)", "SURROGATE (x.1)", "LOCI (1 loci)"]
+    assert run.submitted == ["SCORE (x.1)", "SURROGATE (x.1)", "LOCI_REPORT (1 loci)"]
     assert {path.name for path in (tmp_path / "results").iterdir()} == {
         "loci",
         "loci.html",

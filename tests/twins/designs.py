@@ -7,7 +7,7 @@ from itertools import chain, product
 from math import floor
 
 from . import libraries
-from .libraries import HALF, Numbers, canonical, letters_of, positions_of, unknown_of
+from .libraries import HALF, Numbers, canonical, positions_of, symbols_of, unknown_of
 
 BACKGROUND, DESIGN = 3, 5
 PAIRS = dict(zip("ACGTUN", "TGCAAN", strict=True))
@@ -22,29 +22,29 @@ def background(recipe: dict, row: int, length: int) -> str:
     """Background `row`, not a shuffled one."""
     if recipe["background"] == "given":
         return canonical(recipe["sources"][row % len(recipe["sources"])], recipe["alphabet"])
-    letters = letters_of(recipe["alphabet"])
-    weights = recipe["composition"] or [1.0] * len(letters)
+    symbols = symbols_of(recipe["alphabet"])
+    weights = recipe["composition"] or [1.0] * len(symbols)
     numbers, drawn = Numbers(recipe["seed"], BACKGROUND, row), []
     while len(drawn) < length:
-        drawn += next_letters(letters, weights, numbers)
+        drawn += next_symbols(symbols, weights, numbers)
     return "".join(drawn[:length])
 
 
-def next_letters(letters: str, weights: list[float], numbers: Numbers) -> list[str]:
-    """The letters that the next number stands for: several when bits alone choose them."""
-    number, size = numbers.u32(), len(letters)
+def next_symbols(symbols: str, weights: list[float], numbers: Numbers) -> list[str]:
+    """The symbols that the next number stands for: several when bits alone choose them."""
+    number, size = numbers.u32(), len(symbols)
     ends = [floor(sum(weights[: n + 1]) / sum(weights) * HALF + 0.5) for n in range(len(weights))]
     bits = size.bit_length() - 1
     if ends != [n * HALF // size for n in range(1, size + 1)] or 2**bits != size:
-        return [letters[sum(number >= end for end in ends)]]
-    return [letters[number >> bits * place & size - 1] for place in range(32 // bits)]
+        return [symbols[sum(number >= end for end in ends)]]
+    return [symbols[number >> bits * place & size - 1] for place in range(32 // bits)]
 
 
 # --- global -----------------------------------------------------------------------------------
 
 
 def global_rows(recipe: dict, backgrounds: list[str]) -> list[str]:
-    """Rows of the random library of the same fields, the letters outside replaced in order."""
+    """Rows of the random library of the same fields, the symbols outside replaced in order."""
     rows = libraries.rows({**recipe, "kind": "random"})
     inside = positions_of(recipe["windows"], len(recipe["wild_type"]))
     return [surrounded(row, inside, drawn) for row, drawn in zip(rows, backgrounds, strict=True)]
@@ -57,14 +57,14 @@ def surrounded(row: str, inside: list[int], drawn: str) -> str:
 
 def outside(text: str, windows) -> str:
     inside = positions_of(windows, len(text))
-    return "".join(letter for at, letter in enumerate(text) if at not in inside)
+    return "".join(symbol for at, symbol in enumerate(text) if at not in inside)
 
 
 # --- factorial --------------------------------------------------------------------------------
 
 
 def sequences(motif: dict) -> list[tuple[str, str]]:
-    """Names and letters to choose between."""
+    """Names and symbols to choose between."""
     if isinstance(motif["sequence"], str):
         return [(motif["name"], motif["sequence"])]
     return [tuple(pair) for pair in motif["sequence"]]
@@ -85,13 +85,13 @@ def points(recipe: dict) -> list[tuple]:
 def placed(recipe: dict, combination: tuple) -> tuple:
     entries, end = [], 0
     for motif, (number, place, side) in zip(recipe["motifs"], combination, strict=True):
-        letters = len(sequences(motif)[number][1])
+        symbols = len(sequences(motif)[number][1])
         start = place
         if motif["spacings"]:
             start = end + place
         elif place is None:
-            start = (recipe["length"] - letters) // 2
-        end = start + letters
+            start = (recipe["length"] - symbols) // 2
+        end = start + symbols
         entries.append(side and (number, start, side))
     return tuple(entries)
 
@@ -113,19 +113,19 @@ def embedded(recipe: dict, point: tuple, background: str, drawn: int) -> str:
             choice, start, strand = entry
             word = len(list(chain(*words[:number]))) + choice
             numbers = Numbers(recipe["seed"], DESIGN, drawn, word)
-            letters = spelled(words[number][choice][1], recipe["alphabet"], numbers)
+            symbols = spelled(words[number][choice][1], recipe["alphabet"], numbers)
             if strand == "-":
-                letters = [PAIRS[letter] for letter in reversed(letters)]
-                letters = ["U" if x == "T" and recipe["alphabet"] == "rna" else x for x in letters]
-            for at, letter in enumerate(letters, start):
-                row[at] = row[at] if letter == unknown_of(recipe["alphabet"]) else letter
+                symbols = [PAIRS[symbol] for symbol in reversed(symbols)]
+                symbols = ["U" if x == "T" and recipe["alphabet"] == "rna" else x for x in symbols]
+            for at, symbol in enumerate(symbols, start):
+                row[at] = row[at] if symbol == unknown_of(recipe["alphabet"]) else symbol
     return "".join(row)
 
 
 def spelled(word: str, alphabet: str, numbers: Numbers) -> list[str]:
-    """The letters of a motif, one base of every code but N."""
-    letters = []
-    for letter in word:
-        bases = CODES.get(letter, "") if alphabet in ("dna", "rna") else ""
-        letters.append(bases[numbers.below(len(bases))] if bases else letter)
-    return ["U" if x == "T" and alphabet == "rna" else x for x in letters]
+    """The symbols of a motif, one base of every code but N."""
+    symbols = []
+    for symbol in word:
+        bases = CODES.get(symbol, "") if alphabet in ("dna", "rna") else ""
+        symbols.append(bases[numbers.below(len(bases))] if bases else symbol)
+    return ["U" if x == "T" and alphabet == "rna" else x for x in symbols]

@@ -4,16 +4,16 @@ from itertools import pairwise
 
 import numpy as np
 
-LETTERS = "ACGTN"
+SYMBOLS = "ACGTN"
 PAIRS = {"A": "T", "C": "G", "G": "C", "T": "A", "N": "N"}
-# By alphabet: its letters, what is read as the unknown letter (the first is written), its pairs.
+# By alphabet: its symbols, what is read as the unknown symbol (the first is written), its pairs.
 ALPHABETS = {
     "dna": ("ACGT", "NRYSWKMBDHV", PAIRS),
     "rna": ("ACGU", "NRYSWKMBDHV", {"A": "U", "C": "G", "G": "C", "U": "A", "N": "N"}),
     "protein": ("ACDEFGHIKLMNPQRSTVWY", "XBJOUZ", None),
     "diploid": ("ACGTRYSWKM", "NBDHV", dict(zip("ACGTRYSWKMN", "TGCAYRSWMKN", strict=True))),
-    "letters:QRSTN-": ("QRSTN-", "X", None),
-    "letters:TGCA": ("TGCA", "N", None),
+    "symbols:QRSTN-": ("QRSTN-", "X", None),
+    "symbols:TGCA": ("TGCA", "N", None),
 }
 GENOTYPES = {
     **{"A": "AA", "C": "CC", "G": "GG", "T": "TT"},
@@ -22,51 +22,51 @@ GENOTYPES = {
 
 
 def tokens(text: str, alphabet: str = "dna") -> np.ndarray:
-    """The place of every letter in its alphabet, of the unknown ones the place after the last."""
+    """The place of every symbol in its alphabet, of the unknown ones the place after the last."""
     known, unknown, _ = ALPHABETS[alphabet]
-    letters = [letter for letter in text.upper() if letter not in "\r\n"]
-    assert set(letters) <= set(known + unknown)
-    places = [known.index(x) if x in known else len(known) for x in letters]
+    symbols = [symbol for symbol in text.upper() if symbol not in "\r\n"]
+    assert set(symbols) <= set(known + unknown)
+    places = [known.index(x) if x in known else len(known) for x in symbols]
     return np.array(places, dtype=np.uint8)
 
 
 def decode(values, alphabet: str = "dna") -> str:
-    """The letters of tokens."""
+    """The symbols of tokens."""
     known, unknown, _ = ALPHABETS[alphabet]
     return "".join((known + unknown[0])[value] for value in values)
 
 
 def reverse_complement(values, alphabet: str = "dna") -> np.ndarray:
-    """The other strand, by letters."""
+    """The other strand, by symbols."""
     pairs = ALPHABETS[alphabet][2]
-    letters = reversed(decode(values, alphabet))
-    return tokens("".join(pairs[letter] for letter in letters), alphabet)
+    symbols = reversed(decode(values, alphabet))
+    return tokens("".join(pairs[symbol] for symbol in symbols), alphabet)
 
 
 def window(sequence: str, position: int, strand: str, first: int, end: int) -> np.ndarray:
     """Tokens of the offsets [first, end) from `position` on `strand`, base by base."""
     step = 1 if strand == "+" else -1
     places = [position + step * offset for offset in range(first, end)]
-    letters = [sequence[p].upper() if 0 <= p < len(sequence) else "N" for p in places]
-    letters = [x if x in "ACGT" else "N" for x in letters]
-    return tokens("".join(letters if strand == "+" else [PAIRS[x] for x in letters]))
+    symbols = [sequence[p].upper() if 0 <= p < len(sequence) else "N" for p in places]
+    symbols = [x if x in "ACGT" else "N" for x in symbols]
+    return tokens("".join(symbols if strand == "+" else [PAIRS[x] for x in symbols]))
 
 
 def one_hot(values: np.ndarray, alphabet: str = "dna") -> np.ndarray:
-    """[n, length, columns] of [n, length] tokens; the unknown letter is all zero."""
+    """[n, length, columns] of [n, length] tokens; the unknown symbol is all zero."""
     known = ALPHABETS[alphabet][0]
     columns = "ACGT" if alphabet == "diploid" else known
     hot = np.zeros((*values.shape, len(columns)))
     for place in np.ndindex(values.shape):
         if values[place] < len(known):
-            letter = known[values[place]]
-            for base in GENOTYPES[letter] if alphabet == "diploid" else letter:
+            symbol = known[values[place]]
+            for base in GENOTYPES[symbol] if alphabet == "diploid" else symbol:
                 hot[(*place, columns.index(base))] += 1
     return hot
 
 
 def pack(values: np.ndarray, alphabet: str = "dna") -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """Packed rows, written out as text of bits; (row, position) of the unknown letters."""
+    """Packed rows, written out as text of bits; (row, position) of the unknown symbols."""
     size = len(ALPHABETS[alphabet][0])
     bits = len(f"{size - 1:b}")
     rows = []

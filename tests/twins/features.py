@@ -19,18 +19,18 @@ def log_odds(matrix: np.ndarray) -> list[list[float]]:
 
 
 def site_score(site, table: list[list[float]]) -> float:
-    """Log-odds of the letters `site`; N counts as background."""
-    total = sum(row[letter] for row, letter in zip(table, site, strict=True) if letter < 4)
+    """Log-odds of the symbols `site`; N counts as background."""
+    total = sum(row[symbol] for row, symbol in zip(table, site, strict=True) if symbol < 4)
     return min(max(total, -LIMIT), LIMIT)
 
 
 def other_strand(site) -> list[int]:
-    return [4 if letter == 4 else 3 - letter for letter in reversed(site)]
+    return [4 if symbol == 4 else 3 - symbol for symbol in reversed(site)]
 
 
 def motif_score(sequence, matrix: np.ndarray, first: int, end: int) -> float:
     """ln of the mean affinity of sites whose centre lies in [first, end); 0 where none fits."""
-    sequence, table = [int(letter) for letter in sequence], log_odds(matrix)
+    sequence, table = [int(symbol) for symbol in sequence], log_odds(matrix)
     affinities = []
     for start in range(len(sequence) - len(table) + 1):
         if first <= start + len(table) // 2 < end:
@@ -41,9 +41,9 @@ def motif_score(sequence, matrix: np.ndarray, first: int, end: int) -> float:
 
 
 def gc(sequence, first: int, end: int) -> float:
-    """Share of G and C among the known letters of [first, end), less 0.5."""
-    known = [letter for letter in sequence[first:end] if letter < 4]
-    return sum(letter in (1, 2) for letter in known) / len(known) - 0.5 if known else 0.0
+    """Share of G and C among the known symbols of [first, end), less 0.5."""
+    known = [symbol for symbol in sequence[first:end] if symbol < 4]
+    return sum(symbol in (1, 2) for symbol in known) / len(known) - 0.5 if known else 0.0
 
 
 def cpg(sequence, first: int, end: int) -> float:

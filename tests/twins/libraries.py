@@ -8,7 +8,7 @@ from math import comb
 
 import numpy as np
 
-LETTERS = {
+SYMBOLS = {
     "dna": "ACGT",
     "rna": "ACGU",
     "protein": "ACDEFGHIKLMNPQRSTVWY",
@@ -21,11 +21,11 @@ MUTATIONS, SAMPLE = 1, 2
 WORD, HALF = 2**64, 2**32
 
 
-# --- letters ----------------------------------------------------------------------------------
+# --- symbols ----------------------------------------------------------------------------------
 
 
-def letters_of(alphabet: str) -> str:
-    return LETTERS.get(alphabet) or alphabet.removeprefix("letters:")
+def symbols_of(alphabet: str) -> str:
+    return SYMBOLS.get(alphabet) or alphabet.removeprefix("symbols:")
 
 
 def unknown_of(alphabet: str) -> str:
@@ -33,29 +33,29 @@ def unknown_of(alphabet: str) -> str:
 
 
 def tokens(rows: list[str], alphabet: str) -> np.ndarray:
-    """uint8[rows, length]: the place of every letter; what is none is the number of letters."""
-    letters = letters_of(alphabet)
-    places = [[letters.find(letter) % (len(letters) + 1) for letter in row] for row in rows]
+    """uint8[rows, length]: the place of every symbol; what is none is the number of symbols."""
+    symbols = symbols_of(alphabet)
+    places = [[symbols.find(symbol) % (len(symbols) + 1) for symbol in row] for row in rows]
     return np.array(places, np.uint8)
 
 
 def one_hot(rows: list[str], alphabet: str) -> np.ndarray:
-    """[rows, length, letters] by a table; genotypes count the bases."""
-    letters = letters_of(alphabet)
-    table = np.eye(len(letters) + 1)[:, :-1]  # of the unknown letter all is 0
+    """[rows, length, symbols] by a table; genotypes count the bases."""
+    symbols = symbols_of(alphabet)
+    table = np.eye(len(symbols) + 1)[:, :-1]  # of the unknown symbol all is 0
     if alphabet == "diploid":
-        table = np.array([[GENOTYPES[x].count(b) for b in "ACGT"] for x in letters] + [[0] * 4])
+        table = np.array([[GENOTYPES[x].count(b) for b in "ACGT"] for x in symbols] + [[0] * 4])
     return table[tokens(rows, alphabet)]
 
 
 def canonical(text: str, alphabet: str) -> str:
-    """Upper case; a letter that is none of the alphabet's is the unknown one."""
-    letters = letters_of(alphabet)
-    return "".join(x if x in letters else unknown_of(alphabet) for x in text.upper())
+    """Upper case; a symbol that is none of the alphabet's is the unknown one."""
+    symbols = symbols_of(alphabet)
+    return "".join(x if x in symbols else unknown_of(alphabet) for x in text.upper())
 
 
 def mutated(wild_type: str, changes: dict[int, str]) -> str:
-    return "".join(changes.get(at, letter) for at, letter in enumerate(wild_type))
+    return "".join(changes.get(at, symbol) for at, symbol in enumerate(wild_type))
 
 
 # --- random numbers ---------------------------------------------------------------------------
@@ -196,8 +196,8 @@ def positions_of(windows, length: int) -> list[int]:
     return sorted(at for start, end in windows for at in range(start, end))
 
 
-def others(letter: str, alphabet: str) -> str:
-    return letters_of(alphabet).replace(letter, "")
+def others(symbol: str, alphabet: str) -> str:
+    return symbols_of(alphabet).replace(symbol, "")
 
 
 def random(recipe: dict, wild_type: str):
@@ -229,7 +229,7 @@ def by_rates(recipe: dict, wild_type: str, positions: list[int], numbers: Number
     for at, rate in zip(positions, recipe["position_rates"], strict=True):
         if numbers.u32() < int(rate * 2.0**32):
             choice = numbers.below(len(others(wild_type[at], recipe["alphabet"])))
-            changes[at] = new_letter(recipe, wild_type[at], choice, numbers)
+            changes[at] = new_symbol(recipe, wild_type[at], choice, numbers)
     return changes
 
 
@@ -244,17 +244,17 @@ def by_count(
         place = last if drawn in taken else drawn
         taken.add(place)
         at = positions[place]
-        changes[at] = new_letter(recipe, wild_type[at], choice, numbers)
+        changes[at] = new_symbol(recipe, wild_type[at], choice, numbers)
     return changes
 
 
-def new_letter(recipe: dict, wild: str, choice: int, numbers: Numbers) -> str:
-    if recipe["letter_weights"] is None:
+def new_symbol(recipe: dict, wild: str, choice: int, numbers: Numbers) -> str:
+    if recipe["symbol_weights"] is None:
         return others(wild, recipe["alphabet"])[choice]
-    letters = letters_of(recipe["alphabet"])
-    weights = list(recipe["letter_weights"][letters.index(wild)])
-    weights[letters.index(wild)] = 0.0
-    return letters[chosen(shares(weights, HALF), numbers.u32())]
+    symbols = symbols_of(recipe["alphabet"])
+    weights = list(recipe["symbol_weights"][symbols.index(wild)])
+    weights[symbols.index(wild)] = 0.0
+    return symbols[chosen(shares(weights, HALF), numbers.u32())]
 
 
 def saturation(recipe: dict, wild_type: str):
@@ -264,15 +264,15 @@ def saturation(recipe: dict, wild_type: str):
         yield wild_type
     if recipe["substitutions"]:
         for at in positions:
-            for letter in others(wild_type[at], alphabet):
-                yield edited(recipe, wild_type, at, 1, letter)
+            for symbol in others(wild_type[at], alphabet):
+                yield edited(recipe, wild_type, at, 1, symbol)
     for length in range(1, recipe["deletions"] + 1):
         for at in positions:
             if set(range(at, at + length)) <= set(positions):
                 yield edited(recipe, wild_type, at, length, "")
     for length in range(1, recipe["insertions"] + 1):
         for at in positions:
-            for word in product(letters_of(alphabet), repeat=length):
+            for word in product(symbols_of(alphabet), repeat=length):
                 yield edited(recipe, wild_type, at, 0, "".join(word))
 
 
@@ -298,13 +298,13 @@ def all_combinations(recipe: dict, wild_type: str):
     positions = positions_of(recipe["windows"], len(wild_type))
     for order in range(recipe["min_order"], recipe["order"] + 1):
         for places in combinations(positions, order):
-            for letters in product(*(others(wild_type[at], recipe["alphabet"]) for at in places)):
-                yield mutated(wild_type, dict(zip(places, letters, strict=True)))
+            for symbols in product(*(others(wild_type[at], recipe["alphabet"]) for at in places)):
+                yield mutated(wild_type, dict(zip(places, symbols, strict=True)))
 
 
 def combination(rank: int, order: int, wild_type: str, alphabet: str) -> str:
     """The combination of one order at `rank`: passes over whole blocks of those before it."""
-    many = len(letters_of(alphabet)) - 1
+    many = len(symbols_of(alphabet)) - 1
     rank, spelling = divmod(rank, many**order)
     places = []
     for at in range(len(wild_type)):
@@ -332,8 +332,8 @@ def sampled(total: int, n: int, seed: int) -> set[int]:
 def pairwise(recipe: dict, wild_type: str):
     def singles(window):
         for at in range(*window):
-            for letter in others(wild_type[at], recipe["alphabet"]):
-                yield {at: letter}
+            for symbol in others(wild_type[at], recipe["alphabet"]):
+                yield {at: symbol}
 
     yield wild_type
     if recipe["singles"]:

@@ -49,7 +49,7 @@ def _on_genome(row: tuple, contigs: dict[str, str], before: list[tuple]) -> str:
 
 
 def trimmed(start: int, ref: str, alt: str) -> tuple[int, str, str]:
-    """The variant without the letters both alleles share: from the end, then from the beginning."""
+    """The variant without the symbols both alleles share: from the end, then from the beginning."""
     while ref and alt and ref[-1] == alt[-1]:
         ref, alt = ref[:-1], alt[:-1]
     while ref and alt and ref[0] == alt[0]:
@@ -65,7 +65,7 @@ def fits(start: int, ref: str, alt: str, length: int, anchor: int, keep: str) ->
 
 
 def place_of(ref: str, alt: str, anchor: int, keep: str) -> int:
-    """Column of the alternative's first letter, from what must stay where it is."""
+    """Column of the alternative's first symbol, from what must stay where it is."""
     right = anchor + len(ref) - len(alt)
     return {"left": anchor, "right": right, "centre": (anchor + right) // 2}[keep]
 
@@ -85,8 +85,8 @@ def pair(
 
 def _cut(text: str, first: int, length: int) -> str:
     places = range(first, first + length)
-    letters = [text[place].upper() if 0 <= place < len(text) else "N" for place in places]
-    return "".join(letter if letter in "ACGT" else "N" for letter in letters)
+    symbols = [text[place].upper() if 0 <= place < len(text) else "N" for place in places]
+    return "".join(symbol if symbol in "ACGT" else "N" for symbol in symbols)
 
 
 def in_locus(

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from sys import float_info
 from threading import Event
 from typing import ClassVar, Literal, NamedTuple
 
@@ -16,17 +15,17 @@ import numpy as np
 import pandas as pd
 
 from .. import _ext
+from ..checks import check_buffer, check_format, check_int, check_list, check_memory, choices, short
 from ..errors import GeneqError
-from ..memory import available
 
 FORMAT, VERSION = "geneq-recipe", 1
-# Letters that a thread makes without a look at the signals (the slowest recipes make 30 million a
-# second), and letters of a batch where the user names none.
+# Symbols that a thread makes without a look at the signals (the slowest recipes make 30 million a
+# second), and symbols of a batch where the user names none.
 CHUNK = 1 << 24
 BATCH = 1 << 23
 # More threads than any machine has cores: where a system gives no more, to ask for them is fatal.
 MOST_THREADS = 1024
-# Letters of a sequence that a recipe shows when it prints itself.
+# Symbols of a sequence that a recipe shows when it prints itself.
 SHOWN = 20
 
 DType = Literal["uint8", "float16", "float32"]
@@ -36,12 +35,12 @@ Layout = Literal["nlc", "ncl"]
 class Mutations(NamedTuple):
     """Substitutions of a library, by row and position.
 
-    row: int64[m]. position: int32[m], 0-based in the sequence. letter: uint8[m], the new token.
+    row: int64[m]. position: int32[m], 0-based in the sequence. symbol: uint8[m], the new token.
     """
 
     row: np.ndarray
     position: np.ndarray
-    letter: np.ndarray
+    symbol: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -50,7 +49,7 @@ class Library:
 
     The same recipe gives the same rows, whatever the threads, the batches and the machine.
 
-    alphabet: "dna", "rna", "protein", "diploid", or "letters:" and letters. seed: 0 to 2^64 - 1.
+    alphabet: "dna", "rna", "protein", "diploid", or "symbols:" and symbols. seed: 0 to 2^64 - 1.
     """
 
     kind: ClassVar[str]
@@ -64,7 +63,7 @@ class Library:
             Library.kinds[cls.kind] = cls
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "seed", whole(self.seed, "seed", 0, 2**64 - 1))
+        object.__setattr__(self, "seed", check_int(self.seed, "seed", 0, 2**64 - 1))
         self._check_alphabet()
 
     def _check_alphabet(self) -> None:
@@ -82,7 +81,7 @@ class Library:
 
     @property
     def length(self) -> int:
-        """Letters of every sequence."""
+        """Symbols of every sequence."""
         raise NotImplementedError
 
     def _fill(self, start: int, stop: int, out: np.ndarray, threads: int) -> None:
@@ -155,8 +154,8 @@ class Library:
     ) -> np.ndarray:
         """One-hot of rows [start, stop).
 
-        layout: "nlc" is [rows, length, letters], "ncl" [rows, letters, length].
-        `out`, of that dtype and shape, is filled and returned when given. The unknown letter is
+        layout: "nlc" is [rows, length, symbols], "ncl" [rows, symbols, length].
+        `out`, of that dtype and shape, is filled and returned when given. The unknown symbol is
         all zero. Diploid genotypes are two-hot: counts of A, C, G, T. Raises GeneqError for another
         shape or dtype, and for what does not fit into memory.
         """
@@ -193,8 +192,8 @@ class Library:
         """
         start, stop = self._range(start, stop, threads)
         batch = max(1, BATCH // max(1, self.length)) if batch is None else batch
-        whole(batch, "batch", 1)
-        whole(ahead, "ahead", 1)
+        check_int(batch, "batch", 1)
+        check_int(ahead, "ahead", 1)
         self._check_memory(min(batch, stop - start) * (ahead + 1), 1)
         starts = range(start, stop, batch)
         return self._stream(starts, batch, stop, threads, ahead)
@@ -222,18 +221,18 @@ class Library:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _range(self, start: int, stop: int | None, threads: int = 1) -> tuple[int, int]:
-        whole(threads, "threads", 1, MOST_THREADS)
-        stop = self.n_rows if stop is None else whole(stop, "stop", 0)
-        if not whole(start, "start", 0) <= stop <= self.n_rows:
+        check_int(threads, "threads", 1, MOST_THREADS)
+        stop = self.n_rows if stop is None else check_int(stop, "stop", 0)
+        if not check_int(start, "start", 0) <= stop <= self.n_rows:
             raise GeneqError(
                 f"The library has rows 0 to {self.n_rows}", value=f"rows {start} to {stop}"
             )
         return start, stop
 
-    def _check_memory(self, rows: int, bytes_a_letter: int) -> None:
-        check_room(
-            rows * self.length * bytes_a_letter,
-            f"{rows:,} rows of {self.length:,} letters are",
+    def _check_memory(self, rows: int, bytes_a_symbol: int) -> None:
+        check_memory(
+            rows * self.length * bytes_a_symbol,
+            f"{rows:,} rows of {self.length:,} symbols are",
             "Take it batch by batch with stream(), or a part of it with start and stop",
         )
 
@@ -269,15 +268,8 @@ class Library:
             recipe = json.loads(text)
         except (ValueError, TypeError, RecursionError) as error:
             raise GeneqError("The recipe is no JSON", value=str(error)) from None
-        if not isinstance(recipe, dict) or recipe.pop("format", None) != FORMAT:
-            raise GeneqError(f"A recipe is a JSON object whose format is {FORMAT}")
-        version = recipe.pop("version", None)
-        if version != VERSION:
-            raise GeneqError(
-                f"This geneq reads recipes of version {VERSION}",
-                value=version,
-                fix="Install the geneq that wrote it, or a newer one",
-            )
+        recipe = dict(check_format(recipe, "a recipe", FORMAT, VERSION))
+        del recipe["format"], recipe["version"]
         kind = recipe.pop("kind", None)
         if not isinstance(kind, str) or kind not in Library.kinds:
             raise GeneqError("Unknown kind of library", value=str(kind), fix=choices(Library.kinds))
@@ -297,7 +289,7 @@ class Library:
 
     def __repr__(self) -> str:
         changed = (
-            f"{field.name}={_short(getattr(self, field.name))}"
+            f"{field.name}={short(getattr(self, field.name))}"
             for field in fields(self)
             if getattr(self, field.name) != field.default
         )
@@ -338,7 +330,7 @@ class Sparse(Compiled):
             parts.append(self._compiled.mutations(a, b, threads))
             size += sum(column.nbytes for column in parts[-1])
             # Together and in parts, as many a row as so far.
-            check_room(
+            check_memory(
                 2 * (stop - start) * size // (b - start) - size,
                 f"The substitutions of {stop - start:,} rows take about",
                 "Take a part of them with start and stop",
@@ -349,31 +341,22 @@ class Sparse(Compiled):
 # --- checks -----------------------------------------------------------------------------------
 
 
-def whole(value, name: str, least: int, most: int = 2**63 - 1) -> int:
-    """`value` as an int in [least, most]. Raises GeneqError that names it otherwise."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise GeneqError(f"{name} must be a whole number", value=repr(value))
-    if not least <= value <= most:
-        raise GeneqError(f"{name} must be between {least} and {most}", value=int(value))
-    return int(value)
-
-
 def checked_sequence(text: str, alphabet: str, name: str) -> str:
-    """`text` in upper case. Raises GeneqError when it is empty or has a letter of no meaning."""
+    """`text` in upper case. Raises GeneqError when it is empty or has a symbol of no meaning."""
     if not isinstance(text, str) or not text:
-        raise GeneqError(f"{name} must be a sequence", value=_short(text))
+        raise GeneqError(f"{name} must be a sequence", value=short(text))
     try:
         tokens = _ext.tokens(text.encode(), alphabet)
     except ValueError as error:
         raise GeneqError(f"{name} is not written in the alphabet {alphabet}",
                          value=str(error)) from None  # fmt: skip
     if len(tokens) < len(text):
-        raise GeneqError(f"{name} must be one line", value=_short(text), fix="Remove line ends")
+        raise GeneqError(f"{name} must be one line", value=short(text), fix="Remove line ends")
     return text.upper()
 
 
 def encoded(text: str, alphabet: str) -> np.ndarray:
-    """Tokens uint8[letters] of a checked sequence."""
+    """Tokens uint8[symbols] of a checked sequence."""
     return _ext.tokens(text.encode(), alphabet)
 
 
@@ -382,10 +365,10 @@ def checked_windows(
 ) -> tuple[tuple[int, int], ...] | None:
     """Windows [start, end) as given, in the order of the sequence; None stands for all of it.
 
-    Raises GeneqError when they are empty, lie outside, overlap, or hold an unknown letter.
+    Raises GeneqError when they are empty, lie outside, overlap, or hold an unknown symbol.
     """
     if windows is not None:
-        parts = listed(windows, "windows")
+        parts = check_list(windows, "windows")
         windows = tuple(sorted(_window(window, len(sequence)) for window in parts))
         for (_, end), (start, _) in pairwise(windows):
             if start < end:
@@ -397,21 +380,21 @@ def checked_windows(
     bad = positions[tokens[positions] == len(_ext.alphabet(alphabet)[0])]
     if len(bad):
         raise GeneqError(
-            "A window to mutate holds an unknown letter",
+            "A window to mutate holds an unknown symbol",
             value=f"{sequence[bad[0]]} at position {bad[0]} (0-based), and {len(bad) - 1} more",
-            fix="Leave it out of the windows, or put a letter there",
+            fix="Leave it out of the windows, or put a symbol there",
         )
     return windows
 
 
 def _window(window: Sequence[int], length: int) -> tuple[int, int]:
-    window = listed(window, "A window")
+    window = check_list(window, "A window")
     if len(window) != 2:
-        raise GeneqError("A window is a start and an end", value=_short(window))
-    start, end = (whole(value, "The edge of a window", -(2**62)) for value in window)
+        raise GeneqError("A window is a start and an end", value=short(window))
+    start, end = (check_int(value, "The edge of a window", -(2**62)) for value in window)
     if not 0 <= start < end <= length:
         raise GeneqError(
-            f"A window [start, end) must lie in the sequence's {length} letters, not be empty",
+            f"A window [start, end) must lie in the sequence's {length} symbols, not be empty",
             value=f"[{start}, {end})",
         )
     return start, end
@@ -423,66 +406,6 @@ def window_positions(windows: tuple[tuple[int, int], ...] | None, length: int) -
         return np.arange(length, dtype=np.uint32)
     parts = [np.arange(start, end, dtype=np.uint32) for start, end in windows]
     return np.concatenate([np.empty(0, np.uint32), *parts])
-
-
-def rate(value, name: str) -> float:
-    """`value` as a float in [0, 1]. Raises GeneqError that names it otherwise."""
-    value = number(value, name)
-    if not 0 <= value <= 1:
-        raise GeneqError(f"{name} must lie in [0, 1]", value=value)
-    return value
-
-
-def number(value, name: str) -> float:
-    """`value` as a float. Raises GeneqError that names it otherwise."""
-    plain = value.item() if isinstance(value, np.generic) else value
-    kinds = int | float
-    if isinstance(plain, bool) or not isinstance(plain, kinds) or abs(plain) > float_info.max:
-        raise GeneqError(f"{name} must be a number", value=_short(value))
-    return float(plain)
-
-
-def numbers(values, name: str) -> tuple[float, ...]:
-    """`values` as floats. Raises GeneqError that names them otherwise."""
-    return tuple(number(value, f"Each of {name}") for value in listed(values, name))
-
-
-def flag(value, name: str) -> bool:
-    """`value` as a bool. Raises GeneqError that names it otherwise."""
-    if not isinstance(value, bool | np.bool_):
-        raise GeneqError(f"{name} must be true or false", value=_short(value))
-    return bool(value)
-
-
-def listed(values, name: str) -> list:
-    """`values`, a sequence or an array, as a list. Raises GeneqError that names it otherwise."""
-    if isinstance(values, np.ndarray) and values.ndim:
-        return values.tolist()
-    if isinstance(values, str | bytes) or not isinstance(values, Sequence):
-        raise GeneqError(f"{name} must be a list", value=_short(values))
-    return list(values)
-
-
-def check_buffer(out: np.ndarray, shape: tuple[int, ...], dtype: DType) -> None:
-    """Raises GeneqError unless `out` can be filled with that shape and dtype."""
-    if not isinstance(out, np.ndarray):
-        raise GeneqError("out must be a NumPy array", value=_short(out))
-    if out.shape != shape or out.dtype != dtype or not out.flags.carray:
-        raise GeneqError(
-            f"out must be {dtype} of shape {shape}, C-contiguous, aligned and writeable",
-            value=f"{out.dtype} of shape {out.shape}",
-        )
-
-
-def check_room(size: int, what: str, fix: str) -> None:
-    """Raises GeneqError when `size` bytes are not to be had; it says `what` they are."""
-    room = available()
-    if size > room:
-        raise GeneqError(
-            "The library is too big for memory",
-            value=f"{what} {size / 1e9:,.1f} GB, {room / 1e9:,.1f} GB are free",
-            fix=fix,
-        )
 
 
 def compiled(make, *args) -> "_ext.Library":
@@ -497,7 +420,7 @@ def compiled(make, *args) -> "_ext.Library":
 
 
 def pieces(start: int, stop: int, length: int, threads: int) -> Iterator[tuple[int, int]]:
-    """[start, stop) in pieces of about CHUNK letters a thread: between them, Ctrl-C is heard."""
+    """[start, stop) in pieces of about CHUNK symbols a thread: between them, Ctrl-C is heard."""
     step = max(1, CHUNK * threads // max(1, length))
     for a in range(start, stop, step):
         yield a, min(a + step, stop)
@@ -506,15 +429,3 @@ def pieces(start: int, stop: int, length: int, threads: int) -> Iterator[tuple[i
 def as_bits(out: np.ndarray) -> np.ndarray:
     """`out` as the extension takes it: float16 as its bits, uint16."""
     return out.view(np.uint16) if out.dtype == np.float16 else out
-
-
-def choices(names) -> str:
-    """A hint that lists `names`."""
-    return f"There are: {', '.join(sorted(names))}"
-
-
-def _short(value) -> str:
-    if isinstance(value, str) and len(value) > SHOWN:
-        return f"'{value[:SHOWN]}…' ({len(value):,} letters)"
-    text = repr(value)
-    return text if len(text) <= 3 * SHOWN else f"{text[: 3 * SHOWN]}…"

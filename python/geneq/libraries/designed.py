@@ -10,29 +10,17 @@ import numpy as np
 import pandas as pd
 
 from .. import _ext
+from ..checks import check_bool, check_int, check_list, check_memory, check_numbers, choices
 from ..errors import GeneqError
-from .base import (
-    Compiled,
-    Library,
-    check_room,
-    checked_sequence,
-    choices,
-    compiled,
-    encoded,
-    flag,
-    listed,
-    numbers,
-    whole,
-    window_positions,
-)
+from .base import Compiled, Library, checked_sequence, compiled, encoded, window_positions
 from .motifs import (
-    MOST_LETTERS,
+    MOST_SYMBOLS,
     Motif,
     Points,
     checked_motifs,
     design_points,
     distinct,
-    letter_sets,
+    symbol_sets,
 )
 from .random import RandomLibrary
 
@@ -47,11 +35,11 @@ CELL = 16
 class InBackground:
     """Where the backgrounds of a library come from.
 
-    background: "random", letters drawn one by one; "shuffle", the sources shuffled so that each
-    k-mer stays as frequent, all such orders equally probable (the first and the last k - 1 letters
-    stay, and the unknown letter is one like the others); "given", the sources as they are. sources:
-    sequences as long as the library's, taken in turn. k: 2 keeps dinucleotides, 1 letters.
-    composition: of random letters, {letter: weight} or weights in the order of the alphabet (to
+    background: "random", symbols drawn one by one; "shuffle", the sources shuffled so that each
+    k-mer stays as frequent, all such orders equally probable (the first and the last k - 1 symbols
+    stay, and the unknown symbol is one like the others); "given", the sources as they are. sources:
+    sequences as long as the library's, taken in turn. k: 2 keeps dinucleotides, 1 symbols.
+    composition: of random symbols, {symbol: weight} or weights in the order of the alphabet (to
     2^-32); by default all alike.
     """
 
@@ -72,7 +60,7 @@ class InBackground:
             raise GeneqError("Only random backgrounds have a composition", value=self.background)
         checked = {
             "sources": self._checked_sources(),
-            "k": whole(self.k, "k", 1),
+            "k": check_int(self.k, "k", 1),
             "composition": _composition(self.composition, self.alphabet),
         }
         for name, value in checked.items():
@@ -82,7 +70,7 @@ class InBackground:
         if self.sources is None:
             return None
         one = isinstance(self.sources, str)
-        sources = (self.sources,) if one else listed(self.sources, "sources")
+        sources = (self.sources,) if one else check_list(self.sources, "sources")
         if not sources:
             raise GeneqError("sources: there must be at least one")
         return tuple(
@@ -94,7 +82,7 @@ class InBackground:
         for index, source in enumerate(self.sources or ()):
             if len(source) != length:
                 raise GeneqError(
-                    f"Sources must have {length} letters as the rows of the library",
+                    f"Sources must have {length} symbols as the rows of the library",
                     value=f"sources[{index}] has {len(source)}",
                 )
 
@@ -112,13 +100,13 @@ class InBackground:
 def _composition(weights, alphabet: str) -> tuple[float, ...] | None:
     """Weights in the order of the alphabet."""
     if not isinstance(weights, Mapping):
-        return None if weights is None else numbers(weights, "composition")
-    letters = _ext.alphabet(alphabet)[0]
-    unknown = sorted(set(map(str, weights)) - set(letters))
+        return None if weights is None else check_numbers(weights, "composition")
+    symbols = _ext.alphabet(alphabet)[0]
+    unknown = sorted(set(map(str, weights)) - set(symbols))
     if unknown:
-        raise GeneqError("composition names a letter that the alphabet lacks",
+        raise GeneqError("composition names a symbol that the alphabet lacks",
                          value=", ".join(unknown))  # fmt: skip
-    return numbers([weights.get(letter, 0) for letter in letters], "composition")
+    return check_numbers([weights.get(symbol, 0) for symbol in symbols], "composition")
 
 
 @dataclass(frozen=True, repr=False)
@@ -127,12 +115,12 @@ class GlobalLibrary(InBackground, RandomLibrary):
 
     Fields are those of RandomLibrary and of InBackground. The windows hold what they hold in the
     RandomLibrary of the same fields. All outside of them, the gap between two as well, is
-    background, also where the wild type has an unknown letter; it is noise to a surrogate of the
+    background, also where the wild type has an unknown symbol; it is noise to a surrogate of the
     element, and `mutations()` gives the substitutions in the windows alone (positions are those in
     the whole sequence). include_wild_type: row 0 has the windows unmutated, in a background of its
     own. unique: what the windows hold does not repeat.
 
-    Shuffled backgrounds are those of the wild type where no sources are given. The letters outside
+    Shuffled backgrounds are those of the wild type where no sources are given. The symbols outside
     of the windows, joined, are what is shuffled, so that none stays at the edge of a window. Given
     ones are taken in turn: row i lies in sources[i % len(sources)].
 
@@ -179,7 +167,7 @@ class FactorialLibrary(Compiled, InBackground, Library):
     their backgrounds, so that within one the points differ by their motifs alone (global
     importance analysis: Koo et al. 2021); paired=False draws a background for every row instead.
 
-    length: letters of a row, by default those of the sources. n_backgrounds: by default 50, or all
+    length: symbols of a row, by default those of the sources. n_backgrounds: by default 50, or all
     that are given. Shuffled backgrounds are of the sources in turn; given ones must suffice.
     """
 
@@ -196,7 +184,7 @@ class FactorialLibrary(Compiled, InBackground, Library):
         object.__setattr__(self, "length", self._checked_length())
         self._check_lengths(self.length)
         distinct(self._columns(), "Names of motifs, and the columns named for them,")
-        object.__setattr__(self, "paired", flag(self.paired, "paired"))
+        object.__setattr__(self, "paired", check_bool(self.paired, "paired"))
         object.__setattr__(self, "n_backgrounds", self._checked_backgrounds())
         _ = self._compiled
 
@@ -206,12 +194,12 @@ class FactorialLibrary(Compiled, InBackground, Library):
         if self.length is None and self.sources is None:
             raise GeneqError("Random backgrounds need a length")
         length = len(self.sources[0]) if self.length is None else self.length
-        return whole(length, "length", 1, MOST_LETTERS)
+        return check_int(length, "length", 1, MOST_SYMBOLS)
 
     def _checked_backgrounds(self) -> int:
         default = len(self.sources) if self.background == "given" else DRAWN
         number = default if self.n_backgrounds is None else self.n_backgrounds
-        whole(number, "n_backgrounds", 1)
+        check_int(number, "n_backgrounds", 1)
         needed = number if self.paired else number * self.n_points
         if self.background == "given" and needed > len(self.sources):
             raise GeneqError("The given backgrounds must suffice",
@@ -221,7 +209,7 @@ class FactorialLibrary(Compiled, InBackground, Library):
     @cached_property
     def _compiled(self) -> _ext.Library:
         words = [
-            [letter_sets(text, name, self.alphabet) for name, text in motif.sequences.items()]
+            [symbol_sets(text, name, self.alphabet) for name, text in motif.sequences.items()]
             for motif in self.motifs
         ]
         first = np.cumsum([0, *map(len, words[:-1])], dtype=np.int32)
@@ -253,7 +241,7 @@ class FactorialLibrary(Compiled, InBackground, Library):
         """What rows [start, stop) hold, one line a row.
 
         point, background: their numbers, from 0. For every motif, named for it: NAME, is it there;
-        NAME_start, 0-based; NAME_strand; NAME_spacing, letters between it and the motif before it
+        NAME_start, 0-based; NAME_strand; NAME_spacing, symbols between it and the motif before it
         in the recipe; and where there are sequences to choose between, NAME_sequence, which. Of a
         motif that is absent start is -1, strand and sequence are empty; spacing is -1 where either
         of the two is absent, and for the first motif.
@@ -261,7 +249,7 @@ class FactorialLibrary(Compiled, InBackground, Library):
         Raises GeneqError when the table does not fit into memory.
         """
         start, stop = self._range(start, stop)
-        check_room(
+        check_memory(
             (stop - start) * CELL * (1 + len(self.motifs)),
             f"The design of {stop - start:,} rows takes",
             "Take a part of it with start and stop",
@@ -297,7 +285,7 @@ def _names(motif: Motif) -> list[str]:
 
 
 def _spacings(points: Points, number: int) -> np.ndarray:
-    """Letters between a motif and the one before it, -1 where one is absent: of every point."""
+    """Symbols between a motif and the one before it, -1 where one is absent: of every point."""
     if number == 0:
         return np.full(len(points.start), -1, np.int32)
     (one, other), (one_end, other_end) = (v[:, number - 1 : number + 1].T for v in points[:2])

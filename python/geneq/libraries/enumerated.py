@@ -10,19 +10,17 @@ import numpy as np
 import pandas as pd
 
 from .. import _ext
+from ..checks import check_bool, check_int, check_memory
 from ..errors import GeneqError
 from .base import (
     Compiled,
     Library,
     Mutations,
     Sparse,
-    check_room,
     checked_sequence,
     checked_windows,
     compiled,
     encoded,
-    flag,
-    whole,
     window_positions,
 )
 
@@ -35,15 +33,15 @@ BYTES_OF_A_RANK = 40
 class SaturationLibrary(Compiled, Library):
     """Every single edit of a wild type, one a row.
 
-    Rows: the wild type if asked for, the substitutions by position and letter, the deletions of
-    1, 2… `deletions` letters by position, the insertions of 1, 2… `insertions` letters before a
-    position, by position and letters. A deletion lies wholly in a window.
+    Rows: the wild type if asked for, the substitutions by position and symbol, the deletions of
+    1, 2… `deletions` symbols by position, the insertions of 1, 2… `insertions` symbols before a
+    position, by position and symbols. A deletion lies wholly in a window.
 
     Every row is as long as the wild type. keep says which side of a deletion or insertion stays in
-    place: "left" (what is right of it moves; letters of right_flank come in at the right end, or
-    letters fall off there) or "right" (the mirror image, with left_flank). Where a flank ends,
-    the unknown letter comes in. Two edits can give the same sequence (a deletion in a run of one
-    letter, for example); each has its row.
+    place: "left" (what is right of it moves; symbols of right_flank come in at the right end, or
+    symbols fall off there) or "right" (the mirror image, with left_flank). Where a flank ends,
+    the unknown symbol comes in. Two edits can give the same sequence (a deletion in a run of one
+    symbol, for example); each has its row.
     """
 
     kind: ClassVar[str] = "saturation"
@@ -63,13 +61,13 @@ class SaturationLibrary(Compiled, Library):
         most = len(wild_type)
         checked = {
             "wild_type": wild_type,
-            "substitutions": flag(self.substitutions, "substitutions"),
-            "deletions": whole(self.deletions, "deletions", 0, most),
-            "insertions": whole(self.insertions, "insertions", 0, most),
+            "substitutions": check_bool(self.substitutions, "substitutions"),
+            "deletions": check_int(self.deletions, "deletions", 0, most),
+            "insertions": check_int(self.insertions, "insertions", 0, most),
             "windows": checked_windows(self.windows, wild_type, self.alphabet),
             "left_flank": self._flank("left_flank"),
             "right_flank": self._flank("right_flank"),
-            "include_wild_type": flag(self.include_wild_type, "include_wild_type"),
+            "include_wild_type": check_bool(self.include_wild_type, "include_wild_type"),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -104,29 +102,29 @@ class SaturationLibrary(Compiled, Library):
             return super().mutations()
         edits = self._compiled.edits(start, stop)
         changed = [(row, *edit) for row, edit in enumerate(edits, start) if edit]
-        row, position, _, letters = zip(*changed, strict=True) if changed else ((),) * 4
+        row, position, _, symbols = zip(*changed, strict=True) if changed else ((),) * 4
         return Mutations(
             np.array(row, np.int64),
             np.array(position, np.int32),
-            np.array([letter for (letter,) in letters], np.uint8),
+            np.array([symbol for (symbol,) in symbols], np.uint8),
         )
 
     def design(self, start: int = 0, stop: int | None = None) -> pd.DataFrame:
         """edit (wild type, substitution, deletion, insertion), position (0-based; -1 for the wild
-        type), deleted and inserted letters, one line for each of rows [start, stop).
+        type), deleted and inserted symbols, one line for each of rows [start, stop).
         """
         start, stop = self._range(start, stop)
-        check_room(
+        check_memory(
             (stop - start) * BYTES_OF_AN_EDIT,
             f"The table of {stop - start:,} edits takes",
             "Take a part of it with start and stop",
         )
-        letters = _ext.alphabet(self.alphabet)[0]
+        symbols = _ext.alphabet(self.alphabet)[0]
         rows = []
         for edit in self._compiled.edits(start, stop):
             position, deleted, inserted = edit or (-1, 0, [])
             cut = self.wild_type[position : position + deleted] if edit else ""
-            put = "".join(letters[token] for token in inserted)
+            put = "".join(symbols[token] for token in inserted)
             rows.append((_edit(cut, put), position, cut, put))
         return pd.DataFrame(rows, columns=["edit", "position", "deleted", "inserted"])
 
@@ -146,7 +144,7 @@ class CombinatorialLibrary(Sparse, Library):
     """Every combination of `min_order` to `order` substitutions, or n of them.
 
     Rows rise by the number of substitutions, then by positions (as itertools.combinations gives
-    them), then by letters (as itertools.product does); with min_order 0 row 0 is the wild type.
+    them), then by symbols (as itertools.product does); with min_order 0 row 0 is the wild type.
     n: so many rows, drawn uniformly without replacement from all (`total` says how many these
     are), in the same order.
     """
@@ -163,7 +161,7 @@ class CombinatorialLibrary(Sparse, Library):
         wild_type = checked_sequence(self.wild_type, self.alphabet, "wild_type")
         windows = checked_windows(self.windows, wild_type, self.alphabet)
         positions = len(window_positions(windows, len(wild_type)))
-        order = whole(self.order, "order", 0)
+        order = check_int(self.order, "order", 0)
         if order > positions:
             raise GeneqError(
                 "order must not exceed the number of positions in the windows",
@@ -173,13 +171,13 @@ class CombinatorialLibrary(Sparse, Library):
             "wild_type": wild_type,
             "windows": windows,
             "order": order,
-            "min_order": whole(self.min_order, "min_order", 0, order),
-            "n": None if self.n is None else whole(self.n, "n", 1),
+            "min_order": check_int(self.min_order, "min_order", 0, order),
+            "n": None if self.n is None else check_int(self.n, "n", 1),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         if self.n is not None:
-            check_room(
+            check_memory(
                 self.n * BYTES_OF_A_RANK,
                 f"A sample of {self.n:,} rows takes",
                 "Ask for fewer, or for all of them",
@@ -213,7 +211,7 @@ class PairwiseLibrary(Sparse, Library):
     """Every pair of substitutions, one in each of two windows (two elements, for example).
 
     Rows: the wild type; with `singles` every substitution of the first window, then of the second;
-    then the pairs, by position and letter in the first window, then in the second. Pairs within
+    then the pairs, by position and symbol in the first window, then in the second. Pairs within
     one window are CombinatorialLibrary(order=2, windows=[window]).
     """
 
@@ -231,7 +229,7 @@ class PairwiseLibrary(Sparse, Library):
         for name in ("first", "second"):
             (window,) = checked_windows((getattr(self, name),), wild_type, self.alphabet)
             object.__setattr__(self, name, window)
-        object.__setattr__(self, "singles", flag(self.singles, "singles"))
+        object.__setattr__(self, "singles", check_bool(self.singles, "singles"))
         _ = self._compiled
 
     @property

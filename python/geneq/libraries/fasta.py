@@ -21,7 +21,7 @@ from .base import Library
 # Bytes that a block of bgzip holds. zlib's level 4 is several times as fast as its usual 6, for
 # files that are a fifth larger.
 BLOCK, LEVEL = 0xFF00, 4
-# What stands in a header as it is, beside letters and digits; the rest becomes %XX.
+# What stands in a header as it is, beside symbols and digits; the rest becomes %XX.
 PLAIN = "!\"#$&'()*+,-./:;<>?@[\\]^_`{|}~"
 
 
@@ -37,15 +37,15 @@ def write_fasta(
     """Write records `>KIND_ROW COLUMN=VALUE…` with their sequence on one line.
 
     batches: tokens, and a table of row and design; see `write_library`. bgzip where the name ends
-    in .gz. Raises GeneqError for an alphabet with the letter ">".
+    in .gz. Raises GeneqError for an alphabet with the symbol ">".
     """
     if ">" in library.alphabet:
-        raise GeneqError("FASTA cannot hold the letter '>'", file=path.name, fix="Write parquet")
+        raise GeneqError("FASTA cannot hold the symbol '>'", file=path.name, fix="Write parquet")
     name = _record_name(library.kind)
     with open(path, "wb") as file, _writer(file, path, threads) as write:
         for tokens, table in batches:
-            letters = encoding.letters(tokens, library.alphabet).tolist()
-            rows = zip(table["row"].tolist(), _attributes(table), letters, strict=True)
+            symbols = encoding.symbols(tokens, library.alphabet).tolist()
+            rows = zip(table["row"].tolist(), _attributes(table), symbols, strict=True)
             write(b"".join(b">%b%d%b\n%b\n" % (name, *row) for row in rows))
 
 

@@ -19,15 +19,16 @@ import pandas as pd
 import pyarrow as pa
 
 from ..artifacts import written_whole
-from ..errors import GeneqError, in_file
-from .base import BATCH, Library, whole
+from ..checks import check_int
+from ..errors import GeneqError, in_file, not_found
+from .base import BATCH, Library
 from .fasta import read_fasta, write_fasta
 from .parquet import read_about, read_parquet, write_parquet
 
 PARQUET_MAGIC = b"PAR1"
 # Names of columns that are not the design's.
 COLUMNS = ("row", "sequence", "packed", "unknown")
-# Most letters and rows that are written in one go: little enough for a moment's work, after which
+# Most symbols and rows that are written in one go: little enough for a moment's work, after which
 # Ctrl-C is heard, and for what describes the rows not to count.
 MOST, MOST_ROWS = 2 * BATCH, 1 << 16
 
@@ -86,7 +87,7 @@ def recipe_path(path: str | Path) -> Path:
 
 
 def _batch(length: int, batch: int | None) -> int:
-    batch = BATCH // length if batch is None else whole(batch, "batch", 1)
+    batch = BATCH // length if batch is None else check_int(batch, "batch", 1)
     return max(1, min(batch, MOST // length, MOST_ROWS))
 
 
@@ -144,7 +145,7 @@ class LibraryFile:
         batch: rows of a batch (by default about 8 MB). Raises GeneqError, maybe after some batches,
         for a file that is cut short or damaged.
         """
-        batch = max(1, BATCH // self.length) if batch is None else whole(batch, "batch", 1)
+        batch = max(1, BATCH // self.length) if batch is None else check_int(batch, "batch", 1)
         return self._checked(self._read(batch, threads))
 
     def _checked(self, batches: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
@@ -153,7 +154,7 @@ class LibraryFile:
         with _readable(self.path):
             for tokens in batches:
                 if tokens.shape[1] != self.length:
-                    raise GeneqError(f"Rows of the library must have {self.length} letters",
+                    raise GeneqError(f"Rows of the library must have {self.length} symbols",
                                      value=f"{tokens.shape[1]}, from row {rows}")  # fmt: skip
                 rows += len(tokens)
                 yield tokens
@@ -183,7 +184,7 @@ def read_recipe(path: str | Path) -> Library:
         with in_file(path):
             return Library.from_json(Path(path).read_bytes())
     except FileNotFoundError:
-        raise GeneqError("File not found", file=path) from None
+        raise not_found(path) from None
 
 
 def _open_parquet(path: Path) -> LibraryFile:
@@ -216,7 +217,7 @@ def _readable(path: Path) -> Iterator[None]:
         with in_file(path):
             yield
     except FileNotFoundError:
-        raise GeneqError("File not found", file=path) from None
+        raise not_found(path) from None
     except (OSError, EOFError, OverflowError, ValueError, zlib.error, pa.ArrowException) as error:
         raise GeneqError(
             "The file is cut short, damaged, or no library",

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 
 from .. import _ext
+from ..checks import check_bool, check_int, check_list, choices
 from ..errors import GeneqError
-from .base import choices, flag, listed, whole
 
 # Combinations of levels that a design may have: they are listed in memory.
 MOST_POINTS = 4_000_000
 # What the extension takes are 32 bits.
-MOST_LETTERS = 2**31 - 1
+MOST_SYMBOLS = 2**31 - 1
 # Ambiguity codes of nucleotides.
 CODES = {"R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC",
          "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG"}  # fmt: skip
@@ -27,12 +27,12 @@ CODES = {"R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC",
 class Motif:
     """A motif as a factor of a design: what it is, where it may stand and which way round.
 
-    name: of its columns in the design. sequence: letters in either case; the unknown letter (N of
-    DNA) leaves the background's letter, of the other ambiguity codes of DNA and RNA one base is
+    name: of its columns in the design. sequence: symbols in either case; the unknown symbol (N of
+    DNA) leaves the background's symbol, of the other ambiguity codes of DNA and RNA one base is
     drawn for every background. {name: sequence} is a choice, each sequence a level. positions:
-    starts, 0-based. spacings: instead of positions, letters between the end of the motif before it
+    starts, 0-based. spacings: instead of positions, symbols between the end of the motif before it
     in the design and its start; an absent motif keeps its place, so that the others stand where
-    they stand with it. With neither the motif is centred: start = (length - letters) // 2.
+    they stand with it. With neither the motif is centred: start = (length - symbols) // 2.
     orientations: "+", "-" (the reverse complement) or "+-". optional: one level more, absent.
 
     Raises GeneqError for levels that are empty, negative or occur twice.
@@ -53,7 +53,7 @@ class Motif:
                              value=str(self.orientations))  # fmt: skip
         if self.positions is not None and self.spacings is not None:
             raise GeneqError("A motif has either positions or spacings", value=self.name)
-        object.__setattr__(self, "optional", flag(self.optional, f"optional of {self.name}"))
+        object.__setattr__(self, "optional", check_bool(self.optional, f"optional of {self.name}"))
         object.__setattr__(self, "sequence", self._checked_sequence())
         for field in ("positions", "spacings"):
             object.__setattr__(self, field, self._checked_levels(field))
@@ -65,7 +65,7 @@ class Motif:
         try:
             named = tuple((str(name), sequence.upper()) for name, sequence in pairs)
         except (TypeError, ValueError, AttributeError):
-            raise GeneqError(f"The sequence of {self.name} must be letters, or {{name: letters}}",
+            raise GeneqError(f"The sequence of {self.name} must be symbols, or {{name: symbols}}",
                              value=repr(self.sequence)) from None  # fmt: skip
         distinct([name for name, _ in named], f"Sequences of {self.name}")
         return named
@@ -74,7 +74,9 @@ class Motif:
         values, label = getattr(self, field), f"{field} of {self.name}"
         if values is None:
             return None
-        levels = tuple(whole(value, label, 0, MOST_LETTERS) for value in listed(values, label))
+        levels = tuple(
+            check_int(value, label, 0, MOST_SYMBOLS) for value in check_list(values, label)
+        )
         distinct(levels, label)
         return levels
 
@@ -119,7 +121,7 @@ class Points(NamedTuple):
 
 def checked_motifs(motifs) -> tuple[Motif, ...]:
     """Motifs as given, or as a recipe has them. Raises GeneqError for anything else."""
-    checked = tuple(_motif(motif) for motif in listed(motifs, "motifs"))
+    checked = tuple(_motif(motif) for motif in check_list(motifs, "motifs"))
     if not checked:
         raise GeneqError("motifs: there must be at least one")
     if checked[0].spacings is not None:
@@ -146,28 +148,28 @@ def distinct(values: Sequence[Hashable], what: str) -> None:
         raise GeneqError(f"{what} must differ", value=f"{value} occurs {count} times")
 
 
-def letter_sets(sequence: str, name: str, alphabet: str) -> list[int]:
-    """A bit for every letter that may stand at each place, none for the unknown letter.
+def symbol_sets(sequence: str, name: str, alphabet: str) -> list[int]:
+    """A bit for every symbol that may stand at each place, none for the unknown symbol.
 
-    Raises GeneqError for an empty sequence and for a letter of no meaning.
+    Raises GeneqError for an empty sequence and for a symbol of no meaning.
     """
-    letters, unknown, _ = _ext.alphabet(alphabet)
+    symbols, unknown, _ = _ext.alphabet(alphabet)
     if not sequence:
-        raise GeneqError("A motif must have letters", value=name)
-    bits = {letter: 1 << token for token, letter in enumerate(letters)} | {unknown: 0}
+        raise GeneqError("A motif must have symbols", value=name)
+    bits = {symbol: 1 << token for token, symbol in enumerate(symbols)} | {unknown: 0}
     if alphabet in ("dna", "rna"):
-        bits |= {code: sum(bits[base.replace("T", letters[3])] for base in bases)
+        bits |= {code: sum(bits[base.replace("T", symbols[3])] for base in bases)
                  for code, bases in CODES.items()}  # fmt: skip
-    for at, letter in enumerate(sequence):
-        if letter not in bits:
+    for at, symbol in enumerate(sequence):
+        if symbol not in bits:
             raise GeneqError(f"A motif is not written in the alphabet {alphabet}",
-                             value=f"{name} has {letter} at {at} (0-based)",
+                             value=f"{name} has {symbol} at {at} (0-based)",
                              fix=choices(bits))  # fmt: skip
-    return [bits[letter] for letter in sequence]
+    return [bits[symbol] for symbol in sequence]
 
 
 def design_points(motifs: Sequence[Motif], length: int) -> Points:
-    """The combinations of the levels of motifs in sequences of `length` letters.
+    """The combinations of the levels of motifs in sequences of `length` symbols.
 
     Those of the last motif change fastest; of those that put the same at the same places the first
     one stays. Raises GeneqError when there are too many, and when a motif lies outside of the
@@ -195,7 +197,7 @@ def _placed(
     motif: Motif, level: np.ndarray, before: np.ndarray, length: int
 ) -> tuple[Points, np.ndarray]:
     """A motif's column, and where it ends even if absent. `before`: where the last one ends."""
-    letters = np.array([len(text) for text in motif.sequences.values()], np.int64)
+    symbols = np.array([len(text) for text in motif.sequences.values()], np.int64)
     places = np.array(motif.positions or motif.spacings or [0], np.int64)
     place, side = np.divmod(level, len(motif.sides))
     chosen, place = np.divmod(place, len(places))
@@ -203,12 +205,12 @@ def _placed(
     if motif.spacings is not None:
         start = start + before
     elif motif.positions is None:
-        start = (length - letters[chosen]) // 2
-    end = start + letters[chosen]
+        start = (length - symbols[chosen]) // 2
+    end = start + symbols[chosen]
     outside = np.flatnonzero((start < 0) | (end > length))
     if len(outside):
         raise GeneqError(
-            f"A motif lies outside of the sequence's {length} letters",
+            f"A motif lies outside of the sequence's {length} symbols",
             value=f"{motif.name} at [{start[outside[0]]}, {end[outside[0]]})",
         )
     side = np.array([{"": 0, "+": 1, "-": -1}[name] for name in motif.sides], np.int8)[side]

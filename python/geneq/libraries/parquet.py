@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from .. import _ext, encoding
+from ..checks import check_format, check_int
 from ..encoding import Packed
 from ..errors import GeneqError
-from .base import Library, whole
+from .base import Library
 
 FORMAT, VERSION = "geneq-library", 1
 RECIPE_KEY, ABOUT_KEY = b"geneq-recipe", b"geneq-library"
@@ -43,18 +44,18 @@ def _text_types(length: int, alphabet: str) -> dict[str, pa.DataType]:
 def _text_arrays(tokens: np.ndarray, alphabet: str, threads: int) -> list[pa.Array]:
     rows, length = tokens.shape
     ends = pa.py_buffer(np.arange(rows + 1, dtype=np.int32) * np.int32(length))
-    letters = pa.py_buffer(encoding.letters(tokens, alphabet))
-    return [pa.StringArray.from_buffers(rows, ends, letters)]
+    symbols = pa.py_buffer(encoding.symbols(tokens, alphabet))
+    return [pa.StringArray.from_buffers(rows, ends, symbols)]
 
 
 def _text_tokens(table: pa.RecordBatch, length: int, alphabet: str, threads: int) -> np.ndarray:
     (texts,) = table.columns
-    _, ends, letters = texts.buffers()
+    _, ends, symbols = texts.buffers()
     ends = np.frombuffer(ends, np.int32)[texts.offset :][: len(texts) + 1]
     if texts.null_count or np.any(np.diff(ends) != length):
-        raise ValueError(f"there is a sequence that has not {length} letters")
-    letters = np.frombuffer(letters, "S1")[ends[0] : ends[-1]].reshape(-1, length)
-    return encoding.tokens(letters, alphabet, threads)
+        raise ValueError(f"there is a sequence that has not {length} symbols")
+    symbols = np.frombuffer(symbols, "S1")[ends[0] : ends[-1]].reshape(-1, length)
+    return encoding.tokens(symbols, alphabet, threads)
 
 
 # --- packed tokens ----------------------------------------------------------------------------
@@ -169,16 +170,9 @@ def read_about(path: Path) -> About:
         schema, rows = file.schema_arrow, file.metadata.num_rows
     metadata = schema.metadata or {}
     about = json.loads(metadata.get(ABOUT_KEY, b"{}"))
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        raise GeneqError("The file is not a library that geneq wrote")
-    if about.get("version") != VERSION:
-        raise GeneqError(
-            f"This geneq reads libraries of version {VERSION}",
-            value=about.get("version"),
-            fix="Install the geneq that wrote it",
-        )
+    check_format(about, "a library", FORMAT, VERSION)
     try:
-        length, alphabet = whole(about["length"], "length", 1), about["alphabet"]
+        length, alphabet = check_int(about["length"], "length", 1), about["alphabet"]
         _ext.alphabet(alphabet)
         types = LAYOUTS[about["layout"]].types(length, alphabet)
         said = About(

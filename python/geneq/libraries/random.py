@@ -8,20 +8,15 @@ from typing import ClassVar
 import numpy as np
 
 from .. import _ext
+from ..checks import check_bool, check_int, check_list, check_memory, check_numbers, check_rate
 from ..errors import GeneqError
 from .base import (
     Library,
     Sparse,
-    check_room,
     checked_sequence,
     checked_windows,
     compiled,
     encoded,
-    flag,
-    listed,
-    numbers,
-    rate,
-    whole,
     window_positions,
 )
 
@@ -34,16 +29,16 @@ BYTES_A_ROW = 80
 class RandomLibrary(Sparse, Library):
     """n copies of a wild type, each with its own random mutations.
 
-    Positions of a row are drawn without replacement, new letters uniformly among the others.
+    Positions of a row are drawn without replacement, new symbols uniformly among the others.
 
-    wild_type: letters in either case; an ambiguity code is the unknown letter, which stays.
+    wild_type: symbols in either case; an ambiguity code is the unknown symbol, which stays.
     n: rows. rate: mutations expected per position of the windows, in [0, 1]. counts: how many
     mutations a row has, "poisson" or "binomial" with mean rate x positions (what a Poisson draw has
     above the number of positions is cut to it), a whole number for exactly so many, or weights of
     0, 1, 2… mutations. windows: [start, end) in which to mutate, 0-based; by default all.
     position_rates: instead of counts, each position of the windows mutates by itself with its own
-    rate (to 2^-32). letter_weights: weights of new letters by wild-type letter, as a mapping
-    {letter: {new letter: weight}} or as rows of a square matrix in the order of the alphabet (its
+    rate (to 2^-32). symbol_weights: weights of new symbols by wild-type symbol, as a mapping
+    {symbol: {new symbol: weight}} or as rows of a square matrix in the order of the alphabet (its
     diagonal is not read); see `transition_bias`. include_wild_type: row 0 is the wild type.
     unique: a row that repeats an earlier one is drawn again.
     """
@@ -55,7 +50,7 @@ class RandomLibrary(Sparse, Library):
     counts: str | int | Sequence[float] = "poisson"
     windows: Sequence[Sequence[int]] | None = None
     position_rates: Sequence[float] | None = None
-    letter_weights: Mapping[str, Mapping[str, float]] | Sequence[Sequence[float]] | None = None
+    symbol_weights: Mapping[str, Mapping[str, float]] | Sequence[Sequence[float]] | None = None
     include_wild_type: bool = True
     unique: bool = False
 
@@ -68,19 +63,19 @@ class RandomLibrary(Sparse, Library):
         wild_type = checked_sequence(self.wild_type, self.alphabet, "wild_type")
         checked = {
             "wild_type": wild_type,
-            "n": whole(self.n, "n", 1),
-            "rate": rate(self.rate, "rate"),
+            "n": check_int(self.n, "n", 1),
+            "rate": check_rate(self.rate, "rate"),
             "counts": _checked_counts(self.counts),
             "windows": checked_windows(self.windows, wild_type, self.alphabet),
             "position_rates": self._checked_rates(),
-            "letter_weights": _matrix(self.letter_weights, self.alphabet),
-            "include_wild_type": flag(self.include_wild_type, "include_wild_type"),
-            "unique": flag(self.unique, "unique"),
+            "symbol_weights": _matrix(self.symbol_weights, self.alphabet),
+            "include_wild_type": check_bool(self.include_wild_type, "include_wild_type"),
+            "unique": check_bool(self.unique, "unique"),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         if self.unique:
-            check_room(
+            check_memory(
                 self.n * BYTES_A_ROW,
                 f"Telling {self.n:,} rows apart takes",
                 "Ask for fewer rows, or leave unique out",
@@ -89,8 +84,8 @@ class RandomLibrary(Sparse, Library):
     def _checked_rates(self) -> tuple[float, ...] | None:
         if self.position_rates is None:
             return None
-        rates = listed(self.position_rates, "position_rates")
-        rates = tuple(rate(value, "A position's rate") for value in rates)
+        rates = check_list(self.position_rates, "position_rates")
+        rates = tuple(check_rate(value, "A position's rate") for value in rates)
         positions = window_positions(self.windows, len(self.wild_type))
         if len(rates) != len(positions):
             raise GeneqError(
@@ -113,7 +108,7 @@ class RandomLibrary(Sparse, Library):
             self.n,
             self.seed,
             *self._distribution(len(positions)),
-            self.letter_weights,
+            self.symbol_weights,
             self.include_wild_type,
             self.unique,
         )
@@ -151,7 +146,7 @@ class DiploidLibrary(RandomLibrary):
 
 
 def transition_bias(ratio: float) -> dict[str, dict[str, float]]:
-    """Letter weights of DNA in which a transition is `ratio` times as likely as a transversion."""
+    """Symbol weights of DNA in which a transition is `ratio` times as likely as a transversion."""
     partners = {"A": "G", "G": "A", "C": "T", "T": "C"}
     return {
         wild: {new: ratio if new == partners[wild] else 1.0 for new in "ACGT" if new != wild}
@@ -167,26 +162,26 @@ def _checked_counts(counts) -> str | int | tuple[float, ...]:
             )
         return counts
     if isinstance(counts, int | np.integer):
-        return whole(counts, "counts", 0)
-    return numbers(counts, "counts")
+        return check_int(counts, "counts", 0)
+    return check_numbers(counts, "counts")
 
 
 def _matrix(weights, alphabet: str) -> tuple[tuple[float, ...], ...] | None:
-    """Letter weights as rows by wild-type letter."""
+    """Symbol weights as rows by wild-type symbol."""
     if weights is None:
         return None
     if not isinstance(weights, Mapping):
-        rows = listed(weights, "letter_weights")
-        return tuple(numbers(row, "letter_weights") for row in rows)
+        rows = check_list(weights, "symbol_weights")
+        return tuple(check_numbers(row, "symbol_weights") for row in rows)
     if not all(isinstance(row, Mapping) for row in weights.values()):
-        raise GeneqError("letter_weights must be weights of new letters by wild-type letter")
-    letters = _ext.alphabet(alphabet)[0]
-    named = {**weights, **{letter: 1 for row in weights.values() for letter in row}}
-    unknown = sorted(set(named) - set(letters))
+        raise GeneqError("symbol_weights must be weights of new symbols by wild-type symbol")
+    symbols = _ext.alphabet(alphabet)[0]
+    named = {**weights, **{symbol: 1 for row in weights.values() for symbol in row}}
+    unknown = sorted(set(named) - set(symbols))
     if unknown:
-        raise GeneqError("letter_weights name a letter that the alphabet lacks",
+        raise GeneqError("symbol_weights name a symbol that the alphabet lacks",
                          value=", ".join(unknown))  # fmt: skip
-    rows = (weights.get(wild, {}) for wild in letters)
+    rows = (weights.get(wild, {}) for wild in symbols)
     return tuple(
-        numbers([row.get(letter, 0) for letter in letters], "letter_weights") for row in rows
+        check_numbers([row.get(symbol, 0) for symbol in symbols], "symbol_weights") for row in rows
     )

@@ -9,16 +9,17 @@ import numpy as np
 import pandas as pd
 
 from .. import _ext
+from ..checks import check_int
 from ..errors import GeneqError
 from ..genome import Genome
 from ..tally import Tally
 from ..vcf import leave_out, lengths, read_vcf, trimmed
-from .base import Library, whole
+from .base import Library
 
 SIDES = ("left", "right", "centre")
 # Rows whose part of the genome is read in one go.
 BATCH = 4096
-# Letters of a window: more than any contig has, and far from what int64 holds.
+# Symbols of a window: more than any contig has, and far from what int64 holds.
 LONGEST = 2**40
 
 
@@ -30,7 +31,7 @@ class VariantLibrary(Library):
     for what is left out and what is refused. Variants come in the order of the file, each
     alternative of a multi-allelic line as a variant of its own.
 
-    anchor: column of the variant's first reference base, the middle if not given. Letters that
+    anchor: column of the variant's first reference base, the middle if not given. Symbols that
     REF and ALT share at their ends do not count (for an insertion the base right of it is then
     the first one); the window is the genome's forward strand, and N beyond the contig's ends.
     keep: what stays in its column when the alternative has another length. "left": what stands
@@ -70,10 +71,10 @@ class VariantLibrary(Library):
     def _check_window(self) -> None:
         if self.alphabet != "dna":
             raise GeneqError("Variants are of the alphabet 'dna'", value=self.alphabet)
-        window = whole(self.window, "window", 1, LONGEST)
+        window = check_int(self.window, "window", 1, LONGEST)
         anchor = window // 2 if self.anchor is None else self.anchor
         object.__setattr__(self, "window", window)
-        object.__setattr__(self, "anchor", whole(anchor, "anchor", 0, window - 1))
+        object.__setattr__(self, "anchor", check_int(anchor, "anchor", 0, window - 1))
         if self.keep not in SIDES:
             raise GeneqError(f"keep must be one of {', '.join(SIDES)}", value=str(self.keep))
 
@@ -96,7 +97,7 @@ class VariantLibrary(Library):
 
     @property
     def length(self) -> int:
-        """Letters of a row."""
+        """Symbols of a row."""
         return self.window
 
     @property
@@ -108,7 +109,7 @@ class VariantLibrary(Library):
         """What each of rows [start, stop) is.
 
         Columns: row, variant, allele ("ref" or "alt"), chrom, pos (1-based: the VCF's own), id,
-        ref, alt (as in the VCF, upper case), offset: the column where the allele's own letters
+        ref, alt (as in the VCF, upper case), offset: the column where the allele's own symbols
         begin, without those that ref and alt share at their ends.
         """
         rows = np.arange(*self._range(start, stop))
@@ -127,7 +128,7 @@ class VariantLibrary(Library):
 class _Pairs:
     """The variants of a library and how their rows are made.
 
-    table, skipped: as in `Variants`. chroms: object[row]; edits: int64[row, 5] and letters as
+    table, skipped: as in `Variants`. chroms: object[row]; edits: int64[row, 5] and symbols as
     `Genome.edited` takes them.
     """
 
@@ -136,7 +137,7 @@ class _Pairs:
     skipped: dict[str, dict]
     chroms: np.ndarray
     edits: np.ndarray
-    letters: np.ndarray
+    symbols: np.ndarray
 
     def fill(self, first: int, last: int, out: np.ndarray, threads: int) -> None:
         """Tokens of rows [first, last) into `out`."""
@@ -145,7 +146,7 @@ class _Pairs:
         self.genome.edited(
             self.chroms[first:last],
             edits - [0, 0, 0, begin, begin],
-            self.letters[begin:end],
+            self.symbols[begin:end],
             out,
             threads,
         )
@@ -165,14 +166,14 @@ def _pairs(recipe: VariantLibrary, genome: Genome) -> _Pairs:
         raise GeneqError(
             "No variant of the VCF is left", value=counts or "it holds none", file=recipe.vcf
         )
-    letters = "".join(short.loc[fit, ["ref", "alt"]].to_numpy().ravel())
+    symbols = "".join(short.loc[fit, ["ref", "alt"]].to_numpy().ravel())
     return _Pairs(
         genome,
         table.reset_index(drop=True),
         skipped,
         chroms=np.repeat(table["chrom"].to_numpy(), 2),
         edits=_edits(short.loc[fit, "start"].to_numpy(), sizes[fit], places[fit]),
-        letters=_ext.tokens(letters.encode()),
+        symbols=_ext.tokens(symbols.encode()),
     )
 
 
@@ -186,7 +187,7 @@ def _edits(starts: np.ndarray, sizes: np.ndarray, places: np.ndarray) -> np.ndar
 def _shifts(lost: np.ndarray, keep: str) -> np.ndarray:
     """int64[variant, 2]: columns by which reference and alternative stand right of the anchor.
 
-    lost: int64[variant], letters that the alternative has less.
+    lost: int64[variant], symbols that the alternative has less.
     """
     shift = {"left": 0 * lost, "right": lost, "centre": lost // 2}[keep]
     return np.stack([0 * lost, shift], axis=1)

@@ -14,8 +14,8 @@ KINDS = ["motifs", "equation", "deepstarr", "xpresso", "torchscript", "python"]
 class Oracle(Protocol):
     """What every oracle offers; `predict_bins` is there where scores can be told apart by bins.
 
-    name: as given on the command line. alphabet: letters of tokens 0…k-1 (the token after them is
-    the unknown letter). length: what it takes, None for any. strand: 'both' when the score of a
+    name: as given on the command line. alphabet: symbols of tokens 0…k-1 (the token after them is
+    the unknown symbol). length: what it takes, None for any. strand: 'both' when the score of a
     sequence is that of its reverse complement, else 'given'. unknown: what N does. targets: a name
     per last axis. hash: sha256 of what determines its scores.
     """
@@ -84,8 +84,8 @@ def check_sequences(oracle: Oracle, tokens: np.ndarray, anchor: int | None, fix:
     """
     if tokens.ndim != 2 or oracle.length not in (None, tokens.shape[1]):
         raise GeneqError(
-            f"{oracle.name} reads sequences of {oracle.length} letters",
-            value=f"{tokens.shape[-1]} letters",
+            f"{oracle.name} reads sequences of {oracle.length} symbols",
+            value=f"{tokens.shape[-1]} symbols",
             fix=fix,
         )
     if None not in (anchor, oracle.tss) and anchor != oracle.tss:
@@ -97,7 +97,7 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def one_hot(tokens: torch.Tensor, letters: int = 4) -> torch.Tensor:
-    """uint8[n, length] → float32[n, letters, length] on the tokens' device; unknown is all zero."""
-    alphabet = torch.arange(letters, dtype=tokens.dtype, device=tokens.device)
+def one_hot(tokens: torch.Tensor, symbols: int = 4) -> torch.Tensor:
+    """uint8[n, length] → float32[n, symbols, length] on the tokens' device; unknown is all zero."""
+    alphabet = torch.arange(symbols, dtype=tokens.dtype, device=tokens.device)
     return (tokens[:, None, :] == alphabet[None, :, None]).float()

@@ -22,8 +22,8 @@ def workers(where: torch.device) -> ThreadPoolExecutor:
 def on_device(batches: Iterable[np.ndarray], where: torch.device) -> Iterator[torch.Tensor]:
     """Give uint8[n, length] batches as tensors on `where`, in their order.
 
-    To a GPU they go as tokens, a byte a letter (`oracles.one_hot` then makes float32 of 16 bytes a
-    letter there), through two buffers of pinned memory on a stream of their own, and one batch
+    To a GPU they go as tokens, a byte a symbol (`oracles.one_hot` then makes float32 of 16 bytes a
+    symbol there), through two buffers of pinned memory on a stream of their own, and one batch
     ahead. Nothing is copied for the CPU.
     """
     if where.type != "cuda":

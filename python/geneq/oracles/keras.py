@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..errors import GeneqError
+from ..errors import GeneqError, not_found
 from .network import NetworkOracle
 
 # Of Keras, added to the variance in batch normalisation.
@@ -47,7 +47,7 @@ class ConvolutionalNetwork(nn.Module):
         self.relus = nn.ModuleList(nn.ReLU() for _ in [*convolutions, *dense[:-1]])
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """float32[n, letters, length] → float32[n, outputs]."""
+        """float32[n, symbols, length] → float32[n, outputs]."""
         x = x[:, :, None].contiguous(memory_format=torch.channels_last)
         relus = iter(self.relus)
         for convolution, pool in zip(self.convolutions, self.pools, strict=True):
@@ -170,7 +170,7 @@ def _layers(path: str | Path) -> list[tuple[str, dict[str, np.ndarray]]]:
             names = [_text(name) for name in group.attrs["layer_names"]]
             layers = [(name, _weights(group[name])) for name in names]
     except FileNotFoundError:
-        raise GeneqError("File not found", file=path) from None
+        raise not_found(path) from None
     except (OSError, KeyError) as error:
         raise GeneqError(
             "Not the weights of a Keras network in HDF5", value=str(error), file=path

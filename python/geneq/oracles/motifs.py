@@ -10,7 +10,7 @@ scores about 0; one strong site in a short stretch, close to its log-odds less t
 stretch's length. (The sum of exponentiated log-odds as the affinity of a sequence: Roider et al.,
 Bioinformatics 23:134, 2007.)
 
-Two classes of base composition follow: GC, the share of G and C among known letters less 0.5, and
+Two classes of base composition follow: GC, the share of G and C among known symbols less 0.5, and
 CpG, the number of CG dinucleotides per position; a CG counts where its C lies.
 """
 
@@ -22,9 +22,9 @@ import numpy as np
 import torch
 
 from ..errors import GeneqError
-from ..meme import Motif, families, read_meme
 from . import device, one_hot
 from .feeding import workers
+from .meme import Motif, families, read_meme
 
 COMPOSITION = ["GC", "CpG"]
 

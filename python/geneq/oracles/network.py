@@ -10,17 +10,17 @@ from ..errors import GeneqError
 from . import check_sequences, device, one_hot
 from .feeding import on_device, workers
 
-# Letters of a batch: few on a CPU, so that what is between the layers stays in its cache.
-LETTERS = {"cpu": 2**13, "cuda": 2**20}
+# Symbols of a batch: few on a CPU, so that what is between the layers stays in its cache.
+SYMBOLS = {"cpu": 2**13, "cuda": 2**20}
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class NetworkOracle:
-    """Scores of a network `module`: float32[n, letters, length] → [n, targets], or, of a profile,
+    """Scores of a network `module`: float32[n, symbols, length] → [n, targets], or, of a profile,
     [n, bins, targets].
 
-    length: letters that it takes, None for any. targets: a name per output. tss: index of the TSS
-    in the input, for networks that are trained on promoters. alphabet: its letters; the unknown one
+    length: symbols that it takes, None for any. targets: a name per output. tss: index of the TSS
+    in the input, for networks that are trained on promoters. alphabet: its symbols; the unknown one
     is all zero in one-hot. precision: "float32"; "bfloat16" or "float16" under torch's autocast. On
     a CPU batches are worked on side by side: forward must not change the module.
     """
@@ -42,7 +42,7 @@ class NetworkOracle:
         self.alphabet, self.precision = alphabet, precision
         self.hash = _hash(name, module)
         self._device = device()
-        self._letters = LETTERS[self._device.type]
+        self._symbols = SYMBOLS[self._device.type]
         self.module = module.eval().to(self._device)
         for weights in module.parameters():
             weights.requires_grad_(False)
@@ -70,7 +70,7 @@ class NetworkOracle:
         check_sequences(self, tokens, anchor, "Choose a window of that length")
         if not len(tokens):
             return np.zeros((0, len(self.targets)), np.float32)
-        batch = max(1, self._letters // tokens.shape[1])
+        batch = max(1, self._symbols // tokens.shape[1])
         parts = [tokens[start : start + batch] for start in range(0, len(tokens), batch)]
         # TensorFloat-32, cuDNN's default, is no float32: it has three digits.
         with (
@@ -91,9 +91,9 @@ class NetworkOracle:
         except torch.OutOfMemoryError:
             if len(tokens) == 1:
                 raise GeneqError("A sequence does not fit into the memory of the GPU",
-                                 value=f"{tokens.shape[1]:,} letters") from None  # fmt: skip
+                                 value=f"{tokens.shape[1]:,} symbols") from None  # fmt: skip
         halves = tokens.split((len(tokens) + 1) // 2)
-        self._letters = min(self._letters, halves[0].numel())
+        self._symbols = min(self._symbols, halves[0].numel())
         return torch.cat([self._scores(half) for half in halves])
 
 

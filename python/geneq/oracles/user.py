@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from ..errors import GeneqError
+from ..errors import GeneqError, not_found
 from .network import NetworkOracle
 
 # By which packages make oracles known: KIND = module:function, which gets what follows "KIND:".
@@ -37,7 +37,7 @@ def open_torchscript(path: str) -> NetworkOracle:
             module = torch.jit.load(path, map_location="cpu", _extra_files=extra)
     except (RuntimeError, ValueError) as error:
         if not Path(path).exists():
-            raise GeneqError("File not found", file=path) from None
+            raise not_found(path) from None
         raise GeneqError(
             "Not a TorchScript file, or not a whole one",
             value=str(error).splitlines()[0],

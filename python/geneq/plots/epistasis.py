@@ -8,7 +8,7 @@ from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
 
 SIGNED = "RdBu_r"
-# Most positions of a side whose letters are written.
+# Most positions of a side whose symbols are written.
 WRITTEN = 40
 # Share of the largest value from which on text must be white.
 DARK = 0.7
@@ -18,12 +18,12 @@ def window_map(
     values: np.ndarray,
     first: tuple[int, int],
     second: tuple[int, int],
-    letters: str,
+    symbols: str,
     title: str = "",
 ) -> Figure:
     """Interactions of the positions of one window (rows) with those of another (columns).
 
-    values: float64[length, length], of which [first, second] is shown; NaN is left out. letters: of
+    values: float64[length, length], of which [first, second] is shown; NaN is left out. symbols: of
     the whole wild type.
     """
     shown = values[slice(*first), slice(*second)]
@@ -34,7 +34,7 @@ def window_map(
     for axis, (start, end) in ((axes.yaxis, first), (axes.xaxis, second)):
         step = max(1, -(-(end - start) // WRITTEN))
         places = np.arange(start, end, step)
-        names = letters[start:end] if step == 1 else places
+        names = symbols[start:end] if step == 1 else places
         axis.set_ticks(places - start, names, fontsize="x-small")
     axes.set(title=title, xlabel=f"position {second[0]} to {second[1] - 1}",
              ylabel=f"position {first[0]} to {first[1] - 1}")  # fmt: skip

@@ -32,18 +32,18 @@ def level_effects(table: pd.DataFrame, name: str = "y") -> Figure:
 
 
 def spacing_curves(table: pd.DataFrame, name: str = "y") -> Figure:
-    """What two motifs do by the letters between them: a panel a pair of motifs, in their order.
+    """What two motifs do by the symbols between them: a panel a pair of motifs, in their order.
 
-    table: as of geneq.factorial.spacings, of one target: effect and error, alone, measured and
-    se_measured. Lines are the surrogate's, points and bars what was measured, thin lines the sum of
-    what each of the two does alone.
+    table: as of geneq.surrogates.factorial.spacings, of one target: effect and error, alone,
+    measured and se_measured. Lines are the surrogate's, points and bars what was measured, thin
+    lines the sum of what each of the two does alone.
     """
     figure, panels = _panels(len(table[["first", "second"]].drop_duplicates()))
     pairs = table.assign(error=table.get("error", np.nan)).groupby(["first", "second"], sort=False)
     for axes, ((first, second), rows) in zip(panels, pairs, strict=True):
         parts = [_named(rows, "_1"), _named(rows, "_2")]
         _lines(axes, rows.assign(label=parts[0].str.cat(parts[1], " "), x=rows["spacing"]))
-        axes.set(title=f"{first}, then {second}", xlabel="letters between",
+        axes.set(title=f"{first}, then {second}", xlabel="symbols between",
                  ylabel=f"effect on {name}")  # fmt: skip
     return figure
 

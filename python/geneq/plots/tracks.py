@@ -1,6 +1,6 @@
 """A locus on a page: logo, pairs and the curve from phenotype to scores, as small SVG.
 
-A page has each letter once (`glyphs`), and logos refer to them.
+A page has each symbol once (`glyphs`), and logos refer to them.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from .svg import Panel, dots, figure, label, limits, number, polyline, tag, text
 
 # Pixels a position, and of the parts of a logo.
 COLUMN, LEFT, TALL, BASE = 8, 44, 110, 22
-# Letters and error bars smaller than this are no more than a line.
+# Symbols and error bars smaller than this are no more than a line.
 LEAST = 0.6
 # Pairs and dots in a picture: more make it slow and show no more.
 PAIRS, DOTS, SHADES = 600, 400, 5
@@ -23,16 +23,16 @@ KNOWN = "ACGTU"
 # --- logo -----------------------------------------------------------------------------------------
 
 
-def glyphs(letters: str) -> Markup:
-    """What logos refer to: an outline for each letter, in a box of 1 by 1 that stands on 0."""
+def glyphs(symbols: str) -> Markup:
+    """What logos refer to: an outline for each symbol, in a box of 1 by 1 that stands on 0."""
     symbols = (
-        tag("path", id=f"glyph-{letter}", d=_outline(letter)) for letter in sorted(set(letters))
+        tag("path", id=f"glyph-{symbol}", d=_outline(symbol)) for symbol in sorted(set(symbols))
     )
     return tag("svg", tag("defs", *symbols), width=0, height=0, class_="glyphs", aria_hidden="true")
 
 
-def _outline(letter: str) -> str:
-    path = TextPath((0, 0), letter, prop=FontProperties(family="DejaVu Sans", weight="bold"))
+def _outline(symbol: str) -> str:
+    path = TextPath((0, 0), symbol, prop=FontProperties(family="DejaVu Sans", weight="bold"))
     corners = path.vertices[path.codes != Outline.CLOSEPOLY]
     low = corners.min(0)
     scale = np.ptp(corners, axis=0)
@@ -51,25 +51,25 @@ def _outline(letter: str) -> str:
 
 
 def logo(
-    letters: str, effects: np.ndarray, errors: np.ndarray | None, first: int, name: str
+    symbols: str, effects: np.ndarray, errors: np.ndarray | None, first: int, name: str
 ) -> Markup:
-    """The letters of a sequence, each as tall as its effect, with standard errors.
+    """The symbols of a sequence, each as tall as its effect, with standard errors.
 
     effects: float64[length], NaN where unknown. errors: the same, or None. first: position shown
-    under the first letter, of which others are further to the right.
+    under the first symbol, of which others are further to the right.
     """
     effects = np.nan_to_num(effects)
     spread = np.zeros_like(effects) if errors is None else np.nan_to_num(errors)
-    # An error without bounds must not make the letters small: its bar is cut off.
+    # An error without bounds must not make the symbols small: its bar is cut off.
     spread = np.minimum(spread, np.abs(effects).max(initial=0))
     low = min(0.0, float((effects - spread).min(initial=0)))
     high = max(0.0, float((effects + spread).max(initial=0))) or 1.0
-    panel = Panel((0, len(letters)), (low, high), LEFT + COLUMN * len(letters) + 4, TALL + BASE + 6,
+    panel = Panel((0, len(symbols)), (low, high), LEFT + COLUMN * len(symbols) + 4, TALL + BASE + 6,
                   left=LEFT, right=4, top=6, bottom=BASE)  # fmt: skip
     scale = TALL / (high - low)
-    marks = [_axis(panel, len(letters), first)]
+    marks = [_axis(panel, len(symbols), first)]
     for column in np.flatnonzero(np.abs(effects) * scale >= LEAST):
-        marks.append(_letter(panel, letters[column], column, effects[column] * scale))
+        marks.append(_symbol(panel, symbols[column], column, effects[column] * scale))
     if errors is not None:
         marks.append(_bars(panel, effects, spread, scale))
     width = f"min-width:{number(panel.width)}px;max-width:{number(panel.width)}px"
@@ -78,7 +78,7 @@ def logo(
 
 
 def _axis(panel: Panel, length: int, first: int) -> Markup:
-    """The line of no effect, ticks of effects, and positions every ten letters."""
+    """The line of no effect, ticks of effects, and positions every ten symbols."""
     zero, base = float(panel.y(0)), panel.height - panel.bottom
     marks = [tag("path", d=f"M{LEFT} {number(zero)}H{number(panel.width - 4)}", class_="rule zero")]
     for tick in ticks(panel.ylim, 3):
@@ -89,13 +89,13 @@ def _axis(panel: Panel, length: int, first: int) -> Markup:
     return Markup("").join(marks)
 
 
-def _letter(panel: Panel, letter: str, column: int, height: float) -> Markup:
+def _symbol(panel: Panel, symbol: str, column: int, height: float) -> Markup:
     # Heights run upwards, pixels downwards; what is below 0 hangs, as it is.
     zero = float(panel.y(0))
     foot = zero if height > 0 else zero - height
     matrix = f"matrix({COLUMN - 1} 0 0 {number(-abs(height))} {LEFT + COLUMN * column} {foot:.1f})"
-    colour = f"letter-{letter}" if letter in KNOWN else "letter"
-    return tag("use", href=f"#glyph-{letter}", transform=matrix, class_=colour)
+    colour = f"symbol-{symbol}" if symbol in KNOWN else "symbol"
+    return tag("use", href=f"#glyph-{symbol}", transform=matrix, class_=colour)
 
 
 def _bars(panel: Panel, effects: np.ndarray, spread: np.ndarray, scale: float) -> Markup:

@@ -1,11 +1,11 @@
-"""What other methods than a surrogate say of the letters of a locus, in the same form.
+"""What other methods than a surrogate say of the symbols of a locus, in the same form.
 
 --mave is a library with scores (mave.parquet, or a table of one's own); its wild type is what is
-attributed. OUT gets effects.parquet: target, method, position (0-based), wild, letter and effect,
-what the score gains when that letter stands in the place of the wild type's; agreement.parquet, the
-correlations between methods, with the mean over letters removed at each position; and a logo for
-each. The methods of --oracle are those of geneq.attribution, which ask the oracle; ridge, lasso and
-lime are fitted to the scores of the library.
+attributed. OUT gets effects.parquet: target, method, position (0-based), wild, symbol and effect,
+what the score gains when that symbol stands in the place of the wild type's; agreement.parquet, the
+correlations between methods, with the mean over symbols removed at each position; and a logo for
+each. The methods of --oracle are those of geneq.oracles.attribution, which ask the oracle; ridge,
+lasso and lime are fitted to the scores of the library.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -17,13 +17,13 @@ import pandas as pd
 
 from .. import _ext, encoding
 from ..artifacts import written_whole
-from ..attribution import METHODS, attribute, available
 from ..errors import GeneqError
-from ..linear import KINDS, linear_effects
 from ..mave import Mave
 from ..oracles import load_oracle
-from ..phi import Surrogate, levels
-from ..plots import loci
+from ..oracles.attribution import METHODS, attribute, available
+from ..plots import figures
+from ..surrogates import Surrogate, levels
+from ..surrogates.linear import KINDS, linear_effects
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -64,7 +64,7 @@ def run(args: Namespace) -> None:
     for number, (target, found) in enumerate(effects.items()):
         for method, values in found.items():
             title = f"{target}, {method}"
-            figure = loci.logo(values, mave.alphabet, title=title, label="effect on the score")
+            figure = figures.logo(values, mave.alphabet, title=title, label="effect on the score")
             with written_whole(args.out / f"{number}_{method}.svg") as temporary:
                 figure.savefig(temporary)
     print(agreement.to_string(index=False, float_format="%.3f"))
@@ -93,13 +93,13 @@ def _known(args: Namespace, mave: Mave, oracle, number: int, methods: list[str])
 
 
 def _effects(args: Namespace, mave: Mave, oracle, number: int, method: str) -> np.ndarray:
-    """Effects float64[length, letters] of a method on a target, given by its number."""
+    """Effects float64[length, symbols] of a method on a target, given by its number."""
     if method in METHODS:
         wild_type = encoding.strings(mave.wild_type[None], mave.alphabet)[0]
         return attribute(oracle, wild_type, method, mave.targets[number], seed=args.seed)
-    letters = len(_ext.alphabet(mave.alphabet)[0])
+    symbols = len(_ext.alphabet(mave.alphabet)[0])
     mutations, y = mave.mutations(args.threads), mave.y[:, number]
-    return linear_effects(mutations, y, mave.wild_type, letters, method, seed=args.seed)
+    return linear_effects(mutations, y, mave.wild_type, symbols, method, seed=args.seed)
 
 
 def _table(mave: Mave, effects: dict[str, dict[str, np.ndarray]]) -> pd.DataFrame:

@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from ..errors import GeneqError
+from ..checks import parse_window, parse_windows
+from ..errors import GeneqError, not_found
 from ..libraries import Library, read_recipe
 from ..libraries.fasta import fasta_records
 from ..libraries.files import suffix_of
-from ..ranges import window, windows
 
 # Options that say what the wild type is, which most kinds have.
 SOURCE = ("sequence", "fasta", "record", "region")
@@ -76,40 +76,40 @@ class Option(NamedTuple):
 
 
 OPTIONS = {
-    "alphabet": Option(str, "NAME", "dna, rna, protein, diploid, or letters:… of your own"),
+    "alphabet": Option(str, "NAME", "dna, rna, protein, diploid, or symbols:… of your own"),
     "seed": Option(int, "N", "same seed, same library"),
     "n": Option(int, "N", "rows"),
     "rate": Option(float, "R", "mutations expected per position of the windows, 0 to 1"),
     "counts": Option(
         counts, "COUNTS", "mutations of a row: poisson, binomial, N, or weights of 0, 1, … as W,W,…"
     ),
-    "windows": Option(windows, "START-END,…", "where to mutate"),
+    "windows": Option(parse_windows, "START-END,…", "where to mutate"),
     "position_rates": Option(numbers, "R,R,…", "a rate for every position of the windows"),
-    "letter_weights": Option(
-        weights, "JSON", 'weights of new letters, as {"A": {"G": 2, "C": 1, "T": 1}, …}'
+    "symbol_weights": Option(
+        weights, "JSON", 'weights of new symbols, as {"A": {"G": 2, "C": 1, "T": 1}, …}'
     ),
     "include_wild_type": Option(yes_or_no, "yes|no", "row 0 is the wild type"),
     "unique": Option(yes_or_no, "yes|no", "rows that repeat an earlier one are drawn again"),
     "substitutions": Option(yes_or_no, "yes|no", "every substitution"),
-    "deletions": Option(int, "N", "every deletion of 1 to N letters"),
-    "insertions": Option(int, "N", "every insertion of 1 to N letters"),
+    "deletions": Option(int, "N", "every deletion of 1 to N symbols"),
+    "insertions": Option(int, "N", "every insertion of 1 to N symbols"),
     "left_flank": Option(str, "SEQ", "what comes in at the left end"),
     "right_flank": Option(str, "SEQ", "what comes in at the right end"),
     "keep": Option(str, "SIDE", "what stays in its column beside a deletion or insertion"),
     "order": Option(int, "N", "most substitutions of a row"),
     "min_order": Option(int, "N", "fewest substitutions of a row"),
-    "first": Option(window, "START-END", "first window"),
-    "second": Option(window, "START-END", "second window"),
+    "first": Option(parse_window, "START-END", "first window"),
+    "second": Option(parse_window, "START-END", "second window"),
     "singles": Option(yes_or_no, "yes|no", "the substitutions of either window alone, too"),
     "background": Option(
         str, "NAME", "what is outside of the windows: random, shuffle (of the sources) or given"
     ),
     "sources": Option(sequences, "SEQ,SEQ,…", "as long as the wild type (default: itself)"),
     "k": Option(int, "N", "length of the words that a shuffle keeps, 2 for dinucleotides"),
-    "composition": Option(weights, "JSON", 'weights of random letters, as {"A": 3, "C": 2, …}'),
+    "composition": Option(weights, "JSON", 'weights of random symbols, as {"A": 3, "C": 2, …}'),
     "genome": Option(str, "FOLDER", "genome, as `geneq genes` leaves it"),
     "vcf": Option(str, "FILE", "variants, plain or gzip"),
-    "window": Option(int, "N", "letters of a row"),
+    "window": Option(int, "N", "symbols of a row"),
     "anchor": Option(int, "N", "column of a variant's first reference base"),
 }
 
@@ -168,7 +168,7 @@ def run(args: Namespace) -> None:
     library = _from_recipe(args) if args.recipe else _from_options(args)
     with tqdm(total=library.n_rows, unit=" rows", unit_scale=True, disable=None) as bar:
         library.write(args.out, args.batch, args.threads, bar.update)
-    print(f"{args.out}: {library.n_rows:,} rows of {library.length:,} letters, {library!r}")
+    print(f"{args.out}: {library.n_rows:,} rows of {library.length:,} symbols, {library!r}")
     for reason, found in getattr(library, "skipped", {}).items():
         print(f"left out, {reason}: {found['n']}, as {found['examples'][0]}")
 
@@ -227,7 +227,7 @@ def _wild_type(args: Namespace) -> str:
     sequence = _record(args.fasta, name)
     end = len(sequence) if end is None else end
     if not start < end <= len(sequence):
-        raise GeneqError(f"--region must lie in the record's {len(sequence)} letters",
+        raise GeneqError(f"--region must lie in the record's {len(sequence)} symbols",
                          value=args.region, file=args.fasta)  # fmt: skip
     return sequence[start:end]
 
@@ -238,7 +238,7 @@ def _place(args: Namespace) -> tuple[str | None, int, int | None]:
         return args.record, 0, None
     name, _, part = args.region.rpartition(":")
     try:
-        return name, *window(part)
+        return name, *parse_window(part)
     except ValueError:
         raise GeneqError("--region must be NAME:START-END (0-based, the end excluded)",
                          value=args.region) from None  # fmt: skip
@@ -256,7 +256,7 @@ def _record(path: Path, name: str | None) -> str:
                 raise GeneqError("The FASTA has several records", value=", ".join(seen),
                                  file=path, fix="Name one with --record or --region")  # fmt: skip
     except FileNotFoundError:
-        raise GeneqError("File not found", file=path) from None
+        raise not_found(path) from None
     except (EOFError, OSError, ValueError, zlib.error) as error:
         raise GeneqError("Not a whole FASTA", value=str(error), file=path) from None
     if name is None and seen:

@@ -18,7 +18,7 @@ OTHERS = ("NFY", "GATA")
 # nt from the TSS: where the site lies, and where the locus is mutated.
 REACH, AROUND = 60, 100
 ROWS = 4000
-# Letters of a motif that are this likely are the ones that a site needs.
+# Symbols of a motif that are this likely are the ones that a site needs.
 NEEDED = 0.9
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
 TRANSITION = str.maketrans("ACGT", "GTAC")
@@ -37,7 +37,7 @@ class Site:
 def find(windows: np.ndarray, motifs: dict[str, np.ndarray]) -> Site:
     """The site that stands out most from what is around it.
 
-    windows: uint8[genes, 2 x half], the TSS at half. motifs: probabilities float64[width, letters].
+    windows: uint8[genes, 2 x half], the TSS at half. motifs: probabilities float64[width, symbols].
     """
     middle = windows.shape[1] // 2
     near = windows[:, middle - AROUND : middle + AROUND]
@@ -62,16 +62,16 @@ def _scores(windows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 def _core(window: np.ndarray, start: int, matrix: np.ndarray) -> np.ndarray:
-    """Columns of the motif that need one letter, as the better strand has them."""
-    letters = window[start : start + len(matrix)]
+    """Columns of the motif that need one symbol, as the better strand has them."""
+    symbols = window[start : start + len(matrix)]
     strands = matrix, matrix[::-1, ::-1]
-    better = max(strands, key=lambda one: np.log(one[np.arange(len(one)), letters] + 1e-3).sum())
+    better = max(strands, key=lambda one: np.log(one[np.arange(len(one)), symbols] + 1e-3).sum())
     return np.flatnonzero(better.max(1) > NEEDED)
 
 
 @dataclass(frozen=True)
 class Forward:
-    """Positions and letters of a gene's window on the genome's forward strand."""
+    """Positions and symbols of a gene's window on the genome's forward strand."""
 
     chrom: str
     tss: int
@@ -93,10 +93,10 @@ class Forward:
         return min(ends), max(ends) + 1
 
     def bases(self, start: int, end: int) -> str:
-        """Letters of [start, end)."""
+        """Symbols of [start, end)."""
         columns = sorted(abs(self.position(0) - position) for position in range(start, end))
-        letters = "".join("ACGT"[token] for token in self.window[columns])
-        return letters if self.strand == "+" else letters.translate(COMPLEMENT)[::-1]
+        symbols = "".join("ACGT"[token] for token in self.window[columns])
+        return symbols if self.strand == "+" else symbols.translate(COMPLEMENT)[::-1]
 
 
 def write(genes: pd.DataFrame, windows: np.ndarray, site: Site, folder: Path) -> None:

@@ -24,7 +24,7 @@ from scipy import sparse
 
 from ..artifacts import written_whole
 from ..errors import GeneqError
-from ..meme import read_meme
+from ..oracles.meme import read_meme
 from . import planted_site
 
 CHROMOSOMES = 10
@@ -176,8 +176,8 @@ def plant(window: np.ndarray, matrix: np.ndarray, rng: np.random.Generator) -> N
 def write_genome(
     genes: pd.DataFrame, windows: np.ndarray, rng: np.random.Generator, path: Path
 ) -> None:
-    """The genome that has the windows at its genes: gzip FASTA, 60 letters a line."""
-    letters = np.frombuffer(b"ACGT", np.uint8)
+    """The genome that has the windows at its genes: gzip FASTA, 60 symbols a line."""
+    symbols = np.frombuffer(b"ACGT", np.uint8)
     with written_whole(path) as temporary, gzip.GzipFile(temporary, "wb", 5, mtime=0) as file:
         for chrom, group in genes.groupby("chrom", sort=False):
             length = group["tss"].max() + SPACING
@@ -187,7 +187,7 @@ def write_genome(
                     sequence[tss - WINDOW : tss + WINDOW] = windows[gene]
                 else:  # the TSS is base WINDOW of the window, so it lies at tss on this strand too
                     sequence[tss - WINDOW + 1 : tss + WINDOW + 1] = 3 - windows[gene][::-1]
-            text = letters[sequence].tobytes()
+            text = symbols[sequence].tobytes()
             lines = [text[i : i + 60] for i in range(0, length, 60)]
             file.write(f">{chrom}\n".encode() + b"\n".join(lines) + b"\n")
 

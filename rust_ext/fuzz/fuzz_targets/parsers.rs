@@ -15,8 +15,8 @@ const NAMES: [&str; 6] = [
     "rna",
     "protein",
     "diploid",
-    "letters:01NX-*",
-    "letters:Z",
+    "symbols:01NX-*",
+    "symbols:Z",
 ];
 
 fuzz_target!(|input: &[u8]| {
@@ -27,7 +27,7 @@ fuzz_target!(|input: &[u8]| {
     let alphabet = Alphabet::named(name).expect("a name from the list");
     match first % 4 {
         0 => text(&alphabet, rest),
-        1 => letters(&alphabet, rest),
+        1 => symbols(&alphabet, rest),
         2 => packed(&alphabet, rest),
         _ if first / 4 % 2 == 0 => fasta(rest),
         _ => variants(rest),
@@ -43,8 +43,8 @@ fn number(input: &[u8]) -> Option<(usize, &[u8])> {
 fn text(alphabet: &Alphabet, text: &[u8]) {
     match encode::tokens(alphabet, text) {
         Ok(tokens) => {
-            let letters = encode::decode(alphabet, &tokens);
-            assert_eq!(encode::tokens(alphabet, &letters), Ok(tokens));
+            let symbols = encode::decode(alphabet, &tokens);
+            assert_eq!(encode::tokens(alphabet, &symbols), Ok(tokens));
         }
         Err(bad) => {
             let line = text.split(|&byte| byte == b'\n').nth(bad.row - 1);
@@ -54,27 +54,27 @@ fn text(alphabet: &Alphabet, text: &[u8]) {
     }
 }
 
-fn letters(alphabet: &Alphabet, input: &[u8]) {
-    let Some((length, letters)) = number(input) else {
+fn symbols(alphabet: &Alphabet, input: &[u8]) {
+    let Some((length, symbols)) = number(input) else {
         return;
     };
-    let letters = &letters[..letters.len() / length * length];
-    let mut tokens = vec![0; letters.len()];
-    let read = encode::letters(alphabet, letters, &mut tokens, 1);
+    let symbols = &symbols[..symbols.len() / length * length];
+    let mut tokens = vec![0; symbols.len()];
+    let read = encode::symbols(alphabet, symbols, &mut tokens, 1);
     for layout in [Layout::Nlc, Layout::Ncl] {
-        let mut hot = vec![9u8; letters.len() * alphabet.columns()];
-        let source = (Code::Letters, letters);
+        let mut hot = vec![9u8; symbols.len() * alphabet.columns()];
+        let source = (Code::Symbols, symbols);
         let made = encode::one_hot(alphabet, source, length, layout, &mut hot, 1);
         assert_eq!(made, read);
         if made.is_ok() {
-            let mut back = vec![BAD; letters.len()];
+            let mut back = vec![BAD; symbols.len()];
             let went = encode::from_one_hot(alphabet, &hot, length, layout, &mut back, 1);
             assert_eq!((went, &back), (Ok(()), &tokens));
         }
     }
 }
 
-/// Length, number of unknown letters, their rows and positions (both may be -1), packed rows.
+/// Length, number of unknown symbols, their rows and positions (both may be -1), packed rows.
 fn packed(alphabet: &Alphabet, input: &[u8]) {
     let Some(((length, listed), data)) = number(input).and_then(|(length, rest)| {
         let (&listed, rest) = rest.split_first()?;

@@ -4,9 +4,9 @@ use super::{Hot, Layout};
 use crate::alphabet::{Alphabet, BAD};
 use crate::parallel::map_parts;
 
-/// Tokens of rows of `length` (above 0) letters in one-hot.
+/// Tokens of rows of `length` (above 0) symbols in one-hot.
 ///
-/// Gives the place (row × length + position) of the first letter whose columns are those of none.
+/// Gives the place (row × length + position) of the first symbol whose columns are those of none.
 pub fn from_one_hot<T: Hot>(
     alphabet: &Alphabet,
     hot: &[T],
@@ -72,12 +72,12 @@ fn by_counts<T: Hot>(of_four: &[u8; 256], hot: &[T], layout: Layout, tokens: &mu
 
 fn by_column<T: Hot>(alphabet: &Alphabet, hot: &[T], layout: Layout, tokens: &mut [u8]) {
     let columns = alphabet.columns();
-    let (letter, column) = match layout {
+    let (symbol, column) = match layout {
         Layout::Nlc => (columns, 1),
         Layout::Ncl => (1, tokens.len()),
     };
     for (position, token) in tokens.iter_mut().enumerate() {
-        let hot = hot[position * letter..]
+        let hot = hot[position * symbol..]
             .iter()
             .step_by(column)
             .take(columns);
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_letter_is_placed() {
+    fn what_is_no_symbol_is_placed() {
         let (dna, diploid) = (Alphabet::dna(), Alphabet::diploid());
         let mut out = [9; 2];
         for wrong in [[0u8, 1, 1, 0], [0, 2, 0, 0], [0, 0, 0, 9]] {

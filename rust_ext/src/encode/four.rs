@@ -1,15 +1,15 @@
-//! Alphabets of four letters: comparing beats looking up, and compilers do it many at a time.
+//! Alphabets of four symbols: comparing beats looking up, and compilers do it many at a time.
 
 use super::Hot;
 
 /// Bytes taken at a time: the loops over them become vector instructions of any machine.
 const LANES: usize = 16;
 
-/// The bytes that stand for four letters, and for the unknown one, once `mask` is laid on them.
+/// The bytes that stand for four symbols, and for the unknown one, once `mask` is laid on them.
 #[derive(Clone, Copy, Debug)]
 pub struct Four {
     pub mask: u8,
-    pub letters: [u8; 4],
+    pub symbols: [u8; 4],
     pub unknown: u8,
 }
 
@@ -17,15 +17,15 @@ impl Four {
     /// Tokens stand for themselves.
     pub const TOKENS: Four = Four {
         mask: 0xFF,
-        letters: [0, 1, 2, 3],
+        symbols: [0, 1, 2, 3],
         unknown: 4,
     };
 
-    /// Letters of A…Z in either case: the mask takes off what lower case has more.
-    pub fn either_case(letters: [u8; 4], unknown: u8) -> Self {
+    /// Symbols of A…Z in either case: the mask takes off what lower case has more.
+    pub fn either_case(symbols: [u8; 4], unknown: u8) -> Self {
         Four {
             mask: 0xDF,
-            letters,
+            symbols,
             unknown,
         }
     }
@@ -33,13 +33,13 @@ impl Four {
     #[inline(always)]
     fn knows(self, byte: u8) -> bool {
         let byte = byte & self.mask;
-        let known = self.letters.map(|letter| byte == letter);
+        let known = self.symbols.map(|symbol| byte == symbol);
         known[0] | known[1] | known[2] | known[3] | (byte == self.unknown)
     }
 
-    /// One-hot of `source` letter by letter; is every byte one of the five? Others are all zero.
+    /// One-hot of `source` symbol by symbol; is every byte one of the five? Others are all zero.
     #[inline]
-    pub fn by_letter<T: Hot>(self, source: &[u8], out: &mut [T]) -> bool {
+    pub fn by_symbol<T: Hot>(self, source: &[u8], out: &mut [T]) -> bool {
         let mut known = true;
         let whole = source.len() / LANES * LANES;
         let (source, rest) = source.split_at(whole);
@@ -66,7 +66,7 @@ impl Four {
             let byte = source[lane] & self.mask;
             known[lane] = u8::from(byte == self.unknown);
             for column in 0..4 {
-                let same = byte == self.letters[column];
+                let same = byte == self.symbols[column];
                 out[4 * lane + column] = T::one_if(same);
                 known[lane] |= u8::from(same);
             }
@@ -76,9 +76,9 @@ impl Four {
 
     /// One-hot of `source` column by column; is every byte one of the five? Others are all zero.
     pub fn by_column<T: Hot>(self, source: &[u8], out: &mut [T]) -> bool {
-        for (column, letter) in out.chunks_exact_mut(source.len()).zip(self.letters) {
+        for (column, symbol) in out.chunks_exact_mut(source.len()).zip(self.symbols) {
             for (value, byte) in column.iter_mut().zip(source) {
-                *value = T::one_if(byte & self.mask == letter);
+                *value = T::one_if(byte & self.mask == symbol);
             }
         }
         source
@@ -86,11 +86,11 @@ impl Four {
             .fold(true, |all, &byte| all & self.knows(byte))
     }
 
-    /// Tokens of `source`; is every byte one of the five? Others are the unknown letter's token.
+    /// Tokens of `source`; is every byte one of the five? Others are the unknown symbol's token.
     pub fn tokens(self, source: &[u8], out: &mut [u8]) -> bool {
         let mut known = true;
         for (token, &byte) in out.iter_mut().zip(source) {
-            let same = |place: usize| u8::from(byte & self.mask == self.letters[place]);
+            let same = |place: usize| u8::from(byte & self.mask == self.symbols[place]);
             *token = 4 - 4 * same(0) - 3 * same(1) - 2 * same(2) - same(3);
             known &= self.knows(byte);
         }

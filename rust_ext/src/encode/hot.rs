@@ -1,11 +1,11 @@
-//! Letters and tokens to one-hot.
+//! Symbols and tokens to one-hot.
 
-use super::{letters_row, Code, Four};
+use super::{symbols_row, Code, Four};
 use crate::alphabet::Alphabet;
 use crate::parallel::map_parts;
 use std::mem::size_of_val;
 
-/// Letters that are worked on at a time.
+/// Symbols that are worked on at a time.
 const BLOCK: usize = 1 << 14;
 /// Bytes of output that no cache keeps until somebody reads them.
 const LARGE: usize = 1 << 25;
@@ -50,10 +50,10 @@ pub trait Hot: Copy + Send + Sync + 'static {
     /// The count that this is; 3 for any other value.
     fn count(self) -> u8;
 
-    /// `Four::by_letter`, past the caches when `large`.
+    /// `Four::by_symbol`, past the caches when `large`.
     #[inline]
-    fn by_letter(four: Four, source: &[u8], out: &mut [Self], _large: bool) -> bool {
-        four.by_letter(source, out)
+    fn by_symbol(four: Four, source: &[u8], out: &mut [Self], _large: bool) -> bool {
+        four.by_symbol(source, out)
     }
 }
 
@@ -67,8 +67,8 @@ impl Hot for u8 {
 
     #[cfg(target_arch = "x86_64")]
     #[inline]
-    fn by_letter(four: Four, source: &[u8], out: &mut [u8], large: bool) -> bool {
-        crate::simd::by_letter(four, source, out, large)
+    fn by_symbol(four: Four, source: &[u8], out: &mut [u8], large: bool) -> bool {
+        crate::simd::by_symbol(four, source, out, large)
     }
 }
 
@@ -101,26 +101,26 @@ pub fn one_hot_rows<T: Hot>(
     layout: Layout,
     out: &mut [T],
 ) {
-    let step = letters_together(layout, length, tokens.len().max(1));
+    let step = symbols_together(layout, length, tokens.len().max(1));
     let blocks = out.chunks_mut(step * alphabet.columns());
     for (tokens, out) in tokens.chunks(step).zip(blocks) {
         if alphabet.four().is_some() {
-            four_letters(Four::TOKENS, tokens, layout, out, false);
+            four_symbols(Four::TOKENS, tokens, layout, out, false);
         } else {
-            any_letters(alphabet, tokens, layout, out);
+            any_symbols(alphabet, tokens, layout, out);
         }
     }
 }
 
-/// A row, or up to `most` letters: rows in a run are one long row where bases stand side by side.
-fn letters_together(layout: Layout, length: usize, most: usize) -> usize {
+/// A row, or up to `most` symbols: rows in a run are one long row where bases stand side by side.
+fn symbols_together(layout: Layout, length: usize, most: usize) -> usize {
     match layout {
         Layout::Nlc => most,
         Layout::Ncl => length,
     }
 }
 
-/// One-hot of rows of `length` (above 0) letters or tokens into `out`; the unknown is all zero.
+/// One-hot of rows of `length` (above 0) symbols or tokens into `out`; the unknown is all zero.
 ///
 /// Gives the place of the first byte that is neither, if there is one; `out` is then unfinished.
 pub fn one_hot<T: Hot>(
@@ -133,7 +133,7 @@ pub fn one_hot<T: Hot>(
 ) -> Result<(), usize> {
     let columns = alphabet.columns();
     let large = size_of_val(out) >= LARGE;
-    let step = letters_together(layout, length, BLOCK);
+    let step = symbols_together(layout, length, BLOCK);
     let parts = map_parts(out, length * columns, threads, |row, part| {
         let first = row * length;
         let source = &source[first..][..part.len() / columns];
@@ -170,7 +170,7 @@ impl Block<'_> {
         scratch: &mut Vec<u8>,
     ) -> Result<(), usize> {
         if let Some(four) = self.code.four(self.alphabet) {
-            if four_letters(four, source, self.layout, out, self.large) {
+            if four_symbols(four, source, self.layout, out, self.large) {
                 return Ok(());
             }
             return self.code.check(self.alphabet, source);
@@ -180,19 +180,19 @@ impl Block<'_> {
                 self.code.check(self.alphabet, source)?;
                 source
             }
-            Code::Letters => {
+            Code::Symbols => {
                 scratch.resize(source.len(), 0);
-                letters_row(self.alphabet, source, scratch)?;
+                symbols_row(self.alphabet, source, scratch)?;
                 scratch
             }
         };
-        any_letters(self.alphabet, tokens, self.layout, out);
+        any_symbols(self.alphabet, tokens, self.layout, out);
         Ok(())
     }
 }
 
 #[inline]
-fn four_letters<T: Hot>(
+fn four_symbols<T: Hot>(
     four: Four,
     source: &[u8],
     layout: Layout,
@@ -200,12 +200,12 @@ fn four_letters<T: Hot>(
     large: bool,
 ) -> bool {
     match layout {
-        Layout::Nlc => T::by_letter(four, source, out, large),
+        Layout::Nlc => T::by_symbol(four, source, out, large),
         Layout::Ncl => four.by_column(source, out),
     }
 }
 
-fn any_letters<T: Hot>(alphabet: &Alphabet, tokens: &[u8], layout: Layout, out: &mut [T]) {
+fn any_symbols<T: Hot>(alphabet: &Alphabet, tokens: &[u8], layout: Layout, out: &mut [T]) {
     if !alphabet.is_plain() {
         return genotypes(alphabet, tokens, layout, out);
     }
@@ -221,7 +221,7 @@ fn any_letters<T: Hot>(alphabet: &Alphabet, tokens: &[u8], layout: Layout, out: 
     }
 }
 
-/// Letters that have a column each: zeros, then the ones, a cacheful at a time.
+/// Symbols that have a column each: zeros, then the ones, a cacheful at a time.
 fn scatter<T: Hot>(tokens: &[u8], columns: usize, out: &mut [T]) {
     const FEW: usize = 64;
     for (out, tokens) in out.chunks_mut(FEW * columns).zip(tokens.chunks(FEW)) {
@@ -234,7 +234,7 @@ fn scatter<T: Hot>(tokens: &[u8], columns: usize, out: &mut [T]) {
     }
 }
 
-/// Letters that share the columns of the four bases.
+/// Symbols that share the columns of the four bases.
 fn genotypes<T: Hot>(alphabet: &Alphabet, tokens: &[u8], layout: Layout, out: &mut [T]) {
     // Tables of 16, so that four bits of a token never point outside: there are 11 tokens.
     const LOW: u8 = 15;
@@ -270,7 +270,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn names() -> impl Strategy<Value = &'static str> {
-        prop::sample::select(vec!["dna", "rna", "protein", "diploid", "letters:01X-"])
+        prop::sample::select(vec!["dna", "rna", "protein", "diploid", "symbols:01X-"])
     }
 
     fn layouts() -> impl Strategy<Value = Layout> {
@@ -294,7 +294,7 @@ mod tests {
         out
     }
 
-    /// By tokens, by letters, by row and back: the same in every dtype.
+    /// By tokens, by symbols, by row and back: the same in every dtype.
     fn check<T: Hot + PartialEq + std::fmt::Debug>(
         alphabet: &Alphabet,
         tokens: &[u8],
@@ -303,12 +303,12 @@ mod tests {
         threads: usize,
     ) {
         let wanted = twin::<T>(alphabet, tokens, length, layout);
-        let mut letters = crate::encode::decode(alphabet, tokens);
-        letters
+        let mut symbols = crate::encode::decode(alphabet, tokens);
+        symbols
             .iter_mut()
             .step_by(2)
             .for_each(u8::make_ascii_lowercase);
-        for (code, source) in [(Code::Tokens, tokens), (Code::Letters, &letters)] {
+        for (code, source) in [(Code::Tokens, tokens), (Code::Symbols, &symbols)] {
             let mut out = vec![T::COUNTS[2]; wanted.len()];
             let done = one_hot(alphabet, (code, source), length, layout, &mut out, threads);
             assert_eq!((done, &out), (Ok(()), &wanted));
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_no_letters_has_no_one_hot() {
+    fn a_row_of_no_symbols_has_no_one_hot() {
         for layout in [Layout::Nlc, Layout::Ncl] {
             for alphabet in [Alphabet::dna(), Alphabet::protein(), Alphabet::diploid()] {
                 one_hot_rows::<u8>(&alphabet, &[], 1, layout, &mut []);
@@ -361,7 +361,7 @@ mod tests {
         }
 
         #[test]
-        fn the_first_byte_that_is_no_letter_is_placed(
+        fn the_first_byte_that_is_no_symbol_is_placed(
             name in names(),
             layout in layouts(),
             place in 0usize..60,
@@ -369,7 +369,7 @@ mod tests {
             threads in 1usize..4,
         ) {
             let alphabet = Alphabet::named(name).unwrap();
-            for (code, fine, bad) in [(Code::Tokens, 0, alphabet.unknown() + 1), (Code::Letters, alphabet.letter(0), b'\n')] {
+            for (code, fine, bad) in [(Code::Tokens, 0, alphabet.unknown() + 1), (Code::Symbols, alphabet.symbol(0), b'\n')] {
                 let mut source = vec![fine; 60];
                 source[place..].fill(bad);
                 let mut out = vec![0u8; 60 * alphabet.columns()];

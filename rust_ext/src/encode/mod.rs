@@ -1,4 +1,4 @@
-//! Letters to tokens and back, the other strand, one-hot.
+//! Symbols to tokens and back, the other strand, one-hot.
 
 mod back;
 mod four;
@@ -43,16 +43,16 @@ impl BadByte {
 /// What the bytes of a sequence are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
-    Letters,
+    Symbols,
     Tokens,
 }
 
 impl Code {
     fn four(self, alphabet: &Alphabet) -> Option<Four> {
-        let letters = alphabet.four()?;
+        let symbols = alphabet.four()?;
         Some(match self {
             Code::Tokens => Four::TOKENS,
-            Code::Letters => Four::either_case(letters, alphabet.letter(alphabet.unknown())),
+            Code::Symbols => Four::either_case(symbols, alphabet.symbol(alphabet.unknown())),
         })
     }
 
@@ -60,7 +60,7 @@ impl Code {
     pub fn check(self, alphabet: &Alphabet, source: &[u8]) -> Result<(), usize> {
         let unknown = alphabet.unknown();
         let bad = match self {
-            Code::Letters => source.iter().position(|&byte| alphabet.token(byte) == BAD),
+            Code::Symbols => source.iter().position(|&byte| alphabet.token(byte) == BAD),
             // The largest is found many at a time, the place of one is not.
             Code::Tokens if source.iter().fold(0, |most, &token| most.max(token)) <= unknown => {
                 None
@@ -76,7 +76,7 @@ pub fn tokens(alphabet: &Alphabet, text: &[u8]) -> Result<Vec<u8>, BadByte> {
     let mut out = vec![0; text.len()];
     let (mut read, mut written) = (0, 0);
     for line in text.split(|byte| matches!(byte, b'\n' | b'\r')) {
-        letters_row(alphabet, line, &mut out[written..][..line.len()])
+        symbols_row(alphabet, line, &mut out[written..][..line.len()])
             .map_err(|at| BadByte::at(text, read + at))?;
         read += line.len() + 1;
         written += line.len();
@@ -85,30 +85,30 @@ pub fn tokens(alphabet: &Alphabet, text: &[u8]) -> Result<Vec<u8>, BadByte> {
     Ok(out)
 }
 
-/// Tokens of `letters` into `out`, as long; gives the place of the first that is none.
-pub fn letters(
+/// Tokens of `symbols` into `out`, as long; gives the place of the first that is none.
+pub fn symbols(
     alphabet: &Alphabet,
-    letters: &[u8],
+    symbols: &[u8],
     out: &mut [u8],
     threads: usize,
 ) -> Result<(), usize> {
     const BLOCK: usize = 1 << 14;
     let parts = map_parts(out, 1, threads, |first, part| {
-        let source = &letters[first..][..part.len()];
+        let source = &symbols[first..][..part.len()];
         for (index, (source, out)) in source.chunks(BLOCK).zip(part.chunks_mut(BLOCK)).enumerate() {
-            letters_row(alphabet, source, out).map_err(|at| first + index * BLOCK + at)?;
+            symbols_row(alphabet, source, out).map_err(|at| first + index * BLOCK + at)?;
         }
         Ok(())
     });
     parts.into_iter().collect()
 }
 
-fn letters_row(alphabet: &Alphabet, letters: &[u8], out: &mut [u8]) -> Result<(), usize> {
-    let known = match Code::Letters.four(alphabet) {
-        Some(four) => four.tokens(letters, out),
+fn symbols_row(alphabet: &Alphabet, symbols: &[u8], out: &mut [u8]) -> Result<(), usize> {
+    let known = match Code::Symbols.four(alphabet) {
+        Some(four) => four.tokens(symbols, out),
         None => {
-            for (token, &letter) in out.iter_mut().zip(letters) {
-                *token = alphabet.token(letter);
+            for (token, &symbol) in out.iter_mut().zip(symbols) {
+                *token = alphabet.token(symbol);
             }
             out.iter().fold(0, |most, &token| most.max(token)) != BAD
         }
@@ -116,12 +116,12 @@ fn letters_row(alphabet: &Alphabet, letters: &[u8], out: &mut [u8]) -> Result<()
     if known {
         return Ok(());
     }
-    Code::Letters.check(alphabet, letters)
+    Code::Symbols.check(alphabet, symbols)
 }
 
-/// Upper-case letters of `tokens`.
+/// Upper-case symbols of `tokens`.
 pub fn decode(alphabet: &Alphabet, tokens: &[u8]) -> Vec<u8> {
-    tokens.iter().map(|&token| alphabet.letter(token)).collect()
+    tokens.iter().map(|&token| alphabet.symbol(token)).collect()
 }
 
 /// Turn a row of tokens to the other strand; `pairs` has the pair of every token.
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn letters_of_either_case_and_ambiguity_codes() {
+    fn symbols_of_either_case_and_ambiguity_codes() {
         assert_eq!(dna(b"ACGTacgt").unwrap(), [0, 1, 2, 3, 0, 1, 2, 3]);
         assert_eq!(dna(b"NRYSWKMBDHVnryswkmbdhv").unwrap(), [N; 22]);
         assert_eq!(dna(b"AC\r\nGT\n").unwrap(), [0, 1, 2, 3]);
@@ -167,13 +167,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn letters_are_tokens_of_text_whatever_the_threads(
+        fn symbols_are_tokens_of_text_whatever_the_threads(
             text in prop::collection::vec(any::<u8>(), 0..200), threads in 1usize..4,
         ) {
             for alphabet in [Alphabet::dna(), Alphabet::protein(), Alphabet::diploid()] {
                 let wanted: Vec<u8> = text.iter().map(|&byte| alphabet.token(byte)).collect();
                 let mut out = vec![9; text.len()];
-                let found = letters(&alphabet, &text, &mut out, threads);
+                let found = symbols(&alphabet, &text, &mut out, threads);
                 match wanted.iter().position(|&token| token == BAD) {
                     Some(place) => prop_assert_eq!(found, Err(place)),
                     None => prop_assert_eq!(out, wanted),
@@ -188,7 +188,7 @@ mod tests {
         }
 
         #[test]
-        fn only_nucleotide_letters_and_line_ends_pass(text in prop::collection::vec(any::<u8>(), 0..50)) {
+        fn only_nucleotide_symbols_and_line_ends_pass(text in prop::collection::vec(any::<u8>(), 0..50)) {
             let fine = text.iter().all(|&byte| is_nucleotide(byte) || b"\r\n".contains(&byte));
             prop_assert_eq!(dna(&text).is_ok(), fine);
         }

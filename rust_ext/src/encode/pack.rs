@@ -2,7 +2,7 @@
 //!
 //! Token i of a row takes the bits from i × `bits` of the row, bit k of a row being bit k % 8 (from
 //! the least significant) of its byte k / 8. Rows are filled up to whole bytes with zeros. Unknown
-//! letters are zeros too, and listed apart.
+//! symbols are zeros too, and listed apart.
 
 use crate::alphabet::Alphabet;
 use crate::parallel::map_parts;
@@ -23,7 +23,7 @@ pub fn packed_width(alphabet: &Alphabet, length: usize) -> Option<usize> {
 
 /// Pack rows of `length` (above 0, an i32) tokens into `out`, rows of `packed_width`.
 ///
-/// Gives (row, position) of the unknown letters, in order.
+/// Gives (row, position) of the unknown symbols, in order.
 pub fn pack(
     alphabet: &Alphabet,
     tokens: &[u8],
@@ -65,15 +65,15 @@ fn set_apart<'a>(
 /// Why packed tokens cannot be unpacked; rows and positions are 0-based.
 #[derive(Debug, PartialEq, Eq)]
 pub enum UnpackError {
-    /// A value that is no letter of the alphabet.
+    /// A value that is no symbol of the alphabet.
     Value { row: usize, position: usize },
-    /// An unknown letter outside of the rows: its place in the list of them.
+    /// An unknown symbol outside of the rows: its place in the list of them.
     Outside(usize),
 }
 
 /// Unpack `data`, rows of `packed_width`, into rows of `length` (above 0) tokens.
 ///
-/// `rows` and `positions`, equally long, say where unknown letters are, in any order.
+/// `rows` and `positions`, equally long, say where unknown symbols are, in any order.
 pub fn unpack(
     alphabet: &Alphabet,
     data: &[u8],
@@ -193,12 +193,12 @@ mod tests {
     }
 
     fn of_size(size: usize) -> Alphabet {
-        let letters: Vec<u8> = (b'@'..=b'`').chain(b'!'..=b'>').take(size).collect();
-        Alphabet::custom(&letters).unwrap()
+        let symbols: Vec<u8> = (b'@'..=b'`').chain(b'!'..=b'>').take(size).collect();
+        Alphabet::custom(&symbols).unwrap()
     }
 
     #[test]
-    fn bits_are_as_few_as_the_letters_need() {
+    fn bits_are_as_few_as_the_symbols_need() {
         for (size, wanted) in [
             (1, 1),
             (2, 1),

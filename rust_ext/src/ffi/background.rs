@@ -34,7 +34,7 @@ impl Background {
         let (sources, length) = rows_of(sources, &alphabet)?;
         if !(1..length).contains(&k) || length >= 1 << 32 {
             return refuse(format!(
-                "k must be at least 1 and below the {length} letters to shuffle, not {k}"
+                "k must be at least 1 and below the {length} symbols to shuffle, not {k}"
             ));
         }
         let kind = background::Background::Shuffled {
@@ -62,7 +62,7 @@ fn rows_of(value: &Bound<'_, PyAny>, alphabet: &Alphabet) -> PyResult<(Vec<u8>, 
         return refuse("sources must have 2 axes");
     };
     if count == 0 || length == 0 {
-        return refuse("there must be at least one source, and a letter in it");
+        return refuse("there must be at least one source, and a symbol in it");
     }
     check_tokens(value.py(), alphabet, rows.as_slice()?, "sources")?;
     Ok((rows.as_slice()?.to_vec(), length))

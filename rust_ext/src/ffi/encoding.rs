@@ -1,4 +1,4 @@
-//! Letters, tokens, one-hot.
+//! Symbols, tokens, one-hot.
 
 use super::{array, check_threads, check_tokens, filled, not_token, refuse};
 use crate::alphabet::Alphabet;
@@ -10,13 +10,13 @@ use numpy::{
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-/// Letters, unknown letter and columns of one-hot.
+/// Symbols, unknown symbol and columns of one-hot.
 #[pyfunction]
 pub fn alphabet(name: &str) -> PyResult<(String, char, usize)> {
     let alphabet = super::alphabet(name)?;
-    let letter = |token| char::from(alphabet.letter(token));
-    let letters = (0..alphabet.unknown()).map(letter).collect();
-    Ok((letters, letter(alphabet.unknown()), alphabet.columns()))
+    let symbol = |token| char::from(alphabet.symbol(token));
+    let symbols = (0..alphabet.unknown()).map(symbol).collect();
+    Ok((symbols, symbol(alphabet.unknown()), alphabet.columns()))
 }
 
 #[pyfunction]
@@ -29,7 +29,7 @@ pub fn tokens<'py>(
     let alphabet = super::alphabet(alphabet)?;
     match py.detach(|| encode::tokens(&alphabet, text)) {
         Ok(tokens) => Ok(tokens.into_pyarray(py)),
-        Err(bad) => refuse(bad_letter(&alphabet, bad.row, bad.column, bad.byte)),
+        Err(bad) => refuse(bad_symbol(&alphabet, bad.row, bad.column, bad.byte)),
     }
 }
 
@@ -57,12 +57,12 @@ pub fn reverse_complement<'py>(
     alphabet: &str,
 ) -> PyResult<Bound<'py, PyArrayDyn<u8>>> {
     check_threads(threads)?;
-    let letters = super::alphabet(alphabet)?;
-    let Some(pairs) = letters.pairs() else {
-        return refuse(format!("letters of the alphabet '{alphabet}' do not pair"));
+    let symbols = super::alphabet(alphabet)?;
+    let Some(pairs) = symbols.pairs() else {
+        return refuse(format!("symbols of the alphabet '{alphabet}' do not pair"));
     };
     let source = bytes(tokens, "tokens")?;
-    check_tokens(py, &letters, source.as_slice()?, "tokens")?;
+    check_tokens(py, &symbols, source.as_slice()?, "tokens")?;
     let mut turned = source.as_slice()?.to_vec();
     let length = *source.shape().last().unwrap_or(&0);
     if length > 0 {
@@ -72,20 +72,20 @@ pub fn reverse_complement<'py>(
 }
 
 #[pyfunction]
-#[pyo3(signature = (letters, threads = 1, alphabet = "dna"))]
-pub fn letter_tokens<'py>(
+#[pyo3(signature = (symbols, threads = 1, alphabet = "dna"))]
+pub fn symbol_tokens<'py>(
     py: Python<'py>,
-    letters: &Bound<'py, PyAny>,
+    symbols: &Bound<'py, PyAny>,
     threads: usize,
     alphabet: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
     check_threads(threads)?;
     let alphabet = super::alphabet(alphabet)?;
-    let letters = rows(letters, "letters")?;
-    let source = letters.as_slice()?;
-    let fill = |out: &mut [u8]| encode::letters(&alphabet, source, out, threads);
-    let (out, done) = filled(py, None, letters.shape(), fill)?;
-    done.or_else(|at| refuse_byte(&alphabet, Code::Letters, source, letters.shape()[1], at))?;
+    let symbols = rows(symbols, "symbols")?;
+    let source = symbols.as_slice()?;
+    let fill = |out: &mut [u8]| encode::symbols(&alphabet, source, out, threads);
+    let (out, done) = filled(py, None, symbols.shape(), fill)?;
+    done.or_else(|at| refuse_byte(&alphabet, Code::Symbols, source, symbols.shape()[1], at))?;
     Ok(out)
 }
 
@@ -108,19 +108,19 @@ pub fn one_hot<'py>(
 
 #[pyfunction]
 #[pyo3(signature = (
-    letters, dtype = "uint8", layout = "nlc", out = None, threads = 1, alphabet = "dna"
+    symbols, dtype = "uint8", layout = "nlc", out = None, threads = 1, alphabet = "dna"
 ))]
-pub fn letter_one_hot<'py>(
+pub fn symbol_one_hot<'py>(
     py: Python<'py>,
-    letters: &Bound<'py, PyAny>,
+    symbols: &Bound<'py, PyAny>,
     dtype: &str,
     layout: &str,
     out: Option<&Bound<'py, PyAny>>,
     threads: usize,
     alphabet: &str,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let letters = rows(letters, "letters")?;
-    OneHot::new(Code::Letters, layout, threads, alphabet)?.make(py, &letters, dtype, out)
+    let symbols = rows(symbols, "symbols")?;
+    OneHot::new(Code::Symbols, layout, threads, alphabet)?.make(py, &symbols, dtype, out)
 }
 
 /// How bytes become one-hot.
@@ -228,12 +228,12 @@ fn read<'py, T: Element + Hot>(
     let (out, done) = filled(py, None, &shape, fill)?;
     if let Err(at) = done {
         let (row, column) = (at / length + 1, at % length + 1);
-        return refuse(format!("row {row}, column {column}: one-hot of no letter"));
+        return refuse(format!("row {row}, column {column}: one-hot of no symbol"));
     }
     Ok(out)
 }
 
-/// Packed tokens as (data, rows and positions of unknown letters).
+/// Packed tokens as (data, rows and positions of unknown symbols).
 type Packed<'py> = (
     Bound<'py, PyAny>,
     Bound<'py, PyArray1<i64>>,
@@ -301,22 +301,22 @@ pub fn unpack<'py>(
     match done {
         Ok(()) => Ok(out),
         Err(UnpackError::Value { row, position }) => refuse(format!(
-            "row {}, column {}: the packed value is no letter",
+            "row {}, column {}: the packed value is no symbol",
             row + 1,
             position + 1
         )),
         Err(UnpackError::Outside(at)) => refuse(format!(
-            "unknown letter {at}: row {}, position {} is outside of the rows",
+            "unknown symbol {at}: row {}, position {} is outside of the rows",
             unknown.0[at], unknown.1[at]
         )),
     }
 }
 
-/// Bytes of a packed row; the position of an unknown letter in it must fit an int32.
+/// Bytes of a packed row; the position of an unknown symbol in it must fit an int32.
 fn packed_width(alphabet: &Alphabet, length: usize) -> PyResult<usize> {
     match encode::packed_width(alphabet, length) {
         Some(width) if i32::try_from(length).is_ok() => Ok(width),
-        _ => refuse(format!("rows of {length} letters are too long to pack")),
+        _ => refuse(format!("rows of {length} symbols are too long to pack")),
     }
 }
 
@@ -353,14 +353,14 @@ fn refuse_byte(
     let (row, column) = (at / length + 1, at % length + 1);
     refuse(match code {
         Code::Tokens => not_token("tokens", alphabet, source, at),
-        Code::Letters if source[at] == 0 => format!(
-            "row {row} ends after {} letters, but rows must be equally long ({length})",
+        Code::Symbols if source[at] == 0 => format!(
+            "row {row} ends after {} symbols, but rows must be equally long ({length})",
             column - 1
         ),
-        Code::Letters => bad_letter(alphabet, row, column, source[at]),
+        Code::Symbols => bad_symbol(alphabet, row, column, source[at]),
     })
 }
 
-fn bad_letter(alphabet: &Alphabet, row: usize, column: usize, byte: u8) -> String {
+fn bad_symbol(alphabet: &Alphabet, row: usize, column: usize, byte: u8) -> String {
     format!("row {row}, column {column}: {}", alphabet.refusal(byte))
 }

@@ -10,7 +10,7 @@ use crate::library::counts::Counts;
 use crate::library::factorial::{Design, Factorial, Place, Word};
 use crate::library::global::Global;
 use crate::library::pairs::Pairs;
-use crate::library::random::{Letters, Places, Random};
+use crate::library::random::{Places, Random, Symbols};
 use crate::library::saturation::{Edits, Keep, Saturation};
 use crate::library::{self, Refused, Rows, Target};
 use numpy::{
@@ -114,9 +114,9 @@ fn design(
     chosen: &Bound<'_, PyAny>,
     alphabet: &Alphabet,
 ) -> PyResult<Design> {
-    let letters = u64::MAX >> (64 - alphabet.size());
-    if words.iter().flatten().any(|place| place & !letters != 0) {
-        return refuse("words must be of letters of the alphabet");
+    let symbols = u64::MAX >> (64 - alphabet.size());
+    if words.iter().flatten().any(|place| place & !symbols != 0) {
+        return refuse("words must be of symbols of the alphabet");
     }
     let wanted = "an int32 array with 2 axes";
     let starts: PyReadonlyArray2<'_, i32> = array(starts, "starts", wanted)?;
@@ -157,7 +157,7 @@ fn interruptible<L: Send>(
     }
 }
 
-/// Position, deleted letters, tokens of the inserted ones.
+/// Position, deleted symbols, tokens of the inserted ones.
 type Edited = (usize, usize, Vec<u8>);
 
 #[pymethods]
@@ -165,7 +165,7 @@ impl Library {
     #[staticmethod]
     #[pyo3(signature = (
         wild_type, positions, alphabet, rows, seed, how, numbers,
-        letter_weights = None, wild_first = true, distinct = false, threads = 1
+        symbol_weights = None, wild_first = true, distinct = false, threads = 1
     ))]
     #[allow(clippy::too_many_arguments)]
     fn random(
@@ -177,7 +177,7 @@ impl Library {
         seed: u64,
         how: &str,
         numbers: Vec<f64>,
-        letter_weights: Option<Vec<Vec<f64>>>,
+        symbol_weights: Option<Vec<Vec<f64>>>,
         wild_first: bool,
         distinct: bool,
         threads: usize,
@@ -186,11 +186,11 @@ impl Library {
         let alphabet = super::alphabet(alphabet)?;
         let target = target(wild_type, positions, &alphabet)?;
         let places = places(how, &numbers, &target)?;
-        let letters = match letter_weights {
-            Some(weights) => Letters::weighted(&weights, &target, &alphabet)?,
-            None => Letters::Uniform,
+        let symbols = match symbol_weights {
+            Some(weights) => Symbols::weighted(&weights, &target, &alphabet)?,
+            None => Symbols::Uniform,
         };
-        let mut library = Random::new(target, places, letters, rows, seed, wild_first)?;
+        let mut library = Random::new(target, places, symbols, rows, seed, wild_first)?;
         if distinct {
             library = interruptible(py, |going| library.distinct(threads, going))?;
         }
@@ -327,7 +327,7 @@ impl Library {
         with!(&self.kind, library => library.length())
     }
 
-    /// Position, deleted letters and inserted tokens of the edit of each row.
+    /// Position, deleted symbols and inserted tokens of the edit of each row.
     fn edits(&self, first: u64, end: u64) -> PyResult<Vec<Option<Edited>>> {
         self.check_rows(first, end)?;
         let Kind::Saturation(library) = &self.kind else {
@@ -383,7 +383,7 @@ impl Library {
         }
     }
 
-    /// Row (int64), position (int32) and letter (uint8) of every substitution.
+    /// Row (int64), position (int32) and symbol (uint8) of every substitution.
     #[pyo3(signature = (first, end, threads = 1))]
     #[allow(clippy::type_complexity)]
     fn mutations<'py>(
@@ -415,7 +415,7 @@ impl Library {
         Ok((
             found.row.into_pyarray(py),
             found.position.into_pyarray(py),
-            found.letter.into_pyarray(py),
+            found.symbol.into_pyarray(py),
         ))
     }
 }

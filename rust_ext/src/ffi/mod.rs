@@ -83,8 +83,8 @@ fn filled<'py, T: Element, R: Send>(
 fn alphabet(name: &str) -> PyResult<Alphabet> {
     let Some(alphabet) = Alphabet::named(name) else {
         return refuse(format!(
-            "alphabet must be 'dna', 'rna', 'protein', 'diploid', or 'letters:' and 1 to 64 \
-             different letters (printable ASCII, no lower case, no '?'), not '{name}'"
+            "alphabet must be 'dna', 'rna', 'protein', 'diploid', or 'symbols:' and 1 to 64 \
+             different symbols (printable ASCII, no lower case, no '?'), not '{name}'"
         ));
     };
     Ok(alphabet)
@@ -116,8 +116,8 @@ mod _ext {
     use super::edit::edited_windows;
     #[pymodule_export]
     use super::encoding::{
-        alphabet, decode, from_one_hot, letter_one_hot, letter_tokens, one_hot, pack,
-        reverse_complement, tokens, unpack,
+        alphabet, decode, from_one_hot, one_hot, pack, reverse_complement, symbol_one_hot,
+        symbol_tokens, tokens, unpack,
     };
     #[pymodule_export]
     use super::fasta::FastaScanner;

@@ -52,7 +52,7 @@ fn check_words(k: usize, length: usize) -> PyResult<()> {
     }
     if u32::try_from(length).is_err() {
         return refuse(format!(
-            "rows must have less than 2^32 letters, not {length}"
+            "rows must have less than 2^32 symbols, not {length}"
         ));
     }
     Ok(())
@@ -89,14 +89,14 @@ pub fn random_sequences<'py>(
     Ok(filled(py, out, &[n, length], fill)?.0)
 }
 
-/// The composition of `size` letters that has these weights.
+/// The composition of `size` symbols that has these weights.
 pub fn weighted(weights: &Bound<'_, PyAny>, size: usize) -> PyResult<Composition> {
     let weights: PyReadonlyArray1<'_, f64> =
         array(weights, "composition", "a float64 array with 1 axis")?;
     let weights = weights.as_slice()?;
     if weights.len() != size {
         return refuse(format!(
-            "composition must have a weight for each of {size} letters, not {}",
+            "composition must have a weight for each of {size} symbols, not {}",
             weights.len()
         ));
     }

@@ -1,6 +1,6 @@
 //! Every combination of substitutions up to an order, or a sample of them.
 //!
-//! Rows rise by order, then by positions as `itertools.combinations` gives them, then by letters as
+//! Rows rise by order, then by positions as `itertools.combinations` gives them, then by symbols as
 //! `itertools.product` does.
 
 use super::{refuse, Refused, Scratch, Substitutions, Target, STOPPED, STRETCH};
@@ -14,7 +14,7 @@ struct Order {
     first: u64,
     /// Positions in a combination.
     size: usize,
-    /// Sets of positions, and ways to put letters on one of them.
+    /// Sets of positions, and ways to put symbols on one of them.
     sets: u64,
     spellings: u64,
 }

@@ -4,19 +4,19 @@ use super::{refuse, Refused, Rows, Scratch};
 use crate::background::Background;
 use crate::rng::{Domain, Rng};
 
-/// A motif: which letters may stand at each of its places.
+/// A motif: which symbols may stand at each of its places.
 #[derive(Clone, Debug)]
 pub struct Word {
-    /// A bit for every letter that may stand there; none where the background's letter stays.
-    letters: Vec<u64>,
-    /// Does any place have several letters, so that one is drawn?
+    /// A bit for every symbol that may stand there; none where the background's symbol stays.
+    symbols: Vec<u64>,
+    /// Does any place have several symbols, so that one is drawn?
     drawn: bool,
 }
 
 impl Word {
-    pub fn new(letters: Vec<u64>) -> Self {
-        let drawn = letters.iter().any(|letters| letters.count_ones() > 1);
-        Word { letters, drawn }
+    pub fn new(symbols: Vec<u64>) -> Self {
+        let drawn = symbols.iter().any(|symbols| symbols.count_ones() > 1);
+        Word { symbols, drawn }
     }
 }
 
@@ -39,7 +39,7 @@ pub struct Design {
 
 /// Row `b * points + p` is point p in background b.
 ///
-/// Letters of a word that are drawn are a function of seed, background and word: all points share
+/// Symbols of a word that are drawn are a function of seed, background and word: all points share
 /// them as they share the background.
 pub struct Factorial {
     design: Design,
@@ -54,7 +54,7 @@ pub struct Factorial {
 }
 
 impl Factorial {
-    /// `pairs` has the pair of every token; empty where letters do not pair.
+    /// `pairs` has the pair of every token; empty where symbols do not pair.
     pub fn new(
         design: Design,
         background: Background,
@@ -66,10 +66,10 @@ impl Factorial {
     ) -> Result<Self, Refused> {
         let points = (design.places.len() / design.motifs.max(1)) as u64;
         if points == 0 || backgrounds == 0 || length == 0 {
-            return refuse("a design needs points, backgrounds and letters");
+            return refuse("a design needs points, backgrounds and symbols");
         }
         if background.length().is_some_and(|known| known != length) {
-            return refuse(format!("backgrounds must have {length} letters"));
+            return refuse(format!("backgrounds must have {length} symbols"));
         }
         let rows = points.checked_mul(backgrounds);
         let Some(rows) = rows.filter(|rows| *rows < 1 << 63) else {
@@ -97,15 +97,15 @@ impl Factorial {
         if word.drawn {
             rng.start(background, place.word as u64);
         }
-        let out = &mut out[place.start..][..word.letters.len()];
-        for (at, &letters) in word.letters.iter().enumerate() {
-            let token = match letters.count_ones() {
+        let out = &mut out[place.start..][..word.symbols.len()];
+        for (at, &symbols) in word.symbols.iter().enumerate() {
+            let token = match symbols.count_ones() {
                 0 => continue,
-                1 => letters.trailing_zeros(),
-                several => chosen(letters, rng.below(several)),
+                1 => symbols.trailing_zeros(),
+                several => chosen(symbols, rng.below(several)),
             } as u8;
             if place.minus {
-                out[word.letters.len() - 1 - at] = self.pairs[usize::from(token)];
+                out[word.symbols.len() - 1 - at] = self.pairs[usize::from(token)];
             } else {
                 out[at] = token;
             }
@@ -113,12 +113,12 @@ impl Factorial {
     }
 }
 
-/// The `choice`-th of the `letters`.
-fn chosen(mut letters: u64, choice: u32) -> u32 {
+/// The `choice`-th of the `symbols`.
+fn chosen(mut symbols: u64, choice: u32) -> u32 {
     for _ in 0..choice {
-        letters &= letters - 1;
+        symbols &= symbols - 1;
     }
-    letters.trailing_zeros()
+    symbols.trailing_zeros()
 }
 
 fn check(design: &Design, length: usize, pairs: &[u8]) -> Result<(), Refused> {
@@ -126,15 +126,15 @@ fn check(design: &Design, length: usize, pairs: &[u8]) -> Result<(), Refused> {
         let Some(word) = design.words.get(place.word) else {
             return refuse(format!("there is no word {}", place.word));
         };
-        if place.start > length || word.letters.len() > length - place.start {
+        if place.start > length || word.symbols.len() > length - place.start {
             return refuse(format!(
-                "a word of {} letters at {} lies outside of the sequence",
-                word.letters.len(),
+                "a word of {} symbols at {} lies outside of the sequence",
+                word.symbols.len(),
                 place.start
             ));
         }
         if place.minus && pairs.is_empty() {
-            return refuse("letters of this alphabet do not pair: motifs have one strand only");
+            return refuse("symbols of this alphabet do not pair: motifs have one strand only");
         }
     }
     Ok(())
@@ -204,10 +204,10 @@ mod tests {
             let [none, plus, minus] = points else {
                 panic!("{points:?}")
             };
-            let letter = plus[3];
-            drawn[usize::from(letter)] += 1;
-            let plus_wanted = [&[3, 2, 0, letter][..], &none[4..]].concat();
-            let turned = [3 - letter, 3, 1, 0];
+            let symbol = plus[3];
+            drawn[usize::from(symbol)] += 1;
+            let plus_wanted = [&[3, 2, 0, symbol][..], &none[4..]].concat();
+            let turned = [3 - symbol, 3, 1, 0];
             let minus_wanted = [&none[..4], &turned, &none[8..]].concat();
             assert_eq!((plus, minus), (&plus_wanted, &minus_wanted));
         }
@@ -239,7 +239,7 @@ mod tests {
                 .map_err(|refused| refused.0)
         };
         assert_eq!(make(9, 2, &PAIRS), Ok(6));
-        assert!(make(7, 2, &PAIRS).unwrap_err().contains("5 letters at 3"));
+        assert!(make(7, 2, &PAIRS).unwrap_err().contains("5 symbols at 3"));
         assert!(make(9, 2, &[]).unwrap_err().contains("do not pair"));
         assert!(make(9, 0, &PAIRS).unwrap_err().contains("needs points"));
         assert!(make(9, u64::MAX / 3, &PAIRS).unwrap_err().contains("2^63"));

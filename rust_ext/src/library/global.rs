@@ -10,21 +10,21 @@ pub struct Global {
     element: Random,
     background: Background,
     outside: Vec<Range<usize>>,
-    /// Letters in all of `outside`.
-    letters: usize,
+    /// Symbols in all of `outside`.
+    symbols: usize,
 }
 
 impl Global {
     /// Backgrounds are as long as all that lies outside of the element, the stretches joined.
     pub fn new(element: Random, background: Background) -> Result<Self, Refused> {
         let outside = outside(&element.target);
-        let letters = outside.iter().map(Range::len).sum();
-        if letters == 0 {
+        let symbols = outside.iter().map(Range::len).sum();
+        if symbols == 0 {
             return refuse("nothing lies outside of the positions to mutate");
         }
-        if let Some(length) = background.length().filter(|&length| length != letters) {
+        if let Some(length) = background.length().filter(|&length| length != symbols) {
             return refuse(format!(
-                "{letters} letters lie outside of the positions to mutate, but a background has \
+                "{symbols} symbols lie outside of the positions to mutate, but a background has \
                  {length}"
             ));
         }
@@ -32,7 +32,7 @@ impl Global {
             element,
             background,
             outside,
-            letters,
+            symbols,
         })
     }
 
@@ -66,14 +66,14 @@ impl Rows for Global {
     fn fill(&self, row: u64, scratch: &mut Scratch, out: &mut [u8]) {
         out.copy_from_slice(&self.element.target.wild);
         let seed = self.element.seed;
-        let mut drawn = scratch.drawn.get(&self.background, seed, row, self.letters);
+        let mut drawn = scratch.drawn.get(&self.background, seed, row, self.symbols);
         for stretch in &self.outside {
-            let (letters, rest) = drawn.split_at(stretch.len());
-            out[stretch.clone()].copy_from_slice(letters);
+            let (symbols, rest) = drawn.split_at(stretch.len());
+            out[stretch.clone()].copy_from_slice(symbols);
             drawn = rest;
         }
-        self.element.mutate(row, scratch, &mut |position, letter| {
-            out[position as usize] = letter;
+        self.element.mutate(row, scratch, &mut |position, symbol| {
+            out[position as usize] = symbol;
         });
     }
 }
@@ -81,7 +81,7 @@ impl Rows for Global {
 #[cfg(test)]
 mod tests {
     use super::super::counts::Counts;
-    use super::super::random::{Letters, Places};
+    use super::super::random::{Places, Symbols};
     use super::super::{mutations, tokens};
     use super::*;
     use crate::alphabet::Alphabet;
@@ -92,13 +92,13 @@ mod tests {
         let wild = (0..30).map(|at| at % 4).collect();
         let target = Target::new(wild, positions, &Alphabet::dna()).unwrap();
         let places = Places::Counts(Counts::binomial(positions.len(), 0.4).unwrap());
-        Random::new(target, places, Letters::Uniform, 40, 3, true).unwrap()
+        Random::new(target, places, Symbols::Uniform, 40, 3, true).unwrap()
     }
 
-    fn given(letters: usize) -> Background {
+    fn given(symbols: usize) -> Background {
         Background::Given {
-            rows: vec![4; letters],
-            length: letters,
+            rows: vec![4; symbols],
+            length: symbols,
         }
     }
 

@@ -36,7 +36,7 @@ fn refuse<T>(message: impl Into<String>) -> Result<T, Refused> {
 const STRETCH: usize = 1 << 14;
 const STOPPED: &str = "stopped";
 
-/// Letters that are tokens before they are one-hot: they stay in the cache of a core.
+/// Symbols that are tokens before they are one-hot: they stay in the cache of a core.
 const TOGETHER: usize = 1 << 17;
 
 /// What a thread keeps from row to row; it decides nothing.
@@ -130,7 +130,7 @@ pub trait Rows: Sync {
 pub trait Substitutions: Sync {
     fn rows(&self) -> u64;
     fn wild_type(&self) -> &[u8];
-    /// Call `put(position, letter)` for every substitution of `row`, each position once.
+    /// Call `put(position, symbol)` for every substitution of `row`, each position once.
     fn mutate(&self, row: u64, scratch: &mut Scratch, put: &mut impl FnMut(u32, u8));
 }
 
@@ -146,8 +146,8 @@ impl<S: Substitutions> Rows for S {
     #[inline]
     fn fill(&self, row: u64, scratch: &mut Scratch, out: &mut [u8]) {
         out.copy_from_slice(self.wild_type());
-        self.mutate(row, scratch, &mut |position, letter| {
-            out[position as usize] = letter;
+        self.mutate(row, scratch, &mut |position, symbol| {
+            out[position as usize] = symbol;
         });
     }
 }
@@ -170,7 +170,7 @@ pub fn tokens<L: Rows>(library: &L, first: u64, out: &mut [u8], threads: usize) 
 pub struct Mutations {
     pub row: Vec<i64>,
     pub position: Vec<i32>,
-    pub letter: Vec<u8>,
+    pub symbol: Vec<u8>,
 }
 
 /// The substitutions of `rows`.
@@ -181,13 +181,13 @@ pub fn mutations<S: Substitutions>(library: &S, rows: Range<u64>, threads: usize
 
 fn mutations_of<S: Substitutions>(library: &S, rows: Range<u64>) -> Mutations {
     let (mut scratch, mut found) = (Scratch::default(), Mutations::default());
-    // A bit for every position, and the letters at those that are set: to give them in order.
+    // A bit for every position, and the symbols at those that are set: to give them in order.
     let mut changed = vec![0u64; library.wild_type().len().div_ceil(64)];
-    let mut letters = vec![0u8; library.wild_type().len()];
+    let mut symbols = vec![0u8; library.wild_type().len()];
     for row in rows {
-        library.mutate(row, &mut scratch, &mut |position, letter| {
+        library.mutate(row, &mut scratch, &mut |position, symbol| {
             changed[position as usize / 64] |= 1 << (position % 64);
-            letters[position as usize] = letter;
+            symbols[position as usize] = symbol;
         });
         for (word, bits) in changed.iter_mut().enumerate() {
             while *bits != 0 {
@@ -195,7 +195,7 @@ fn mutations_of<S: Substitutions>(library: &S, rows: Range<u64>) -> Mutations {
                 *bits &= *bits - 1;
                 found.row.push(row as i64);
                 found.position.push(position as i32);
-                found.letter.push(letters[position]);
+                found.symbol.push(symbols[position]);
             }
         }
     }
@@ -205,11 +205,11 @@ fn mutations_of<S: Substitutions>(library: &S, rows: Range<u64>) -> Mutations {
 fn joined(mut first: Mutations, second: Mutations) -> Mutations {
     first.row.extend(second.row);
     first.position.extend(second.position);
-    first.letter.extend(second.letter);
+    first.symbol.extend(second.symbol);
     first
 }
 
-/// A position that may change, and the letter that it holds.
+/// A position that may change, and the symbol that it holds.
 #[derive(Clone, Copy, Debug)]
 pub struct Site {
     pub position: u32,
@@ -217,7 +217,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// The `choice`-th other letter, in the order of the alphabet.
+    /// The `choice`-th other symbol, in the order of the alphabet.
     #[inline(always)]
     pub fn other(self, choice: u32) -> u8 {
         let choice = choice as u8;
@@ -225,12 +225,12 @@ impl Site {
     }
 }
 
-/// A wild type, and the sites in it that may change, by position; none is an unknown letter.
+/// A wild type, and the sites in it that may change, by position; none is an unknown symbol.
 #[derive(Clone, Debug)]
 pub struct Target {
     pub wild: Vec<u8>,
     pub sites: Vec<Site>,
-    /// Letters of the alphabet.
+    /// Symbols of the alphabet.
     pub size: u8,
 }
 
@@ -238,7 +238,7 @@ impl Target {
     pub fn new(wild: Vec<u8>, positions: &[u32], alphabet: &Alphabet) -> Result<Self, Refused> {
         let size = alphabet.size() as u8;
         if size < 2 {
-            return refuse("the alphabet must have at least 2 letters");
+            return refuse("the alphabet must have at least 2 symbols");
         }
         if positions.is_empty() {
             return refuse("there must be at least one position to mutate");
@@ -252,7 +252,7 @@ impl Target {
         let site = |&position: &u32| match wild.get(position as usize) {
             None => refuse(format!("position {position} lies outside of the sequence")),
             Some(&wild) if wild >= size => {
-                refuse(format!("position {position} holds the unknown letter"))
+                refuse(format!("position {position} holds the unknown symbol"))
             }
             Some(&wild) => Ok(Site { position, wild }),
         };
@@ -260,7 +260,7 @@ impl Target {
         Ok(Target { wild, sites, size })
     }
 
-    /// Letters that a site can change to.
+    /// Symbols that a site can change to.
     #[inline]
     pub fn others(&self) -> u32 {
         u32::from(self.size) - 1

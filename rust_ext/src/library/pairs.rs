@@ -4,8 +4,8 @@ use super::{refuse, Refused, Scratch, Site, Substitutions, Target};
 
 /// The wild type, then the single substitutions if asked for, then the pairs.
 ///
-/// Rows rise by the position in the first window, its letter, the position in the second window,
-/// its letter.
+/// Rows rise by the position in the first window, its symbol, the position in the second window,
+/// its symbol.
 pub struct Pairs {
     first: Target,
     second: Target,
@@ -62,8 +62,8 @@ impl Substitutions for Pairs {
         };
         let (first, second) = (choices(&self.first), choices(&self.second));
         let mut put = |window, index| {
-            let (position, letter) = substitution(window, index);
-            put(position, letter);
+            let (position, symbol) = substitution(window, index);
+            put(position, symbol);
         };
         match row.checked_sub(u64::from(self.singles) * (first + second)) {
             Some(pair) => {

@@ -19,15 +19,15 @@ pub enum Places {
 
 /// What a position changes to.
 #[derive(Clone, Debug)]
-pub enum Letters {
-    /// Any other letter, all alike.
+pub enum Symbols {
+    /// Any other symbol, all alike.
     Uniform,
-    /// By wild-type letter: where the shares of the letters end, in 2^-32.
+    /// By wild-type symbol: where the shares of the symbols end, in 2^-32.
     Weighted(Vec<Vec<u64>>),
 }
 
-impl Letters {
-    /// From `weights[wild type][new letter]`; the diagonal is not read.
+impl Symbols {
+    /// From `weights[wild type][new symbol]`; the diagonal is not read.
     pub fn weighted(
         weights: &[Vec<f64>],
         target: &Target,
@@ -36,14 +36,14 @@ impl Letters {
         let size = usize::from(target.size);
         if weights.len() != size || weights.iter().any(|row| row.len() != size) {
             return refuse(format!(
-                "letter weights must be {size} rows of {size} numbers"
+                "symbol weights must be {size} rows of {size} numbers"
             ));
         }
         let ends = |(wild, row): (usize, &Vec<f64>)| {
-            let weight = |letter: usize| if letter == wild { 0.0 } else { row[letter] };
+            let weight = |symbol: usize| if symbol == wild { 0.0 } else { row[symbol] };
             let total: f64 = (0..size).map(weight).sum();
-            if (0..size).any(|letter| weight(letter) < 0.0) || !total.is_finite() {
-                return refuse("letter weights must be finite and not negative");
+            if (0..size).any(|symbol| weight(symbol) < 0.0) || !total.is_finite() {
+                return refuse("symbol weights must be finite and not negative");
             }
             let occurs = target
                 .sites
@@ -51,23 +51,23 @@ impl Letters {
                 .any(|site| usize::from(site.wild) == wild);
             if total <= 0.0 && occurs {
                 return refuse(format!(
-                    "letter {} of the wild type has no weight to change",
-                    char::from(alphabet.letter(wild as u8))
+                    "symbol {} of the wild type has no weight to change",
+                    char::from(alphabet.symbol(wild as u8))
                 ));
             }
             let mut sum = 0.0;
             let mut ends: Vec<u64> = (0..size)
-                .map(|letter| {
-                    sum += weight(letter);
+                .map(|symbol| {
+                    sum += weight(symbol);
                     (sum / total * 2f64.powi(32)) as u64
                 })
                 .collect();
-            if let Some(last) = (0..size).rposition(|letter| weight(letter) > 0.0) {
+            if let Some(last) = (0..size).rposition(|symbol| weight(symbol) > 0.0) {
                 ends[last..].fill(1 << 32);
             }
             Ok(ends)
         };
-        Ok(Letters::Weighted(
+        Ok(Symbols::Weighted(
             weights
                 .iter()
                 .enumerate()
@@ -82,7 +82,7 @@ impl Letters {
 pub struct Random {
     pub target: Target,
     pub places: Places,
-    pub letters: Letters,
+    pub symbols: Symbols,
     pub rows: u64,
     pub seed: u64,
     /// Row 0 is the wild type.
@@ -98,7 +98,7 @@ impl Random {
     pub fn new(
         target: Target,
         places: Places,
-        letters: Letters,
+        symbols: Symbols,
         rows: u64,
         seed: u64,
         wild_first: bool,
@@ -119,7 +119,7 @@ impl Random {
         Ok(Random {
             target,
             places,
-            letters,
+            symbols,
             rows,
             seed,
             wild_first,
@@ -185,8 +185,8 @@ impl Random {
     /// A hash of the row's mutations that does not depend on their order.
     fn hash(&self, row: u64, attempt: u64, scratch: &mut Scratch) -> u128 {
         let mut hash = 0;
-        self.draw(row, attempt, scratch, &mut |position, letter| {
-            let word = u64::from(position) << 8 | u64::from(letter);
+        self.draw(row, attempt, scratch, &mut |position, symbol| {
+            let word = u64::from(position) << 8 | u64::from(symbol);
             hash ^= u128::from(mixed(word)) << 64 | u128::from(mixed(!word));
         });
         hash
@@ -208,7 +208,7 @@ impl Random {
                 for (&site, &chance) in self.target.sites.iter().zip(chances) {
                     if u64::from(rng.next_u32()) < chance {
                         let choice = rng.below(self.target.others());
-                        put(site.position, self.letter(site, choice, &mut rng));
+                        put(site.position, self.symbol(site, choice, &mut rng));
                     }
                 }
             }
@@ -224,8 +224,8 @@ impl Random {
         let (end, others) = (sites.len() as u32, self.target.others());
         let mut taken = taken.begin(sites.len());
         let mut last = end - count;
-        if matches!(self.letters, Letters::Uniform) {
-            // No number for a letter comes between the draws: they are made two at a time.
+        if matches!(self.symbols, Symbols::Uniform) {
+            // No number for a symbol comes between the draws: they are made two at a time.
             while last + 1 < end {
                 let Some(both) = rng.below_both_twice(last + 1, others) else {
                     break;
@@ -240,16 +240,16 @@ impl Random {
         for last in last..end {
             let (index, choice) = rng.below_both(last + 1, others);
             let site = sites[taken.insert_or(index, last) as usize];
-            put(site.position, self.letter(site, choice, &mut rng));
+            put(site.position, self.symbol(site, choice, &mut rng));
         }
     }
 
-    /// The new letter at a site; `choice` says which when all are alike.
+    /// The new symbol at a site; `choice` says which when all are alike.
     #[inline(always)]
-    fn letter(&self, site: Site, choice: u32, rng: &mut Rng) -> u8 {
-        match &self.letters {
-            Letters::Uniform => site.other(choice),
-            Letters::Weighted(ends) => {
+    fn symbol(&self, site: Site, choice: u32, rng: &mut Rng) -> u8 {
+        match &self.symbols {
+            Symbols::Uniform => site.other(choice),
+            Symbols::Weighted(ends) => {
                 let word = u64::from(rng.next_u32());
                 let ends = &ends[usize::from(site.wild)];
                 ends.iter().filter(|&&end| end <= word).count() as u8
@@ -295,7 +295,7 @@ mod tests {
     fn random(positions: Vec<u32>, places: Places, rows: u64, seed: u64) -> Random {
         let wild = (0..40).map(|at| at % 4).collect();
         let target = Target::new(wild, &positions, &Alphabet::dna()).unwrap();
-        Random::new(target, places, Letters::Uniform, rows, seed, true).unwrap()
+        Random::new(target, places, Symbols::Uniform, rows, seed, true).unwrap()
     }
 
     fn all(library: &Random, threads: usize) -> Vec<u8> {
@@ -343,10 +343,10 @@ mod tests {
         );
         let mut hits = HashMap::new();
         let found = mutations(&library, 0..90_001, 2);
-        for (pair, letters) in found.position.chunks(2).zip(found.letter.chunks(2)) {
-            *hits.entry((pair, letters)).or_insert(0u32) += 1;
+        for (pair, symbols) in found.position.chunks(2).zip(found.symbol.chunks(2)) {
+            *hits.entry((pair, symbols)).or_insert(0u32) += 1;
         }
-        // 10 pairs of positions with 9 pairs of letters: chi square with 89 degrees of freedom,
+        // 10 pairs of positions with 9 pairs of symbols: chi square with 89 degrees of freedom,
         // above 135.9 with probability 0.001.
         assert_eq!(hits.len(), 90);
         let chi: f64 = hits

@@ -2,12 +2,12 @@
 
 use super::{refuse, Refused, Rows, Scratch, Site, Target};
 
-/// Which side of an edit stays in place when letters are deleted or inserted.
+/// Which side of an edit stays in place when symbols are deleted or inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// What is left of it; the right end takes letters of the right flank, or loses some.
+    /// What is left of it; the right end takes symbols of the right flank, or loses some.
     Left,
-    /// What is right of it; the left end takes letters of the left flank, or loses some.
+    /// What is right of it; the left end takes symbols of the left flank, or loses some.
     Right,
 }
 
@@ -19,7 +19,7 @@ pub struct Edits {
     pub insertions: usize,
 }
 
-/// One edit: `deleted` letters from `position` on give way to `inserted`.
+/// One edit: `deleted` symbols from `position` on give way to `inserted`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {
     pub position: usize,
@@ -38,8 +38,8 @@ struct Group {
     spellings: u64,
 }
 
-/// The wild type if asked for, the substitutions, the deletions of 1… letters, the insertions of
-/// 1… letters before a position; each kind by length, then position, then letters.
+/// The wild type if asked for, the substitutions, the deletions of 1… symbols, the insertions of
+/// 1… symbols before a position; each kind by length, then position, then symbols.
 pub struct Saturation {
     target: Target,
     /// Left flank, sequence and right flank.
@@ -53,7 +53,7 @@ pub struct Saturation {
 }
 
 impl Saturation {
-    /// `left` and `right` are the letters before and after the sequence; beyond them all is
+    /// `left` and `right` are the symbols before and after the sequence; beyond them all is
     /// unknown.
     pub fn new(
         target: Target,
@@ -85,14 +85,14 @@ impl Saturation {
     }
 
     fn add(&mut self, deleted: usize, inserted: usize) -> Result<(), Refused> {
-        let letters = u64::from(self.target.size) - deleted.min(inserted) as u64;
+        let symbols = u64::from(self.target.size) - deleted.min(inserted) as u64;
         let sites = self.sites(deleted.max(1));
-        let rows = letters
+        let rows = symbols
             .checked_pow(inserted as u32)
             .and_then(|spellings| Some((spellings, spellings.checked_mul(sites.len() as u64)?)))
             .and_then(|(spellings, rows)| Some((spellings, self.rows.checked_add(rows)?)));
         let Some((spellings, end)) = rows else {
-            return refuse(format!("insertions of {inserted} letters are 2^64 or more"));
+            return refuse(format!("insertions of {inserted} symbols are 2^64 or more"));
         };
         self.groups.push(Group {
             first: self.rows,
@@ -105,7 +105,7 @@ impl Saturation {
         Ok(())
     }
 
-    /// Sites from which on `span` letters may change.
+    /// Sites from which on `span` symbols may change.
     fn sites(&self, span: usize) -> Vec<Site> {
         let runs = self.target.sites.windows(span);
         runs.filter(|run| (run[span - 1].position - run[0].position) as usize == span - 1)
@@ -134,11 +134,11 @@ impl Saturation {
         })
     }
 
-    /// The `number`-th word of `length` letters.
+    /// The `number`-th word of `length` symbols.
     fn word(&self, mut number: u64, length: usize) -> Vec<u8> {
         let mut word = vec![0; length];
-        for letter in word.iter_mut().rev() {
-            *letter = (number % u64::from(self.target.size)) as u8;
+        for symbol in word.iter_mut().rev() {
+            *symbol = (number % u64::from(self.target.size)) as u8;
             number /= u64::from(self.target.size);
         }
         word
@@ -201,7 +201,7 @@ mod tests {
             let mut out = vec![9; 4];
             library.fill(row, &mut scratch, &mut out);
             out.iter()
-                .map(|&token| char::from(dna.letter(token)))
+                .map(|&token| char::from(dna.symbol(token)))
                 .collect()
         };
         (0..library.rows()).map(row).collect()

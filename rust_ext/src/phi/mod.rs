@@ -1,7 +1,7 @@
 //! Sums over the mutations of a library's rows, and their transposes.
 //!
 //! In the wild-type gauge a row of a substitution library is only its few mutations, each a feature
-//! (position × other letter). A latent phenotype is then a sum over a row's features, or over pairs
+//! (position × other symbol). A latent phenotype is then a sum over a row's features, or over pairs
 //! of them, of entries of a table; its gradient adds up, for every entry, the weights of the rows
 //! that have it. Every sum is taken in the order of the rows (in fixed parts of them), so that no
 //! bit of a result depends on the number of threads.

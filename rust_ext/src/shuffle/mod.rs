@@ -5,7 +5,7 @@
 //! Erickson 1985). All such rows are equally probable: the edges by which the vertices are left
 //! for the last time are a uniform tree towards the last vertex, and the other edges of a vertex
 //! are taken in any order (Kandel et al. 1996; Jiang et al. 2008, uShuffle). The unknown token is
-//! a letter like the others.
+//! a symbol like the others.
 
 mod draws;
 mod pairs;
@@ -69,7 +69,7 @@ pub struct Shuffle {
 }
 
 impl Shuffle {
-    /// Shuffle the rows of `tokens`, of `length` letters (above 0), into `out`.
+    /// Shuffle the rows of `tokens`, of `length` symbols (above 0), into `out`.
     ///
     /// The copies of a row stand side by side. Copy c of row i has the random numbers of (`seed`,
     /// `first_row` + i, c): it depends neither on other rows nor on the number of copies.
@@ -146,19 +146,19 @@ mod tests {
         (&row[..k - 1], &row[row.len() + 1 - k..])
     }
 
-    /// All orders of the letters of `row` with its k-mers and ends, found by trying every order.
+    /// All orders of the symbols of `row` with its k-mers and ends, found by trying every order.
     fn enumerate(row: &[u8], k: usize) -> BTreeSet<Vec<u8>> {
         let mut orders = BTreeSet::from([vec![]]);
         for _ in row {
             let longer = |order: &Vec<u8>| {
                 let mut left = row.to_vec();
-                for letter in order {
-                    let used = left.iter().position(|other| other == letter);
+                for symbol in order {
+                    let used = left.iter().position(|other| other == symbol);
                     left.remove(used.unwrap());
                 }
                 let order = order.clone();
                 left.into_iter()
-                    .map(move |letter| [&order[..], &[letter]].concat())
+                    .map(move |symbol| [&order[..], &[symbol]].concat())
             };
             orders = orders.iter().flat_map(longer).collect();
         }
@@ -200,7 +200,7 @@ mod tests {
         ] {
             let all = enumerate(row, k);
             assert_eq!(all.len(), orders, "{row:?}");
-            // Pairs of few letters have a way of their own.
+            // Pairs of few symbols have a way of their own.
             for alphabet_size in [4, 20] {
                 let chi = chi_square(row, plan(k, alphabet_size), &all);
                 assert!(
@@ -213,15 +213,15 @@ mod tests {
 
     fn case() -> impl Strategy<Value = (Vec<u8>, usize, usize)> {
         (1usize..=64, 1usize..120).prop_flat_map(|(size, length)| {
-            let letters = prop_oneof![Just(size as u8), 0..=size as u8, 0..=1u8];
-            let few = prop::collection::vec(letters, length);
+            let symbols = prop_oneof![Just(size as u8), 0..=size as u8, 0..=1u8];
+            let few = prop::collection::vec(symbols, length);
             (few, Just(size), 1usize..30)
         })
     }
 
     proptest! {
         #[test]
-        fn kmers_letters_and_ends_are_kept((row, size, k) in case()) {
+        fn kmers_symbols_and_ends_are_kept((row, size, k) in case()) {
             let out = shuffled(plan(k, size), &row, row.len(), 1);
             prop_assert_eq!(kmers(&out, 1), kmers(&row, 1));
             if k < row.len() {

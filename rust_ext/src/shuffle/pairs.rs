@@ -1,30 +1,30 @@
-//! Shuffles that keep pairs of letters, for alphabets that are not large.
+//! Shuffles that keep pairs of symbols, for alphabets that are not large.
 
 use super::draws::permute;
 use super::tree::{self, Graph};
 use crate::rng::Rng;
 use std::{array, iter};
 
-/// Letters there can be, with the unknown one; the tree is the bits of one word.
+/// Symbols there can be, with the unknown one; the tree is the bits of one word.
 const MOST: usize = 8;
 
-/// How often each letter follows each: a graph whose vertices are letters.
+/// How often each symbol follows each: a graph whose vertices are symbols.
 #[derive(Default)]
 pub struct Pairs {
     counts: [[u32; MOST]; MOST],
     degrees: [u32; MOST],
-    /// The letter that follows the last time, of those in the tree.
+    /// The symbol that follows the last time, of those in the tree.
     exits: [u8; MOST],
     tree: u8,
 }
 
-/// What follows each letter, in the order in which it will.
+/// What follows each symbol, in the order in which it will.
 #[derive(Default)]
 pub struct Trail {
     first: u8,
-    /// The letters that follow, those that follow the same letter side by side.
+    /// The symbols that follow, those that follow the same symbol side by side.
     edges: Vec<u8>,
-    /// Where the next follower of each letter is.
+    /// Where the next follower of each symbol is.
     next: [u32; MOST],
 }
 
@@ -41,16 +41,16 @@ impl Pairs {
         tree::grow(self, size, rng);
         trail.first = path[0];
         trail.edges.clear();
-        for letter in 0..size {
-            trail.next[letter] = trail.edges.len() as u32;
-            if self.degrees[letter] > 0 {
-                let exit = (letter != usize::from(root)).then_some(self.exits[letter]);
-                self.lay_letter(letter, size, exit, rng, &mut trail.edges);
+        for symbol in 0..size {
+            trail.next[symbol] = trail.edges.len() as u32;
+            if self.degrees[symbol] > 0 {
+                let exit = (symbol != usize::from(root)).then_some(self.exits[symbol]);
+                self.lay_symbol(symbol, size, exit, rng, &mut trail.edges);
             }
         }
     }
 
-    /// Count the pairs of `path`; letters that nothing follows need no way to the root.
+    /// Count the pairs of `path`; symbols that nothing follows need no way to the root.
     fn count(&mut self, path: &[u8], size: usize) {
         let counts = &mut self.counts[..size];
         counts.iter_mut().for_each(|row| row[..size].fill(0));
@@ -58,27 +58,27 @@ impl Pairs {
             counts[usize::from(pair[0])][usize::from(pair[1])] += 1;
         }
         self.tree = 0;
-        for (letter, row) in counts.iter().enumerate() {
-            self.degrees[letter] = row[..size].iter().sum();
-            self.tree |= u8::from(self.degrees[letter] == 0) << letter;
+        for (symbol, row) in counts.iter().enumerate() {
+            self.degrees[symbol] = row[..size].iter().sum();
+            self.tree |= u8::from(self.degrees[symbol] == 0) << symbol;
         }
     }
 
-    /// Lay the followers of `letter`, `exit` last.
-    fn lay_letter(
+    /// Lay the followers of `symbol`, `exit` last.
+    fn lay_symbol(
         &mut self,
-        letter: usize,
+        symbol: usize,
         size: usize,
         exit: Option<u8>,
         rng: &mut Rng,
         edges: &mut Vec<u8>,
     ) {
-        let counts = &mut self.counts[letter][..size];
+        let counts = &mut self.counts[symbol][..size];
         if let Some(exit) = exit {
             counts[usize::from(exit)] -= 1;
         }
         // The most frequent follower first: its edges are equal, so in a random order already.
-        let most = (0..size).max_by_key(|&letter| counts[letter]).unwrap_or(0);
+        let most = (0..size).max_by_key(|&symbol| counts[symbol]).unwrap_or(0);
         let start = edges.len();
         for follower in iter::once(most).chain((0..size).filter(|&other| other != most)) {
             edges.resize(edges.len() + counts[follower] as usize, follower as u8);
@@ -90,26 +90,26 @@ impl Pairs {
 
 impl Graph for Pairs {
     #[inline]
-    fn in_tree(&self, letter: usize) -> bool {
-        self.tree >> letter & 1 == 1
+    fn in_tree(&self, symbol: usize) -> bool {
+        self.tree >> symbol & 1 == 1
     }
 
     #[inline]
-    fn choose(&mut self, letter: usize, rng: &mut Rng) -> usize {
-        let mut edge = rng.below(self.degrees[letter]);
+    fn choose(&mut self, symbol: usize, rng: &mut Rng) -> usize {
+        let mut edge = rng.below(self.degrees[symbol]);
         let mut follower = 0;
-        while edge >= self.counts[letter][follower] {
-            edge -= self.counts[letter][follower];
+        while edge >= self.counts[symbol][follower] {
+            edge -= self.counts[symbol][follower];
             follower += 1;
         }
-        self.exits[letter] = follower as u8;
+        self.exits[symbol] = follower as u8;
         follower
     }
 
     #[inline]
-    fn join(&mut self, letter: usize) -> usize {
-        self.tree |= 1 << letter;
-        usize::from(self.exits[letter])
+    fn join(&mut self, symbol: usize) -> usize {
+        self.tree |= 1 << symbol;
+        usize::from(self.exits[symbol])
     }
 }
 
@@ -117,16 +117,16 @@ impl Graph for Pairs {
 pub fn walk<const N: usize>(trails: [&mut Trail; N], mut rows: [&mut [u8]; N]) {
     let edges: [&[u8]; N] = array::from_fn(|lane| &trails[lane].edges[..]);
     let mut next = array::from_fn::<_, N, _>(|lane| trails[lane].next);
-    let mut letters = array::from_fn::<_, N, _>(|lane| trails[lane].first);
+    let mut symbols = array::from_fn::<_, N, _>(|lane| trails[lane].first);
     let length = rows[0].len();
-    for (row, letter) in rows.iter_mut().zip(letters) {
-        row[0] = letter;
+    for (row, symbol) in rows.iter_mut().zip(symbols) {
+        row[0] = symbol;
     }
     for position in 1..length {
         for (lane, row) in rows.iter_mut().enumerate() {
-            let place = &mut next[lane][usize::from(letters[lane]) % MOST];
-            letters[lane] = edges[lane][*place as usize];
-            row[position] = letters[lane];
+            let place = &mut next[lane][usize::from(symbols[lane]) % MOST];
+            symbols[lane] = edges[lane][*place as usize];
+            row[position] = symbols[lane];
             *place += 1;
         }
     }

@@ -1,10 +1,10 @@
-//! Shuffles that keep words of letters of any length.
+//! Shuffles that keep words of symbols of any length.
 
 use super::draws::permute;
 use super::tree::{self, Graph};
 use crate::rng::Rng;
 
-/// The words of a row as a graph: each leads to the next, one letter on.
+/// The words of a row as a graph: each leads to the next, one symbol on.
 #[derive(Default)]
 pub struct Words {
     names: Names,
@@ -31,11 +31,11 @@ impl Words {
         self.sort();
         self.lay(rng);
         let mut word = self.names.path[0] as usize;
-        for letter in &mut out[k - 1..] {
+        for symbol in &mut out[k - 1..] {
             let place = &mut self.next[word];
             word = self.edges[*place as usize] as usize;
             *place += 1;
-            *letter = source[self.names.first[word] as usize + k - 2];
+            *symbol = source[self.names.first[word] as usize + k - 2];
         }
     }
 
@@ -131,9 +131,9 @@ const FIBONACCI: u64 = 0x9E37_79B9_7F4A_7C15;
 const DIRECT: u32 = 10;
 
 impl Names {
-    /// Name all `length`-letter words of `source`.
+    /// Name all `length`-symbol words of `source`.
     ///
-    /// As many letters as fit into a key at first, then longer words as pairs of shorter ones
+    /// As many symbols as fit into a key at first, then longer words as pairs of shorter ones
     /// (Karp, Miller & Rosenberg 1972).
     fn name(&mut self, source: &[u8], length: usize, alphabet_size: usize) {
         let bits = usize::BITS - alphabet_size.leading_zeros();
@@ -151,7 +151,7 @@ impl Names {
         }
     }
 
-    /// Keys of the words of `length` letters: their letters, `bits` each.
+    /// Keys of the words of `length` symbols: their symbols, `bits` each.
     fn spell(&mut self, source: &[u8], length: usize, bits: u32) {
         let mask = u64::MAX >> (u64::BITS - bits * length as u32);
         let mut key = 0;

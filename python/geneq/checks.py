@@ -1,0 +1,184 @@
+"""Checks of arguments, windows on a command line, and the memory that is available."""
+
+from argparse import ArgumentTypeError
+from collections.abc import Sequence
+from pathlib import Path
+from sys import float_info
+
+import numpy as np
+
+from .errors import GeneqError
+
+# Characters of a value that an error shows.
+SHOWN = 20
+
+
+# --- arguments --------------------------------------------------------------------------------
+
+
+def check_int(value, name: str, least: int, most: int = 2**63 - 1) -> int:
+    """`value` as an int in [least, most]. Raises GeneqError that names it otherwise."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise GeneqError(f"{name} must be a whole number", value=repr(value))
+    if not least <= value <= most:
+        raise GeneqError(f"{name} must be between {least} and {most}", value=int(value))
+    return int(value)
+
+
+def check_rate(value, name: str) -> float:
+    """`value` as a float in [0, 1]. Raises GeneqError that names it otherwise."""
+    value = check_number(value, name)
+    if not 0 <= value <= 1:
+        raise GeneqError(f"{name} must lie in [0, 1]", value=value)
+    return value
+
+
+def check_number(value, name: str) -> float:
+    """`value` as a float. Raises GeneqError that names it otherwise."""
+    plain = value.item() if isinstance(value, np.generic) else value
+    kinds = int | float
+    if isinstance(plain, bool) or not isinstance(plain, kinds) or abs(plain) > float_info.max:
+        raise GeneqError(f"{name} must be a number", value=short(value))
+    return float(plain)
+
+
+def check_numbers(values, name: str) -> tuple[float, ...]:
+    """`values` as floats. Raises GeneqError that names them otherwise."""
+    return tuple(check_number(value, f"Each of {name}") for value in check_list(values, name))
+
+
+def check_bool(value, name: str) -> bool:
+    """`value` as a bool. Raises GeneqError that names it otherwise."""
+    if not isinstance(value, bool | np.bool_):
+        raise GeneqError(f"{name} must be true or false", value=short(value))
+    return bool(value)
+
+
+def check_list(values, name: str) -> list:
+    """`values`, a sequence or an array, as a list. Raises GeneqError that names it otherwise."""
+    if isinstance(values, np.ndarray) and values.ndim:
+        return values.tolist()
+    if isinstance(values, str | bytes) or not isinstance(values, Sequence):
+        raise GeneqError(f"{name} must be a list", value=short(values))
+    return list(values)
+
+
+def check_buffer(out: np.ndarray, shape: tuple[int, ...], dtype: str) -> None:
+    """Raises GeneqError unless `out` can be filled with that shape and dtype."""
+    if not isinstance(out, np.ndarray):
+        raise GeneqError("out must be a NumPy array", value=short(out))
+    if out.shape != shape or out.dtype != dtype or not out.flags.carray:
+        raise GeneqError(
+            f"out must be {dtype} of shape {shape}, C-contiguous, aligned and writeable",
+            value=f"{out.dtype} of shape {out.shape}",
+        )
+
+
+def check_memory(size: int, what: str, fix: str) -> None:
+    """Raises GeneqError when `size` bytes are not to be had; it says `what` they are."""
+    room = available_memory()
+    if size > room:
+        raise GeneqError(
+            "The library is too big for memory",
+            value=f"{what} {size / 1e9:,.1f} GB, {room / 1e9:,.1f} GB are free",
+            fix=fix,
+        )
+
+
+def check_format(document, what: str, name: str, version: int, file=None) -> dict:
+    """`document`, if it is a dict with `format` = name and `version` = version.
+
+    what: the kind of file, for errors, as "a recipe". Raises GeneqError for anything else.
+    """
+    found = document.get("format") if isinstance(document, dict) else None
+    if found != name:
+        raise GeneqError(f"Not {what} written by geneq", value=found, file=file)
+    if document.get("version") != version:
+        raise GeneqError(
+            f"This geneq reads {what} of format version {version}",
+            value=document.get("version"),
+            file=file,
+            fix="Install the geneq that wrote it, or make the file again",
+        )
+    return document
+
+
+def choices(names) -> str:
+    """A hint that lists `names`."""
+    return f"There are: {', '.join(sorted(names))}"
+
+
+def short(value) -> str:
+    if isinstance(value, str) and len(value) > SHOWN:
+        return f"'{value[:SHOWN]}…' ({len(value):,} symbols)"
+    text = repr(value)
+    return text if len(text) <= 3 * SHOWN else f"{text[: 3 * SHOWN]}…"
+
+
+# --- windows on a command line ----------------------------------------------------------------
+
+
+class WindowError(ArgumentTypeError, ValueError):
+    """Not a window; argparse shows the message as it is."""
+
+
+def parse_window(text: str) -> tuple[int, int]:
+    """The window START-END, 0-based, end excluded. Raises WindowError for anything else."""
+    start, dash, end = text.partition("-")
+    if not (dash and start.isdecimal() and end.isdecimal()):
+        raise WindowError(f"a window is START-END (0-based, end excluded), not {text!r}")
+    return int(start), int(end)
+
+
+def parse_two_windows(text: str) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Two of them, separated by a comma. Raises WindowError for anything else."""
+    windows = parse_windows(text)
+    if len(windows) != 2:
+        raise WindowError(f"two windows are START-END,START-END, not {text!r}")
+    return windows[0], windows[1]
+
+
+def parse_windows(text: str) -> list[tuple[int, int]]:
+    """Windows separated by commas. Raises WindowError for anything else."""
+    return [parse_window(part) for part in text.split(",")]
+
+
+# --- memory -----------------------------------------------------------------------------------
+
+
+# Of a container, for the two versions of control groups: folder, limit, used, cache in use.
+_GROUPS = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    (
+        "/sys/fs/cgroup/memory",
+        "memory.limit_in_bytes",
+        "memory.usage_in_bytes",
+        "total_inactive_file",
+    ),
+)
+
+
+def available_memory() -> int:
+    """Bytes that can be allocated: what the system says is available, or less in a container."""
+    limits = [limit for limit in (_system(), *map(_group, _GROUPS)) if limit is not None]
+    return min(limits, default=2**62)
+
+
+def _system() -> int | None:
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        sizes = dict(line.split(":") for line in lines)
+        return int(sizes["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):  # no such file, or the kernel does not say
+        return None
+
+
+def _group(group: tuple[str, str, str, str]) -> int | None:
+    folder, limit, used, cache = group
+    try:
+        limit, used = (int(Path(folder, file).read_text()) for file in (limit, used))
+        lines = Path(folder, "memory.stat").read_text().splitlines()
+    except (OSError, ValueError):  # no such group, or "max": no limit
+        return None
+    stat = dict(line.split() for line in lines)
+    return max(0, limit - used + int(stat.get(cache, 0)))

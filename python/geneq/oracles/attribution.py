@@ -1,0 +1,173 @@
+"""Attribution of an oracle's score to the symbols of one sequence, to compare surrogates with.
+
+Every method answers in the form of an additive surrogate in the wild-type gauge: effects
+float64[length, symbols], what the score gains when that symbol stands in the place of the wild
+type's, which is 0 itself. ISM measures that. The others take the score to be linear in one-hot,
+with slopes of their own: effects are slopes less the slope of the wild type's symbol. Where the
+wild type is unknown there is nothing to compare with, and effects are NaN.
+
+ISM: in-silico mutagenesis, every single substitution scored. Saliency: the gradient at the wild
+type (Simonyan et al. 2014). Integrated gradients: its mean on the way from references (Sundararajan
+et al. 2017). DeepLIFT: multipliers against references (Shrikumar et al. 2017), which with several
+references is DeepSHAP (Lundberg and Lee 2017). The latter two by captum.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from captum.attr import DeepLift, IntegratedGradients
+
+from .. import encoding, shuffles
+from ..errors import GeneqError
+from ..libraries import SaturationLibrary
+from . import device, one_hot
+
+Method = Literal["ism", "saliency", "integrated_gradients", "deeplift"]
+METHODS: tuple[str, ...] = get_args(Method)
+# References that are drawn where the user gives none.
+REFERENCES = 20
+STEPS = 100
+# References that pass the network at once.
+BATCH = 32
+# DeepLIFT's contributions add up to the difference of scores to so much of it, where it can see
+# every nonlinearity; to this much of the score where the difference is none.
+SLACK = 0.05
+
+
+def attribute(
+    oracle,
+    wild_type: str,
+    method: Method = "ism",
+    target: str | int = 0,
+    references: np.ndarray | None = None,
+    seed: int = 1,
+) -> np.ndarray:
+    """Effects float64[length, symbols] of the symbols of `wild_type` on a target of `oracle`.
+
+    references: tokens uint8[n, length] that integrated gradients and DeepLIFT compare with; by
+    default 20 shuffles of the wild type that keep its dinucleotides, drawn by `seed`. Raises
+    GeneqError for an unknown method or target, for gradient methods where the oracle has no
+    differentiable module, and for DeepLIFT where captum does not see every nonlinearity.
+    """
+    if method not in METHODS:
+        raise GeneqError("Unknown method", value=str(method), fix=f"One of {', '.join(METHODS)}")
+    column = _column(oracle, target)
+    tokens = encoding.tokens(wild_type)
+    if method == "ism":
+        return _ism(oracle, wild_type, tokens[0], column)
+    if method not in available(oracle):
+        raise GeneqError(
+            f"{method} is not available: it needs a differentiable module"
+            + ", and one that is not TorchScript" * (method == "deeplift"),
+            value=oracle.name,
+            fix="Use ism, or fit a surrogate",
+        )
+    if references is None:
+        references = shuffles.shuffle(tokens, k=2, n=REFERENCES, seed=seed)[0]
+    elif references.shape[1:] != tokens.shape[1:] or not len(references):
+        raise GeneqError("references must be uint8[n, length]", value=str(references.shape))
+    slopes = SLOPES[method](oracle.module, tokens, references, column).astype(np.float64).T
+    return _effects(slopes, tokens[0])
+
+
+def available(oracle) -> tuple[str, ...]:
+    """The methods that an oracle can be asked by."""
+    module = getattr(oracle, "module", None)
+    if module is None:
+        return METHODS[:1]
+    # DeepLIFT hooks into modules, which those of TorchScript do not let it do.
+    return METHODS[: 3 if isinstance(module, torch.jit.ScriptModule) else 4]
+
+
+def _column(oracle, target: str | int) -> int:
+    """The column of a target that is given by its name or number."""
+    if isinstance(target, str) and target in oracle.targets:
+        return oracle.targets.index(target)
+    if isinstance(target, str) or not 0 <= target < len(oracle.targets):
+        raise GeneqError("The oracle has no such target", value=target,
+                         fix=f"One of {', '.join(oracle.targets)}")  # fmt: skip
+    return target
+
+
+def _effects(slopes: np.ndarray, wild_type: np.ndarray) -> np.ndarray:
+    """Slopes float64[length, symbols] less that of the wild type's symbol."""
+    known = wild_type < slopes.shape[1]
+    own = np.where(known, slopes[np.arange(len(slopes)), np.where(known, wild_type, 0)], np.nan)
+    return slopes - own[:, None]
+
+
+def _ism(oracle, wild_type: str, tokens: np.ndarray, column: int) -> np.ndarray:
+    known = tokens < 4
+    edges = np.flatnonzero(np.diff(known, prepend=False, append=False)).reshape(-1, 2)
+    library = SaturationLibrary(wild_type, windows=edges.tolist())
+    scores = [oracle.predict(rows)[:, column].astype(np.float64) for rows in library.stream()]
+    wild_score, *others = np.concatenate(scores)
+    effects = np.full((len(tokens), 4), np.nan)
+    effects[known, tokens[known]] = 0
+    mutations = library.mutations()
+    effects[mutations.position, mutations.symbol] = np.array(others) - wild_score
+    return effects
+
+
+# --- slopes: float32[symbols, length], of (module, tokens[1, length], references, column) ---------
+
+
+def _saliency(module, tokens, references, column) -> np.ndarray:
+    x = _hot(tokens).requires_grad_()
+    module(x)[:, column].sum().backward()
+    return x.grad[0].cpu().numpy()
+
+
+def _integrated_gradients(module, tokens, references, column) -> np.ndarray:
+    method = IntegratedGradients(module, multiply_by_inputs=False)
+
+    def slopes(x: torch.Tensor, baselines: torch.Tensor) -> torch.Tensor:
+        return method.attribute(x, baselines, column, n_steps=STEPS, internal_batch_size=BATCH * 8)
+
+    return _mean_slopes(tokens, references, slopes)
+
+
+def _deeplift(module, tokens, references, column) -> np.ndarray:
+    method = DeepLift(module, multiply_by_inputs=False)
+
+    def slopes(x: torch.Tensor, baselines: torch.Tensor) -> torch.Tensor:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Setting forward, backward hooks")
+            found = method.attribute(x.requires_grad_(), baselines.requires_grad_(), column)
+        with torch.inference_mode():
+            gained = (module(x) - module(baselines))[:, column]
+        missing = (found * (x - baselines)).sum((1, 2)) - gained
+        if missing.abs().max() > SLACK * max(gained.abs().max(), 1e-3):
+            raise GeneqError(
+                "DeepLIFT's contributions do not add up to the difference of scores",
+                value=f"{missing.abs().max():.3g} is missing",
+                fix="It sees nonlinearities that are modules, each used once: no functional ReLU, "
+                "no max pooling",
+            )
+        return found
+
+    return _mean_slopes(tokens, references, slopes)
+
+
+def _mean_slopes(tokens, references, slopes: Callable) -> np.ndarray:
+    """The mean over references of slopes(x, baselines), both float32[n, symbols, length]."""
+    total = 0.0
+    for start in range(0, len(references), BATCH):
+        baselines = _hot(references[start : start + BATCH])
+        x = _hot(tokens).expand_as(baselines).contiguous()
+        total = total + slopes(x, baselines).detach().sum(0)
+    return (total / len(references)).cpu().numpy()
+
+
+def _hot(tokens: np.ndarray) -> torch.Tensor:
+    return one_hot(torch.from_numpy(np.ascontiguousarray(tokens)).to(device()))
+
+
+SLOPES = {
+    "saliency": _saliency,
+    "integrated_gradients": _integrated_gradients,
+    "deeplift": _deeplift,
+}

@@ -1,0 +1,162 @@
+"""Index a genome once and make the gene table: a TSS, a fold and a split for every gene.
+
+Reads --fasta and --gtf, or --promoters in their place. Later stages read the folder written here
+and never index anything.
+"""
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ... import binning, folds
+from ...artifacts import GENES, write_json
+from ...errors import GeneqError
+from ...genome import NAMES, Genome, Index, index_fasta
+from ...tally import Tally
+from . import annotation, promoters
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Options of `geneq genes`."""
+    parser.add_argument("--genome", required=True, help="name of the genome")
+    parser.add_argument("--fasta", type=Path, help="genome sequence: plain, gzip or bgzip")
+    parser.add_argument("--gtf", type=Path, help="annotation: gene rows suffice; plain or gzip")
+    parser.add_argument(
+        "--promoters",
+        type=Path,
+        help="FASTA of promoters in place of --fasta and --gtf; "
+        "headers NAME gene_id=… gene_name=… chrom=…",
+    )
+    parser.add_argument(
+        "--promoter_choice",
+        choices=promoters.CHOICES,
+        default=promoters.FIRST,
+        help="promoters of a gene: the one numbered 1, or the mean or max over all "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
+        "--bin_edges",
+        help="bin edges in nt from the TSS; of promoters in fractions of the length; written "
+        f"with '=' (default: {binning.DEFAULT_EDGES[binning.ANNOTATION]}; "
+        f"promoters: {binning.DEFAULT_EDGES[binning.PROMOTERS]})",
+    )
+    parser.add_argument(
+        "--valid_chroms", help="chromosomes for validation, as chr10,chr11 (default: chr10)"
+    )
+    parser.add_argument("--test_chroms", help="chromosomes for test (default: chr8,chr9)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the folds by blocks")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the indexed genome, `genes.parquet` and `genes.json` to `args.out`."""
+    mode = _mode(args)
+    edges = binning.parse_edges(args.bin_edges, mode)
+    with _staged(args.out) as folder:
+        index = index_fasta(args.promoters or args.fasta, folder)
+        make = _from_promoters if mode == binning.PROMOTERS else _from_annotation
+        made = make(args, index, Genome(folder), edges)
+        genes = _with_folds(made)
+        GENES.write(genes, folder / "genes.parquet")
+        write_json(_document(args, mode, index, edges, made, len(genes)), folder / "genes.json")
+
+
+@dataclass(frozen=True)
+class _Made:
+    """The gene table without folds, its folds, and what to tell about it."""
+
+    genes: pd.DataFrame
+    folds: folds.Folds
+    dropped: Tally
+    notes: list[str]
+    about: dict
+
+
+def _mode(args: argparse.Namespace) -> str:
+    if args.promoters and not (args.fasta or args.gtf):
+        return binning.PROMOTERS
+    if args.fasta and args.gtf and not args.promoters:
+        return binning.ANNOTATION
+    given = [name for name in ("fasta", "gtf", "promoters") if getattr(args, name)]
+    raise GeneqError(
+        "A genome is given by --fasta and --gtf, or by --promoters alone",
+        value=" ".join(f"--{name}" for name in given) or "none of them",
+    )
+
+
+def _from_annotation(args, index: Index, genome: Genome, edges: list[int]) -> _Made:
+    dropped, window = Tally(), (edges[0], edges[-1])
+    found = annotation.read_gtf(args.gtf, dropped)
+    files = f"{args.fasta} and {args.gtf}"
+    genes, notes = annotation.place(found, genome, window, args.threads, dropped, files)
+    about = {"tss_by": annotation.chosen_by(genes)}
+    genes = genes.drop(columns="chosen_by").assign(records="")
+    divided = folds.assign(genes, window, index.lengths, None, *_named_chroms(args), args.seed)
+    return _Made(genes, divided, dropped, notes, about)
+
+
+def _from_promoters(args, index: Index, genome: Genome, edges: list[float]) -> _Made:
+    dropped = Tally()
+    genes = promoters.choose(index, genome, args.promoter_choice, dropped)
+    sequences = [[genome.record(name) for name in names.split(" ")] for names in genes["records"]]
+    divided = folds.assign(genes, None, None, sequences, *_named_chroms(args), args.seed)
+    return _Made(genes, divided, dropped, [], {"n_records": len(index.records)})
+
+
+def _named_chroms(args: argparse.Namespace) -> tuple[list[str] | None, list[str] | None]:
+    """The chromosomes named for validation and for test; None where none was asked for."""
+
+    def parsed(text: str | None) -> list[str] | None:
+        return None if text is None else [name for name in text.split(",") if name]
+
+    return parsed(args.valid_chroms), parsed(args.test_chroms)
+
+
+def _with_folds(made: _Made) -> pd.DataFrame:
+    kept = made.folds.fold >= 0
+    made.dropped.add_all("crosses_block_edge", made.genes.loc[~kept, "gene_id"])
+    return made.genes.assign(fold=made.folds.fold, split=made.folds.split)[kept]
+
+
+def _document(args, mode: str, index: Index, edges: list, made: _Made, n_genes: int) -> dict:
+    is_annotation = mode == binning.ANNOTATION
+    return {
+        "genome": args.genome,
+        "mode": mode,
+        "promoter_choice": None if is_annotation else args.promoter_choice,
+        "files": [path.name for path in (args.fasta, args.gtf, args.promoters) if path],
+        "digest": index.digest,
+        "contigs": index.lengths if is_annotation else {},
+        "bin_edges": edges,
+        "folds": made.folds.about,
+        "n_genes": n_genes,
+        **made.about,
+        "dropped": made.dropped.as_dict(),
+        "notes": made.notes,
+    }
+
+
+@contextmanager
+def _staged(out: Path) -> Iterator[Path]:
+    """A folder inside `out` whose files are moved to `out` on success, and gone on failure."""
+    made_here = not out.exists()
+    out.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".genes.", dir=out))
+    done = False
+    try:
+        yield folder
+        # A genome of an earlier run in the other form must not be taken for this one.
+        for name in NAMES:
+            for ending in ("", ".fai", ".gzi"):
+                (out / f"{name}{ending}").unlink(missing_ok=True)
+        for path in folder.iterdir():
+            path.replace(out / path.name)
+        done = True
+    finally:
+        shutil.rmtree(folder if done or not made_here else out, ignore_errors=True)

@@ -1,0 +1,108 @@
+"""What a report is made from, read and checked."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ...artifacts import EQUATIONS, GENES, PREDICTIONS, TRIALS, read_json
+from ...errors import GeneqError
+from ...evaluation import metrics, pool_cv
+
+FEW_GENES, FEW_TEST_GENES = 200, 50
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The outputs of the stages before, of one data set.
+
+    genes, expression: the documents genes.json and expression.json; documents: the
+    equations/<n>.json in order; metrics: METRICS, rows of the split "cv" first where there are
+    any; table and frame contents as in artifacts.
+    """
+
+    dataset: str
+    genes: dict
+    gene_table: pd.DataFrame
+    expression: dict
+    trials: pd.DataFrame
+    fronts: pd.DataFrame
+    documents: list[dict]
+    predictions: pd.DataFrame
+    metrics: pd.DataFrame
+
+    @cached_property
+    def split_sizes(self) -> dict[str, int]:
+        """Number of genes with predictions by split."""
+        per_gene = self.predictions.drop_duplicates("gene_id")["split"].value_counts()
+        return {split: int(per_gene.get(split, 0)) for split in ("train", "valid", "test")}
+
+    @property
+    def few_genes(self) -> bool:
+        """Too few to say anything about other genes."""
+        sizes = self.split_sizes
+        return sizes["train"] + sizes["test"] < FEW_GENES or sizes["test"] < FEW_TEST_GENES
+
+    def test_rows(self, cell_type: str) -> pd.DataFrame:
+        rows = self.predictions
+        return rows[(rows["cell_type"] == cell_type) & (rows["split"] == "test")]
+
+    def about(self, cell_type: str) -> dict:
+        """What expression.json says of a cell type."""
+        types = self.expression["cell_types"]
+        return next((item for item in types if item["cell_type"] == cell_type), {})
+
+
+def read(args) -> Inputs:
+    """Read what the arguments of the command name. Raises GeneqError for what does not fit."""
+    expression = read_json(args.expression / "expression.json")
+    if expression["dataset"] != args.dataset:
+        raise GeneqError(
+            f"The expression is not that of the data set {args.dataset!r}",
+            value=expression["dataset"],
+            file=args.expression / "expression.json",
+        )
+    predictions = PREDICTIONS.read(args.distill / "predictions.parquet")
+    ceilings = {
+        item["cell_type"]: np.nan if item.get("ceiling") is None else float(item["ceiling"])
+        for item in expression["cell_types"]
+    }
+    tables = [metrics(predictions, ceilings, "test")]
+    if args.cv_distill:
+        folds = [PREDICTIONS.read(folder / "predictions.parquet") for folder in args.cv_distill]
+        tables.insert(0, metrics(pool_cv(folds), ceilings, "cv"))
+    return Inputs(
+        dataset=args.dataset,
+        genes=read_json(args.genes_dir / "genes.json"),
+        gene_table=GENES.read(args.genes_dir / "genes.parquet"),
+        expression=expression,
+        trials=TRIALS.read(args.search / "trials.parquet"),
+        fronts=EQUATIONS.read(args.distill / "equations.parquet"),
+        documents=read_documents(args.distill / "equations", args.dataset),
+        predictions=predictions,
+        metrics=pd.concat(tables, ignore_index=True),
+    )
+
+
+def read_documents(folder: Path, dataset: str) -> list[dict]:
+    """The equations/<n>.json of a folder by number, each of the data set `dataset`."""
+    paths = sorted(folder.glob("*.json"), key=lambda path: (len(path.stem), path.stem))
+    if not paths:
+        raise GeneqError("No equations (<n>.json) in the folder", file=folder)
+    documents = [read_json(path) for path in paths]
+    for document, path in zip(documents, paths, strict=True):
+        if (document.get("format"), document.get("version")) != ("geneq-equation", 1):
+            raise GeneqError(
+                "Not an equation that this geneq reads",
+                value=f"{document.get('format')} {document.get('version')}",
+                file=path,
+            )
+        if document["dataset"] != dataset:
+            raise GeneqError(
+                f"The equation is not of the data set {dataset!r}",
+                value=document["dataset"],
+                file=path,
+            )
+    return documents

@@ -1,0 +1,194 @@
+"""What the page of a data set shows, in the order and the words of its template."""
+
+import json
+
+import pandas as pd
+
+from ...evaluation import KINDS, MODELS
+from ...plots import mathml
+from ...plots.agreement import NAMES, forest
+from ...plots.classes import alike_together, class_effects, matrix
+from ...plots.pareto import pareto
+from ...plots.scatter import scatter
+from ...plots.strip import strip
+from ...plots.trials import trials
+from .inputs import Inputs
+from .recovery import Recovery
+
+SPLITS = {
+    "cv": "Cross-validated: every gene predicted by a run that had not seen it",
+    "test": "Test genes of one run",
+}
+
+
+def page(inputs: Inputs, recovery: Recovery | None) -> dict:
+    """The values of report.html.j2."""
+    cell_types = [cell_type_view(inputs, i) for i in range(len(inputs.documents))]
+    return {
+        "inputs": inputs,
+        "code_digest": _code_digest(),
+        "document": inputs.documents[0],
+        "model_names": NAMES,
+        "summary": summary(inputs),
+        "agreement": [agreement(inputs, split) for split in SPLITS if _has(inputs, split)],
+        "cell_types": cell_types,
+        "classes": class_matrix(inputs.documents),
+        "search": search(inputs.trials),
+        "split_chroms": split_chromosomes(inputs),
+        "recovery": recovery_view(recovery) if recovery else None,
+    }
+
+
+def _code_digest() -> str:
+    from ..._ext import CODE_DIGEST
+
+    return CODE_DIGEST
+
+
+def _has(inputs: Inputs, split: str) -> bool:
+    return bool((inputs.metrics["split"] == split).any())
+
+
+def summary(inputs: Inputs) -> dict:
+    """The figures of the opening sentence: from cross-validation where there is one.
+
+    Means are over the cell types with an equation whose r is defined.
+    """
+    split = "cv" if _has(inputs, "cv") else "test"
+    table = inputs.metrics
+    table = table[(table["split"] == split) & (table["kind"] == "absolute")]
+    table = table[table["against"] == "expression"]
+    r = table.pivot(index="cell_type", columns="model", values="r")
+    supported = [d["cell_type"] for d in inputs.documents if d["supported"]]
+    r = r.loc[supported].dropna(subset="equation")
+    return {
+        "split": split,
+        "supported": supported,
+        "silent": [d["cell_type"] for d in inputs.documents if not d["supported"]],
+        "mean": {model: float(r[model].mean()) for model in MODELS if model in r and len(r)},
+        "best": _named(r["equation"], r["equation"].idxmax()) if len(r) else None,
+        "worst": _named(r["equation"], r["equation"].idxmin()) if len(r) else None,
+        "n": int(table["n"].max()),
+    }
+
+
+def _named(r: pd.Series, cell_type: str) -> tuple[str, float]:
+    return cell_type, float(r[cell_type])
+
+
+def agreement(inputs: Inputs, split: str) -> dict:
+    """One table of r, and its figures by kind."""
+    table = inputs.metrics[inputs.metrics["split"] == split]
+    models = [model for model in MODELS if model in set(table["model"])]
+    kinds = [kind for kind in KINDS if kind in set(table["kind"])]
+    cells = {(row.cell_type, row.kind, row.model, row.against): row for row in table.itertuples()}
+    return {
+        "split": split,
+        "title": SPLITS[split],
+        "models": models,
+        "kinds": kinds,
+        "cell_types": table["cell_type"].drop_duplicates().tolist(),
+        "cells": cells,
+        "figures": [
+            (kind, forest(table[table["kind"] == kind], f"Pearson r by cell type, {kind}"))
+            for kind in kinds
+        ],
+    }
+
+
+def cell_type_view(inputs: Inputs, place: int) -> dict:
+    """One cell type: its equation, what the variables are, its figures."""
+    document = inputs.documents[place]
+    name = document["cell_type"]
+    front = inputs.fronts[inputs.fronts["cell_type"] == name]
+    rows = inputs.test_rows(name)
+    shown = [model for model in ("equation", "teacher") if model in rows]
+    if not document["supported"] and "equation" in shown:
+        shown.remove("equation")
+    return {
+        "name": name,
+        "anchor": f"type-{place}",
+        "document": document,
+        "about": inputs.about(name),
+        "equation": mathml.equation(document) if document["supported"] else None,
+        "variables": variables(document) if document["supported"] else [],
+        "pareto": pareto(front),
+        "scatters": [
+            (model, scatter(rows[model].to_numpy(), rows["measured"].to_numpy(),
+                            f"{NAMES[model]} (log2 CPM+1)", "measured (log2 CPM+1)", model))
+            for model in shown
+        ],
+        "figures": {split: _figures(inputs.metrics, name, split) for split in SPLITS},
+    }  # fmt: skip
+
+
+def _figures(table: pd.DataFrame, cell_type: str, split: str) -> dict:
+    """(model, against) → row of METRICS, absolute."""
+    rows = table[(table["cell_type"] == cell_type) & (table["split"] == split)]
+    rows = rows[rows["kind"] == "absolute"]
+    return {(row.model, row.against): row for row in rows.itertuples()}
+
+
+def variables(document: dict) -> list[dict]:
+    """What each variable of the expression is: symbol, strip of weights, range, offset."""
+    symbols = mathml.variable_symbols(document)
+    return [
+        {**variable, "symbol": symbols[variable["name"]], "strip": strip(variable, document)}
+        for variable in mathml.used_variables(document)
+    ]
+
+
+def class_matrix(documents: list[dict]) -> dict:
+    """Cell types by classes: the effect of each class in each equation, like beside like."""
+    supported = [document for document in documents if document["supported"]]
+    classes, rows = matrix([class_effects(document) for document in supported])
+    largest = max((e.size for row in rows for e in row if e), default=1) or 1
+    order = alike_together(rows)
+    return {
+        "classes": classes,
+        "rows": [(supported[i]["cell_type"], rows[i]) for i in order],
+        "largest": largest,
+    }
+
+
+def search(table: pd.DataFrame) -> dict:
+    """The trials in numbers, their figure, and the parameters of the one that is the teacher."""
+    chosen = table[table["chosen"]].iloc[0]
+    return {
+        "states": table["state"].value_counts().to_dict(),
+        "seconds": float(table["seconds"].sum()),
+        "figure": trials(table),
+        "chosen": chosen["trial"],
+        "parameters": json.loads(chosen["parameters"]),
+    }
+
+
+def split_chromosomes(inputs: Inputs) -> dict[str, list[str]]:
+    """Split → chromosomes, where whole chromosomes were split; else empty."""
+    chroms = inputs.gene_table[["chrom", "split"]].drop_duplicates()
+    if inputs.genes["folds"]["by"] != "chromosomes":
+        return {"valid": [], "test": []}
+    return {split: sorted(chroms.loc[chroms["split"] == split, "chrom"]) for split in
+            ("valid", "test")}  # fmt: skip
+
+
+def recovery_view(recovery: Recovery) -> list[dict]:
+    """One item a cell type: its row of recovery.json, planted terms, equation against truth."""
+    return [
+        {
+            "row": row,
+            "terms": recovery.terms[row["cell_type"]],
+            "missed": [name for name in row["planted"] if name not in row["found"]],
+            "scatter": _against_truth(recovery.values, row),
+        }
+        for row in recovery.rows
+    ]
+
+
+def _against_truth(values: pd.DataFrame, row: dict):
+    if row["equation"] is None:
+        return ""
+    values = values[values["cell_type"] == row["cell_type"]]
+    return scatter(
+        values["truth"].to_numpy(), values["equation"].to_numpy(), "truth", "equation", "equation"
+    )

@@ -1,0 +1,257 @@
+"""Effects of variants in one locus, by several methods, all in the units of the oracle's score.
+
+An effect is what the score gains when the alternative takes the place of the reference.
+
+oracle: the difference of the scores of the two sequences. surrogate: the difference of its
+predictions, with its standard error. ism: the sum of the effects of the variant's substitutions,
+each made alone in the genome's sequence; of a single one, what `oracle` says. gradient: the same
+sum of differences of slopes of the oracle's score at the genome's sequence (saliency).
+
+A sequence has the length of the locus. Where the alternative is longer or shorter, what lies
+between it and one end of the sequence moves: that end which is on its side of the oracle's TSS, or,
+for oracles that know of none, of the middle. It is cut off there, or filled from the genome.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from ... import _ext, encoding
+from ...errors import GeneqError
+from ...genome import Genome
+from ...locus import Locus
+from ...oracles import Oracle
+from ...oracles.attribution import attribute
+from ...oracles.scoring import padding, score_tokens
+from ...surrogates import Surrogate
+from ...vcf import lengths, trimmed
+
+UNKNOWN = 4
+# Why a method says nothing of a variant.
+INDEL = "not a substitution: by the oracle alone"
+NO_BASE = "N in the genome or in the alternative"
+NO_ROOM = "does not fit into the locus"
+NOT_MUTATED = "not among the mutations that the surrogate was fitted to"
+NO_MODULE = "the oracle has no differentiable module"
+NO_SLOPES = "no gradient of profiles"
+NO_COMPONENT = "a principal component is that of a library"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A locus, the variants in it, and what judges them.
+
+    wild: uint8[length], the genome's sequence on the locus' strand. tokens: uint8[n, length], that
+    with each alternative in turn, where it fits. substitution: bool[n], whether all other symbols
+    stay where they are. note: object[n], "" or why no method can judge the variant. oracle and
+    surrogate may be None where no method asks for them. reduce, reverse_complement: as of
+    `scoring.score`.
+    """
+
+    locus: Locus
+    wild: np.ndarray
+    tokens: np.ndarray
+    substitution: np.ndarray
+    note: np.ndarray
+    targets: list[str]
+    oracle: Oracle | None = None
+    surrogate: Surrogate | None = None
+    reduce: str | None = None
+    reverse_complement: bool = False
+
+    @cached_property
+    def changes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Variant, column and new symbol of every substituted symbol of `substitutions`."""
+        row, position = np.nonzero((self.tokens != self.wild) & self.substitutions[:, None])
+        return row, position, self.tokens[row, position]
+
+    @property
+    def substitutions(self) -> np.ndarray:
+        """bool[n]: substitutions that can be judged."""
+        return self.substitution & (self.note == "")
+
+    def summed(self, values: np.ndarray) -> np.ndarray:
+        """float64[n, targets]: values float64[changes, targets] added up for every variant."""
+        total = np.zeros((len(self.tokens), len(self.targets)))
+        np.add.at(total, self.changes[0], values)
+        return total
+
+    # --- scores -------------------------------------------------------------------------------
+
+    def gains(self, tokens: np.ndarray) -> np.ndarray:
+        """What uint8[n, length] score more than the genome's sequence: float64[n, targets]."""
+        if not len(tokens):
+            return np.empty((0, len(self.targets)))
+        return self._scores(tokens) - self._wild_score
+
+    def singles(self, position: np.ndarray, symbol: np.ndarray) -> np.ndarray:
+        """Gains float64[k, targets] of k substitutions, each alone; none is scored twice."""
+        scored = self._singles
+        new = np.stack([position, symbol], axis=1)[np.isnan(scored[position, symbol, 0])]
+        new = np.unique(new, axis=0)
+        tokens = np.repeat(self.wild[None], len(new), axis=0)
+        tokens[np.arange(len(new)), new[:, 0]] = new[:, 1]
+        scored[new[:, 0], new[:, 1]] = self.gains(tokens)
+        return scored[position, symbol]
+
+    @cached_property
+    def _singles(self) -> np.ndarray:
+        """Gains of substitutions as far as they were asked for, else NaN."""
+        return np.full((len(self.wild), UNKNOWN, len(self.targets)), np.nan)
+
+    @cached_property
+    def _wild_score(self) -> np.ndarray:
+        return self._scores(self.wild[None])
+
+    def _scores(self, tokens: np.ndarray) -> np.ndarray:
+        how = (self.reduce, self.reverse_complement)
+        return score_tokens(tokens, self.oracle, self.targets, *how).astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a method says: effect and standard error float64[n, targets] (NaN where it says nothing,
+    or knows no error), and object[n], why it says nothing."""
+
+    effect: np.ndarray
+    error: np.ndarray
+    note: np.ndarray
+
+    @classmethod
+    def of(cls, case: Case, effect, can: np.ndarray, why, error=np.nan) -> "Answer":
+        """Effects of those variants that the method can judge; of others, why not."""
+        known = can & (case.note == "")
+        note = np.where(case.note != "", case.note, np.where(known, "", why)).astype(object)
+        shape = (len(known), len(case.targets))
+        told = (np.where(known[:, None], one, np.nan) for one in (effect, error))
+        return cls(*(np.broadcast_to(one, shape) for one in told), note)
+
+
+# --- sequences --------------------------------------------------------------------------------
+
+
+def wild_type(locus: Locus, genome: Genome, surrogate: Surrogate | None) -> np.ndarray:
+    """The genome's sequence of the locus; it must be that of the surrogate."""
+    wild = genome.tokens(locus.chrom, locus.start, locus.end, locus.strand)
+    if surrogate is not None and not np.array_equal(surrogate.wild_type, wild):
+        raise GeneqError(
+            "The surrogate was fitted to another sequence than the genome has there",
+            value=f"{locus.chrom}:{locus.start}-{locus.end} ({locus.strand})",
+            file=genome.folder,
+            fix="Give the genome that its library was made from",
+        )
+    return wild
+
+
+def alternatives(
+    locus: Locus, genome: Genome, table: pd.DataFrame, tss: int | None, threads: int = 1
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tokens, substitution and note of the variants in `table`, as `Case` has them.
+
+    table: rows of `vcf.Variants` that lie wholly in the locus. tss: column in the locus' sequence.
+    """
+    short = trimmed(table)
+    sizes = np.stack([lengths(short["ref"]), lengths(short["alt"])], axis=1)
+    starts = short["start"].to_numpy(np.int64)
+    places = _places(locus, starts, sizes, tss)
+    fits = (places >= 0) & (places + sizes[:, 1] <= len(locus))
+    forward = genome.tokens(locus.chrom, locus.start, locus.end)
+    ends = np.cumsum(sizes[:, 1])
+    edits = np.stack([starts, starts + sizes[:, 0], places, ends - sizes[:, 1], ends], axis=1)
+    edited = np.empty((int(fits.sum()), len(locus)), np.uint8)
+    symbols = _ext.tokens("".join(short["alt"]).encode())
+    genome.edited([locus.chrom] * len(edited), edits[fits], symbols, edited, threads)
+    tokens = np.repeat(forward[None], len(table), axis=0)
+    tokens[fits] = edited if locus.strand == "+" else encoding.reverse_complement(edited)
+    unknown = _unknown(forward, starts - locus.start, sizes[:, 0])
+    unknown |= np.array(["N" in alt for alt in short["alt"]], bool)
+    note = np.where(unknown, NO_BASE, np.where(fits, "", NO_ROOM)).astype(object)
+    return tokens, sizes[:, 0] == sizes[:, 1], note
+
+
+def _places(locus: Locus, starts: np.ndarray, sizes: np.ndarray, tss: int | None) -> np.ndarray:
+    """int64[n]: columns of the forward strand at which the alternatives begin."""
+    fixed = len(locus) // 2 if tss is None else tss
+    fixed = fixed if locus.strand == "+" else len(locus) - 1 - fixed
+    places = starts - locus.start
+    left = places + sizes[:, 0] <= fixed
+    return places + np.where(left, sizes[:, 0] - sizes[:, 1], 0)
+
+
+def _unknown(forward: np.ndarray, places: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """bool[n]: does the reference hold an N of the genome?"""
+    before = np.concatenate([[0], np.cumsum(forward == UNKNOWN)])
+    return before[places + sizes] > before[places]
+
+
+# --- methods ----------------------------------------------------------------------------------
+
+
+def by_oracle(case: Case) -> Answer:
+    """The difference of scores."""
+    known = case.note == ""
+    effect = np.full((len(known), len(case.targets)), np.nan)
+    row, position, symbol = case.changes
+    alone = np.bincount(row, minlength=len(known)) == 1
+    one = alone[row]
+    effect[row[one]] = case.singles(position[one], symbol[one])
+    effect[known & ~alone] = case.gains(case.tokens[known & ~alone])
+    return Answer.of(case, effect, known, "")
+
+
+def by_ism(case: Case) -> Answer:
+    """Effects of single substitutions, added up."""
+    _, position, symbol = case.changes
+    effect = case.summed(case.singles(position, symbol))
+    return Answer.of(case, effect, case.substitution, INDEL)
+
+
+def by_gradient(case: Case) -> Answer:
+    """Differences of slopes at the genome's sequence, added up."""
+    if why := _no_gradient(case):
+        return Answer.of(case, np.nan, np.zeros(len(case.tokens), bool), why)
+    slopes = np.stack([_slopes(case, target) for target in case.targets], axis=2)
+    _, position, symbol = case.changes
+    return Answer.of(case, case.summed(slopes[position, symbol]), case.substitution, INDEL)
+
+
+def _no_gradient(case: Case) -> str | None:
+    if getattr(case.oracle, "module", None) is None:
+        return NO_MODULE
+    return NO_SLOPES if case.reduce is not None else None
+
+
+def _slopes(case: Case, target: str) -> np.ndarray:
+    """float64[length, symbols] in the wild-type gauge; the mean of both strands if need be."""
+    left, right = padding(len(case.wild), case.oracle)
+    padded = np.pad(case.wild[None], ((0, 0), (left, right)), constant_values=UNKNOWN)
+    found = attribute(case.oracle, encoding.strings(padded)[0], "saliency", target)
+    if case.reverse_complement:
+        other = encoding.strings(encoding.reverse_complement(padded))[0]
+        turned = attribute(case.oracle, other, "saliency", target)[::-1, ::-1]
+        found = (found + turned) / 2
+    return found[left : left + len(case.wild)]
+
+
+def by_surrogate(case: Case) -> Answer:
+    """Differences of the surrogate's predictions, with errors where it was fitted with them."""
+    row, position, symbol = case.changes
+    fitted = np.ones(len(case.tokens), bool)
+    fitted[row[case.surrogate.frequencies[position, symbol] == 0]] = False
+    can = case.substitutions & fitted
+    why = np.where(case.substitution, NOT_MUTATED, INDEL)
+    effect, error = np.full((2, len(can), len(case.targets)), np.nan)
+    for k, target in enumerate(case.targets):
+        effect[can, k], error[can, k] = case.surrogate.differences(case.tokens[can], target)
+    return Answer.of(case, effect, can, why, error)
+
+
+METHODS: dict[str, Callable[[Case], Answer]] = {
+    "surrogate": by_surrogate,
+    "ism": by_ism,
+    "gradient": by_gradient,
+    "oracle": by_oracle,
+}
