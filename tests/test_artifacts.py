@@ -219,7 +219,7 @@ def test_a_table_that_breaks_a_rule_is_neither_written_nor_read(tmp_path, frame,
 def test_another_table_is_refused(tmp_path):
     like_genes = Table("promoters", GENES.columns, GENES.key)
     like_genes.write(genes(), tmp_path / "x.parquet")
-    with pytest.raises(GeneqError, match="Not a table of genes .*'geneq-promoters'"):
+    with pytest.raises(GeneqError, match=r"Not a table of genes .*'geneq-promoters'"):
         GENES.read(tmp_path / "x.parquet")
 
 
@@ -228,7 +228,7 @@ def test_a_table_of_a_newer_format_is_refused(tmp_path):
     table = pq.read_table(tmp_path / "x.parquet")
     about = json.dumps({"format": "geneq-genes", "version": FORMAT_VERSION + 1}).encode()
     pq.write_table(table.replace_schema_metadata({b"geneq": about}), tmp_path / "x.parquet")
-    with pytest.raises(GeneqError, match="of format version 1: 2.* Install the geneq"):
+    with pytest.raises(GeneqError, match=r"of format version 1: 2.* Install the geneq"):
         GENES.read(tmp_path / "x.parquet")
 
 
