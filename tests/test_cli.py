@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -136,11 +137,33 @@ def test_threads_hold_for_torch(capsys):
         torch.set_num_threads(before)
 
 
-def test_modules_of_other_commands_are_not_loaded():
+@pytest.mark.parametrize("name", ["'doctor'", "'--help'", "None"])
+def test_modules_of_other_commands_are_not_loaded(name):
     code = (
-        "import sys; from geneq import cli; cli._parser('doctor');"
-        "unwanted = ('optuna', 'geneq.stages.search', 'geneq.stages.report');"
+        f"import sys; from geneq import cli; cli._parser({name});"
+        "unwanted = ('torch', 'optuna', 'pandas', 'geneq.stages.search', 'geneq.stages.report');"
         "print([name for name in unwanted if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_help_names_every_command_with_its_summary():
+    command = [sys.executable, "-m", "geneq.cli", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    for name in cli.COMMANDS:
+        assert re.search(rf"^    {name}\s+\S.{{10}}", done.stdout, re.MULTILINE), name
+
+
+def test_the_version_is_the_same_everywhere():
+    root = Path(__file__).parents[1]
+    found = {
+        name: re.search(pattern, (root / name).read_text(), re.MULTILINE)[1]
+        for name, pattern in {
+            "pyproject.toml": r'^version = "(.+)"',
+            "rust_ext/Cargo.toml": r'^version = "(.+)"',
+            "nextflow.config": r"^    version = '(.+)'",
+            "CHANGELOG.md": r"^## (.+)",
+        }.items()
+    }
+    assert set(found.values()) == {__version__}, found

@@ -192,7 +192,7 @@ def test_an_equation_of_a_newer_format_is_refused(tmp_path, capsys):
     path = tmp_path / "distill" / "equations" / "0.json"
     artifacts.write_json({**artifacts.read_json(path), "version": 2}, path)
     message = refused(capsys, made.args(tmp_path / "out"), tmp_path / "out")
-    assert "Not an equation that this geneq reads: 'geneq-equation 2'" in message
+    assert "reads an equation of format version 1: 2" in message
 
 
 def test_the_same_fold_given_twice_is_refused(made, tmp_path, capsys):

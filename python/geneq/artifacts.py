@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,14 +60,22 @@ def write_json(document: dict | list, path: str | Path) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def read_json(path: str | Path) -> dict | list:
-    """Read a JSON document. Raises GeneqError when it is missing or cut short."""
+def read_json(path: str | Path) -> Any:
+    """Read a JSON document. Raises GeneqError when the file is missing or truncated."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise not_found(path) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise GeneqError("Not a whole JSON document", value=str(error), file=path) from None
+
+
+def read_object(path: str | Path) -> dict[str, Any]:
+    """Read a JSON object. Raises GeneqError when the file is missing, truncated, or no object."""
+    document = read_json(path)
+    if not isinstance(document, dict):
+        raise GeneqError("Not a JSON object", value=type(document).__name__, file=path)
+    return document
 
 
 def _plain(value):
@@ -371,8 +380,11 @@ class Features:
 
         try:
             group = zarr.open_group(str(path), mode="r")
-            attrs = dict(group.attrs)
-            values = np.asarray(group["values"][...])
+            attrs: dict[str, Any] = dict(group.attrs)
+            array = group["values"]
+            if not isinstance(array, zarr.Array):
+                raise KeyError("values is no array")
+            values = np.asarray(array[...])
         # RuntimeError: a chunk that does not decompress.
         except (OSError, KeyError, ValueError, RuntimeError, zarr.errors.BaseZarrError) as error:
             raise GeneqError("Not a folder of features", value=str(error), file=path) from None
@@ -395,7 +407,7 @@ class Features:
         gene_id = np.concatenate([part.gene_id for part in parts])
         if len(set(gene_id)) != len(gene_id):
             raise GeneqError("Shards must not share genes", file=", ".join(map(str, paths)))
-        shards = {part.shard for part in parts} - {None}
+        shards = {part.shard for part in parts if part.shard}
         whole = {(i, n) for _, n in shards for i in range(1, n + 1)}
         if missing := ", ".join(f"{i}/{n}" for i, n in sorted(whole - shards)):
             raise GeneqError("All shards must be there", value=f"there is no {missing}",

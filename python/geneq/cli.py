@@ -5,11 +5,13 @@ the module that is called for is imported.
 """
 
 import argparse
-import importlib
+import ast
+import importlib.util
 import os
 import signal
 import sys
 import warnings
+from pathlib import Path
 
 from . import __version__
 from .errors import GeneqError
@@ -58,43 +60,58 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _parser(name: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="geneq", description=__doc__.splitlines()[0])
+    """The parser of command `name`; with none, or for help, one that lists every command."""
+    parser = argparse.ArgumentParser(
+        prog="geneq",
+        description=_help("geneq"),
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, max_help_position=16),
+    )
     parser.add_argument("--version", action="version", version=f"geneq {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command, module in COMMANDS.items():
-        if name not in (command, "-h", "--help", None):
-            continue
-        code = importlib.import_module(f"geneq.{module}")
-        summary = code.__doc__.split("\n\n")[0].replace("\n", " ")
-        child = commands.add_parser(
-            command, help=summary, description=code.__doc__, allow_abbrev=False
-        )
-        child.add_argument(
-            "--threads",
-            type=int,
-            default=len(os.sched_getaffinity(0)),
-            help="threads to use (default: as many as this process may run on)",
-        )
-        child.add_argument(
-            "--code_digest", help="stop unless this geneq was built from code of this digest"
-        )
-        code.add_arguments(child)
-        child.set_defaults(run=code.run)
-    if name and name not in (*COMMANDS, "-h", "--help", "--version"):
+    if name in COMMANDS:
+        _add_command(commands, name)
+        return parser
+    if name and name not in ("-h", "--help", "--version"):
         known = ", ".join(COMMANDS)
         parser.error(
             f"the command comes first, and there is no command {name!r}; there are: {known}"
         )
+    for command, module in COMMANDS.items():
+        summary = _help(f"geneq.{module}").split("\n\n")[0].replace("\n", " ")
+        commands.add_parser(command, help=summary)
     return parser
+
+
+def _add_command(commands, name: str) -> None:
+    code = importlib.import_module(f"geneq.{COMMANDS[name]}")
+    parser = commands.add_parser(name, description=code.__doc__, allow_abbrev=False)
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help="threads to use (default: as many as this process may run on)",
+    )
+    parser.add_argument(
+        "--code_digest", help="stop unless this geneq was built from code of this digest"
+    )
+    code.add_arguments(parser)
+    parser.set_defaults(run=code.run)
+
+
+def _help(module: str) -> str:
+    """The docstring of a module, read from its file: the module is not imported."""
+    spec = importlib.util.find_spec(module)
+    assert spec is not None and spec.origin is not None, module
+    return ast.get_docstring(ast.parse(Path(spec.origin).read_bytes())) or ""
 
 
 def _warn_in_one_line(command: str) -> None:
     """Show warnings that are meant for users without the line of code that gives them."""
 
-    def shown(text, category, *where) -> str:
+    def shown(message, category, filename, lineno, line=None) -> str:
         if category is UserWarning:
-            return f"geneq {command}: warning: {text}\n"
-        return USUAL(text, category, *where)
+            return f"geneq {command}: warning: {message}\n"
+        return USUAL(message, category, filename, lineno, line)
 
     warnings.formatwarning = shown
 

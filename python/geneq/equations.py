@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import sympy
@@ -104,7 +105,7 @@ def evaluate(node: ast.expr, values: dict) -> np.ndarray:
 def _value(node: ast.expr, values: dict):
     match node:
         case ast.Constant(value):
-            return np.float64(value)
+            return np.float64(cast(float, value))
         case ast.Name(name):
             return np.asarray(values[name], float)
         case ast.UnaryOp(sign, operand):

@@ -29,7 +29,12 @@ from .errors import GeneqError
 
 FORMAT, VERSION = "geneq-teacher", 2
 POOLINGS = ("shared", "partial", "class")
-NONLINEARITIES = {"relu": nn.ReLU, "gelu": nn.GELU, "tanh": nn.Tanh, "softplus": nn.Softplus}
+NONLINEARITIES: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "tanh": nn.Tanh,
+    "softplus": nn.Softplus,
+}
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,9 @@ class Additive(nn.Module):
         return (s[:, :, None] * self.slope + self.shift).flatten(2)
 
 
-HIDDEN = {"none": lambda *sizes: None, "dense": Linear, "additive": Additive}
+HIDDEN: dict[str, type[Linear] | type[Additive] | None] = {
+    "none": None, "dense": Linear, "additive": Additive,
+}  # fmt: skip
 
 
 class Teacher(nn.Module):
@@ -106,18 +113,21 @@ class Teacher(nn.Module):
         self.own_profile = nn.Parameter(start) if own else None
         self.gate = nn.Parameter(torch.ones(classes))
         members, rank = architecture.members, architecture.interactions
-        self.hidden = HIDDEN[architecture.hidden](members, classes, architecture.width)
+        hidden = HIDDEN[architecture.hidden]
+        self.hidden = hidden(members, classes, architecture.width) if hidden else None
         self.activation = NONLINEARITIES[architecture.nonlinearity]()
         self.dropout = nn.Dropout(architecture.dropout)
         self.left = Linear(members, classes, rank, bias=False) if rank else None
         self.right = Linear(members, classes, rank, bias=False) if rank else None
         units = self.hidden.units if self.hidden else 0
         self.head = Linear(members, classes + units + rank, cell_types)
-        nn.init.zeros_(self.head.bias)
+        if self.head.bias is not None:
+            nn.init.zeros_(self.head.bias)
 
     def pooling_weights(self) -> torch.Tensor:
         """float32[bins, classes]: the profile of each class, of unit length."""
-        weights = sum(part for part in (self.profile, self.own_profile) if part is not None)
+        parts = [part for part in (self.profile, self.own_profile) if part is not None]
+        weights = torch.stack(torch.broadcast_tensors(*parts)).sum(0)
         weights = weights / weights.norm(dim=0, keepdim=True).clamp(min=1e-6)
         return weights.expand(-1, len(self.gate))
 
@@ -253,8 +263,9 @@ class TrainedTeacher:
     @classmethod
     def _of(cls, document: dict, tensors: dict[str, torch.Tensor]) -> "TrainedTeacher":
         scaling = Scaling(**{k: tensors[f"scaling.{k}"].numpy() for k in Scaling.__annotations__})
-        network = Teacher(Architecture(**document["architecture"]), *scaling.x_mean.shape,
-                          len(document["cell_types"]))  # fmt: skip
+        bins, classes = scaling.x_mean.shape
+        architecture = Architecture(**document["architecture"])
+        network = Teacher(architecture, bins, classes, len(document["cell_types"]))
         weights = {k: v for k, v in tensors.items() if k.startswith("network.")}
         network.load_state_dict({k.removeprefix("network."): v for k, v in weights.items()})
         return cls(network, scaling, document["classes"], document["cell_types"], document["about"])

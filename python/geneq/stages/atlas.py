@@ -76,7 +76,7 @@ class Report:
 def read(folder: Path) -> Report:
     """Read the folder that `geneq report` wrote."""
     documents = read_json(folder / "equations.json")
-    if not documents:
+    if not isinstance(documents, list) or not documents:
         raise GeneqError("A report without equations", file=folder / "equations.json")
     recovery = folder / "recovery.json"
     return Report(

@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 
 from .. import folds
-from ..artifacts import EXPRESSION, GENES, PREDICTIONS, TRIALS, Features, read_json
+from ..artifacts import EXPRESSION, GENES, PREDICTIONS, TRIALS, Features, read_object
 from ..errors import GeneqError
 from ..oracles import device
 from ..teacher import (
@@ -130,7 +130,7 @@ def load_data(features_path, expression_folder, genes_path, test_fold: int | Non
     """Read and align the inputs. Raises GeneqError when too few genes are left to learn from."""
     features = Features.read(features_path)
     expression = EXPRESSION.read(Path(expression_folder) / "expression.parquet")
-    about = read_json(Path(expression_folder) / "expression.json")
+    about = read_object(Path(expression_folder) / "expression.json")
     genes = GENES.read(genes_path)
     genes = genes.assign(split=folds.split_for(genes, test_fold))
     wide = expression.pivot(index="gene_id", columns="cell_type", values="log2cpm")
@@ -182,17 +182,17 @@ def search(
     x, y = data.features.values, data.y
     scaling = Scaling.of(x[train], y[train])
     where = device()
-    tensors = [
-        t.to(where) for rows in (train, valid) for t in (scaling.x(x[rows]), scaling.y(y[rows]))
-    ]
+    training, validation = (
+        (scaling.x(x[rows]).to(where), scaling.y(y[rows]).to(where)) for rows in (train, valid)
+    )
     weight = torch.from_numpy(data.weight).to(where)
     candidates: list[Candidate] = []
 
     def objective(trial: optuna.Trial) -> float:
         architecture = suggest(trial)
         torch.manual_seed(seed * 100_003 + trial.number)
-        network = Teacher(architecture, *x.shape[1:], y.shape[1]).to(where)
-        epochs, errors = train_network(network, *tensors, weight, max_epochs, trial)
+        network = Teacher(architecture, x.shape[1], x.shape[2], y.shape[1]).to(where)
+        epochs, errors = train_network(network, training, validation, weight, max_epochs, trial)
         candidate = Candidate(trial.number, network.cpu(), epochs, errors)
         candidates.append(candidate)
         return candidate.loss
@@ -314,21 +314,21 @@ def average_in(average: Teacher, network: Teacher, step: int) -> None:
 
 def train_network(
     network: Teacher,
-    x: torch.Tensor,
-    y: torch.Tensor,
-    x_valid: torch.Tensor,
-    y_valid: torch.Tensor,
+    training: tuple[torch.Tensor, torch.Tensor],
+    validation: tuple[torch.Tensor, torch.Tensor],
     weight: torch.Tensor,
     max_epochs: int,
     trial: optuna.Trial,
 ) -> tuple[int, np.ndarray]:
     """Train and keep the averaged weights of the best epoch; gives its number and `gene_errors`.
 
-    Stops after PATIENCE epochs without improvement; raises TrialPruned when the trial is told to.
+    training, validation: features and expression, scaled. Stops after PATIENCE epochs without
+    improvement; raises TrialPruned when the pruner ends the trial.
     """
+    x_valid, y_valid = validation
     best, kept, kept_at = np.inf, None, 0
     kept_errors = np.full(len(x_valid), np.inf)
-    for epoch, average in enumerate(training_epochs(network, x, y, weight), 1):
+    for epoch, average in enumerate(training_epochs(network, *training, weight), 1):
         with torch.inference_mode():
             errors = gene_errors(average(x_valid), y_valid, weight).double().cpu().numpy()
         valid = float(errors.sum())
@@ -364,7 +364,7 @@ def predict_out_of_fold(
         inside, outside = known[fold[known] != k], known[fold[known] == k]
         scaling = Scaling.of(x[inside], y[inside])
         torch.manual_seed(seed * 100_003 + int(k))
-        network = Teacher(architecture, *x.shape[1:], y.shape[1]).to(where)
+        network = Teacher(architecture, x.shape[1], x.shape[2], y.shape[1]).to(where)
         tensors = (scaling.x(x[inside]), scaling.y(y[inside]), torch.from_numpy(data.weight))
         training = training_epochs(network, *(tensor.to(where) for tensor in tensors))
         *_, average = islice(training, epochs)
@@ -399,7 +399,7 @@ def _trial_table(study: optuna.Study, chosen: int) -> pd.DataFrame:
             "state": trial.state.name.lower().replace("fail", "failed"),
             "loss": trial.value if trial.value is not None else np.nan,
             "epochs": trial.user_attrs.get("epochs", 0),
-            "seconds": trial.duration.total_seconds(),
+            "seconds": trial.duration.total_seconds() if trial.duration else np.nan,
             "parameters": json.dumps(trial.params),
             "chosen": trial.number == chosen,
         }

@@ -58,7 +58,7 @@ def _scores(windows: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     both = np.log([matrix + 1e-3, matrix[::-1, ::-1] + 1e-3])
     positions = windows.shape[1] - len(matrix) + 1
     columns = [windows[:, i : i + positions] for i in range(len(matrix))]
-    return np.max([sum(map(np.take, one, columns)) for one in both], axis=0)
+    return np.max([np.sum(list(map(np.take, one, columns)), axis=0) for one in both], axis=0)
 
 
 def _core(window: np.ndarray, start: int, matrix: np.ndarray) -> np.ndarray:

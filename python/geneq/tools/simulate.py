@@ -230,19 +230,19 @@ def make_truth(
             for name in (name for term in terms for name in term.classes):
                 if name not in drivers:
                     drivers[name] = driver(windows, motifs[name], rng.uniform(60, 250))
-            total, about = combine(terms, drivers)
-            truth[dataset][cell_type] = total if terms else np.zeros(len(windows))
+            total, about = combine(terms, drivers, len(windows))
+            truth[dataset][cell_type] = total
             planted.append({"dataset": dataset, "cell_type": cell_type, **about})
     return truth, planted
 
 
-def combine(terms: list[Term], drivers: dict[str, np.ndarray]) -> tuple[np.ndarray | None, dict]:
+def combine(terms: list[Term], drivers: dict[str, np.ndarray], n: int) -> tuple[np.ndarray, dict]:
     """The terms, each brought to a standard deviation of its scale, summed to TRUTH_SD.
 
     A term's share of the variance is its covariance with the sum over the variance of the sum.
     """
     if not terms:
-        return None, {"terms": [], "classes": []}
+        return np.zeros(n), {"terms": [], "classes": []}
     values = [term.value(*(drivers[name] for name in term.classes)) for term in terms]
     values = [
         term.scale * (value - value.mean()) / value.std()

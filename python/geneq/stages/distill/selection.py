@@ -78,6 +78,7 @@ def choose(front: list[sympy.Expr], sample: Sample) -> Choice:
     The member first chosen is simplified, and the choice made again among all.
     """
     constant = _judged(Form.of(sympy.Float(float(sample.y.mean()))), sample)
+    assert constant is not None, "a constant can always be fitted"
     candidates = _all_judged(front, sample)
     members, chosen = _simplest(constant, candidates)
     if chosen:
@@ -133,8 +134,8 @@ def _training(sample: Sample) -> tuple[dict[str, np.ndarray], np.ndarray]:
 def _all_judged(expressions: list[sympy.Expr], sample: Sample) -> list[Member]:
     """The distinct expressions that hold a variable and behave."""
     forms = [form for form in map(Form.of, expressions) if np.isfinite(form.start).all()]
-    forms = {form.text: form for form in forms if form.variables}
-    return [member for form in forms.values() if (member := _judged(form, sample))]
+    distinct = {form.text: form for form in forms if form.variables}
+    return [member for form in distinct.values() if (member := _judged(form, sample))]
 
 
 def _judged(form: Form, sample: Sample) -> Member | None:

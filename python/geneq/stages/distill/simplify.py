@@ -48,8 +48,8 @@ def _path(
     path, first_error, expression = [], start[0], write(start[1])
     for _ in range(MOST_STEPS):
         complexity = Form.of(expression).complexity
-        forms = {f.text: f for f in (Form.of(write(e)) for e in deletions(expression))}
-        forms = [f for f in forms.values() if f.variables and f.complexity < complexity]
+        distinct = {f.text: f for f in (Form.of(write(e)) for e in deletions(expression))}
+        forms = [f for f in distinct.values() if f.variables and f.complexity < complexity]
         steps = [step for f in forms if (step := fitted(f, f.start, x, y))]
         if not steps:
             break

@@ -4,6 +4,7 @@ Beside report.html stand the figures it quotes (metrics.parquet), the equations 
 (equations.json) and, where the truth is known, how well it was recovered (recovery.json).
 """
 
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ... import __version__, templates
@@ -13,7 +14,7 @@ from .recovery import Recovery, recover
 from .view import page
 
 
-def add_arguments(parser):
+def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--dataset", required=True, help="name of the data set")
     parser.add_argument(
         "--genes_dir", required=True, type=Path, metavar="DIR", help="output of geneq genes"
@@ -41,8 +42,10 @@ def add_arguments(parser):
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write")
 
 
-def run(args):
-    inputs = read(args)
+def run(args: Namespace) -> None:
+    inputs = read(
+        args.dataset, args.genes_dir, args.expression, args.search, args.distill, args.cv_distill
+    )
     recovery = recover(inputs, args.truth) if args.truth else None
     write(inputs, recovery, args.out)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...artifacts import EQUATIONS, GENES, PREDICTIONS, TRIALS, read_json
+from ...artifacts import EQUATIONS, GENES, PREDICTIONS, TRIALS, read_object
+from ...equations import Equation
 from ...errors import GeneqError
 from ...evaluation import metrics, pool_cv
 
@@ -55,32 +56,37 @@ class Inputs:
         return next((item for item in types if item["cell_type"] == cell_type), {})
 
 
-def read(args) -> Inputs:
-    """Read what the arguments of the command name. Raises GeneqError for what does not fit."""
-    expression = read_json(args.expression / "expression.json")
-    if expression["dataset"] != args.dataset:
+def read(
+    dataset: str, genes: Path, expression_folder: Path, search: Path, distill: Path, cv: list[Path]
+) -> Inputs:
+    """Read the folders that the stages wrote. Raises GeneqError where they do not fit together.
+
+    cv: folders of distill with each fold once as test, or none.
+    """
+    expression = read_object(expression_folder / "expression.json")
+    if expression["dataset"] != dataset:
         raise GeneqError(
-            f"The expression is not that of the data set {args.dataset!r}",
+            f"The expression is not that of the data set {dataset!r}",
             value=expression["dataset"],
-            file=args.expression / "expression.json",
+            file=expression_folder / "expression.json",
         )
-    predictions = PREDICTIONS.read(args.distill / "predictions.parquet")
+    predictions = PREDICTIONS.read(distill / "predictions.parquet")
     ceilings = {
         item["cell_type"]: np.nan if item.get("ceiling") is None else float(item["ceiling"])
         for item in expression["cell_types"]
     }
     tables = [metrics(predictions, ceilings, "test")]
-    if args.cv_distill:
-        folds = [PREDICTIONS.read(folder / "predictions.parquet") for folder in args.cv_distill]
+    if cv:
+        folds = [PREDICTIONS.read(folder / "predictions.parquet") for folder in cv]
         tables.insert(0, metrics(pool_cv(folds), ceilings, "cv"))
     return Inputs(
-        dataset=args.dataset,
-        genes=read_json(args.genes_dir / "genes.json"),
-        gene_table=GENES.read(args.genes_dir / "genes.parquet"),
+        dataset=dataset,
+        genes=read_object(genes / "genes.json"),
+        gene_table=GENES.read(genes / "genes.parquet"),
         expression=expression,
-        trials=TRIALS.read(args.search / "trials.parquet"),
-        fronts=EQUATIONS.read(args.distill / "equations.parquet"),
-        documents=read_documents(args.distill / "equations", args.dataset),
+        trials=TRIALS.read(search / "trials.parquet"),
+        fronts=EQUATIONS.read(distill / "equations.parquet"),
+        documents=read_documents(distill / "equations", dataset),
         predictions=predictions,
         metrics=pd.concat(tables, ignore_index=True),
     )
@@ -91,14 +97,8 @@ def read_documents(folder: Path, dataset: str) -> list[dict]:
     paths = sorted(folder.glob("*.json"), key=lambda path: (len(path.stem), path.stem))
     if not paths:
         raise GeneqError("No equations (<n>.json) in the folder", file=folder)
-    documents = [read_json(path) for path in paths]
+    documents = [Equation.load(path).document for path in paths]
     for document, path in zip(documents, paths, strict=True):
-        if (document.get("format"), document.get("version")) != ("geneq-equation", 1):
-            raise GeneqError(
-                "Not an equation that this geneq reads",
-                value=f"{document.get('format')} {document.get('version')}",
-                file=path,
-            )
         if document["dataset"] != dataset:
             raise GeneqError(
                 f"The equation is not of the data set {dataset!r}",

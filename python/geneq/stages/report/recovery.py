@@ -48,9 +48,10 @@ def _row(document: dict, planted: list[str], values: pd.DataFrame) -> dict:
     values = values[values["cell_type"] == document["cell_type"]]
     found = sorted({v["class"] for v in used_variables(document)}) if document["supported"] else []
     r = pearson(values["equation"].to_numpy(), values["truth"].to_numpy())[0] if planted else None
-    right = (
-        bool(r >= NEEDED_R) and set(planted) <= set(found) if planted else not document["supported"]
-    )
+    if r is None:
+        right = not document["supported"]
+    else:
+        right = bool(r >= NEEDED_R) and set(planted) <= set(found)
     return {
         "dataset": document["dataset"],
         "cell_type": document["cell_type"],
