@@ -52,7 +52,7 @@ def outputs(
     genes = gene_table(n_genes, test_fold)
     genes["gene_id"] = [f"ENSG{i:08d}" for i in range(n_genes)]
     tables = [_cell_type(dataset, i, names, genes, rng) for i, names in enumerate(cell_types)]
-    silent = dict(_document(dataset, cell_types[-1], [], rng), supported=False)
+    silent = dict(_document(dataset, cell_types[-1], [], rng), selected=False)
     silent["fit"] = {**silent["fit"], "reason": "No member beats the mean <b>by one s.e.</b>"}
     documents = [document for document, _, _ in tables[:-1]] + [silent]
     distill = root / "distill"
@@ -95,7 +95,7 @@ def truth(made: Outputs, path: Path, missed: str | None = None) -> Path:
         classes = sorted({v["class"] for v in document["variables"]})[:2]
         if document["cell_type"] == missed:
             classes.append("MISSED")
-        classes = classes if document["supported"] else []
+        classes = classes if document["selected"] else []
         terms = [{"classes": [c], "form": "linear", "variance_share": 0.4} for c in classes]
         planted.append(
             {
@@ -139,10 +139,10 @@ def _document(dataset: str, name: str, classes: list[str], rng) -> dict:
     constants = {"c0": 6.512, "c1": -0.3123, "c2": 1.234e-5, "c3": -0.4242, "c4": 0.9, "c5": 1.5}
     return {
         "format": "geneq-equation",
-        "version": 1,
+        "version": 2,
         "dataset": dataset,
         "cell_type": name,
-        "supported": bool(names),
+        "selected": bool(names),
         "oracle": {"name": "motifs:core", "hash": "0123456789abcdef" * 4},
         "window": [-1024, 1024],
         "tss_index": 1024,
@@ -159,7 +159,7 @@ def _document(dataset: str, name: str, classes: list[str], rng) -> dict:
         "fit": {
             "oof_r2": 0.41 if names else 0.0,
             "oof_mse": 1.4,
-            "support_z": 5.1 if names else 0.2,
+            "gain_z": 5.1 if names else 0.2,
             "reason": None,
             "engine": "operon",
         },

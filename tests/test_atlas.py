@@ -41,10 +41,10 @@ def test_it_links_to_each_data_sets_report_where_the_pipeline_puts_it(atlas):
 
 def test_every_cell_type_has_its_equation_and_figures(atlas):
     page = Page(atlas / "atlas.html")
-    assert "supported in 5 of 7 cell types of 2 data sets" in page.text
+    assert "was selected in 5 of 7 cell types of 2 data sets" in page.text
     rows = [a["data-key"] for tag, a in page.tags if tag == "tr" and "data-counted" in a]
     assert len(rows) == 7 and rows[0].startswith("set_2 t ")
-    assert page.text.count("no equation is supported") == 2
+    assert page.text.count("no equation was selected") == 2
     assert page.count("script") == 1 and "<script>alert('x')</script>" in page.text
 
 
@@ -68,11 +68,11 @@ def test_without_truth_there_is_no_recovery(tmp_path):
     assert "planted" not in Page(tmp_path / "atlas" / "atlas.html").text
 
 
-def test_a_run_in_which_nothing_is_supported(tmp_path):
+def test_a_run_in_which_nothing_is_selected(tmp_path):
     folder = reported(tmp_path, "silent", cell_types=("quiet",), n_genes=60)
     assert main(["atlas", "--reports", str(folder), "--out", str(tmp_path / "atlas")]) == 0
     text = Page(tmp_path / "atlas" / "atlas.html").text
-    assert "supported in 0 of 1 cell type of 1 data set" in text
+    assert "was selected in 0 of 1 cell type of 1 data set" in text
 
 
 def test_a_data_set_given_twice_is_refused(tmp_path, capsys):

@@ -77,7 +77,7 @@ def small(tmp_path_factory):
 @pytest.mark.parametrize("cell_type", ["T cell", "B"])
 def test_a_planted_equation_comes_back_with_its_classes(made, out, cell_type):
     equation = equations(out)[cell_type]
-    assert equation.supported
+    assert equation.selected
     test = (made.genes["split"] == "test").to_numpy()
     predicted = equation.predict(made.features)[test]
     truth = made.truth[test, made.cell_types.index(cell_type)]
@@ -90,7 +90,7 @@ def test_a_planted_equation_comes_back_with_its_classes(made, out, cell_type):
 def test_the_silent_type_is_a_constant(made, out):
     equation = equations(out)["silent"]
     document = equation.document
-    assert not equation.supported
+    assert not equation.selected
     assert (document["expression"], document["variables"], document["complexity"]) == ("c0", [], 1)
     rows = predictions(out).query("cell_type == 'silent'")
     known = rows.loc[rows["split"] != "test", "measured"]
@@ -106,11 +106,11 @@ def test_documents_hold_all_that_they_promise(made, out):
     for path, cell_type in zip(paths, made.cell_types, strict=True):
         document = json.loads(path.read_text())
         assert set(document) == {
-            "format", "version", "dataset", "cell_type", "supported", "oracle", "window",
+            "format", "version", "dataset", "cell_type", "selected", "oracle", "window",
             "tss_index", "bin_edges", "orientation", "classes", "variables", "expression",
             "constants", "y", "infix", "latex", "complexity", "fit",
         }  # fmt: skip
-        assert (document["format"], document["version"]) == ("geneq-equation", 1)
+        assert (document["format"], document["version"]) == ("geneq-equation", 2)
         assert (document["dataset"], document["cell_type"]) == ("planted", cell_type)
         assert document["oracle"] == {"name": "motifs:core", "hash": planted.META["oracle_hash"]}
         for key in ("window", "tss_index", "bin_edges", "orientation"):
@@ -121,7 +121,7 @@ def test_documents_hold_all_that_they_promise(made, out):
         assert all(np.isfinite(c) for c in document["constants"].values())
         fit = document["fit"]
         assert fit["engine"] == "operon" and fit["reason"]
-        assert all(np.isfinite(fit[k]) for k in ("support_z", "teacher_z", "oof_mse", "oof_r2"))
+        assert all(np.isfinite(fit[k]) for k in ("gain_z", "teacher_z", "oof_mse", "oof_r2"))
         assert [v["name"] for v in used_variables(document)] == [
             v["name"] for v in document["variables"]
         ]
@@ -154,7 +154,7 @@ def test_a_loaded_equation_reproduces_the_predictions(made, out):
 
 def test_numbers_of_the_infix_are_the_constants(out):
     for equation in equations(out).values():
-        if equation.supported:
+        if equation.selected:
             read = Form.of(to_sympy(parse(str(equation))))
             constants = sorted(equation.document["constants"].values())
             np.testing.assert_allclose(sorted(read.start), constants, rtol=6e-3)
@@ -173,7 +173,7 @@ def test_the_front_is_recorded_with_its_errors(out):
         assert chosen["complexity"].item() == document["complexity"]
         assert chosen["oof_mse"].item() == pytest.approx(document["fit"]["oof_mse"])
         first = front[front["oof_delta"] <= front["oof_delta_se"]].iloc[0]
-        assert chosen["member"].item() == (first["member"] if document["supported"] else 0)
+        assert chosen["member"].item() == (first["member"] if document["selected"] else 0)
 
 
 def test_complexity_is_that_of_the_printed_equation(out):
@@ -252,7 +252,7 @@ def test_noise_gives_no_equation(tmp_path, seed):
     args = made.distill_args(tmp_path / "search", tmp_path / "out", "--sr_generations", "5")
     assert main([*args, "--seed", str(seed)]) == 0
     for equation in equations(tmp_path / "out").values():
-        assert not equation.supported
+        assert not equation.selected
         assert len(set(equation.predict(made.features))) == 1
 
 
@@ -416,7 +416,7 @@ def test_fidelity_to_the_teacher_decides_nothing():
     teacher = 3 + x["a"] + 2 * x["b"]
     front = expressions("3.0 + 1.1*a", "3.0 + 1.1*a + 2.1*b")
     choice = choose(front, sample(y, x, teacher, out_of_fold=3 + x["a"]))
-    assert choice.supported and choice.members[choice.chosen].form.variables == ("a",)
+    assert choice.selected and choice.members[choice.chosen].form.variables == ("a",)
     assert choice.members[-1].fidelity == pytest.approx(1, abs=0.01)
 
 
@@ -447,28 +447,28 @@ def test_a_member_that_explodes_out_of_fold_only_is_dropped():
     assert [shape(member.form) for member in choice.members] == ["c"]
 
 
-def test_no_support_without_the_networks_out_of_fold_success():
+def test_no_equation_without_the_networks_out_of_fold_success():
     x, noise = drawn()
     y = 3 + x["a"] + noise
     front = expressions("3.0 + 0.9*a")
-    assert choose(front, sample(y, x, teacher=3 + x["a"])).supported
+    assert choose(front, sample(y, x, teacher=3 + x["a"])).selected
     overfitted = 3 + 3 * np.random.default_rng(6).normal(size=len(y))
     choice = choose(front, sample(y, x, teacher=3 + x["a"], out_of_fold=overfitted))
-    assert not choice.supported and choice.chosen == 0
-    assert choice.teacher_z < 0 < choice.support_z
+    assert not choice.selected and choice.chosen == 0
+    assert choice.teacher_z < 0 < choice.gain_z
     assert "too uncertain" in choice.reason and "for the network" in choice.reason
 
 
-def test_no_support_for_a_gain_that_is_uncertain():
+def test_no_equation_for_a_gain_that_is_uncertain():
     """A gain of some standard errors less than two."""
     x, noise = drawn(120)
     seen = []
     for slope in np.linspace(0, 1.5, 31):
         y = 3 + slope * x["a"] + noise
         choice = choose(expressions("3.0 + 0.3*a"), sample(y, x, teacher=3 + 0.3 * x["a"]))
-        z = min(choice.support_z, choice.teacher_z)
-        assert choice.supported == (z >= 2), (slope, choice)
-        seen.append(choice.supported)
+        z = min(choice.gain_z, choice.teacher_z)
+        assert choice.selected == (z >= 2), (slope, choice)
+        seen.append(choice.selected)
     assert not seen[0] and seen[-1]
 
 

@@ -57,9 +57,9 @@ def document(features: Features) -> dict:
     meta = features.meta
     return {
         "format": "geneq-equation",
-        "version": 1,
+        "version": 2,
         "cell_type": "T cell",
-        "supported": True,
+        "selected": True,
         "oracle": {"name": meta["oracle"], "hash": meta["oracle_hash"]},
         **{key: meta[key] for key in ("window", "tss_index", "bin_edges", "orientation")},
         "classes": features.classes,
@@ -137,7 +137,7 @@ def test_composition_alone_needs_no_motif(made, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"supported": False}, r"No equation is supported.*'T cell'.*0\.json.*another cell type"),
+        ({"selected": False}, r"No equation was selected.*'T cell'.*0\.json.*another cell type"),
         ({"oracle": {"name": "motifs:m.meme", "hash": "00" * 32}}, "other motifs than those"),
         ({"oracle": {"name": "motifs:core", "hash": "00" * 32}}, "whose motifs:core it was"),
         ({"oracle": {"name": "motifs:n.meme", "hash": "00" * 32}}, "needs the motif file n.meme"),

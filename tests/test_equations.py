@@ -309,10 +309,10 @@ def document() -> dict:
     weights = [{"bin": 1, "class": "SP1", "weight": 0.5}, {"bin": 2, "class": "GC", "weight": -1.0}]
     return {
         "format": "geneq-equation",
-        "version": 1,
+        "version": 2,
         "dataset": "hand",
         "cell_type": "B",
-        "supported": True,
+        "selected": True,
         "oracle": {"name": "motifs:core", "hash": planted.META["oracle_hash"]},
         "window": [-200, 200],
         "tss_index": 200,
@@ -356,7 +356,7 @@ def test_an_equation_predicts_by_its_own_weights(tmp_path):
         yy1 = 2 * gene[4, column["YY1"]]
         expected.append(7 + 0.5 * sp1 + np.exp(-0.1 * yy1))
     np.testing.assert_allclose(equation.predict(x), expected, rtol=1e-12)
-    assert equation.supported and str(equation) == document()["infix"]
+    assert equation.selected and str(equation) == document()["infix"]
 
 
 def test_saving_changes_nothing(tmp_path):
@@ -366,11 +366,11 @@ def test_saving_changes_nothing(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0.json", "again.json"]
 
 
-def test_an_unsupported_equation_is_a_constant(tmp_path):
-    path = written(tmp_path / "0.json", supported=False, expression="c0", constants={"c0": 6.5},
+def test_an_unselected_equation_is_a_constant(tmp_path):
+    path = written(tmp_path / "0.json", selected=False, expression="c0", constants={"c0": 6.5},
                    variables=[])  # fmt: skip
     equation = load_equation(path)
-    assert not equation.supported
+    assert not equation.selected
     np.testing.assert_array_equal(equation.predict(features()), np.full(7, 6.5))
 
 
@@ -383,8 +383,8 @@ def test_only_variables_of_the_expression_are_used():
     ("changes", "message"),
     [
         ({"format": "other"}, "Not an equation written by geneq"),
-        ({"version": 2}, "an equation of format version 1: 2"),
-        ({"version": ...}, "an equation of format version 1"),
+        ({"version": 1}, "an equation of format version 2: 1"),
+        ({"version": ...}, "an equation of format version 2"),
         ({"expression": ..., "constants": ...}, "lacks entries: 'expression, constants'"),
         ({"expression": "__import__('os')"}, r"Not an expression.*__import__"),
         ({"expression": "c0.real"}, "is not allowed"),

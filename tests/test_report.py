@@ -93,8 +93,8 @@ def test_equations_are_typeset_with_readable_names(page, made):
 
 
 def test_a_cell_type_without_equation_says_so_with_the_reason(page):
-    assert "No equation is supported. No member beats the mean" in page.text
-    assert f"No equation is supported for {SILENT} ." in page.text
+    assert "No equation was selected. No member beats the mean" in page.text
+    assert f"No equation was selected for {SILENT} ." in page.text
     assert "In 4 of 5 cell types a short equation" in page.text
 
 
@@ -147,7 +147,7 @@ def test_few_genes_carry_a_plain_warning(tmp_path, page):
     few = Page(tmp_path / "out" / "report.html")
     assert "Too few genes to generalise." in few.text
     assert "72 genes to learn from and 24 test genes" in few.text
-    assert "No equation is supported in any cell type" in few.text
+    assert "No equation was selected in any cell type" in few.text
     assert "Too few genes" not in page.text
     assert not (tmp_path / "out" / "recovery.json").exists()
 
@@ -190,9 +190,9 @@ def test_an_equation_cut_short_is_named(tmp_path, capsys):
 def test_an_equation_of_a_newer_format_is_refused(tmp_path, capsys):
     made = synthetic.outputs(tmp_path, cell_types=("B", "silent"))
     path = tmp_path / "distill" / "equations" / "0.json"
-    artifacts.write_json({**artifacts.read_json(path), "version": 2}, path)
+    artifacts.write_json({**artifacts.read_json(path), "version": 3}, path)
     message = refused(capsys, made.args(tmp_path / "out"), tmp_path / "out")
-    assert "reads an equation of format version 1: 2" in message
+    assert "reads an equation of format version 2: 3" in message
 
 
 def test_the_same_fold_given_twice_is_refused(made, tmp_path, capsys):

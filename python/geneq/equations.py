@@ -19,10 +19,10 @@ from .artifacts import Features, read_json, write_json
 from .checks import check_format
 from .errors import GeneqError
 
-FORMAT, VERSION = "geneq-equation", 1
+FORMAT, VERSION = "geneq-equation", 2
 # What a document needs to be evaluated.
 NEEDED = (
-    "version", "supported", "oracle", "bin_edges", "variables", "expression", "constants", "infix",
+    "version", "selected", "oracle", "bin_edges", "variables", "expression", "constants", "infix",
 )  # fmt: skip
 MAX_CHARACTERS = 100_000
 # Far past any equation that can be read, and well within Python's own limit on recursion.
@@ -310,9 +310,9 @@ class Equation:
         write_json(self.document, path)
 
     @property
-    def supported(self) -> bool:
+    def selected(self) -> bool:
         """False where no equation predicts better than a constant: then it is that constant."""
-        return self.document["supported"]
+        return self.document["selected"]
 
     def __str__(self) -> str:
         return self.document["infix"]

@@ -149,7 +149,7 @@ class Teacher(nn.Module):
         parts = [s.expand(self.architecture.members, -1, -1)]
         if self.hidden is not None:
             parts.append(self.dropout(self.activation(self.hidden(s))))
-        if self.left is not None:
+        if self.left is not None and self.right is not None:
             parts.append(self.left(s) * self.right(s))
         return self.head(torch.cat(parts, dim=2))
 

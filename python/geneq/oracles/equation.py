@@ -28,7 +28,7 @@ BATCH = 4096
 class EquationOracle:
     """Values of one equation, computed from sequence.
 
-    equation: a supported one. motifs: the oracle that its document names. length: of its window,
+    equation: a selected one. motifs: the oracle that its document names. length: of its window,
     None for promoters, of which bins are shares. tss: index of the TSS in the window.
     """
 
@@ -51,13 +51,13 @@ class EquationOracle:
     def open(cls, file: str) -> "EquationOracle":
         """Open `equations/<n>.json` of `geneq distill`.
 
-        Raises GeneqError where no equation is supported, and where the motif oracle that it was
+        Raises GeneqError where no equation was selected, and where the motif oracle that it was
         made with is not to be had here.
         """
         path, equation = Path(file), Equation.load(file)
-        if not equation.supported:
+        if not equation.selected:
             raise GeneqError(
-                "No equation is supported for this cell type, and a constant says nothing of DNA",
+                "No equation was selected for this cell type, and a constant says nothing of DNA",
                 value=equation.document.get("cell_type"),
                 file=path,
                 fix="Take the equation of another cell type",

@@ -95,18 +95,18 @@ def _by_name_and_number(report: Report) -> list:
 def page(reports: list[Report], recovery: list[dict]) -> dict:
     """The values of atlas.html.j2."""
     rows = [row for report in reports for row in cell_type_rows(report)]
-    supported = [row for row in rows if row["equation"]]
-    classes, effects = matrix([row["effects"] for row in supported])
+    selected = [row for row in rows if row["equation"]]
+    classes, effects = matrix([row["effects"] for row in selected])
     order = alike_together(effects)
     links = {(row["dataset"], row["cell_type"]): row["link"] for row in rows}
     return {
         "datasets": [dataset_row(report) for report in reports],
         "model_names": {model: NAMES[model] for model in MODELS},
         "rows": rows,
-        "supported": len(supported),
+        "selected": len(selected),
         "strips": strips(_quoted(rows), "Pearson r of every cell type by data set"),
         "classes": classes,
-        "matrix": [(supported[i], effects[i]) for i in order],
+        "matrix": [(selected[i], effects[i]) for i in order],
         "largest": max((e.size for row in effects for e in row if e), default=1) or 1,
         "recovery": [(item, links[item["dataset"], item["cell_type"]]) for item in recovery],
     }
@@ -118,16 +118,16 @@ def cell_type_rows(report: Report) -> list[dict]:
     rows = []
     for place, document in enumerate(report.documents):
         name = document["cell_type"]
-        supported = document["supported"]
+        selected = document["selected"]
         rows.append(
             {
                 "dataset": report.dataset,
                 "cell_type": name,
                 "link": f"{report.link}#type-{place}",
-                "equation": mathml.equation(document) if supported else None,
+                "equation": mathml.equation(document) if selected else None,
                 "infix": document["infix"],
                 "complexity": document["complexity"],
-                "effects": class_effects(document) if supported else {},
+                "effects": class_effects(document) if selected else {},
                 "split": report.split,
                 "r": {
                     (model, kind): figures.get((name, model, kind))
@@ -154,8 +154,8 @@ def _key(dataset: str, document: dict) -> str:
 
 
 def dataset_row(report: Report) -> dict:
-    """A data set in numbers: cell types, supported ones, median r over them."""
-    names = [d["cell_type"] for d in report.documents if d["supported"]]
+    """A data set in numbers: cell types, selected ones, median r over them."""
+    names = [d["cell_type"] for d in report.documents if d["selected"]]
     table = report.metrics
     table = table[(table["split"] == report.split) & (table["against"] == "expression")]
     table = table[(table["kind"] == "absolute") & table["cell_type"].isin(names)]
@@ -165,7 +165,7 @@ def dataset_row(report: Report) -> dict:
         "link": report.link,
         "oracle": report.documents[0]["oracle"]["name"],
         "n_types": len(report.documents),
-        "n_supported": len(names),
+        "n_selected": len(names),
         "n_genes": int(table["n"].max()) if len(table) else None,
         "median": {model: medians.get(model) for model in MODELS},
         "split": report.split,
@@ -173,7 +173,7 @@ def dataset_row(report: Report) -> dict:
 
 
 def _quoted(rows: list[dict]) -> pd.DataFrame:
-    """dataset, model, r of the supported cell types."""
+    """dataset, model, r of the selected cell types."""
     table = [
         (row["dataset"], model, row["r"][model, "absolute"].r)
         for row in rows

@@ -64,7 +64,7 @@ def run(args: Namespace) -> None:
             equation.save(folder / f"{n}.json")
             tables.append(work.table(choice, engine.name))
             predictions.append(work.predictions(equation, args.seed))
-            print(f"{cell_type}: {equation if equation.supported else 'no equation is supported'}")
+            print(f"{cell_type}: {equation if equation.selected else 'no equation was selected'}")
     table = pd.concat(predictions, ignore_index=True)
     EQUATIONS.write(pd.concat(tables, ignore_index=True), out / "equations.parquet")
     PREDICTIONS.write(table, out / "predictions.parquet")
@@ -188,7 +188,7 @@ class CellType:
             "version": VERSION,
             "dataset": self.source.teacher.about["dataset"],
             "cell_type": self.name,
-            "supported": choice.supported,
+            "selected": choice.selected,
             "oracle": {"name": meta["oracle"], "hash": meta["oracle_hash"]},
             **{key: meta[key] for key in ("window", "tss_index", "bin_edges", "orientation")},
             "classes": self.features.classes,
@@ -202,7 +202,7 @@ class CellType:
             "fit": {
                 "engine": engine,
                 "reason": choice.reason,
-                "support_z": choice.support_z,
+                "gain_z": choice.gain_z,
                 "teacher_z": choice.teacher_z,
                 "fidelity": member.fidelity,
                 "oof_mse": member.mse,

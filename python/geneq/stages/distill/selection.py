@@ -13,7 +13,7 @@ import sympy
 from ...equations import Form
 from .simplify import simplifications
 
-SUPPORT_Z = 2.0
+LEAST_Z = 2.0
 
 
 @dataclass(frozen=True)
@@ -57,18 +57,18 @@ class Member:
 class Choice:
     """The front by complexity, the place of the chosen member in it, and why.
 
-    Member 0 is the constant; it is chosen where no equation is supported. support_z: paired z of
+    Member 0 is the constant; it is chosen where no equation is selected. gain_z: paired z of
     the chosen member's gain over the constant, out of fold; teacher_z: the same of the network's.
     """
 
     members: list[Member]
     chosen: int
-    support_z: float
+    gain_z: float
     teacher_z: float
     reason: str
 
     @property
-    def supported(self) -> bool:
+    def selected(self) -> bool:
         return self.chosen > 0
 
 
@@ -86,7 +86,7 @@ def choose(front: list[sympy.Expr], sample: Sample) -> Choice:
         shorter = simplifications(members[chosen].form, members[chosen].constants, x, y)
         candidates += _all_judged(shorter, sample)
         members, chosen = _simplest(constant, candidates)
-    return _supported(members, chosen, sample)
+    return _selected(members, chosen, sample)
 
 
 def _simplest(constant: Member, candidates: list[Member]) -> tuple[list[Member], int]:
@@ -97,7 +97,7 @@ def _simplest(constant: Member, candidates: list[Member]) -> tuple[list[Member],
     return members, next(i for i, member in enumerate(members) if member.delta <= member.delta_se)
 
 
-def _supported(members: list[Member], chosen: int, sample: Sample) -> Choice:
+def _selected(members: list[Member], chosen: int, sample: Sample) -> Choice:
     """The choice, or the constant where its gain over the constant is not certain enough.
 
     The variables were learned on most of these genes, so the equation's own gain is a little too
@@ -109,10 +109,10 @@ def _supported(members: list[Member], chosen: int, sample: Sample) -> Choice:
         reason = "nothing predicts better out of fold than a constant, by one standard error"
         return Choice(members, 0, 0.0, teacher_z, reason)
     z = _z(constant - members[chosen].errors)
-    if min(z, teacher_z) < SUPPORT_Z:
+    if min(z, teacher_z) < LEAST_Z:
         reason = (
             f"the gain over a constant, out of fold, is too uncertain: z = {z:.1f} for the "
-            f"equation, {teacher_z:.1f} for the network (at least {SUPPORT_Z:g} is needed)"
+            f"equation, {teacher_z:.1f} for the network (at least {LEAST_Z:g} is needed)"
         )
         return Choice(members, 0, z, teacher_z, reason)
     reason = "the simplest within one paired standard error of the best out of fold"

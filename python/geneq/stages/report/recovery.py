@@ -29,7 +29,7 @@ def recover(inputs: Inputs, path: Path) -> Recovery:
     """Hold the equations against the noiseless truth at `path` (truth.parquet of simulate).
 
     Recovered is an equation whose r with the truth on test genes is at least 0.95 and whose
-    variables include every planted class; for a type without signal, that none is supported.
+    variables include every planted class; for a type without signal, that none is selected.
     """
     truth, planted = _read(path, inputs.dataset)
     test = inputs.predictions[inputs.predictions["split"] == "test"]
@@ -46,10 +46,10 @@ def recover(inputs: Inputs, path: Path) -> Recovery:
 
 def _row(document: dict, planted: list[str], values: pd.DataFrame) -> dict:
     values = values[values["cell_type"] == document["cell_type"]]
-    found = sorted({v["class"] for v in used_variables(document)}) if document["supported"] else []
+    found = sorted({v["class"] for v in used_variables(document)}) if document["selected"] else []
     r = pearson(values["equation"].to_numpy(), values["truth"].to_numpy())[0] if planted else None
     if r is None:
-        right = not document["supported"]
+        right = not document["selected"]
     else:
         right = bool(r >= NEEDED_R) and set(planted) <= set(found)
     return {
@@ -58,7 +58,7 @@ def _row(document: dict, planted: list[str], values: pd.DataFrame) -> dict:
         "r_truth": r,
         "planted": sorted(planted),
         "found": found,
-        "equation": document["infix"] if document["supported"] else None,
+        "equation": document["infix"] if document["selected"] else None,
         "recovered": right,
     }
 

@@ -59,12 +59,12 @@ def summary(inputs: Inputs) -> dict:
     table = table[(table["split"] == split) & (table["kind"] == "absolute")]
     table = table[table["against"] == "expression"]
     r = table.pivot(index="cell_type", columns="model", values="r")
-    supported = [d["cell_type"] for d in inputs.documents if d["supported"]]
-    r = r.loc[supported].dropna(subset="equation")
+    selected = [d["cell_type"] for d in inputs.documents if d["selected"]]
+    r = r.loc[selected].dropna(subset="equation")
     return {
         "split": split,
-        "supported": supported,
-        "silent": [d["cell_type"] for d in inputs.documents if not d["supported"]],
+        "selected": selected,
+        "silent": [d["cell_type"] for d in inputs.documents if not d["selected"]],
         "mean": {model: float(r[model].mean()) for model in MODELS if model in r and len(r)},
         "best": _named(r["equation"], r["equation"].idxmax()) if len(r) else None,
         "worst": _named(r["equation"], r["equation"].idxmin()) if len(r) else None,
@@ -103,15 +103,15 @@ def cell_type_view(inputs: Inputs, place: int) -> dict:
     front = inputs.fronts[inputs.fronts["cell_type"] == name]
     rows = inputs.test_rows(name)
     shown = [model for model in ("equation", "teacher") if model in rows]
-    if not document["supported"] and "equation" in shown:
+    if not document["selected"] and "equation" in shown:
         shown.remove("equation")
     return {
         "name": name,
         "anchor": f"type-{place}",
         "document": document,
         "about": inputs.about(name),
-        "equation": mathml.equation(document) if document["supported"] else None,
-        "variables": variables(document) if document["supported"] else [],
+        "equation": mathml.equation(document) if document["selected"] else None,
+        "variables": variables(document) if document["selected"] else [],
         "pareto": pareto(front),
         "scatters": [
             (model, scatter(rows[model].to_numpy(), rows["measured"].to_numpy(),
@@ -140,13 +140,13 @@ def variables(document: dict) -> list[dict]:
 
 def class_matrix(documents: list[dict]) -> dict:
     """Cell types by classes: the effect of each class in each equation, like beside like."""
-    supported = [document for document in documents if document["supported"]]
-    classes, rows = matrix([class_effects(document) for document in supported])
+    selected = [document for document in documents if document["selected"]]
+    classes, rows = matrix([class_effects(document) for document in selected])
     largest = max((e.size for row in rows for e in row if e), default=1) or 1
     order = alike_together(rows)
     return {
         "classes": classes,
-        "rows": [(supported[i]["cell_type"], rows[i]) for i in order],
+        "rows": [(selected[i]["cell_type"], rows[i]) for i in order],
         "largest": largest,
     }
 
