@@ -28,10 +28,10 @@ test: install lint ## every test: Rust, Python and the pipeline
 
 lint: install ## formatters and linters
 	@cd rust_ext && if cargo fmt --version >/dev/null 2>&1; then cargo fmt --check; \
-	else echo 'rustfmt is not installed: left out'; fi
+	else echo 'rustfmt is not installed: skipped'; fi
 	@cd rust_ext && if cargo clippy --version >/dev/null 2>&1; then \
 	cargo clippy --quiet --locked --all-targets --all-features -- -D warnings; \
-	else echo 'clippy is not installed: left out'; fi
+	else echo 'clippy is not installed: skipped'; fi
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
 

@@ -97,7 +97,7 @@ def test_what_was_there_outlives_a_failure(tmp_path):
 def test_a_file_does_not_replace_a_folder(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "work").touch()
-    with pytest.raises(GeneqError, match=r"A folder stands where a file is to be written .*mine"):
+    with pytest.raises(GeneqError, match=r"A folder exists where a file is to be written .*mine"):
         write_json({}, tmp_path / "mine")
     assert names(tmp_path) == ["mine"]
     assert names(tmp_path / "mine") == ["work"]

@@ -493,7 +493,7 @@ def test_what_is_interrupted_leaves_what_was_there(tmp_path, suffix, old):
 
 def test_a_folder_in_the_way_is_left_alone(tmp_path):
     (tmp_path / "x.fa").mkdir()
-    with pytest.raises(GeneqError, match="A folder stands where a file is to be written"):
+    with pytest.raises(GeneqError, match="A folder exists where a file is to be written"):
         SATURATION.write(tmp_path / "x.fa")
     assert [path.name for path in tmp_path.iterdir()] == ["x.fa"]
 

@@ -206,7 +206,7 @@ def test_a_truth_of_other_data_is_refused(made, tmp_path, capsys):
     truth = synthetic.truth(other, tmp_path / "truth.parquet")
     arguments = made[0].args(tmp_path / "out", "--truth", str(truth))
     message = refused(capsys, arguments, tmp_path / "out")
-    assert "The truth holds nothing of the data set 'synthetic'" in message
+    assert "The truth file has no data set 'synthetic'" in message
 
 
 # Equations on the page

@@ -234,7 +234,7 @@ def test_the_weights_of_the_best_epoch_are_kept():
     x, y, x_valid, y_valid = (torch.randn(60, *shape) for shape in ((5, 8), (1,), (5, 8), (1,)))
     architecture = Architecture("class", "dense", 32, 4, "relu", 0.0, 1e-3, 1e-4, 0.02, 2)
     network, trial = Teacher(architecture, 5, 8, 1), FixedTrial({})
-    epoch, errors = train_network(network, x, y, x_valid, y_valid, torch.ones(1), 100, trial)
+    epoch, errors = train_network(network, (x, y), (x_valid, y_valid), torch.ones(1), 100, trial)
     with torch.inference_mode():
         kept = gene_errors(network(x_valid), y_valid, torch.ones(1)).numpy()
     np.testing.assert_allclose(kept, errors, rtol=1e-5)

@@ -1,8 +1,7 @@
-"""The files by which stages meet: their columns and types, written whole or not at all, checked
-when read.
+"""The files that stages exchange: columns and types, atomic writing, checks when reading.
 
-Tables are parquet, documents JSON, features zarr. Every writer makes the file under a temporary
-name beside its destination and renames it, so that a killed task leaves nothing half-written.
+Tables are parquet, documents JSON, features zarr. Every writer uses a temporary name next to the
+destination and renames it at the end, so a killed task leaves no partial file.
 """
 
 import json
@@ -45,7 +44,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         if path.is_dir() and not temporary.is_dir():
-            raise GeneqError("A folder stands where a file is to be written", file=path)
+            raise GeneqError("A folder exists where a file is to be written", file=path)
         if path.is_dir():
             os.replace(path, scratch / f".{path.name}")
         os.replace(temporary, path)
@@ -251,7 +250,7 @@ METRICS = Table(
         "cell_type": "object",
         "model": "object",  # equation, teacher, elastic_net, lasso2
         "against": "object",  # expression, teacher
-        "kind": "object",  # absolute: log2cpm; specific: less the gene's mean over cell types
+        "kind": "object",  # absolute: log2cpm; specific: minus the gene's mean over cell types
         "split": "object",  # test: one run's test genes; cv: every gene, out of fold
         "n": "int64",
         "r": "float64",  # Pearson; NaN for a constant prediction
@@ -273,9 +272,9 @@ VARIANTS = Table(
         "alt": "object",
         "target": "object",
         "method": "object",  # surrogate, ism, gradient, oracle
-        "effect": "float64",  # in units of the oracle's score; NaN where the method says nothing
+        "effect": "float64",  # in units of the oracle's score; NaN where the method does not apply
         "error": "float64",  # standard error of effect; NaN where none is known
-        "note": "object",  # why it says nothing; "" otherwise
+        "note": "object",  # why it does not apply; "" otherwise
     },
     key=("locus", "chrom", "pos", "ref", "alt", "target", "method"),
 )
@@ -359,7 +358,7 @@ class Features:
                 shape=self.values.shape,
                 chunks=(max(1, min(n, self.CHUNK)), bins, classes),
                 dtype="float32",
-                fill_value=np.nan,  # by which a chunk that got lost is told
+                fill_value=np.nan,  # marks chunks that are missing
             )
             array[...] = self.values
             group.attrs.update(
@@ -375,7 +374,7 @@ class Features:
 
     @classmethod
     def read(cls, path: str | Path) -> "Features":
-        """Read a zarr folder. Raises GeneqError when it holds no features, or not all of them."""
+        """Read a zarr folder. Raises GeneqError when it has no features, or not all of them."""
         import zarr
 
         try:
@@ -408,8 +407,8 @@ class Features:
         if len(set(gene_id)) != len(gene_id):
             raise GeneqError("Shards must not share genes", file=", ".join(map(str, paths)))
         shards = {part.shard for part in parts if part.shard}
-        whole = {(i, n) for _, n in shards for i in range(1, n + 1)}
-        if missing := ", ".join(f"{i}/{n}" for i, n in sorted(whole - shards)):
+        expected = {(i, n) for _, n in shards for i in range(1, n + 1)}
+        if missing := ", ".join(f"{i}/{n}" for i, n in sorted(expected - shards)):
             raise GeneqError("All shards must be there", value=f"there is no {missing}",
                              file=", ".join(map(str, paths)))  # fmt: skip
         return cls(np.concatenate([p.values for p in parts]), gene_id, first.classes, first.meta)

@@ -25,7 +25,7 @@ NEEDED = (
     "version", "selected", "oracle", "bin_edges", "variables", "expression", "constants", "infix",
 )  # fmt: skip
 MAX_CHARACTERS = 100_000
-# Far past any equation that can be read, and well within Python's own limit on recursion.
+# Deeper than any readable equation, and well below Python's recursion limit.
 MAX_DEPTH = 200
 MOST_ITERATIONS = 100
 LARGEST_DAMPING = 1e8
@@ -153,7 +153,7 @@ def used_variables(document: dict) -> list[dict]:
 
 
 def _names(tree: ast.expr) -> set[str]:
-    """Names of a parsed expression, the functions' among them left out."""
+    """Names in a parsed expression, without those of functions."""
     calls = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
     return {node.id for node in names if id(node) not in calls}
@@ -290,7 +290,7 @@ class Equation:
 
     @classmethod
     def load(cls, path: str | Path) -> "Equation":
-        """Read a document. Raises GeneqError when it is none or not whole, or of a newer format."""
+        """Read a document. Raises GeneqError for other, incomplete or newer files."""
         document = check_format(read_json(path), "an equation", FORMAT, VERSION, path)
         missing = [key for key in NEEDED if key not in document]
         if missing:

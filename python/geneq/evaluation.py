@@ -51,7 +51,7 @@ def metrics(predictions: pd.DataFrame, ceilings: dict[str, float], split: str) -
 
 def specific(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """`rows` (gene_id, cell_type, …) with `columns` less the gene's mean over the rows' cell
-    types; genes with one cell type are left out."""
+    types; genes with one cell type are ignored."""
     genes = rows.groupby("gene_id", sort=False)
     shared = genes["cell_type"].transform("size") > 1
     centred = rows[columns] - genes[columns].transform("mean")

@@ -9,9 +9,9 @@
 Because the bins of a class are pooled before anything nonlinear happens, every pooled feature is an
 explicit weighted sum over bins, and an equation in the pooled features is one in the DNA.
 
-What follows s exists several times, as members of an ensemble: each with its own initialisation
-and dropout, each trained to predict expression by itself; the prediction is their mean (cf. TabM,
-Gorishniy et al. 2024). All share profiles and gates, and so the pooled features.
+Everything after s exists several times, as an ensemble: members differ in initialisation and
+dropout, each is trained to predict expression alone, and the prediction is their mean (cf. TabM,
+Gorishniy et al. 2024). All members share profiles and gates, and therefore the pooled features.
 """
 
 from dataclasses import asdict, dataclass
@@ -106,11 +106,11 @@ class Teacher(nn.Module):
     def __init__(self, architecture: Architecture, bins: int, classes: int, cell_types: int):
         super().__init__()
         self.architecture = architecture
-        shared, own = (architecture.pooling != kind for kind in ("class", "shared"))
+        shared, separate = (architecture.pooling != kind for kind in ("class", "shared"))
         even = bins**-0.5
         self.profile = nn.Parameter(torch.full((bins, 1), even)) if shared else None
         start = torch.full((bins, classes), 0.0 if shared else even)
-        self.own_profile = nn.Parameter(start) if own else None
+        self.own_profile = nn.Parameter(start) if separate else None
         self.gate = nn.Parameter(torch.ones(classes))
         members, rank = architecture.members, architecture.interactions
         hidden = HIDDEN[architecture.hidden]

@@ -47,7 +47,7 @@ def run(args):
 
 @dataclass(frozen=True)
 class Report:
-    """What the atlas knows of a data set: its documents and the figures that are quoted."""
+    """What the atlas shows of a data set: its equations and the figures that are quoted."""
 
     documents: list[dict]
     metrics: pd.DataFrame

@@ -1,12 +1,12 @@
 """Search a network from sequence-class scores to expression.
 
 An architecture search with Optuna (tree-structured Parzen estimator, median pruning) over spatial
-pooling, width, interaction terms, nonlinearity, dropout, weight decay and gate penalty. Every trial
-is trained on the training genes and judged on the validation genes. Their loss is noisy, and the
-best of many trials is best by luck too: the teacher is the first trial that is not worse by two
-paired standard errors, where the first is a plain network.
-One network serves all cell types of a data set, with a head for each; the loss weighs a head by
-its cell type's reliability.
+pooling, width, interaction terms, nonlinearity, dropout, weight decay and gate penalty. Each trial
+is trained on the training genes and evaluated on the validation genes. The validation loss is
+noisy, so the best of many trials is partly lucky: the teacher is the first trial that is not worse
+than the best by two paired standard errors, and the first trial is a plain network.
+One network predicts all cell types of a data set, with one head per cell type; the loss weights a
+head by the reliability of its cell type.
 """
 
 import json
@@ -41,7 +41,7 @@ PATIENCE = 12
 # Factor on the learning rate after each epoch: with little signal, the last steps must be small.
 RATE_DECAY = 0.95
 # Batches in an epoch from which on it falls so; with fewer, an epoch is fewer steps and it falls
-# less, or the network of a few hundred genes would stand still before it has learned.
+# less; otherwise a network of a few hundred genes would stop learning too early.
 FULL_EPOCH = 10
 # Of n steps, the weights of about the last n / 10 are averaged.
 AVERAGED = 10
@@ -354,7 +354,7 @@ def predict_out_of_fold(
     saw their fold; test genes are NaN.
 
     The architecture and the number of epochs are the teacher's. What is left of the teacher's
-    success here is no overfitting: it tells whether a cell type carries any signal.
+    success here is not overfitting: it shows whether a cell type has any signal.
     """
     x, y, where = data.features.values, data.y, device()
     known = np.flatnonzero(data.genes["split"] != "test")
@@ -376,7 +376,7 @@ def predict_out_of_fold(
 def weighted_error(
     predicted: torch.Tensor, target: torch.Tensor, weight: torch.Tensor
 ) -> torch.Tensor:
-    """Mean over cell types of weight × mean squared error, missing targets (NaN) left out.
+    """Mean over cell types of weight × mean squared error, missing targets (NaN) ignored.
 
     predicted: float32[n, cell types] or, to average over members, float32[members, n, cell types].
     """

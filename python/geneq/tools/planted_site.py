@@ -15,7 +15,7 @@ from ..artifacts import written_whole
 MOTIF, DATASET, CELL_TYPE = "AP1", "muscle", "fibroblast"
 # Motifs that the cell type's planted equation reads.
 OTHERS = ("NFY", "GATA")
-# nt from the TSS: where the site lies, and where the locus is mutated.
+# nt from the TSS: of the site, and of the mutated part of the locus.
 REACH, AROUND = 60, 100
 ROWS = 4000
 # Symbols of a motif that are this likely are the ones that a site needs.
@@ -35,7 +35,7 @@ class Site:
 
 
 def find(windows: np.ndarray, motifs: dict[str, np.ndarray]) -> Site:
-    """The site that stands out most from what is around it.
+    """The site with the largest margin over its surroundings.
 
     windows: uint8[genes, 2 x half], the TSS at half. motifs: probabilities float64[width, symbols].
     """

@@ -3,7 +3,7 @@
 The expression of every cell type follows a planted equation over motif classes of `motifs:core`
 (sums, products, saturation), one type carries no signal at all. The truth is computed from the
 finished DNA by the slow code in this file, which shares nothing with featurize. One site that
-drives a cell type comes as a locus with variants (loci.csv, variants.vcf), and where it lies as
+drives a cell type is written as a locus with variants (loci.csv, variants.vcf), and its position as
 sites.csv.
 """
 
@@ -35,7 +35,7 @@ TRUTH_SD = 1.6  # log2 units
 RESIDUAL_SD = 0.82  # log2 units: what a gene's expression owes to nothing in its DNA
 DEPTH = 2500  # median counts of a cell
 DISPERSION = 0.3  # of the negative binomial
-UNMAPPED = 150  # genes of the data sets that the annotation does not know
+UNMAPPED = 150  # genes of the data sets that are not in the annotation
 
 # Classes that tend to be planted together, so that their scores are correlated.
 PROGRAMS = [
@@ -50,7 +50,7 @@ PROGRAMS = [
 
 @dataclass(frozen=True)
 class Term:
-    """One summand of a planted equation: `value` of its standardised classes, as `form` says."""
+    """One summand of a planted equation: `value` of its standardised classes, of type `form`."""
 
     classes: tuple[str, ...]
     form: str
@@ -118,7 +118,7 @@ def run(args: Namespace) -> None:
     with written_whole(out / "samplesheet.csv") as path:
         path.write_text("\n".join(["dataset,h5ad,cell_type_key", *rows]) + "\n")
     planted_site.write(genes, windows, planted_site.find(windows, motifs), out)
-    # Last, so that its presence says that all is there.
+    # Last: its presence means that everything was written.
     write_truth(truth, planted, genes, out / "truth.parquet")
     print(f"seed {args.seed}: {args.genes} genes, {len(truth)} data sets in {out}")
 
@@ -185,7 +185,7 @@ def write_genome(
             for gene, tss, strand in zip(group.index, group["tss"], group["strand"], strict=True):
                 if strand == "+":
                     sequence[tss - WINDOW : tss + WINDOW] = windows[gene]
-                else:  # the TSS is base WINDOW of the window, so it lies at tss on this strand too
+                else:  # the TSS is base WINDOW of the window, so it is at tss on this strand too
                     sequence[tss - WINDOW + 1 : tss + WINDOW + 1] = 3 - windows[gene][::-1]
             text = symbols[sequence].tobytes()
             lines = [text[i : i + 60] for i in range(0, length, 60)]

@@ -2,8 +2,9 @@
 
 The variables are the teacher's pooled features that matter for the cell type, by permutation
 importance on training genes. Symbolic regression searches forms and constants against the
-teacher's predictions on training genes; which one is taken is decided against measured expression,
-out of fold over training and validation genes, and may be none. Test genes are only reported on.
+teacher's predictions on training genes. The equation is selected by its error against measured
+expression, out of fold over training and validation genes; if none predicts better than the mean,
+no equation is selected. Test genes are used only for reporting.
 """
 
 import re
@@ -26,7 +27,7 @@ from .selection import Choice, Sample, choose
 
 # A pooled feature matters when shuffling it moves the teacher by this share of its variance.
 IMPORTANT = 0.002
-# Training genes that forms are searched on: the teacher has no noise, so more tell no more.
+# Training genes that forms are searched on: the teacher is noise-free, so more add nothing.
 SEARCH_ROWS = 1000
 
 

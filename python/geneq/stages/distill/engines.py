@@ -70,7 +70,7 @@ class Operon:
             n_threads=threads,
             random_state=seed,
         ).fit(x, y)
-        # The default of a few decimals loses what small constants say.
+        # The default number of decimals would round small constants to zero.
         texts = [
             pyoperon.InfixFormatter.Format(member["tree"], model.variables_, 17)
             for member in model.pareto_front_
@@ -80,7 +80,7 @@ class Operon:
 
 
 class PySR:
-    """PySR (Cranmer, arXiv:2305.01582), in a process of its own: importing it starts Julia."""
+    """PySR (Cranmer, arXiv:2305.01582), in a separate process: importing it starts Julia."""
 
     name = "pysr"
 

@@ -1,6 +1,6 @@
 """Run PySR on `data.npz` and `options.json` of a folder; write its front to `front.json`.
 
-Started by `engines.PySR` in a process of its own. Serial and deterministic, so that the same seed
+Started by `engines.PySR` in a separate process. Serial and deterministic, so that the same seed
 gives the same front.
 """
 

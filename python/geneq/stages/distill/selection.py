@@ -1,7 +1,7 @@
 """Which member of a Pareto front is the equation: decided against measured expression.
 
 Constants are refitted in each fold and the squared errors taken out of fold. The choice is the
-simplest member whose mean error lies within one paired standard error of the best; the constant is
+simplest member whose mean error is within one paired standard error of the best; the constant is
 always among the candidates.
 """
 
@@ -100,8 +100,8 @@ def _simplest(constant: Member, candidates: list[Member]) -> tuple[list[Member],
 def _selected(members: list[Member], chosen: int, sample: Sample) -> Choice:
     """The choice, or the constant where its gain over the constant is not certain enough.
 
-    The variables were learned on most of these genes, so the equation's own gain is a little too
-    good; that of the network, whose out-of-fold predictions learned nothing from them, is not.
+    The variables were learned on most of these genes, so the equation's gain is slightly
+    optimistic; that of the network, from out-of-fold predictions, is not.
     """
     constant = members[0].errors
     teacher_z = _z(constant - (sample.out_of_fold - sample.y) ** 2)

@@ -1,6 +1,6 @@
 """Write the report of one data set: one HTML file that opens offline.
 
-Beside report.html stand the figures it quotes (metrics.parquet), the equations it shows
+It also writes the figures it quotes (metrics.parquet), the equations it shows
 (equations.json) and, where the truth is known, how well it was recovered (recovery.json).
 """
 

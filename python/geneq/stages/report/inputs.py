@@ -42,7 +42,7 @@ class Inputs:
 
     @property
     def few_genes(self) -> bool:
-        """Too few to say anything about other genes."""
+        """Too few for conclusions about other genes."""
         sizes = self.split_sizes
         return sizes["train"] + sizes["test"] < FEW_GENES or sizes["test"] < FEW_TEST_GENES
 
@@ -51,7 +51,7 @@ class Inputs:
         return rows[(rows["cell_type"] == cell_type) & (rows["split"] == "test")]
 
     def about(self, cell_type: str) -> dict:
-        """What expression.json says of a cell type."""
+        """The entry of expression.json for a cell type."""
         types = self.expression["cell_types"]
         return next((item for item in types if item["cell_type"] == cell_type), {})
 

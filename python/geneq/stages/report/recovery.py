@@ -68,10 +68,10 @@ def _read(path: Path, dataset: str) -> tuple[pd.DataFrame, dict[str, dict]]:
     table = read_parquet(path)
     about = (table.schema.metadata or {}).get(b"planted")
     if about is None:
-        raise GeneqError("The truth says nothing of planted equations", file=path)
+        raise GeneqError("The truth file has no planted equations", file=path)
     truth = table.to_pandas()
     truth = truth.loc[truth["dataset"] == dataset, ["gene_id", "cell_type", "truth"]]
     planted = {p["cell_type"]: p for p in json.loads(about) if p["dataset"] == dataset}
     if truth.empty:
-        raise GeneqError(f"The truth holds nothing of the data set {dataset!r}", file=path)
+        raise GeneqError(f"The truth file has no data set {dataset!r}", file=path)
     return truth, planted
