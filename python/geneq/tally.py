@@ -1,7 +1,9 @@
-"""What was left out, why, and a few names of it."""
+"""How many of something were dropped and why, with a few examples."""
 
 from collections.abc import Iterable
 from itertools import islice
+
+__all__ = ["EXAMPLES", "Tally"]
 
 EXAMPLES = 5
 
@@ -9,22 +11,22 @@ EXAMPLES = 5
 class Tally:
     """Counts by reason, each with the first few examples."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._found: dict[str, dict] = {}
 
     def add(self, reason: str, *examples: str) -> None:
-        """Count every one of `examples` under `reason`."""
+        """Count each of `examples` under `reason`."""
         self.add_many(reason, len(examples), examples)
 
     def add_many(self, reason: str, n: int, examples: Iterable[str]) -> None:
         """Count `n` under `reason`; `examples` are at least the first few of them."""
         found = self._found.setdefault(reason, {"n": 0, "examples": []})
         found["n"] += n
-        room = EXAMPLES - len(found["examples"])
-        found["examples"] += map(str, islice(examples, room))
+        missing = EXAMPLES - len(found["examples"])
+        found["examples"] += map(str, islice(examples, missing))
 
     def add_all(self, reason: str, examples: Iterable[str]) -> None:
-        """Count `examples` under `reason`; a reason that never applied is not listed."""
+        """Count each of `examples` under `reason`; without any, the reason is not listed."""
         examples = list(examples)
         if examples:
             self.add(reason, *examples)

@@ -1,31 +1,35 @@
-"""Sum single cells to one expression profile per cell type, with errors and reliability.
+"""Sum single cells to one expression profile per cell type, with standard errors and reliability.
 
-Counts are summed over a type's cells, put to counts per million over all genes of the file, and
-then mapped to the gene table; values that are CPM already are averaged and put to one million
-again. Written are log2(CPM + 1) and its standard error for each gene and cell type, and for each
-cell type the reliability of its profile. The file is read in blocks: memory grows with cell types
-times genes, and hardly with the number of cells.
+Counts are summed over a type's cells, converted to counts per million over all genes of the file,
+and then mapped to the gene table; values that are CPM already are averaged and rescaled to one
+million. Features that are not genes (antibodies, peaks, spike-ins) are dropped first. Written are
+log2(CPM + 1) and its standard error for each gene and cell type, and for each cell type the
+reliability of its profile. The file is read in blocks: memory grows with cell types times genes,
+and hardly with the number of cells.
 """
 
 import sys
-from dataclasses import dataclass
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 
 from ... import artifacts
 from ...errors import GeneqError
+from .cells import Cells, label_cells
+from .features import find_genes, identifiers
 from .mapping import Mapping, map_genes
-from .reading import Matrix, identifiers, labels, matrix, opened
-from .scale import Values, judge
-from .sums import Estimates, Groups, Sums, deal, estimate
+from .reading import open_h5ad, open_matrix
+from .summing import sum_matrix
+from .sums import Estimates, assign_groups, estimate
+
+__all__ = ["add_arguments", "pseudobulk", "run"]
 
 FEW_COUNTS = 1e5
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--h5ad", required=True, help="single-cell data (anndata)")
     parser.add_argument("--dataset", required=True, help="name of the data set")
     parser.add_argument("--cell_type_key", required=True, help="column of obs with cell types")
@@ -34,16 +38,22 @@ def add_arguments(parser) -> None:
         "--scale",
         choices=("auto", "counts", "cpm"),
         default="auto",
-        help="what the values are (default: auto, by integers and by the cells' totals)",
+        help="scale of the values (default: auto, inferred from integers and the cells' totals)",
     )
-    parser.add_argument("--donor_key", help="column of obs with donors, the units of errors")
+    parser.add_argument(
+        "--donor_key", help="column of obs with donors: standard errors are then over donors"
+    )
     parser.add_argument("--genes", required=True, help="gene table (genes.parquet)")
-    parser.add_argument("--min_cells", type=int, default=10, help="cells a type needs (default 10)")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the halves (default 1)")
-    parser.add_argument("--out", required=True, help="folder to write to")
+    parser.add_argument(
+        "--min_cells", type=int, default=10, help="minimum cells of a cell type (default 10)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, help="seed of the random halves of cells (default 1)"
+    )
+    parser.add_argument("--out", required=True, help="output folder")
 
 
-def run(args) -> None:
+def run(args: Namespace) -> None:
     """Write OUT/expression.parquet and OUT/expression.json."""
     if args.min_cells < 1:
         raise GeneqError("--min_cells must be at least 1", value=args.min_cells)
@@ -77,121 +87,73 @@ def pseudobulk(
     seed: int = 1,
     block_values: int | None = None,
 ) -> tuple[pd.DataFrame, dict]:
-    """Expression of each cell type of a file, as artifacts.EXPRESSION, and what is to be told.
+    """Expression of each cell type of an h5ad file.
 
-    genes: the gene table; genes that the file lacks get no row. The document is expression.json
-    without `dataset`. Raises GeneqError for a file that is damaged, lacks what was named, holds
-    values that cannot be summed, or leaves no cell type or gene.
+    Parameters
+    ----------
+    h5ad : str or Path
+        Single-cell data as anndata 0.7 or later writes them, or a program that follows its format.
+    cell_type_key : str
+        Column of obs with cell types.
+    genes : pandas.DataFrame
+        The gene table (artifacts.GENES). Genes that the file lacks get no row.
+    layer : str, optional
+        Layer to read, or "raw.X"; X by default.
+    scale : {"auto", "counts", "cpm"}
+        Scale of the values; "auto" infers it. Log-transformed values are refused.
+    donor_key : str, optional
+        Column of obs with donors, which are then the units of standard errors and reliability.
+    min_cells : int
+        Cell types with fewer cells are dropped.
+    seed : int
+        Seed of the random halves that reliability is measured with.
+    block_values : int, optional
+        Number of entries read at once.
+
+    Returns
+    -------
+    expression : pandas.DataFrame
+        As artifacts.EXPRESSION: gene_id, cell_type, log2cpm, counts, n_cells, se.
+    document : dict
+        expression.json without `dataset`: what was read, mapped and dropped, the reliability of
+        each cell type, and notes.
+
+    Raises
+    ------
+    GeneqError
+        If the file is damaged, lacks a column or matrix that was named, holds values that cannot
+        be summed, is of another species than the gene table, or leaves no cell type or gene.
     """
-    with opened(h5ad) as file:
-        of = matrix(file, layer, *([block_values] if block_values else []))
-        mapping = map_genes(identifiers(of.var), genes, h5ad)
-        cells = _label_cells(file, cell_type_key, donor_key, min_cells)
-        groups = deal(cells.types, cells.donors, seed)
-        sums, found_scale, notes = _sum(of, scale, groups, _compact(mapping))
+    with open_h5ad(h5ad) as file:
+        matrix = open_matrix(file, layer, *([block_values] if block_values else []))
+        features = find_genes(matrix.var)
+        names = {key: values[features.genes] for key, values in identifiers(matrix.var).items()}
+        mapping = map_genes(names, genes, h5ad)
+        cells = label_cells(matrix.obs, cell_type_key, donor_key, min_cells)
+        groups = assign_groups(cells.types, cells.donors, seed)
+        summed = sum_matrix(matrix, scale, groups, features, mapping)
+    sums = summed.sums
     estimates = estimate(groups, sums, seed)
     kept = estimates.n_cells >= min_cells
     cells.drop_small(kept, estimates.n_cells, min_cells)
-    expression = _table(estimates, kept, cells.names, genes, mapping, found_scale)
+    expression = _table(estimates, kept, cells.names, genes, mapping, summed.scale)
     document = {
         "h5ad": Path(h5ad).name,
-        "scale": found_scale,
+        "scale": summed.scale,
         "layer": layer,
         "donor_key": donor_key,
         "n_cells": int(estimates.n_cells[kept].sum()),
-        "n_cells_file": of.shape[0],
-        "n_genes_file": of.shape[1],
+        "n_cells_file": matrix.shape[0],
+        "n_genes_file": int(features.genes.sum()),
         **mapping.counted(genes),
-        "cell_types": _cell_types(estimates, kept, cells, groups.units, found_scale),
+        "unmapped_share": summed.unmapped_share(),
+        "dropped_features": summed.dropped_features,
+        "cell_types": _cell_types(estimates, kept, cells, groups.units, summed.scale),
         "dropped_cell_types": cells.dropped_types,
         "dropped_cells": cells.dropped(sums.totals),
-        "notes": notes + _notes_on_types(kept, cells.names),
+        "notes": [*summed.notes, *cells.notes, *_notes_on_types(kept, cells.names)],
     }
     return expression, document
-
-
-@dataclass
-class Cells:
-    """The labels of cells.
-
-    types: int64[n_cells], a place in `names` or -1; donors: the same for donors, or None where
-    none were named; unlabelled: reason → bool[n_cells]; dropped_types: as in expression.json.
-    """
-
-    file: str
-    names: list[str]
-    types: np.ndarray
-    donors: np.ndarray | None
-    unlabelled: dict[str, np.ndarray]
-    dropped_types: list[dict]
-
-    def drop_small(self, kept: np.ndarray, n_cells: np.ndarray, min_cells: int) -> None:
-        """Note the types not kept. Raises GeneqError when none is."""
-        reason = f"fewer than {min_cells} cells"
-        for number in np.flatnonzero(~kept):
-            about = {"cell_type": self.names[number], "n_cells": int(n_cells[number])}
-            self.dropped_types.append({**about, "reason": reason})
-        if kept.any():
-            return
-        largest = sorted(self.dropped_types, key=lambda about: -about["n_cells"])[:3]
-        raise GeneqError(
-            f"No cell type has the {min_cells} cells that --min_cells asks for",
-            value=", ".join(f"{about['cell_type']} has {about['n_cells']}" for about in largest)
-            or "no cell has a type",
-            file=self.file,
-            fix="Name another column with --cell_type_key, or lower --min_cells; cells without "
-            "any count are left out",
-        )
-
-    def dropped(self, totals: np.ndarray) -> dict:
-        """Cells that belong to no type's sum for a reason of their own, and these reasons."""
-        reasons, dropped = [], np.zeros(len(totals), dtype=bool)
-        for reason, mask in {**self.unlabelled, "without any count": totals == 0}.items():
-            if new := int((mask & ~dropped).sum()):
-                reasons.append(f"{new} {reason}")
-            dropped |= mask
-        return {"n": int(dropped.sum()), "reason": ", ".join(reasons)}
-
-
-def _label_cells(file: h5py.File, cell_type_key, donor_key, min_cells: int) -> Cells:
-    types, type_names = labels(file, cell_type_key, "--cell_type_key")
-    donors, unlabelled = None, {"without a cell type": types < 0}
-    if donor_key:
-        donors, _ = labels(file, donor_key, "--donor_key")
-        unlabelled["without a donor"] = donors < 0
-        types[donors < 0] = -1
-    n_cells = np.bincount(types[types >= 0], minlength=len(type_names))
-    cells = Cells(file.filename, type_names, types, donors, unlabelled, [])
-    kept = n_cells >= min_cells
-    cells.drop_small(kept, n_cells, min_cells)
-    cells.names = [name for name, keep in zip(type_names, kept, strict=True) if keep]
-    cells.types = np.append(np.where(kept, np.cumsum(kept) - 1, -1), -1)[types]
-    return cells
-
-
-def _compact(mapping: Mapping) -> np.ndarray:
-    """Column of the file → place among the mapped genes, or -1."""
-    place = np.searchsorted(mapping.mapped, mapping.gene)
-    return np.where(mapping.gene >= 0, place, -1)
-
-
-def _sum(of: Matrix, scale: str, groups: Groups, place) -> tuple[Sums, str, list[str]]:
-    """Read the matrix: once where blocks hold whole cells, else first for the cells' totals."""
-    sums, values = Sums(groups, place), Values()
-    for number, block in enumerate(of.blocks()):
-        values.see(block, of)
-        sums.add_totals(block)
-        if of.whole_cells:
-            sums.add(block)
-            if number == 0 and scale == "auto":
-                judge(scale, values, sums.totals, of)  # not to read a million cells in vain
-    found = judge(scale, values, sums.totals, of)
-    if not of.whole_cells:
-        for block in of.blocks():
-            sums.add(block)
-    fractions = found == "counts" and not values.integers
-    notes = [f"Taken as counts, though not all values of {of.name} are integers."]
-    return sums, found, notes if fractions else []
 
 
 def _table(estimates: Estimates, kept, names, genes, mapping: Mapping, scale) -> pd.DataFrame:
@@ -221,7 +183,7 @@ def _cell_types(estimates: Estimates, kept, cells: Cells, units: str, scale: str
             "halves": units,
             "warnings": _warnings(estimates, number, units, scale),
         }
-        for number in np.flatnonzero(kept)
+        for number in np.flatnonzero(kept).tolist()
     ]
 
 
@@ -235,7 +197,7 @@ def _warnings(estimates: Estimates, number: int, units: str, scale: str) -> list
     if estimates.n_units[number] < 2:
         found.append(f"only one of the {units}: no standard errors and no reliability")
     elif np.isnan(estimates.reliability[number]):
-        found.append("too few genes with differing expression to tell its reliability")
+        found.append("too few genes with differing expression to estimate its reliability")
     return found
 
 

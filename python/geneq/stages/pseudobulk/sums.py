@@ -1,8 +1,8 @@
-"""Sums over the cells of a type in one pass, and what follows from them.
+"""Sums over the cells of a type in one pass, and the estimates made from them.
 
-Every type's cells, or donors, are dealt at random into a few groups, and sums are kept by group:
-a type's sum is the sum of its groups, and its halves are halves of its groups, in as many ways as
-wanted.
+Every type's cells, or donors, are assigned at random to a few groups, and sums are kept by group:
+a type's sum is the sum of its groups, and its halves are halves of its groups, which can be drawn
+in many ways.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .reading import Block
+
+__all__ = ["Estimates", "Groups", "Sums", "assign_groups", "estimate", "log2cpm"]
 
 CELL_GROUPS = 8
 DONOR_GROUPS = 32
@@ -20,7 +22,7 @@ SPLITS = 10
 class Groups:
     """of_cell: int64[n_cells], the cell's group or -1. cell_type: int64[n_groups], ascending.
 
-    units: what was dealt, "cells" or "donors".
+    units: what was assigned, "cells" or "donors".
     """
 
     of_cell: np.ndarray
@@ -36,15 +38,16 @@ class Groups:
         return np.append(self.cell_type, -1)[self.of_cell]
 
 
-def deal(types: np.ndarray, donors: np.ndarray | None, seed: int) -> Groups:
-    """Deal the cells of each type into groups of equal size, whole donors where these are given.
+def assign_groups(types: np.ndarray, donors: np.ndarray | None, seed: int) -> Groups:
+    """Assign the cells of each type to groups of equal size; with donors, a donor's cells together.
 
     types: int64[n_cells], 0…n_types-1 (each with at least one cell) or -1. donors: the same for
     donors. A type gets CELL_GROUPS groups of cells or DONOR_GROUPS groups of donors, or as many
-    as it has cells or donors where these are fewer.
+    as it has cells or donors if these are fewer.
     """
     rng = np.random.default_rng(seed)
-    of_cell, cell_type = np.full(len(types), -1), []
+    of_cell = np.full(len(types), -1)
+    cell_type: list[int] = []
     for number in range(types.max() + 1):
         cells = np.flatnonzero(types == number)
         units = np.arange(len(cells)) if donors is None else donors[cells]
@@ -61,13 +64,13 @@ class Sums:
 
     by_group: float64[n_groups, n_genes] of values. totals: float64[n_cells], over all genes of the
     file. squares, products: float64[n_types, n_genes] of value² and value x the cell's total
-    (None where donors are the units: their sums say enough).
+    (None if donors are the units: their sums suffice).
     """
 
     def __init__(self, groups: Groups, place: np.ndarray):
-        """place: int64[n_columns], where a column of the matrix goes, or -1."""
+        """place: int64[n_columns], the gene that a column of the matrix is added to, or -1."""
         n_genes = place.max() + 1
-        # What is not wanted goes to one more row or column, cut off in the end.
+        # Cells and columns that are not used go to one more row or column, cut off at the end.
         self._group_start = (groups.of_cell % (len(groups.cell_type) + 1)) * (n_genes + 1)
         self._type_start = (groups.type_of_cell % (groups.n_types + 1)) * (n_genes + 1)
         self._place = place % (n_genes + 1)
@@ -80,8 +83,8 @@ class Sums:
         block.add_to_cells(self.totals)
 
     def add(self, block: Block) -> None:
-        """Add a block whose cells have their whole totals."""
-        place = block.of_genes(self._place)
+        """Add a block; the totals of its cells must be complete."""
+        place = block.of_columns(self._place)
         in_group = block.of_cells(self._group_start)
         in_group += place
         np.add.at(self._by_group.ravel(), in_group, block.values)
@@ -111,11 +114,11 @@ def log2cpm(sums: np.ndarray, totals: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Estimates:
-    """Per type (and gene of the gene table that the file has).
+    """Per type, and per gene of the gene table that the file has.
 
     counts, log2cpm, se: float64[n_types, n_genes]; total: float64[n_types], over all genes of
-    the file; n_cells: int64[n_types], cells with a total above 0; n_units: int64[n_types], what se
-    and halves rest on; reliability: float64[n_types], NaN where there is none.
+    the file; n_cells: int64[n_types], cells with a total above 0; n_units: int64[n_types], units
+    that se and halves are made of; reliability: float64[n_types], NaN if there is none.
     """
 
     counts: np.ndarray
@@ -138,8 +141,8 @@ def estimate(groups: Groups, sums: Sums, seed: int) -> Estimates:
 
     (Cochran, Sampling Techniques, 1977, 6.3; delta method). Units are cells, or donors, or, for
     a type with more than DONOR_GROUPS donors, random groups of these. With one unit se is NaN;
-    for a gene seen in no unit it is 0, which tells nothing of a gene that is rare. Where several
-    columns of the file map to one gene, se over cells leaves out their covariance.
+    for a gene seen in no unit it is 0, though the gene may be expressed at a low level. If several
+    columns of the file map to one gene, se over cells ignores their covariance.
     """
     of_cell = groups.of_cell
     group_total = np.bincount(of_cell[of_cell >= 0], sums.totals[of_cell >= 0])
