@@ -41,8 +41,6 @@ __all__ = [
 CHUNK = 1 << 22
 GZIP_MAGIC = b"\x1f\x8b"
 FASTA = "genome.fa"
-# Symbols a line of canonical text.
-LINE = 60
 # Windows of one contig that are closer together than this are read at once.
 GAP = 1 << 14
 
@@ -109,9 +107,9 @@ def index_fasta(source: str | Path, folder: str | Path) -> Index:
         rest, found = scanner.finish()
         digest.update(rest)
         out.write(rest)
-    records = [Record(*record) for record in found]
-    _write_fai(records, target)
-    return Index(records, digest.hexdigest())
+    Path(f"{target}.fai").unlink(missing_ok=True)
+    with pyfaidx.Faidx(str(target)):  # writes the index
+        return Index([Record(*record) for record in found], digest.hexdigest())
 
 
 @contextmanager
@@ -141,16 +139,6 @@ def _readable(source: Path) -> Iterator[None]:
         ) from None
     except OSError as error:
         raise GeneqError("Indexing the FASTA failed", value=error.strerror, file=source) from None
-
-
-def _write_fai(records: list[Record], fasta: Path) -> None:
-    """The `.fai` of canonical text: pyfaidx would find the same, line by line in Python."""
-    rows, end = [], 0
-    for record in records:
-        offset = end + len(f">{record.name}\n".encode())
-        end = offset + record.length + -(-record.length // LINE)
-        rows.append(f"{record.name}\t{record.length}\t{offset}\t{LINE}\t{LINE + 1}\n")
-    Path(f"{fasta}.fai").write_text("".join(rows), encoding="utf-8")
 
 
 # --- compressed files -------------------------------------------------------------------------

@@ -169,6 +169,10 @@ def _fold_notes(about: dict) -> list[str]:
             "The default chromosomes for validation and test do not exist "
             f"({', '.join(about['absent'])}): folds are made of {_units(about)}"
         )
+    if n := about["genes_per_fold"].count(0):
+        notes.append(
+            f"{n} of {folds.N_FOLDS} folds have no genes: cross-validation (--cv) is not possible"
+        )
     if n := max(about["relatives_in_other_fold"], about["relatives_in_other_part"]):
         notes.append(
             f"{n:,} genes have similar DNA to a gene of another fold or of another part of the "
