@@ -107,7 +107,8 @@ def figure(name: str, unit: str, ours: Run, peer: Run | None, guarded: bool) -> 
 
 def run_geneq(path: Path, scratch: Path) -> Run:
     names = [f"gene{i}" for i in range(GENES_OF_FILE)]
-    constant = {"chrom": "chr1", "tss": 0, "strand": "+", "records": "", "fold": 0, "split": "test"}
+    constant = {"chrom": "chr1", "tss": 0, "strand": "+", "records": "", "fold": 0, "split": "test",
+                "family": -1}  # fmt: skip
     GENES.write(pd.DataFrame({"gene_id": names, "gene_name": names, **constant}), scratch / "genes")
     command = [sys.executable, "-m", "geneq.cli", "pseudobulk", "--dataset", "benchmark"]
     command += ["--h5ad", path, "--cell_type_key", "cell_type"]

@@ -87,6 +87,7 @@ def gene_table(n: int, test_fold: int = 0) -> pd.DataFrame:
             "records": "",
             "fold": fold.astype("int8"),
             "split": np.array(["test", "valid", "train", "train", "train"])[(fold - test_fold) % 5],
+            "family": -1,
         }
     )
 

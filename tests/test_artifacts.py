@@ -36,6 +36,7 @@ def genes(n: int = 3) -> pd.DataFrame:
             "records": "",
             "fold": 0,
             "split": "train",
+            "family": -1,
         }
     )
 

@@ -15,10 +15,13 @@ from geneq import binning, cli, folds
 from geneq.artifacts import GENES
 from geneq.errors import GeneqError
 from geneq.genome import Genome
-from geneq.stages.genes.annotation import attributes, plain_id
+from geneq.similarity import REPEAT, similar_pairs
+from geneq.stages.genes.annotation import attributes
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+ODDITIES = SHARED / "oddities"
 needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="the real data are not here")
+needs_oddities = pytest.mark.skipif(not ODDITIES.exists(), reason="the odd files are not here")
 
 RNG = np.random.default_rng(7)
 BASES = {f"chr{n}": "".join(RNG.choice(list("ACGT"), 20_000)) for n in (*range(1, 13), "M")}
@@ -32,6 +35,10 @@ def write_fasta(path: Path, contigs: dict[str, str]) -> Path:
 
 def line(gene: str, chrom: str, start, end, strand="+", feature="gene", more="") -> str:
     text = f'gene_id "{gene}"; gene_name "N{gene}"; {more}' if gene else 'note "none";'
+    return row(chrom, start, end, text, strand, feature)
+
+
+def row(chrom: str, start, end, text: str, strand="+", feature="gene") -> str:
     return f"{chrom}\ttest\t{feature}\t{start}\t{end}\t.\t{strand}\t.\t{text}\n"
 
 
@@ -47,7 +54,7 @@ GENES_EVERYWHERE = "".join(
 
 
 class Run:
-    """`geneq genes` in a folder of its own."""
+    """`geneq genes` in a temporary folder."""
 
     def __init__(self, folder: Path, capsys):
         self.folder, self.out, self.capsys = folder, folder / "out", capsys
@@ -69,6 +76,9 @@ class Run:
         path.write_text(fasta)
         assert self("--promoters", str(path), *options) == 0
         return self.table()
+
+    def printed(self) -> str:
+        return self.capsys.readouterr().out
 
     def table(self) -> pd.DataFrame:
         return GENES.read(self.out / "genes.parquet").set_index("gene_id")
@@ -182,11 +192,11 @@ def test_what_cannot_be_used_is_counted_by_reason_with_examples(run):
     assert run.about()["bin_edges"] == [-1000, -200, 900]
 
 
-def test_chromosome_names_that_differ_in_chr_are_matched_and_told(run):
+def test_chromosome_names_that_differ_in_chr_are_matched_and_reported(run):
     genes = run.annotated(re.sub("^chr(M)?", r"\1", GENES_EVERYWHERE, flags=re.M))
     assert set(genes["chrom"]) == set(BASES)
     assert run.about()["notes"] == [
-        "26 genes lie on chromosomes that the GTF and the FASTA name differently (1 and chr1): "
+        "26 genes are on chromosomes that the GTF and the FASTA name differently (1 and chr1): "
         "matched"
     ]
 
@@ -197,11 +207,9 @@ def test_mt_is_chrm_and_a_compressed_gtf_is_read(run):
     assert run.table().loc["chrMa", "chrom"] == "chrM"
 
 
-def test_running_twice_gives_the_same_and_replaces_the_other_form(run):
+def test_running_twice_gives_the_same(run):
     first = run.annotated(GENES_EVERYWHERE)
-    (run.out / "genome.fa.gz").write_text("of an earlier run")
     pd.testing.assert_frame_equal(run.annotated(GENES_EVERYWHERE), first)
-    assert not (run.out / "genome.fa.gz").exists()
 
 
 def test_a_failed_run_leaves_an_earlier_result_alone(run):
@@ -217,18 +225,32 @@ def test_a_failed_run_leaves_an_earlier_result_alone(run):
     [
         ("", "no usable gene or transcript rows"),
         ("#only a comment\n", "no usable gene or transcript rows"),
-        (line("a", "chr1", 5, 9, feature="exon"), "no usable gene or transcript rows"),
-        (GENES_EVERYWHERE + "chr1\ttest\tgen", "Line 27 of the GTF is cut short"),
-        (GENES_EVERYWHERE + line("cut", "chr1", 5, 9)[:-18], "Line 27 of the GTF is cut short"),
-        (GENES_EVERYWHERE + line("cut", "chr1", 5, 9)[:-5], "Line 27 of the GTF is cut short"),
-        (">chr1\nACGT\n", "Line 1 of the GTF is cut short or no GTF line: '>chr1'"),
+        (line("", "chr1", 5, 9), "no usable gene or transcript rows"),
+        (
+            line("a", "chr1", 5, 9, feature="exon") + line("a", "chr1", 5, 9, feature="CDS"),
+            "The GTF has only exon, CDS rows; a TSS is read from gene or transcript rows (in",
+        ),
+        (GENES_EVERYWHERE + "chr1\ttest\tgen", "Line 27 of the GTF is truncated"),
+        (GENES_EVERYWHERE + line("cut", "chr1", 5, 9)[:-18], "Line 27 of the GTF is truncated"),
+        (GENES_EVERYWHERE + line("cut", "chr1", 5, 9)[:-5], "Line 27 of the GTF is truncated"),
+        (">chr1\nACGT\n", "Line 1 of the GTF is truncated or not a GTF line: '>chr1'"),
+        (
+            row("chr1", 5, 9, 'gene_id "A.1" gene_name "B"; note "x";'),
+            'Line 1 of the GTF has no \';\' after gene_id: \'gene_id "A.1" gene_name "B"; note',
+        ),
+        (row("chr1", 5, 9, "gene_id 'A' gene_name 'B';"), "Line 1 of the GTF has no ';' after gen"),
+        (row("chr1", 5, 9, "gene_id A gene_name B;"), "Line 1 of the GTF has no ';' after gene_id"),
+        (
+            GENES_EVERYWHERE + row("chr1", 5, 9, 'gene_id "A"; gene_name "B" note "x";'),
+            "Line 27 of the GTF has no ';' after gene_name",
+        ),
         ("chr1\ttest\tgene\t5\t9\t.\t+\t.\tID=gene:a;Name=b\n", "attributes of GFF3"),
-        (b"\xff\xfe" + GENES_EVERYWHERE.encode(), "Line 1 is no text"),
-        (gzip.compress(GENES_EVERYWHERE.encode() * 99)[:-9], "compressed GTF is cut short"),
+        (b"\xff\xfe" + GENES_EVERYWHERE.encode(), "Line 1 is not text"),
+        (gzip.compress(GENES_EVERYWHERE.encode() * 99)[:-9], "compressed GTF is truncated"),
         (GENES_EVERYWHERE.replace("chr", "NC_"), "No chromosome of the GTF is in the FASTA"),
     ],
 )
-def test_what_is_no_whole_gtf_is_refused(run, gtf, message):
+def test_what_is_not_a_complete_gtf_is_refused(run, gtf, message):
     error = run.refused_gtf(gtf)
     assert message in error
     assert str(run.gtf) in error
@@ -240,11 +262,11 @@ def test_what_is_no_whole_gtf_is_refused(run, gtf, message):
         (
             "".join(line(f"far{i}", "chr2", 30_001 + i, 40_000) for i in range(27)),
             "27 of 53 genes have no sequence: the FASTA and the GTF seem to be of different "
-            "builds: '27 lie past the end of their contig, 0 on N'",
+            "genome builds: '27 are past the end of their contig, 0 on N'",
         ),
         (
             "".join(line(f"n{i}", "chr1", 17_001 + i, 18_000) for i in range(30)),
-            "'0 lie past the end of their contig, 30 on N'",
+            "'0 are past the end of their contig, 30 on N'",
         ),
     ],
 )
@@ -256,7 +278,7 @@ def test_files_of_different_builds_are_refused_naming_both(run, genes, message):
 
 def test_a_bad_fasta_leaves_nothing_behind(run):
     run.fasta.write_text(">chr1\nMKVL\n")
-    assert "Not a FASTA of nucleotides" in run.refused_gtf(GENES_EVERYWHERE)
+    assert "Not a nucleotide FASTA" in run.refused_gtf(GENES_EVERYWHERE)
 
 
 @pytest.mark.parametrize("given", [[], ["--fasta", "a"], ["--promoters", "a", "--gtf", "b"]])
@@ -289,25 +311,144 @@ def test_any_text_can_be_looked_through_for_attributes(text):
     assert all(values for values in attributes(text).values())
 
 
-def test_attributes_of_the_wild():
-    text = ' gene_id "A;1"; tag "x"; level 2; tag "y\\"z";note "";'
-    wanted = {"gene_id": ["A;1"], "tag": ["x", 'y\\"z'], "level": ["2"], "note": [""]}
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (
+            ' gene_id "A;1"; tag "x"; level 2; tag "y\\"z";note "";',
+            {"gene_id": ["A;1"], "tag": ["x", 'y\\"z'], "level": ["2"], "note": [""]},
+        ),
+        ('gene_id "A"; gene_name "5"-CD4";', {"gene_id": ["A"], "gene_name": ['5"-CD4']}),
+        ('gene_id "A"; gene_name "a "b" c"', {"gene_id": ["A"], "gene_name": ['a "b" c']}),
+        ("gene_id 'A'; gene_name '5'-CD4';", {"gene_id": ["A"], "gene_name": ["5'-CD4"]}),
+        ("gene_id 'A \"b\"';level 1", {"gene_id": ['A "b"'], "level": ["1"]}),
+        ('gene_id"A";gene_name"B"', {"gene_id": ["A"], "gene_name": ["B"]}),
+        ("gene_id A.1; gene_name 5'-CD4;", {"gene_id": ["A.1"], "gene_name": ["5'-CD4"]}),
+        ('gene_id "";', {"gene_id": [""]}),
+        ('gene_id "A";; gene_name\t"B" ;', {"gene_id": ["A"], "gene_name": ["B"]}),
+    ],
+)
+def test_attributes_in_every_style(text, wanted):
     assert attributes(text) == wanted
+
+
+@pytest.mark.parametrize(
+    "more",
+    ['gene_symbol "CD4";', 'gene "CD4";', 'gene_name "CD4"; gene "x";', 'gene_name ""; gene "CD4"',
+     "gene 'CD4'; db_xref \"GeneID:920\";"],
+)  # fmt: skip
+def test_names_are_found_where_annotations_have_them(run, more):
+    """Ensembl and GENCODE, FlyBase, NCBI and AGAT."""
+    genes = run.annotated(GENES_EVERYWHERE + row("chr1", 301, 900, f'gene_id "X"; {more}'))
+    assert genes.loc["X", "gene_name"] == "CD4"
+
+
+def test_a_name_may_be_in_transcript_rows_only_and_a_gene_without_one_has_its_id(run):
+    gtf = GENES_EVERYWHERE + row("chr1", 301, 900, 'gene_id "X";')
+    gtf += row("chr1", 301, 900, 'gene_id "X"; gene_symbol "CD4";', feature="transcript")
+    genes = run.annotated(gtf + row("chr2", 301, 900, 'gene_id "Y";'))
+    assert genes.loc[["X", "Y"], "gene_name"].tolist() == ["CD4", "Y"]
 
 
 @pytest.mark.parametrize(
     ("given", "wanted"),
     [
         ("ENSG00000141510.18", "ENSG00000141510"),
+        ("ENSG00000141510.18_4", "ENSG00000141510"),
         ("ENSMUSG00000059552.8", "ENSMUSG00000059552"),
-        ("ENSG00000182378.15_PAR_Y", "ENSG00000182378"),
-        ("ENSG00000182378_PAR_Y", "ENSG00000182378"),
+        ("ENSGR0000182378.10", "ENSG00000182378"),
         ("AT1G01010.1", "AT1G01010.1"),
-        ("Y47D3A.1", "Y47D3A.1"),
     ],
 )
-def test_only_ensembl_ids_have_a_version(given, wanted):
-    assert plain_id(given) == wanted
+def test_gene_ids_have_no_version(run, given, wanted):
+    assert wanted in run.annotated(GENES_EVERYWHERE + line(given, "chr1", 301, 900)).index
+
+
+# --- copies of a gene -------------------------------------------------------------------------
+
+ALT = ["chr1_KX000001v1_alt", "scaffold9"]
+
+
+@pytest.mark.parametrize("feature", ["gene", "transcript"])
+@pytest.mark.parametrize("alt", ALT)
+def test_a_copy_on_an_absent_contig_does_not_hide_one_on_a_chromosome(run, feature, alt):
+    copies = [line("x", c, 3001, 4000, feature=feature) for c in (alt, "chr2")]
+    first = run.annotated(GENES_EVERYWHERE + "".join(copies))
+    dropped = run.dropped()
+    last = run.annotated(GENES_EVERYWHERE + "".join(copies[::-1]))
+    assert first.loc["x", ["chrom", "tss"]].tolist() == ["chr2", 3000]
+    assert dropped == run.dropped() == {"duplicated_id": ["x"]}
+    pd.testing.assert_frame_equal(first, last)
+
+
+def test_a_chromosome_is_preferred_to_an_alt_contig_that_is_in_the_fasta(run):
+    write_fasta(run.fasta, {"chr1_alt": BASES["chr2"][:9000], **BASES})
+    copies = [line("x", c, 3001, 4000) for c in ("chr1_alt", "chr2")]
+    for order in (copies, copies[::-1]):
+        assert run.annotated(GENES_EVERYWHERE + "".join(order)).loc["x", "chrom"] == "chr2"
+
+
+@pytest.mark.parametrize("y_id", ["ENSG00000182378.5_PAR_Y", "ENSGR0000182378.5"])
+def test_of_a_pseudoautosomal_gene_the_copy_on_x_is_taken(run, y_id):
+    """Also where chrY comes first, or has the region masked."""
+    y = "N" * 6_000 + BASES["chr3"][:9_000]
+    write_fasta(run.fasta, {"chrY": y, **BASES, "chrX": BASES["chr4"]})
+    gtf = line(y_id, "chrY", 3001, 4000) + line("ENSG00000182378.5", "chrX", 3001, 4000)
+    genes = run.annotated(GENES_EVERYWHERE + gtf)
+    assert genes.loc["ENSG00000182378", "chrom"] == "chrX"
+    assert run.dropped() == {"duplicated_id": ["ENSG00000182378"]}
+
+
+def test_a_gene_without_a_usable_copy_is_counted_once_by_its_first(run):
+    gtf = line("x", "scaffold9", 3001, 4000) + line("x", "chr2", 30_001, 30_100)
+    genes = run.annotated(GENES_EVERYWHERE + gtf)
+    assert "x" not in genes.index
+    assert run.dropped() == {"contig_absent": ["x"], "duplicated_id": ["x"]}
+
+
+# --- odd files --------------------------------------------------------------------------------
+
+
+def odd(run, gtf: str) -> pd.DataFrame:
+    files = ["--fasta", str(ODDITIES / "_base/genome.fa"), "--gtf", str(ODDITIES / gtf)]
+    assert run(*files, "--valid_chroms", "chr2", "--test_chroms", "chr3") == 0
+    return run.table()
+
+
+@needs_oddities
+@pytest.mark.parametrize("gtf", ["lift37/lift37.gtf", "lift37/alt_first.gtf"])
+def test_odd_ids_give_the_base_table(run, gtf):
+    base = odd(run, "_base/genes.gtf")
+    assert len(base) == 40
+    pd.testing.assert_frame_equal(odd(run, gtf), base)
+
+
+@needs_oddities
+def test_ucsc_alt_contigs_first_or_last_give_the_same_table(run):
+    first, last = (odd(run, f"gtf/ucsc_alt_{place}.gtf") for place in ("first", "last"))
+    assert len(first) == 40
+    pd.testing.assert_frame_equal(first, last)
+    assert run.about()["dropped"]["duplicated_id"]["n"] == 10
+
+
+@needs_oddities
+@pytest.mark.parametrize("gtf", ["flybase/fly.gtf", "gtf/inner_quote.gtf"])
+def test_odd_names_are_read(run, gtf):
+    names = odd(run, "_base/genes.gtf")["gene_name"].tolist()
+    wanted = ['5"-CD4', *names[1:]] if gtf == "gtf/inner_quote.gtf" else names
+    assert odd(run, gtf)["gene_name"].tolist() == wanted
+
+
+@needs_oddities
+@pytest.mark.parametrize(
+    ("gtf", "message"),
+    [("exon_only", "only exon rows"), ("nosemi", "Line 1 of the GTF has no ';' after gene_id")],
+)
+def test_odd_files_that_cannot_be_used_get_one_line(run, gtf, message):
+    fasta, gtf = ODDITIES / "_base/genome.fa", ODDITIES / f"gtf/{gtf}.gtf"
+    error = run.refused("--fasta", str(fasta), "--gtf", str(gtf))
+    assert message in error
+    assert error.count("\n") == 1
 
 
 # --- folds ------------------------------------------------------------------------------------
@@ -322,7 +463,7 @@ def test_named_chromosomes_with_or_without_chr(run):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--test_chroms", "chr99"], "--valid_chroms or --test_chroms is not there: 'chr99'"),
+        (["--test_chroms", "chr99"], "--valid_chroms or --test_chroms does not exist: 'chr99'"),
         (["--test_chroms", "chr10"], "for validation and test at once: '10'"),
         (["--valid_chroms", ""], "leaves a part without genes: 'train 22, valid 0, test 4'"),
         (["--test_chroms", "chr12"], "leaves a part without genes: 'train 24, valid 2, test 0'"),
@@ -354,6 +495,11 @@ def frame(chroms, tss, strand="+") -> pd.DataFrame:
 
 LENGTHS = {"a": 5_500_000, "b": 900_000, "c": 3_000_000}
 WINDOW = (-1000, 500)
+NO_PAIRS = np.empty((2, 0), int)
+
+
+def by_default(genes, lengths=LENGTHS, pairs=NO_PAIRS, seed=1) -> folds.Folds:
+    return folds.assign(genes, pairs, WINDOW, lengths, None, None, seed)
 
 
 def scattered(seed: int = 5, n: int = 900) -> pd.DataFrame:
@@ -365,9 +511,10 @@ def scattered(seed: int = 5, n: int = 900) -> pd.DataFrame:
 
 def test_without_the_default_chromosomes_blocks_keep_neighbours_together():
     genes = scattered()
-    made = folds.assign(genes, WINDOW, LENGTHS, None, None, None, seed=1)
+    made = by_default(genes)
     assert made.about["by"] == "blocks"
     assert made.about["n_blocks"] == 5 + 1 + 3
+    assert made.about["absent"] == ["chr10", "chr8", "chr9"]
     genes["fold"], genes["split"] = made.fold, made.split
     assert set(genes["fold"]) - {-1} == set(range(5))
     for _, row in genes.iterrows():
@@ -387,8 +534,20 @@ def test_without_the_default_chromosomes_blocks_keep_neighbours_together():
 
 def test_folds_by_blocks_depend_on_the_seed_alone():
     genes = scattered()
-    folds_of = [folds.by_block(genes, WINDOW, LENGTHS, seed).fold.tolist() for seed in (1, 1, 2)]
+    folds_of = [by_default(genes, seed=seed).fold.tolist() for seed in (1, 1, 2)]
     assert folds_of[0] == folds_of[1] != folds_of[2]
+
+
+def test_blocks_that_are_chromosomes_are_called_so():
+    lengths = dict.fromkeys("abcdef", 1_900_000)
+    chroms = np.repeat(list(lengths), 10)
+    genes = frame(chroms, np.arange(60) * 20_000)
+    made = by_default(genes, lengths)
+    assert made.about["by"] == "chromosomes"
+    assert "n_blocks" not in made.about
+    for part in ("valid", "test"):
+        assert made.about[f"{part}_chroms"] == sorted(set(chroms[made.split == part]))
+    assert (made.fold >= 0).all()
 
 
 def test_genes_that_cross_the_edge_of_a_block_are_counted(run):
@@ -415,15 +574,196 @@ def test_balanced_folds_hold_about_equally_many():
     assert held.max() - held.min() <= 10
 
 
+def five_folds(n: int = 1) -> pd.DataFrame:
+    split = np.repeat(["valid", "test", *["train"] * 3], n)
+    return pd.DataFrame({"fold": np.repeat(range(5), n), "split": split, "family": -1})
+
+
 def test_split_for_cross_validation():
-    genes = pd.DataFrame({"fold": [0, 1, 2, 3, 4], "split": ["valid", "test", *["train"] * 3]})
-    assert folds.split_for(genes, None).tolist() == genes["split"].tolist()
-    assert folds.split_for(genes, 4).tolist() == ["valid", "train", "train", "train", "test"]
-    assert folds.split_for(genes, 1).tolist() == ["train", "test", "valid", "train", "train"]
+    genes = five_folds()
+
+    def split(test_fold):
+        return folds.for_run(genes, test_fold)["split"].tolist()
+
+    assert split(None) == genes["split"].tolist()
+    assert split(4) == ["valid", "train", "train", "train", "test"]
+    assert split(1) == ["train", "test", "valid", "train", "train"]
     with pytest.raises(GeneqError, match="must be 0 to 4: 5"):
-        folds.split_for(genes, 5)
+        split(5)
     with pytest.raises(GeneqError, match="Fold 2 as test leaves a part without genes"):
-        folds.split_for(genes[genes["fold"] != 3], 2)
+        folds.for_run(genes[genes["fold"] != 3], 2)
+
+
+# --- related genes ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("test_fold", [None, 0, 1, 2, 3, 4])
+def test_no_gene_is_trained_on_beside_a_relative_that_is_tested(test_fold):
+    genes = five_folds(20)
+    genes["family"] = np.random.default_rng(3).choice([-1, *range(15)], 100, p=[0.7] + [0.02] * 15)
+    made = folds.for_run(genes, test_fold)
+    tested = made[made["split"] == "test"]
+    others = made[made["split"] != "test"]
+    fold = 1 if test_fold is None else test_fold
+    assert tested.index.tolist() == genes.index[genes["fold"] == fold].tolist()
+    assert not set(tested["family"]) & set(others["family"]) - {-1}
+    # Nothing else is dropped.
+    families = set(tested["family"]) - {-1}
+    assert len(others) == ((genes["fold"] != fold) & ~genes["family"].isin(families)).sum() < 80
+
+
+def test_a_family_is_of_different_units_and_neighbours_are_none():
+    """a0–a1 overlap, as do b0–b1; a1 is like b0, and b1 like c0."""
+    genes = frame(list("aabbcdef"), [5000, 5100, 5000, 5100, *[5000] * 4])
+    pairs = np.array([[0, 1, 2, 3], [1, 2, 3, 4]])
+    made = by_default(genes, dict.fromkeys("abcdef", 1_000_000), pairs)
+    assert made.family.tolist() == [-1, 0, 0, 1, 1, -1, -1, -1]
+    assert made.about["n_families"] == 2
+    for part, name in ((made.fold, "fold"), (made.split, "part")):
+        wanted = [False] + [part[a] != part[b] for a, b in ((1, 2), (1, 2), (3, 4), (3, 4))]
+        wanted += [False] * 3
+        assert folds.across(made.family, part).tolist() == wanted
+        assert made.about[f"relatives_in_other_{name}"] == sum(wanted)
+
+
+def test_genes_at_the_edge_of_a_block_are_in_no_family():
+    genes = frame(list("abbccdef"), [5000, 1_000_000, *[1_800_000] * 6])
+    made = by_default(genes, dict.fromkeys("abcdef", 2_000_000), np.array([[0], [1]]))
+    assert made.fold[1] == -1
+    assert (made.family == -1).all()
+
+
+def test_related_genes_are_found_and_reported(run):
+    """chr1b has the window of chr8a, a test gene, on the other strand and with 3 % changed."""
+    rng = np.random.default_rng(6)
+    contigs = {name: list(sequence) for name, sequence in BASES.items()}
+    copy = contigs["chr8"][5000 - 1024 : 5000 + 1024]
+    for place in rng.choice(2048, 60, replace=False):
+        copy[place] = {"A": "C", "C": "G", "G": "T", "T": "A"}[copy[place]]
+    turned = "".join(copy)[::-1].translate(str.maketrans("ACGT", "TGCA"))
+    contigs["chr1"][8999 - 1023 : 8999 + 1025] = turned
+    write_fasta(run.fasta, {name: "".join(bases) for name, bases in contigs.items()})
+    genes = run.annotated(GENES_EVERYWHERE)
+    assert genes.index[genes["family"] >= 0].tolist() == ["chr1b", "chr8a"]
+    about = run.about()["folds"]
+    assert about["n_families"] == 1
+    assert about["relatives_in_other_part"] == 2
+    assert "2 genes have similar DNA to a gene of another fold or of another" in run.printed()
+    used = folds.for_run(genes.reset_index(), None).set_index("gene_id")
+    assert set(genes.index) - set(used.index) == {"chr1b"}
+
+
+def test_random_genes_have_no_relatives(run):
+    genes = run.annotated(GENES_EVERYWHERE)
+    assert (genes["family"] == -1).all()
+    assert run.about()["folds"]["relatives_in_other_part"] == 0
+    assert "similar DNA" not in run.printed()
+
+
+def test_relatives_among_promoters_by_chromosome_are_found(run):
+    rng, text = np.random.default_rng(9), ""
+    for gene in range(24):
+        text += f">S{gene} chrom=chr{gene % 12 + 1}\n{symbols(rng, 60)}\n"
+    twice = text.split("\n")[1]
+    genes = run.promoted(text + f">copy chrom=chr8\n{twice}\n")
+    assert genes.index[genes["family"] >= 0].tolist() == ["S0", "copy"]
+    assert run.about()["folds"]["relatives_in_other_part"] == 2
+
+
+# --- similar sequences ------------------------------------------------------------------------
+
+
+def kmers(sequence: np.ndarray, k: int = 14) -> set[tuple]:
+    """Canonical k-mers, slow and obvious."""
+    found = set()
+    for start in range(len(sequence) - k + 1):
+        word = sequence[start : start + k]
+        if word.max() < 4:
+            found.add(min(tuple(word.tolist()), tuple((3 - word[::-1]).tolist())))
+    return found
+
+
+def related_sequences() -> list[np.ndarray]:
+    rng, sequences = np.random.default_rng(12), []
+    for _ in range(12):
+        parent = rng.integers(0, 4, 400, dtype=np.uint8)
+        part = np.concatenate([rng.integers(0, 4, 200, dtype=np.uint8), parent[:200]])
+        changed = np.where(rng.random(400) < 0.02, rng.integers(0, 4, 400), parent)
+        little = np.concatenate([rng.integers(0, 4, 370, dtype=np.uint8), parent[:30]])
+        masked = np.where(np.arange(400) < 350, 4, parent)
+        sequences += [parent, part, changed.astype(np.uint8), little, masked.astype(np.uint8)]
+        sequences += [(3 - parent[::-1]).astype(np.uint8), parent[:13], parent[:0]]
+    return sequences
+
+
+def test_similar_pairs_are_those_that_share_a_quarter_of_their_kmers():
+    """Against the exact share, away from the threshold by more than a sketch can err."""
+    sequences = related_sequences()
+    words = [kmers(sequence) for sequence in sequences]
+    found = set(zip(*similar_pairs(sequences).tolist(), strict=True))
+    assert all(a < b for a, b in found)
+    for a in range(len(sequences)):
+        for b in range(a + 1, len(sequences)):
+            smaller = min(len(words[a]), len(words[b]))
+            share = len(words[a] & words[b]) / smaller if smaller else 0
+            if share > 0.45:
+                assert (a, b) in found or smaller < 40
+            if share < 0.1:
+                assert (a, b) not in found
+
+
+def test_batches_do_not_change_what_is_similar(monkeypatch):
+    sequences = related_sequences()
+    wanted = similar_pairs(iter(sequences)).tolist()
+    monkeypatch.setattr("geneq.similarity.SYMBOLS", 1000)
+    monkeypatch.setattr("geneq.similarity.ROWS", 7)
+    assert similar_pairs(sequences).tolist() == wanted
+
+
+def test_repeats_do_not_make_sequences_similar():
+    rng = np.random.default_rng(2)
+    repeat = rng.integers(0, 4, 150, dtype=np.uint8)
+    sequences = [np.concatenate([repeat, rng.integers(0, 4, 50, dtype=np.uint8)])
+                 for _ in range(REPEAT + 1)]  # fmt: skip
+    assert similar_pairs(sequences).shape == (2, 0)
+    assert similar_pairs(sequences[:4]).shape == (2, 6)
+
+
+@pytest.mark.parametrize("sequences", [[], [np.empty(0, np.uint8)] * 3])
+def test_nothing_is_similar_to_nothing(sequences):
+    assert similar_pairs(sequences).shape == (2, 0)
+
+
+# --- what is printed --------------------------------------------------------------------------
+
+
+def test_folds_and_split_are_printed(run):
+    run.annotated(GENES_EVERYWHERE + line("far", "chr5", 20_001, 21_000))
+    assert run.printed().splitlines() == [
+        "26 genes",
+        "dropped: beyond_contig 1",
+        "folds of whole chromosomes; genes per fold: 6, 6, 6, 4, 4",
+        "split: train 20, valid 2 (chr10), test 4 (chr8, chr9)",
+    ]
+
+
+def test_that_the_default_chromosomes_do_not_exist_is_printed(run):
+    write_fasta(run.fasta, dict.fromkeys("abcdef", "ACGTTGCAAT" * 2000))
+    run.annotated("".join(line(f"g{name}", name, 5001, 6000) for name in "abcdef"))
+    *_, split, note, relatives = run.printed().splitlines()
+    assert re.fullmatch(r"split: train \d, valid \d \([a-f].*\), test \d \([a-f].*\)", split)
+    assert note == (
+        "The default chromosomes for validation and test do not exist (chr10, chr8, chr9): folds "
+        "are made of whole chromosomes"
+    )
+    assert note in run.about()["notes"]
+    assert relatives.startswith("6 genes have similar DNA")
+
+
+def test_folds_without_genes_are_reported(run):
+    gtf = "".join(line(f"{c}a", c, 5001, 6000) for c in ("chr1", "chr2", "chr3"))
+    run.annotated(gtf, "--valid_chroms", "chr2", "--test_chroms", "chr3")
+    assert "2 of 5 folds have no genes: cross-validation (--cv) is not possible" in run.printed()
 
 
 # --- promoters --------------------------------------------------------------------------------
@@ -512,7 +852,7 @@ def test_promoters_of_one_gene_are_one_cluster(run):
     [
         (">a_2\nACGT\n", [], "No gene of the promoter FASTA is usable: 'no_first_promoter 1'"),
         (">a\nACGT\n", [], "The split by clusters leaves a part without genes"),
-        (promoter_fasta(False), ["--test_chroms", "chr1"], "is not there: 'chr10, chr1'"),
+        (promoter_fasta(False), ["--test_chroms", "chr1"], "does not exist: 'chr10, chr1'"),
         (
             promoter_fasta() + ">late\nACGT\n",
             ["--test_chroms", "chr1"],
@@ -539,17 +879,17 @@ def test_default_bins():
 @pytest.mark.parametrize(
     ("text", "mode", "message"),
     [
-        ("5", "annotation", "make at least one bin: '5'"),
-        ("0,10,10", "annotation", "must rise strictly"),
-        ("10,0", "annotation", "must rise strictly"),
-        ("0,1.5", "annotation", "whole numbers of nt, not '1.5'"),
-        ("", "annotation", "whole numbers of nt, not ''"),
+        ("5", "annotation", "Bin edges must be at least two, in increasing order: '5'"),
+        ("0,10,10", "annotation", "in increasing order"),
+        ("10,0", "annotation", "in increasing order"),
+        ("0,1.5", "annotation", "integers, in nt, not '1.5'"),
+        ("", "annotation", "integers, in nt, not ''"),
         ("0,1/0", "promoters", "fractions of the length, 0 to 1, not '1/0'"),
         ("-0.1,1", "promoters", "fractions of the length, 0 to 1, not '-0.1'"),
         ("0,nan", "promoters", "not 'nan'"),
     ],
 )
-def test_bin_edges_that_make_no_bins_are_refused(text, mode, message):
+def test_wrong_bin_edges_are_refused(text, mode, message):
     with pytest.raises(GeneqError, match=message):
         binning.parse_edges(text, mode)
 
@@ -565,6 +905,19 @@ def test_the_mini_genome(run):
     assert len(genes) == 459 - run.about()["dropped"]["crosses_block_edge"]["n"] == 458
     assert run.about()["folds"]["by"] == "blocks"
     assert min(run.about()["folds"]["genes_per_fold"]) > 60
+
+
+@needs_shared
+def test_yeast_paralogs_are_related(run):
+    folder = SHARED / "yeast"
+    files = ["--fasta", str(folder / "genome.fa.gz"), "--gtf", str(folder / "genes.gtf.gz")]
+    assert run(*files) == 0
+    genes, about = run.table(), run.about()["folds"]
+    assert len(genes) == 7036
+    assert about["by"] == "chromosomes"
+    assert 250 < about["relatives_in_other_fold"] < 350
+    family = genes["family"]
+    assert family["YAL005C"] == family["YLL024C"] >= 0  # SSA1 and SSA2
 
 
 @needs_shared

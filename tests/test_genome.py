@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import os
 import re
 import struct
 import zlib
@@ -80,6 +81,10 @@ def check_regions(genome: Genome) -> None:
 RAGGED = fasta(CONTIGS).replace(b"\n", b"\n\n", 3)
 
 
+def bgzip_in_one_block(content: bytes) -> bytes:
+    return bgzip(content, block=1 << 15)
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -89,29 +94,35 @@ RAGGED = fasta(CONTIGS).replace(b"\n", b"\n\n", 3)
         RAGGED,
         b"\n" + fasta(CONTIGS, width=10_000),
         gzip.compress(fasta(CONTIGS)),
+        bgzip(fasta(CONTIGS)),
         bgzip(RAGGED),
+        bgzip_in_one_block(fasta(CONTIGS, end="\r\n")),
     ],
-    ids=["plain", "crlf", "no_last_line_end", "ragged", "long_lines", "gzip", "ragged_bgzip"],
-)
+    ids=["plain", "crlf", "no_last_line_end", "ragged", "long_lines", "gzip", "bgzip",
+         "ragged_bgzip", "crlf_bgzip"],
+)  # fmt: skip
 def test_any_fasta_becomes_the_same_genome(tmp_path, content):
     genome, folder = indexed(tmp_path, content)
     assert {path.name for path in folder.iterdir()} == {"genome.fa", "genome.fa.fai"}
     check_regions(genome)
-    with pyfaidx.Fasta(folder / "genome.fa", rebuild=False) as peer:
-        for name, sequence in CONTIGS.items():
-            assert str(peer[name]) == sequence.upper()
-
-
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize("name", ["in.fa.gz", "in.fa"])
-def test_bgzip_is_told_by_its_content_and_stays_compressed(tmp_path, name, end):
-    content = bgzip(fasta(CONTIGS, end=end))
-    genome, folder = indexed(tmp_path, content, name)
-    files = {path.name for path in folder.iterdir()}
-    assert files == {"genome.fa.gz", "genome.fa.gz.fai", "genome.fa.gz.gzi"}
-    assert (folder / "genome.fa.gz").read_bytes() == content
-    check_regions(genome)
     np.testing.assert_array_equal(genome.record("2"), encoding.tokens(CONTIGS["2"]))
+    fai = "chr1\t5000\t6\t60\t61\n2\t61\t5093\t60\t61\nscaffold_3\t1\t5168\t1\t2\n"
+    assert (folder / "genome.fa.fai").read_text() == fai
+
+
+def test_indexing_again_replaces_the_index(tmp_path):
+    _, folder = indexed(tmp_path, fasta(CONTIGS))
+    (tmp_path / "other.fa").write_text(">other\nACGT\n")
+    index_fasta(tmp_path / "other.fa", folder)
+    assert Genome(folder).lengths == {"other": 4}
+
+
+def test_an_index_older_than_its_sequence_is_read_without_warning(tmp_path, recwarn):
+    _, folder = indexed(tmp_path, fasta(CONTIGS))
+    os.utime(folder / "genome.fa.fai", (0, 0))
+    check_regions(Genome(folder))
+    assert (folder / "genome.fa.fai").stat().st_mtime == 0
+    assert not recwarn.list
 
 
 def test_gzip_is_not_bgzip(tmp_path):
@@ -129,6 +140,20 @@ def genome(request, tmp_path_factory):
     )[0]
 
 
+def test_windows_are_the_slices_of_pyfaidx(genome):
+    rng = np.random.default_rng(8)
+    with pyfaidx.Fasta(genome.folder / "genome.fa", rebuild=False, as_raw=True) as peer:
+        starts = rng.integers(60, 4800, 200)
+        strands = rng.choice(["+", "-"], 200)
+        cut = genome.windows(["chr1"] * 200, starts, strands, -40, 80, threads=2)
+        for row, start, strand in zip(cut, starts, strands, strict=True):
+            first, last = (start - 40, start + 80) if strand == "+" else (start - 79, start + 41)
+            wanted = encoding.tokens(peer["chr1"][first:last])
+            if strand == "-":
+                wanted = encoding.reverse_complement(wanted)
+            np.testing.assert_array_equal(row, wanted)
+
+
 PLACES = st.lists(
     st.tuples(st.sampled_from(list(CONTIGS)), st.integers(-100, 5100), st.sampled_from("+-")),
     max_size=8,
@@ -137,7 +162,7 @@ PLACES = st.lists(
 
 @settings(deadline=None)
 @given(PLACES, st.integers(-60, 60), st.integers(1, 60), st.sampled_from([0, 50, 1 << 14]))
-def test_windows_are_those_of_the_twin(genome, places, first, length, gap):
+def test_windows_are_those_of_the_reference(genome, places, first, length, gap):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(genome_module, "GAP", gap)
         columns = [list(column) for column in zip(*places, strict=True)] or [[], [], []]
@@ -155,21 +180,21 @@ PROTEIN = b">sp|P04637|P53_HUMAN\nMEEPQSDPSVEPPLSQETFSDLWKLLPENNVLSPLPSQAMDDLMLS
     ("content", "message"),
     [
         (b"", "The FASTA file is empty"),
-        (b"\n\n", "holds no record"),
-        (gzip.compress(b""), "holds no record"),
+        (b"\n\n", "has no record"),
+        (gzip.compress(b""), "has no record"),
         (b"gene\tvalue\na\t1\n", "row 1: text before the first header"),
         (bytes(range(256)), "row 1: text before the first header"),
-        (PROTEIN, "row 2: column 2: 'E' is no nucleotide symbol (record 'sp|P04637|P53_HUMAN')"),
-        (b">a\nACGT\n>b\nAC\n>a\nAC\n", "row 5: the name 'a' stands there a second time"),
-        (b">a\n>b\nAC\n", "the record 'a' holds no sequence"),
-        (gzip.compress(fasta(CONTIGS))[:-20], "cut short or damaged"),
-        (gzip.compress(fasta(CONTIGS))[:-4] + b"abcd", "cut short or damaged"),
-        (bgzip(fasta(CONTIGS))[:-28], "end mark of bgzip is missing"),
-        (bgzip(fasta(CONTIGS))[:-40], "cut short"),
-        (bgzip(fasta(CONTIGS))[:600] + bgzip(fasta(CONTIGS))[700:], "damaged"),
+        (PROTEIN, "row 2: column 2: 'E' is not a nucleotide symbol (record 'sp|P04637|P53_HUMAN')"),
+        (b">a\nACGT\n>b\nAC\n>a\nAC\n", "row 5: a second record is named 'a'"),
+        (b">a\n>b\nAC\n", "the record 'a' has no sequence"),
+        (gzip.compress(fasta(CONTIGS))[:-20], "truncated or damaged"),
+        (gzip.compress(fasta(CONTIGS))[:-4] + b"abcd", "truncated or damaged"),
+        (bgzip(fasta(CONTIGS))[:-28], "the end-of-file block of bgzip is missing"),
+        (bgzip(fasta(CONTIGS))[:-40], "truncated or damaged"),
+        (bgzip(fasta(CONTIGS))[:600] + bgzip(fasta(CONTIGS))[700:], "truncated or damaged"),
     ],
 )
-def test_what_is_no_fasta_is_refused_and_the_reason_given(tmp_path, content, message):
+def test_a_file_that_is_not_a_fasta_is_refused_with_the_reason(tmp_path, content, message):
     (tmp_path / "bad.fa").write_bytes(content)
     (tmp_path / "out").mkdir()
     with pytest.raises(GeneqError, match=re.escape(message)) as error:
@@ -197,9 +222,17 @@ def test_reading_refuses_what_makes_no_sense(genome, tmp_path):
         Genome(tmp_path)
 
 
-def test_a_genome_cut_short_after_indexing_is_noticed(tmp_path):
+@pytest.mark.parametrize("text", ["chr1\t12\n", "chr1\ta\t6\t60\t61\n"])
+def test_a_damaged_index_is_named(tmp_path, text):
+    _, folder = indexed(tmp_path, fasta(CONTIGS))
+    (folder / "genome.fa.fai").write_text(text)
+    with pytest.raises(GeneqError, match=r"The index of the genome is damaged: .*genome.fa.fai"):
+        Genome(folder)
+
+
+def test_a_genome_truncated_after_indexing_is_noticed(tmp_path):
     genome, folder = indexed(tmp_path, fasta(CONTIGS))
     content = (folder / "genome.fa").read_bytes()
     (folder / "genome.fa").write_bytes(content[:2000])
-    with pytest.raises(GeneqError, match="The genome is cut short: 'chr1'"):
+    with pytest.raises(GeneqError, match="The genome is truncated: 'chr1'"):
         genome.tokens("chr1", 4000, 4100)

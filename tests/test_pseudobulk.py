@@ -31,7 +31,8 @@ LAYOUTS = {"csr": sp.csr_matrix, "csc": sp.csc_matrix, "dense": np.asarray}
 
 def gene_table(ids, symbols=None) -> pd.DataFrame:
     frame = pd.DataFrame({"gene_id": list(ids), "gene_name": list(symbols or ids)})
-    constant = {"chrom": "chr1", "tss": 0, "strand": "+", "records": "", "fold": 0, "split": "test"}
+    constant = {"chrom": "chr1", "tss": 0, "strand": "+", "records": "", "fold": 0, "split": "test",
+                "family": -1}  # fmt: skip
     return frame.assign(**constant)
 
 

@@ -168,7 +168,7 @@ def vcf_alleles(
     """
 
 class FastaScanner:
-    """One pass over a FASTA file, in chunks: checks it, notes its layout, gives canonical text.
+    """One pass over a FASTA file, in chunks: checks it and gives its canonical text.
 
     Canonical text has a line ">NAME" for every record and its sequence in upper case, 60 symbols
     a line. A broken rule is a ValueError that names its row; the scanner is then finished.
@@ -178,12 +178,8 @@ class FastaScanner:
     def feed(self, chunk: bytes) -> bytes:
         """Read the next bytes of the file; returns their canonical text."""
 
-    def finish(self) -> tuple[bytes, list[tuple[str, int, int, int, int, bool]]]:
-        """The rest of the canonical text, and the records in the order of the file.
-
-        A record is (header, length, offset, line_bases, line_width, even): the columns of a .fai
-        index for the file as it was read, and whether the lines are even, so that they hold.
-        """
+    def finish(self) -> tuple[bytes, list[tuple[str, int]]]:
+        """The rest of the canonical text; header and length of the records, in their order."""
 
 class Background:
     """What elements and motifs are put into; every background is a function of seed and number."""

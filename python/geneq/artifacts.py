@@ -181,6 +181,7 @@ GENES = Table(
         "records": "object",  # promoters: record names joined by " "; "" with an annotation
         "fold": "int8",  # 0…4
         "split": "object",  # train, valid, test
+        "family": "int32",  # similar genes of other chromosomes or blocks share it; -1: none
     },
     key=("gene_id",),
 )

@@ -1,8 +1,8 @@
 """Bins over the window of a gene.
 
-With an annotation the edges are nt relative to the TSS on the gene's strand (the TSS is 0,
-upstream is negative); the window is [first edge, last edge). Of a promoter without TSS they are
-fractions of its length. A bin holds its left edge and not its right one.
+With an annotation, edges are in nt relative to the TSS on the gene's strand (the TSS is 0, upstream
+is negative); the window is [first edge, last edge). For promoters without a TSS they are fractions
+of the length. A bin includes its left edge and excludes its right one.
 """
 
 from fractions import Fraction
@@ -12,6 +12,8 @@ import numpy as np
 
 from .errors import GeneqError
 
+__all__ = ["ANNOTATION", "DEFAULT_EDGES", "PROMOTERS", "of_promoter", "parse_edges"]
+
 ANNOTATION, PROMOTERS = "annotation", "promoters"
 
 DEFAULT_EDGES = {
@@ -20,17 +22,30 @@ DEFAULT_EDGES = {
 }
 
 
-def parse_edges(text: str | None, mode: str) -> list[int] | list[float]:
-    """Bin edges from `text` ("a,b,…"; None for the default of `mode`).
+def parse_edges(text: str | None, mode: str) -> list[float]:
+    """Bin edges.
 
-    mode: "annotation" (whole numbers of nt) or "promoters" (fractions such as 0.25 or 1/3, all
-    within 0…1). Raises GeneqError unless the edges rise strictly and make at least one bin.
+    Parameters
+    ----------
+    text : str or None
+        Edges as "a,b,…"; None for the default of `mode`.
+    mode : str
+        "annotation" (integers, in nt) or "promoters" (fractions such as 0.25 or 1/3, within 0…1).
+
+    Returns
+    -------
+    list of int or of float
+
+    Raises
+    ------
+    GeneqError
+        The edges are not in increasing order, or fewer than two.
     """
     text = DEFAULT_EDGES[mode] if text is None else text
     edges = [_edge(part, mode, text) for part in text.split(",")]
     if len(edges) < 2 or any(b <= a for a, b in pairwise(edges)):
         raise GeneqError(
-            "Bin edges must rise strictly and make at least one bin",
+            "Bin edges must be at least two, in increasing order",
             value=text,
             fix=f"Give them as in --bin_edges={DEFAULT_EDGES[mode]}",
         )
@@ -46,7 +61,7 @@ def _edge(part: str, mode: str, text: str) -> int | float:
             return edge
     except (ValueError, ZeroDivisionError):
         pass
-    unit = "whole numbers of nt" if mode == ANNOTATION else "fractions of the length, 0 to 1"
+    unit = "integers, in nt" if mode == ANNOTATION else "fractions of the length, 0 to 1"
     raise GeneqError(
         f"Bin edges must be {unit}, not {part!r}",
         value=text,
@@ -55,8 +70,18 @@ def _edge(part: str, mode: str, text: str) -> int | float:
 
 
 def of_promoter(fractions: np.ndarray, length: int) -> np.ndarray:
-    """int64[bins + 1]: edges, given as fractions, in a promoter of so many symbols.
+    """Bin edges of a promoter.
 
-    An edge that falls between bases goes to the nearer one, a half down.
+    Parameters
+    ----------
+    fractions : float[bins + 1]
+        Edges as fractions of the length.
+    length : int
+        Bases of the promoter.
+
+    Returns
+    -------
+    ndarray of int64[bins + 1]
+        Edges in bases, rounded to the nearest one (halves down).
     """
     return np.ceil(np.asarray(fractions) * length - 0.5).astype(int)

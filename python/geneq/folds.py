@@ -1,7 +1,9 @@
 """Folds and splits: which genes are trained on together and which are kept apart.
 
-`fold` (0…4) groups units that must not be torn apart: whole chromosomes, blocks of at least 1 Mb,
-or clusters of similar promoters. `split` (train, valid, test) is the division for a single run.
+`fold` (0…4) groups units that are never divided: whole chromosomes, blocks of at least 1 Mb, or
+clusters of similar promoters. `split` (train, valid, test) is the division for a single run.
+`family` numbers genes that are similar although their units differ: paralogs, mostly. A gene is
+never tested with a network that was trained on another member of its family (`for_run`).
 """
 
 from dataclasses import dataclass
@@ -14,48 +16,85 @@ from .artifacts import SPLITS
 from .errors import GeneqError
 from .genome import bare
 
+__all__ = ["N_FOLDS", "Folds", "across", "assign", "for_run"]
+
 N_FOLDS = 5
 VALID_CHROMS = ("chr10",)
 TEST_CHROMS = ("chr8", "chr9")
 BLOCK = 1_000_000
-
-# Clusters of promoters: the length of k-mers, how many of a sequence stand for it, which share
-# of them makes two sequences similar, and how many sequences may hold a k-mer that still counts.
-K, SKETCH, SIMILAR, REPEAT = 14, 64, 0.25, 500
+CHROMOSOMES, BLOCKS, CLUSTERS = "chromosomes", "blocks", "clusters"
 
 NAMES_FIX = (
-    "Name chromosomes that hold genes, and leave some for training, with --valid_chroms and "
+    "Name chromosomes that have genes, and leave some for training, with --valid_chroms and "
     "--test_chroms"
 )
+EMPTY_FIX = {
+    CHROMOSOMES: NAMES_FIX,
+    BLOCKS: "The genome is too short for blocks of 1 Mb. " + NAMES_FIX,
+    CLUSTERS: "Give more promoters that differ from one another",
+}
 
 
 @dataclass(frozen=True)
 class Folds:
-    """fold: int8[gene]; -1 for genes that no fold may hold. split: object[gene] ("" for those).
+    """Folds of a gene table.
 
-    about: how they were made, for `genes.json`.
+    Attributes
+    ----------
+    fold : ndarray of int8[gene]
+        0…4; -1 for genes that cannot be in a fold (their window crosses the edge of a block).
+    split : ndarray of object[gene]
+        train, valid or test; "" where fold is -1.
+    family : ndarray of int32[gene]
+        Genes of different units that are similar share a number; -1 for all others.
+    about : dict
+        How the folds were made, for `genes.json`.
     """
 
     fold: np.ndarray
     split: np.ndarray
+    family: np.ndarray
     about: dict
 
 
 def assign(
     genes: pd.DataFrame,
+    pairs: np.ndarray,
     window: tuple[int, int] | None,
     lengths: dict[str, int] | None,
-    sequences: list[list[np.ndarray]] | None,
     valid_chroms: list[str] | None,
     test_chroms: list[str] | None,
     seed: int,
 ) -> Folds:
-    """Folds of the gene table `genes` (chrom, tss, strand).
+    """Folds of a gene table.
 
-    By chromosomes where some are named, or where the default ones (valid chr10, test chr8 and
-    chr9) are there. Else by blocks where `lengths` of the contigs and the `window` [first, end)
-    around the TSS are given, and by clusters of similar `sequences` (tokens of the promoters of
-    each gene) where they are. Raises GeneqError when a part is left empty.
+    By chromosome where chromosomes are named, or where the default ones (valid chr10, test chr8
+    and chr9) exist. Otherwise by blocks where there are positions (by chromosome if no
+    chromosome is long enough to be divided), and by clusters of similar promoters where not.
+
+    Parameters
+    ----------
+    genes : DataFrame
+        gene_id, chrom, tss, strand.
+    pairs : ndarray of int[2, pairs]
+        Rows of `genes` with similar DNA, as from `similarity.similar_pairs`.
+    window : (first, end) or None
+        Window around the TSS in nt; None for promoters.
+    lengths : dict of str to int, or None
+        Length of every contig; None for promoters.
+    valid_chroms, test_chroms : list of str, or None
+        None where the user named none.
+    seed : int
+        Of folds by blocks or clusters.
+
+    Returns
+    -------
+    Folds
+
+    Raises
+    ------
+    GeneqError
+        A named chromosome does not exist, or a part has no genes.
     """
     named = valid_chroms is not None or test_chroms is not None
     valid = list(VALID_CHROMS) if valid_chroms is None else valid_chroms
@@ -65,10 +104,11 @@ def assign(
         _check_named(valid, test, there, genes)
     present = any(bare(name) in there for name in [*valid, *test])
     if named or (present and (genes["chrom"] != "").all()):
-        return by_chromosome(genes["chrom"], valid, test)
-    if lengths is not None:
-        return by_block(genes, window, lengths, seed)
-    return by_cluster(sequences, seed)
+        return _by_chromosome(genes["chrom"], valid, test, pairs)
+    absent = [name for name in [*valid, *test] if bare(name) not in there]
+    if lengths is not None and window is not None:
+        return _by_block(genes, window, lengths, seed, pairs, absent)
+    return _by_cluster(len(genes), seed, pairs, absent)
 
 
 def _check_named(valid: list[str], test: list[str], there: set[str], genes: pd.DataFrame) -> None:
@@ -82,52 +122,62 @@ def _check_named(valid: list[str], test: list[str], there: set[str], genes: pd.D
     absent = [name for name in [*valid, *test] if bare(name) not in there]
     if absent:
         raise GeneqError(
-            "A chromosome of --valid_chroms or --test_chroms is not there",
+            "A chromosome of --valid_chroms or --test_chroms does not exist",
             value=", ".join(absent),
-            fix=f"There are: {', '.join(sorted(there)[:30]) or 'none'}",
+            fix=f"The chromosomes are: {', '.join(sorted(there)[:30]) or 'none'}",
         )
     if (genes["chrom"] == "").any():
         gene = genes.loc[(genes["chrom"] == "").idxmax(), "gene_id"]
         raise GeneqError(
             "--valid_chroms and --test_chroms need the chromosome of every gene",
             value=f"{gene} has none",
-            fix="Leave them out: similar promoters are then kept together",
+            fix="Omit these options: folds are then clusters of similar promoters",
         )
 
 
-def by_chromosome(chroms: pd.Series, valid: list[str], test: list[str]) -> Folds:
-    """Whole chromosomes to folds, balanced by gene number; the named ones to the split."""
+def _by_chromosome(
+    chroms: pd.Series, valid: list[str], test: list[str], pairs: np.ndarray
+) -> Folds:
+    """Whole chromosomes to folds, balanced by number of genes; the split by the names given."""
     names = chroms.map(bare)
     split = np.full(len(chroms), "train", dtype=object)
-    split[names.isin(map(bare, valid))] = "valid"
-    split[names.isin(map(bare, test))] = "test"
-    units, codes = np.unique(chroms.astype(str), return_inverse=True)
-    fold = balanced(np.bincount(codes, minlength=len(units)))[codes]
-    about = {"by": "chromosomes", "valid_chroms": list(valid), "test_chroms": list(test)}
-    return _checked(fold, split, about)
+    split[names.isin([bare(name) for name in valid])] = "valid"
+    split[names.isin([bare(name) for name in test])] = "test"
+    codes = np.unique(chroms.astype(str), return_inverse=True)[1]
+    about = {"by": CHROMOSOMES, "valid_chroms": valid, "test_chroms": test}
+    return _checked(codes, _fold_of(codes), split, pairs, about)
 
 
-def by_block(
-    genes: pd.DataFrame, window: tuple[int, int], lengths: dict[str, int], seed: int
+def _by_block(
+    genes: pd.DataFrame,
+    window: tuple[int, int],
+    lengths: dict[str, int],
+    seed: int,
+    pairs: np.ndarray,
+    absent: list[str],
 ) -> Folds:
     """Blocks to folds; genes whose window crosses the edge of a block get fold -1.
 
-    A contig is divided evenly into as many blocks as it has whole megabases (at least one).
+    A contig is divided evenly into as many blocks as it has complete megabases (at least one).
     """
     first, last = _reach(genes, window)
     length = genes["chrom"].map(lengths).to_numpy()
     blocks = np.maximum(1, length // BLOCK)
     width = length / blocks
-    # A window that hangs over the end of its contig crosses no edge.
+    # The part of a window that is off its contig crosses no edge.
     left = np.floor(first.clip(0) / width).astype(int)
     right = np.floor(np.minimum(last, length - 1) / width).astype(int)
-    whole = left == right
+    inside = left == right
     keys = genes["chrom"].astype(str).to_numpy() + ":" + left.astype(str)
-    units, codes = np.unique(keys[whole], return_inverse=True)
-    fold = np.full(len(genes), -1)
-    fold[whole] = balanced(np.bincount(codes, minlength=len(units)), seed)[codes]
-    about = {"by": "blocks", "block_nt": BLOCK, "n_blocks": len(units), "seed": seed}
-    return _by_fold(fold, about)
+    codes = np.full(len(genes), -1)
+    codes[inside] = np.unique(keys[inside], return_inverse=True)[1]
+    fold = _fold_of(codes, seed)
+    split = _split_of(fold, 0)
+    about: dict = {"by": BLOCKS, "block_nt": BLOCK, "n_blocks": int(codes.max(initial=-1)) + 1}
+    if (blocks == 1).all():
+        chroms = {part: sorted(set(genes["chrom"][split == part])) for part in SPLITS}
+        about = {"by": CHROMOSOMES, "valid_chroms": chroms["valid"], "test_chroms": chroms["test"]}
+    return _checked(codes, fold, split, pairs, {**about, "seed": seed, "absent": absent})
 
 
 def _reach(genes: pd.DataFrame, window: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
@@ -137,61 +187,66 @@ def _reach(genes: pd.DataFrame, window: tuple[int, int]) -> tuple[np.ndarray, np
     return first, first + window[1] - window[0] - 1
 
 
-def by_cluster(sequences: list[list[np.ndarray]], seed: int) -> Folds:
-    """Genes with similar promoters to the same fold.
+def _by_cluster(n_genes: int, seed: int, pairs: np.ndarray, absent: list[str]) -> Folds:
+    """Genes with similar promoters to the same fold: all that are linked by similar pairs."""
+    codes = _components(n_genes, pairs)
+    fold = _fold_of(codes, seed)
+    about = {"by": CLUSTERS, "n_clusters": int(codes.max(initial=-1)) + 1, "seed": seed}
+    return _checked(codes, fold, _split_of(fold, 0), pairs, {**about, "absent": absent})
 
-    A sequence is stood for by its 64 canonical 14-mers of lowest hash (all of a short one); two
-    are similar when they share a quarter of the smaller such set, and what is linked by similar
-    sequences is one cluster (the MinHash bottom sketch of Broder 1997). 14-mers in more than 500
-    sequences are repeats and do not count. A gene's promoters are one cluster.
+
+def _components(n: int, pairs: np.ndarray) -> np.ndarray:
+    """Number int[n] of the group of each item; `pairs` int[2, m] link items."""
+    links = sparse.coo_array((np.ones(pairs.shape[1]), (pairs[0], pairs[1])), shape=(n, n))
+    return sparse.csgraph.connected_components(links.tocsr(), directed=False)[1]
+
+
+def _families(codes: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """Family int32[gene]: linked by similar pairs of different units; -1 for no such gene.
+
+    Pairs of one unit are always in one fold, and most of them are neighbours whose windows
+    overlap: with them a family would be everything.
     """
-    owner = np.repeat(np.arange(len(sequences)), [len(group) for group in sequences])
-    sketches = [_sketch(tokens) for group in sequences for tokens in group]
-    similar = _similar(sketches)
-    belongs = sparse.csr_array((np.ones(len(owner)), (owner, np.arange(len(owner)))))
-    linked = belongs @ similar @ belongs.T
-    n_clusters, cluster = sparse.csgraph.connected_components(linked, directed=False)
-    fold = balanced(np.bincount(cluster, minlength=n_clusters), seed)[cluster]
-    return _by_fold(fold, {"by": "clusters", "n_clusters": int(n_clusters), "seed": seed})
+    a, b = codes[pairs[0]], codes[pairs[1]]
+    group = _components(len(codes), pairs[:, (a >= 0) & (b >= 0) & (a != b)])
+    related = np.bincount(group, minlength=1)[group] > 1
+    family = np.full(len(codes), -1, dtype=np.int32)
+    family[related] = np.unique(group[related], return_inverse=True)[1]
+    return family
 
 
-def _sketch(tokens: np.ndarray) -> np.ndarray:
-    """The lowest hashes uint64[≤ SKETCH] of the canonical k-mers of `tokens`; none over N."""
-    if len(tokens) < K:
-        return np.empty(0, dtype=np.uint64)
-    powers = np.uint64(4) ** np.arange(K, dtype=np.uint64)
-    frames = np.lib.stride_tricks.sliding_window_view(tokens, K)
-    frames = frames[(frames < 4).all(axis=1)].astype(np.uint64)
-    canonical = np.minimum(frames @ powers, (3 - frames[:, ::-1]) @ powers)
-    return np.unique(_mixed(canonical))[:SKETCH]
+def across(family: np.ndarray | pd.Series, part: np.ndarray | pd.Series) -> np.ndarray:
+    """Genes that have a relative in another part.
+
+    Parameters
+    ----------
+    family : int[gene]
+        As in the gene table: -1 for genes without relatives.
+    part : [gene]
+        Fold or split of each gene.
+
+    Returns
+    -------
+    ndarray of bool[gene]
+    """
+    family = np.asarray(family)
+    parts = pd.Series(np.asarray(part)).groupby(family).transform("nunique").to_numpy()
+    return (family >= 0) & (parts > 1)
 
 
-def _mixed(codes: np.ndarray) -> np.ndarray:
-    """A fixed bijection of uint64 that looks random: the finaliser of SplitMix64."""
-    codes = (codes ^ (codes >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    codes = (codes ^ (codes >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return codes ^ (codes >> np.uint64(31))
-
-
-def _similar(sketches: list[np.ndarray]) -> sparse.csr_array:
-    """bool[sequence, sequence]: do two sequences share enough of their sketches?"""
-    sizes = np.array([len(sketch) for sketch in sketches])
-    hashes, column = np.unique(np.concatenate(sketches), return_inverse=True)
-    row = np.repeat(np.arange(len(sketches)), sizes)
-    rare = np.bincount(column, minlength=len(hashes))[column] <= REPEAT
-    shape = (len(sketches), len(hashes))
-    holds = sparse.csr_array((np.ones(rare.sum()), (row[rare], column[rare])), shape=shape)
-    shared = (holds @ holds.T).tocoo()
-    enough = shared.data >= SIMILAR * np.minimum(sizes[shared.row], sizes[shared.col])
-    pairs = (shared.row[enough], shared.col[enough])
-    return sparse.csr_array((np.ones(enough.sum()), pairs), shape=shared.shape)
+def _fold_of(codes: np.ndarray, seed: int | None = None) -> np.ndarray:
+    """Fold int[gene] of genes in the units `codes`; -1 for those in no unit."""
+    fold, inside = np.full(len(codes), -1), codes >= 0
+    fold[inside] = balanced(np.bincount(codes[inside]), seed)[codes[inside]]
+    return fold
 
 
 def balanced(sizes: np.ndarray, seed: int | None = None) -> np.ndarray:
-    """Fold int[unit] such that folds hold about equally many genes.
+    """Fold int[unit] such that folds have about equally many genes.
 
-    Units go, the largest first, to the fold that holds least so far. With a `seed` equal ones are
-    taken in random order and the folds are numbered at random; else both follow the units' order.
+    Units are assigned, the largest first, to the fold with the fewest genes so far. With a `seed`
+    units of equal size are taken in random order and folds are numbered at random; without one
+    both follow the order of the units.
     """
     order, number = np.arange(len(sizes)), np.arange(N_FOLDS)
     if seed is not None:
@@ -205,12 +260,8 @@ def balanced(sizes: np.ndarray, seed: int | None = None) -> np.ndarray:
     return number[fold]
 
 
-def _by_fold(fold: np.ndarray, about: dict) -> Folds:
-    """Fold 0 is the test part, fold 1 the validation part, the others train."""
-    return _checked(fold, _split_of(fold, 0), about)
-
-
 def _split_of(fold: np.ndarray, test_fold: int) -> np.ndarray:
+    """Split of each gene: one fold is tested, the next one is for validation."""
     split = np.full(len(fold), "train", dtype=object)
     split[fold == test_fold] = "test"
     split[fold == (test_fold + 1) % N_FOLDS] = "valid"
@@ -218,44 +269,74 @@ def _split_of(fold: np.ndarray, test_fold: int) -> np.ndarray:
     return split
 
 
-def _checked(fold: np.ndarray, split: np.ndarray, about: dict) -> Folds:
+def _checked(
+    codes: np.ndarray, fold: np.ndarray, split: np.ndarray, pairs: np.ndarray, about: dict
+) -> Folds:
     counts = _counts(split)
     if not all(counts.values()):
-        where = {
-            "chromosomes": NAMES_FIX,
-            "blocks": "The genome is too short for blocks of 1 Mb; " + NAMES_FIX,
-            "clusters": "Give more promoters that differ from one another",
-        }
+        unit = about["by"]
         raise GeneqError(
-            f"The split by {about['by']} leaves a part without genes",
-            value=", ".join(f"{part} {n}" for part, n in counts.items()),
-            fix=where[about["by"]],
+            f"The split by {unit} leaves a part without genes",
+            value=_listed(counts),
+            # Chromosomes that are too few for five folds, none of them long enough for blocks.
+            fix=EMPTY_FIX[BLOCKS if "absent" in about and unit == CHROMOSOMES else unit],
         )
-    genes = np.bincount(fold[fold >= 0], minlength=N_FOLDS).tolist()
-    return Folds(fold.astype(np.int8), split, {**about, "genes_per_fold": genes, "split": counts})
+    family = _families(codes, pairs)
+    about = {
+        **about,
+        "genes_per_fold": np.bincount(fold[fold >= 0], minlength=N_FOLDS).tolist(),
+        "split": counts,
+        "n_families": int(family.max(initial=-1)) + 1,
+        "relatives_in_other_fold": int(across(family, fold).sum()),
+        "relatives_in_other_part": int(across(family, split).sum()),
+    }
+    return Folds(fold.astype(np.int8), split, family, about)
 
 
-def _counts(split: np.ndarray) -> dict[str, int]:
+def _counts(split: np.ndarray | pd.Series) -> dict[str, int]:
     return {part: int((split == part).sum()) for part in SPLITS}
 
 
-def split_for(genes: pd.DataFrame, test_fold: int | None) -> pd.Series:
-    """The split (train, valid, test) of the gene table for a run.
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{part} {n}" for part, n in counts.items())
 
-    test_fold: None takes the table's own split; k = 0…4 takes fold k for test, fold k + 1 (0 after
-    4) for validation and the others for training. Raises GeneqError for another number, and when
-    a part holds no genes.
+
+def for_run(genes: pd.DataFrame, test_fold: int | None) -> pd.DataFrame:
+    """The genes of one run, with their split.
+
+    Training and validation genes of a family that is tested are dropped, so that no gene is
+    tested with a model that saw a relative of it.
+
+    Parameters
+    ----------
+    genes : DataFrame
+        The gene table.
+    test_fold : int or None
+        None for the table's own split. k = 0…4 tests fold k, validates on fold k + 1 (0 after 4)
+        and trains on the others.
+
+    Returns
+    -------
+    DataFrame
+        The remaining rows of `genes`, with `split` for this run.
+
+    Raises
+    ------
+    GeneqError
+        `test_fold` is another number, or a part has no genes.
     """
-    if test_fold is None:
-        return genes["split"]
-    if test_fold not in range(N_FOLDS):
-        raise GeneqError(f"--test_fold must be 0 to {N_FOLDS - 1}", value=test_fold)
-    split = _split_of(genes["fold"].to_numpy(), test_fold)
-    counts = _counts(split)
-    if not all(counts.values()):
+    if test_fold is not None:
+        if test_fold not in range(N_FOLDS):
+            raise GeneqError(f"--test_fold must be 0 to {N_FOLDS - 1}", value=test_fold)
+        genes = genes.assign(split=_split_of(genes["fold"].to_numpy(), test_fold))
+    tested = genes["split"] == "test"
+    relative = genes["family"].isin(genes.loc[tested & (genes["family"] >= 0), "family"])
+    genes = genes[tested | ~relative]
+    counts = _counts(genes["split"])
+    if test_fold is not None and not all(counts.values()):
         raise GeneqError(
             f"Fold {test_fold} as test leaves a part without genes",
-            value=", ".join(f"{part} {n}" for part, n in counts.items()),
+            value=_listed(counts),
             fix="Cross-validation needs genes in all five folds: run without it",
         )
-    return pd.Series(split, index=genes.index, name="split")
+    return genes

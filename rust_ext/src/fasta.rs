@@ -1,8 +1,8 @@
-//! One pass over a FASTA file in chunks: checks it, notes its layout, gives its canonical text.
+//! One pass over a FASTA file in chunks: checks it and gives its canonical text.
 //!
 //! Canonical text: a line `>NAME` for every record, then its sequence in upper case, `WIDTH`
-//! symbols a line. Whatever the case, line width and line ends of a file were, the same sequences
-//! give the same canonical text.
+//! symbols a line. The same sequences give the same canonical text, whatever the case, line width
+//! and line ends of the file.
 
 use crate::alphabet::is_nucleotide;
 use std::collections::HashSet;
@@ -11,21 +11,13 @@ use std::fmt;
 /// Symbols a line of canonical text.
 pub const WIDTH: u64 = 60;
 
-/// A record and its place in the file that was read, as in a `.fai` index.
+/// A record of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// Header without ">" and surrounding white space.
     pub header: String,
     /// Number of symbols.
     pub length: u64,
-    /// Byte offset of the first symbol.
-    pub offset: u64,
-    /// Symbols of every full line.
-    pub line_bases: u64,
-    /// Bytes of every full line, its end included.
-    pub line_width: u64,
-    /// Whether all lines but the last are equally long, so that `.fai` can describe them.
-    pub even: bool,
 }
 
 impl Record {
@@ -35,7 +27,7 @@ impl Record {
     }
 }
 
-/// A broken rule of FASTA, with the 1-based row it stands in.
+/// A broken rule of FASTA, with its 1-based row.
 #[derive(Debug, PartialEq, Eq)]
 pub struct FastaError {
     pub row: u64,
@@ -55,17 +47,8 @@ pub struct Scanner {
     names: HashSet<String>,
     header: Option<Vec<u8>>,
     row: u64,
-    offset: u64,
-    line: Line,
-}
-
-/// What the current line of sequence has held so far.
-#[derive(Default)]
-struct Line {
-    bytes: u64,
-    bases: u64,
-    /// A line unlike the first was seen: only the end of the record may follow.
-    short: bool,
+    /// Bytes of the current line of sequence so far.
+    column: u64,
 }
 
 impl Scanner {
@@ -80,7 +63,6 @@ impl Scanner {
     pub fn feed(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), FastaError> {
         out.reserve(chunk.len() + chunk.len() / WIDTH as usize + 1);
         for &byte in chunk {
-            self.offset += 1;
             if self.header.is_some() {
                 self.in_header(byte, out)?;
             } else {
@@ -95,10 +77,9 @@ impl Scanner {
         if self.header.is_some() {
             self.in_header(b'\n', out)?;
         }
-        self.end_of_line();
         self.end_of_record(out)?;
         if self.records.is_empty() {
-            return self.fail("the file holds no record (a line that begins with '>')");
+            return self.fail("the file has no record (a line that begins with '>')");
         }
         Ok(self.records)
     }
@@ -113,12 +94,7 @@ impl Scanner {
             return self.fail("the header is not UTF-8 text");
         };
         let header = header.trim().to_owned();
-        let record = Record {
-            header,
-            offset: self.offset,
-            even: true,
-            ..Default::default()
-        };
+        let record = Record { header, length: 0 };
         let name = record.name().to_owned();
         if name.is_empty() {
             return self.fail("a header without a name");
@@ -127,24 +103,24 @@ impl Scanner {
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\n");
         if !self.names.insert(name.clone()) {
-            return self.fail(&format!("the name '{name}' stands there a second time"));
+            return self.fail(&format!("a second record is named '{name}'"));
         }
         self.records.push(record);
-        self.line = Line::default();
+        self.column = 0;
         self.row += 1;
         Ok(())
     }
 
     fn in_sequence(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<(), FastaError> {
-        if byte == b'>' && self.line.bytes == 0 {
+        if byte == b'>' && self.column == 0 {
             self.end_of_record(out)?;
             self.header = Some(Vec::new());
             return Ok(());
         }
-        self.line.bytes += 1;
+        self.column += 1;
         match byte {
             b'\n' => {
-                self.end_of_line();
+                self.column = 0;
                 self.row += 1;
             }
             b' ' | b'\t' | b'\r' => {}
@@ -154,7 +130,7 @@ impl Scanner {
     }
 
     fn symbol(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<(), FastaError> {
-        let column = self.line.bytes;
+        let column = self.column;
         let Some(record) = self.records.last_mut() else {
             return self.fail("text before the first header (a line that begins with '>')");
         };
@@ -162,13 +138,10 @@ impl Scanner {
             let name = record.name().to_owned();
             let shown = byte.escape_ascii();
             let rule =
-                format!("column {column}: '{shown}' is no nucleotide symbol (record '{name}')");
+                format!("column {column}: '{shown}' is not a nucleotide symbol (record '{name}')");
             return self.fail(&rule);
         }
-        // Symbols after white space: `.fai` knows no such lines.
-        record.even &= self.line.bytes == self.line.bases + 1;
         record.length += 1;
-        self.line.bases += 1;
         out.push(byte.to_ascii_uppercase());
         if record.length % WIDTH == 0 {
             out.push(b'\n');
@@ -176,31 +149,12 @@ impl Scanner {
         Ok(())
     }
 
-    fn end_of_line(&mut self) {
-        let line = &mut self.line;
-        let Some(record) = self.records.last_mut() else {
-            *line = Line::default();
-            return;
-        };
-        if record.line_width == 0 && line.bases > 0 {
-            (record.line_bases, record.line_width) = (line.bases, line.bytes);
-        }
-        let after_short = line.short && line.bases > 0;
-        record.even &= !after_short && line.bases <= record.line_bases;
-        let full = line.bases == record.line_bases && line.bytes == record.line_width;
-        let short = line.short || !full;
-        *line = Line {
-            short,
-            ..Line::default()
-        };
-    }
-
     fn end_of_record(&mut self, out: &mut Vec<u8>) -> Result<(), FastaError> {
         let Some(record) = self.records.last() else {
             return Ok(());
         };
         if record.length == 0 {
-            let rule = format!("the record '{}' holds no sequence", record.name());
+            let rule = format!("the record '{}' has no sequence", record.name());
             return self.fail(&rule);
         }
         if record.length % WIDTH != 0 {
@@ -231,43 +185,14 @@ mod tests {
         Ok((out, records))
     }
 
-    fn even(text: &str) -> bool {
-        scan(text.as_bytes(), 3).unwrap().1[0].even
-    }
-
     #[test]
-    fn layout_is_that_of_a_fai_index() {
-        let (_, records) = scan(b">a first\r\nACGT\r\nAC\r\n>b\r\nNNNN\r\nNNNN\r\n", 5).unwrap();
-        let first = &records[0];
-        assert_eq!((first.name(), first.header.as_str()), ("a", "a first"));
-        assert_eq!(
-            (
-                first.length,
-                first.offset,
-                first.line_bases,
-                first.line_width
-            ),
-            (6, 10, 4, 6)
-        );
-        let second = &records[1];
-        assert_eq!((second.length, second.offset, second.even), (8, 24, true));
-    }
-
-    #[test]
-    fn uneven_lines_are_noted() {
-        assert!(even(">a\nACGT\nACGT\nAC"));
-        assert!(even(">a\nACGT\nACGT\n\n"));
-        for text in [
-            ">a\nACGT\nAC\nACGT\n",
-            ">a\nAC\nACG\n",
-            ">a\nAC\n\nAC\n",
-            ">a\n\nAC\n",
-            ">a\nA C\n",
-            ">a\nAC\r\nAC\nAC\n",
-            ">a\n AC\n",
-        ] {
-            assert!(!even(text), "{text:?}");
-        }
+    fn records_have_header_and_length() {
+        let (_, records) = scan(b">a first\r\nACGT\r\nA C\r\n\r\n>b\r\nNNNN\r\nNN", 5).unwrap();
+        let found: Vec<_> = records
+            .iter()
+            .map(|record| (record.name(), record.header.as_str(), record.length))
+            .collect();
+        assert_eq!(found, [("a", "a first", 6), ("b", "b", 6)]);
     }
 
     #[test]
@@ -277,10 +202,10 @@ mod tests {
             ("ACGT\n", 1, "before the first header"),
             (">a\nAC\nAXG\n", 3, "column 2: 'X'"),
             (">a\nAC>b\n", 2, "column 3: '>'"),
-            (">a\nAC\n>a b\nAC\n", 3, "'a' stands there a second time"),
-            (">a\n>b\nAC\n", 2, "'a' holds no sequence"),
+            (">a\nAC\n>a b\nAC\n", 3, "a second record is named 'a'"),
+            (">a\n>b\nAC\n", 2, "'a' has no sequence"),
             ("> \nAC\n", 1, "without a name"),
-            (">a", 2, "'a' holds no sequence"),
+            (">a", 2, "'a' has no sequence"),
         ] {
             let error = scan(text.as_bytes(), 2).unwrap_err();
             assert_eq!(error.row, row, "{text:?}");
@@ -314,13 +239,7 @@ mod tests {
             wanted.iter_mut().for_each(|byte| if *byte != b's' { byte.make_ascii_uppercase() });
             prop_assert_eq!(out, wanted);
             for (record, sequence) in records.iter().zip(&sequences) {
-                prop_assert!(record.even);
                 prop_assert_eq!(record.length as usize, sequence.len());
-                for (position, &symbol) in sequence.as_bytes().iter().enumerate() {
-                    let (line, rest) = (position as u64 / record.line_bases, position as u64 % record.line_bases);
-                    let at = record.offset + line * record.line_width + rest;
-                    prop_assert_eq!(text[at as usize], symbol);
-                }
             }
         }
     }

@@ -1,7 +1,7 @@
 """Score the DNA around every gene with an oracle, bin by bin.
 
-Gives sequence-class scores gene × bin × class: over bins of a window around the TSS on the gene's
-strand, or over thirds of a promoter. Genes can be shared out over tasks (--shard I/N) whose results
+Writes sequence-class scores, gene × bin × class: over bins of a window around the TSS on the gene's
+strand, or over thirds of a promoter. Genes can be divided among tasks (--shard I/N), whose results
 are then joined (--join).
 """
 
@@ -17,16 +17,19 @@ from ..errors import GeneqError
 from ..genome import Genome
 from ..oracles import Oracle, load_oracle
 
+__all__ = ["add_arguments", "featurize", "parse_shard", "run"]
+
 GENES_AT_A_TIME = 4096
 
 
 def add_arguments(parser: ArgumentParser) -> None:
+    """Options of `geneq featurize`."""
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--genome_dir", help="folder that `geneq genes` wrote")
     what.add_argument("--join", nargs="+", metavar="SHARD", help="join shards, in this order")
-    parser.add_argument("--oracle", default="motifs:core", help="KIND:WHAT (motifs:core)")
+    parser.add_argument("--oracle", default="motifs:core", help="TYPE:NAME (motifs:core)")
     parser.add_argument("--bin_edges", help="nt from the TSS, or fractions of a promoter's length")
-    parser.add_argument("--max_classes", type=int, default=40, help="sequence classes at most (40)")
+    parser.add_argument("--max_classes", type=int, default=40, help="most sequence classes (40)")
     parser.add_argument("--shard", default="1/1", help="I/N: the I-th of N parts of the genes")
     parser.add_argument("--out", required=True, help="the folder to write, e.g. features.zarr")
 
@@ -49,7 +52,7 @@ def run(args: Namespace) -> None:
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """'I/N' with 1 ≤ I ≤ N as (I, N)."""
+    """'I/N' with 1 ≤ I ≤ N as (I, N). Raises GeneqError for anything else."""
     part, _, parts = text.partition("/")
     if part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts):
         return int(part), int(parts)
@@ -63,16 +66,35 @@ def featurize(
     shard: tuple[int, int] = (1, 1),
     threads: int = 1,
 ) -> Features:
-    """Features of the genes in `genome_dir`, or of the shard (I, N) of them.
+    """Features of the genes of a genome.
 
-    bin_edges: as text; None takes those the gene table was made for. Raises GeneqError when a
-    window would reach beyond the one the gene table was checked for.
+    Parameters
+    ----------
+    genome_dir : path
+        Folder that `geneq genes` wrote.
+    oracle : Oracle
+        One with per-bin outputs.
+    bin_edges : str or None
+        As on the command line; None takes those of the gene table.
+    shard : (I, N)
+        The I-th of N parts of the genes.
+    threads : int
+
+    Returns
+    -------
+    Features
+        float32[genes, bins, classes], with what they were made from.
+
+    Raises
+    ------
+    GeneqError
+        The oracle has no per-bin outputs, or the window is larger than that of the gene table.
     """
     if not hasattr(oracle, "predict_bins"):
         raise GeneqError(
-            "This oracle scores whole sequences only; features are made bin by bin",
+            "Features need an oracle with per-bin outputs",
             value=oracle.name,
-            fix="Take a motif oracle, for example motifs:core",
+            fix="Use a motif oracle, for example motifs:core",
         )
     genome_dir = Path(genome_dir)
     about = read_json(genome_dir / "genes.json")
@@ -125,8 +147,8 @@ def _window_scores(
     values = np.empty((len(genes), len(edges) - 1, len(oracle.targets)), np.float32)
     for start in range(0, len(genes), GENES_AT_A_TIME):
         part = genes.iloc[start : start + GENES_AT_A_TIME]
-        columns = (part[name].to_numpy() for name in ("chrom", "tss", "strand"))
-        tokens = genome.windows(*columns, edges[0], edges[-1], threads=threads)
+        chroms, tss, strands = (part[name].to_numpy() for name in ("chrom", "tss", "strand"))
+        tokens = genome.windows(chroms, tss, strands, edges[0], edges[-1], threads)
         values[start : start + len(part)] = oracle.predict_bins(tokens, edges - edges[0])
     return values
 

@@ -131,8 +131,7 @@ def load_data(features_path, expression_folder, genes_path, test_fold: int | Non
     features = Features.read(features_path)
     expression = EXPRESSION.read(Path(expression_folder) / "expression.parquet")
     about = read_object(Path(expression_folder) / "expression.json")
-    genes = GENES.read(genes_path)
-    genes = genes.assign(split=folds.split_for(genes, test_fold))
+    genes = folds.for_run(GENES.read(genes_path), test_fold)
     wide = expression.pivot(index="gene_id", columns="cell_type", values="log2cpm")
     cell_types = [entry["cell_type"] for entry in about["cell_types"]]
     genes = genes[genes["gene_id"].isin(features.gene_id) & genes["gene_id"].isin(wide.index)]

@@ -5,8 +5,8 @@ use crate::fasta;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-/// A record as (header, length, offset, line_bases, line_width, even).
-type Record = (String, u64, u64, u64, u64, bool);
+/// A record as (header, length).
+type Record = (String, u64);
 
 #[pyclass]
 pub struct FastaScanner(Option<fasta::Scanner>);
@@ -39,16 +39,9 @@ impl FastaScanner {
         let mut text = Vec::new();
         match scanner.finish(&mut text) {
             Ok(records) => {
-                let records = records.into_iter().map(|r| {
-                    (
-                        r.header,
-                        r.length,
-                        r.offset,
-                        r.line_bases,
-                        r.line_width,
-                        r.even,
-                    )
-                });
+                let records = records
+                    .into_iter()
+                    .map(|record| (record.header, record.length));
                 Ok((PyBytes::new(py, &text), records.collect()))
             }
             Err(error) => refuse(error.to_string()),

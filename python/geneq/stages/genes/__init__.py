@@ -1,36 +1,42 @@
 """Index a genome once and make the gene table: a TSS, a fold and a split for every gene.
 
-Reads --fasta and --gtf, or --promoters in their place. Later stages read the folder written here
-and never index anything.
+Reads --fasta and --gtf, or --promoters instead. Later stages read the folder written here and
+never index anything.
 """
 
 import argparse
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from ... import binning, folds
 from ...artifacts import GENES, write_json
 from ...errors import GeneqError
-from ...genome import NAMES, Genome, Index, index_fasta
+from ...genome import Genome, Index, index_fasta
+from ...similarity import similar_pairs
 from ...tally import Tally
 from . import annotation, promoters
+
+__all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of `geneq genes`."""
     parser.add_argument("--genome", required=True, help="name of the genome")
     parser.add_argument("--fasta", type=Path, help="genome sequence: plain, gzip or bgzip")
-    parser.add_argument("--gtf", type=Path, help="annotation: gene rows suffice; plain or gzip")
+    parser.add_argument(
+        "--gtf", type=Path, help="annotation with gene or transcript rows; plain or gzip"
+    )
     parser.add_argument(
         "--promoters",
         type=Path,
-        help="FASTA of promoters in place of --fasta and --gtf; "
+        help="FASTA of promoters instead of --fasta and --gtf; "
         "headers NAME gene_id=… gene_name=… chrom=…",
     )
     parser.add_argument(
@@ -42,15 +48,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--bin_edges",
-        help="bin edges in nt from the TSS; of promoters in fractions of the length; written "
-        f"with '=' (default: {binning.DEFAULT_EDGES[binning.ANNOTATION]}; "
+        help="bin edges in nt from the TSS, or for promoters in fractions of the length; with "
+        f"'=' as in --bin_edges=-500,0,500 (default: "
+        f"{binning.DEFAULT_EDGES[binning.ANNOTATION]}; "
         f"promoters: {binning.DEFAULT_EDGES[binning.PROMOTERS]})",
     )
     parser.add_argument(
         "--valid_chroms", help="chromosomes for validation, as chr10,chr11 (default: chr10)"
     )
     parser.add_argument("--test_chroms", help="chromosomes for test (default: chr8,chr9)")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the folds by blocks")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the folds (1)")
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
 
 
@@ -64,12 +71,14 @@ def run(args: argparse.Namespace) -> None:
         made = make(args, index, Genome(folder), edges)
         genes = _with_folds(made)
         GENES.write(genes, folder / "genes.parquet")
-        write_json(_document(args, mode, index, edges, made, len(genes)), folder / "genes.json")
+        about = _document(args, mode, index, edges, made, len(genes))
+        write_json(about, folder / "genes.json")
+    print("\n".join(_summary(about)))
 
 
 @dataclass(frozen=True)
 class _Made:
-    """The gene table without folds, its folds, and what to tell about it."""
+    """The gene table without folds, its folds, and what to report."""
 
     genes: pd.DataFrame
     folds: folds.Folds
@@ -90,27 +99,35 @@ def _mode(args: argparse.Namespace) -> str:
     )
 
 
-def _from_annotation(args, index: Index, genome: Genome, edges: list[int]) -> _Made:
-    dropped, window = Tally(), (edges[0], edges[-1])
+def _from_annotation(
+    args: argparse.Namespace, index: Index, genome: Genome, edges: list[float]
+) -> _Made:
+    dropped, window = Tally(), (int(edges[0]), int(edges[-1]))
     found = annotation.read_gtf(args.gtf, dropped)
     files = f"{args.fasta} and {args.gtf}"
     genes, notes = annotation.place(found, genome, window, args.threads, dropped, files)
     about = {"tss_by": annotation.chosen_by(genes)}
     genes = genes.drop(columns="chosen_by").assign(records="")
-    divided = folds.assign(genes, window, index.lengths, None, *_named_chroms(args), args.seed)
+    batches = annotation.windows(genes, genome, window, args.threads)
+    pairs = similar_pairs(sequence for batch in batches for sequence in batch)
+    divided = folds.assign(genes, pairs, window, index.lengths, *_named_chroms(args), args.seed)
     return _Made(genes, divided, dropped, notes, about)
 
 
-def _from_promoters(args, index: Index, genome: Genome, edges: list[float]) -> _Made:
+def _from_promoters(
+    args: argparse.Namespace, index: Index, genome: Genome, edges: list[float]
+) -> _Made:
     dropped = Tally()
     genes = promoters.choose(index, genome, args.promoter_choice, dropped)
-    sequences = [[genome.record(name) for name in names.split(" ")] for names in genes["records"]]
-    divided = folds.assign(genes, None, None, sequences, *_named_chroms(args), args.seed)
+    records = genes["records"].str.split(" ")
+    pairs = similar_pairs(genome.record(name) for names in records for name in names)
+    pairs = np.repeat(np.arange(len(genes)), records.str.len())[pairs]  # of records → of genes
+    divided = folds.assign(genes, pairs, None, None, *_named_chroms(args), args.seed)
     return _Made(genes, divided, dropped, [], {"n_records": len(index.records)})
 
 
 def _named_chroms(args: argparse.Namespace) -> tuple[list[str] | None, list[str] | None]:
-    """The chromosomes named for validation and for test; None where none was asked for."""
+    """The chromosomes named for validation and for test; None for an option that is absent."""
 
     def parsed(text: str | None) -> list[str] | None:
         return None if text is None else [name for name in text.split(",") if name]
@@ -121,10 +138,13 @@ def _named_chroms(args: argparse.Namespace) -> tuple[list[str] | None, list[str]
 def _with_folds(made: _Made) -> pd.DataFrame:
     kept = made.folds.fold >= 0
     made.dropped.add_all("crosses_block_edge", made.genes.loc[~kept, "gene_id"])
-    return made.genes.assign(fold=made.folds.fold, split=made.folds.split)[kept]
+    divided = {"fold": made.folds.fold, "split": made.folds.split, "family": made.folds.family}
+    return made.genes.assign(**divided)[kept]
 
 
-def _document(args, mode: str, index: Index, edges: list, made: _Made, n_genes: int) -> dict:
+def _document(
+    args: argparse.Namespace, mode: str, index: Index, edges: list, made: _Made, n_genes: int
+) -> dict:
     is_annotation = mode == binning.ANNOTATION
     return {
         "genome": args.genome,
@@ -138,23 +158,63 @@ def _document(args, mode: str, index: Index, edges: list, made: _Made, n_genes: 
         "n_genes": n_genes,
         **made.about,
         "dropped": made.dropped.as_dict(),
-        "notes": made.notes,
+        "notes": made.notes + _fold_notes(made.folds.about),
     }
+
+
+def _fold_notes(about: dict) -> list[str]:
+    notes = []
+    if about.get("absent"):
+        notes.append(
+            "The default chromosomes for validation and test do not exist "
+            f"({', '.join(about['absent'])}): folds are made of {_units(about)}"
+        )
+    if n := about["genes_per_fold"].count(0):
+        notes.append(
+            f"{n} of {folds.N_FOLDS} folds have no genes: cross-validation (--cv) is not possible"
+        )
+    if n := max(about["relatives_in_other_fold"], about["relatives_in_other_part"]):
+        notes.append(
+            f"{n:,} genes have similar DNA to a gene of another fold or of another part of the "
+            "split: where a gene is tested, its relatives are not used for training or validation"
+        )
+    return notes
+
+
+def _units(about: dict) -> str:
+    return {
+        folds.CHROMOSOMES: "whole chromosomes",
+        folds.BLOCKS: f"{about.get('n_blocks')} blocks of at least {folds.BLOCK // 10**6} Mb",
+        folds.CLUSTERS: f"{about.get('n_clusters')} clusters of similar promoters",
+    }[about["by"]]
+
+
+def _summary(about: dict) -> Iterable[str]:
+    """What the command prints."""
+    made = about["folds"]
+    yield f"{about['n_genes']:,} genes"
+    if about["dropped"]:
+        counts = (f"{reason} {found['n']:,}" for reason, found in about["dropped"].items())
+        yield f"dropped: {', '.join(counts)}"
+    sizes = ", ".join(f"{n:,}" for n in made["genes_per_fold"])
+    yield f"folds of {_units(made)}; genes per fold: {sizes}"
+    parts = []
+    for part, n in made["split"].items():
+        names = made.get(f"{part}_chroms")
+        parts.append(f"{part} {n:,}" + (f" ({', '.join(names)})" if names else ""))
+    yield f"split: {', '.join(parts)}"
+    yield from about["notes"]
 
 
 @contextmanager
 def _staged(out: Path) -> Iterator[Path]:
-    """A folder inside `out` whose files are moved to `out` on success, and gone on failure."""
+    """A folder inside `out` whose files are moved to `out` on success, and removed on failure."""
     made_here = not out.exists()
     out.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".genes.", dir=out))
     done = False
     try:
         yield folder
-        # A genome of an earlier run in the other form must not be taken for this one.
-        for name in NAMES:
-            for ending in ("", ".fai", ".gzi"):
-                (out / f"{name}{ending}").unlink(missing_ok=True)
         for path in folder.iterdir():
             path.replace(out / path.name)
         done = True

@@ -18,36 +18,53 @@ import numpy as np
 import pandas as pd
 
 from ...errors import GeneqError, not_found
+from ...gene_ids import stable_id
 from ...genome import Genome, open_maybe_gzip
 from ...tally import Tally
 
+__all__ = ["attributes", "chosen_by", "place", "read_gtf"]
+
 TAGS = ("MANE_Select", "Ensembl_canonical")
+# Where annotations give a gene's symbol: Ensembl and GENCODE; FlyBase; NCBI and AGAT.
+NAME_KEYS = ("gene_name", "gene_symbol", "gene")
 WORST_SUPPORT = 6
-# Windows looked at in one go: about 8 MB of tokens with the default window.
+# Windows cut at once: about 8 MB of tokens with the default window.
 BATCH = 4096
 
-_ATTRIBUTE = re.compile(r'\s*([^\s";=]+)\s+(?:"((?:[^"\\]|\\.)*)"|([^\s";]+))\s*(?:;|$)')
-_VERSION = re.compile(r"^(ENS[A-Z]*G\d{6,})\.\d+(?:_PAR_Y)?$")
-_NO_GTF = "Give a whole GTF (9 tab-separated fields a line; plain or gzip)"
+# A quote inside a value is one that no ";" follows: gene_name "5"-CD4";
+_ATTRIBUTE = re.compile(
+    r"""\s*([^\s"';=]+)
+    (?: \s*"(?P<double>(?:[^"\\]|\\.|"(?!\s*(?:;|$)))*)"
+      | \s*'(?P<single>(?:[^'\\]|\\.|'(?!\s*(?:;|$)))*)'
+      | \s+(?P<plain>[^\s"';][^\s";]*)
+    )\s*(?:;|$)""",
+    re.VERBOSE,
+)
+# In a value: a quote, the name of the next attribute, and its quote.
+_NO_SEMICOLON = re.compile(r"""["']\s+[A-Za-z_]\w*\s+["']""")
+_NO_GTF = "Give a complete GTF (9 tab-separated fields a line; plain or gzip)"
 
 
 def attributes(text: str) -> dict[str, list[str]]:
-    """The attributes of a GTF line: values by key, in their order, without quotes.
+    """The attributes of a GTF line.
 
-    A quoted value may hold ";" and escaped quotes (kept as they are); what is no attribute is
-    passed over.
+    Parameters
+    ----------
+    text : str
+        The ninth field. Values may be in double quotes, in single quotes or without quotes.
+
+    Returns
+    -------
+    dict of str to list of str
+        Values by key, in their order, without the quotes around them. A quoted value may contain
+        ";", quotes and escaped quotes (kept as they are); text that is not an attribute is
+        ignored.
     """
     found: dict[str, list[str]] = {}
     for match in _ATTRIBUTE.finditer(text):
-        key, quoted, plain = match.groups()
-        found.setdefault(key, []).append(quoted if plain is None else plain)
+        key, *values = match.groups()
+        found.setdefault(key, []).append(next(value for value in values if value is not None))
     return found
-
-
-def plain_id(gene_id: str) -> str:
-    """An Ensembl gene id without version and _PAR_Y; other ids as they are."""
-    match = _VERSION.match(gene_id)
-    return match.group(1) if match else gene_id.removesuffix("_PAR_Y")
 
 
 class Row(NamedTuple):
@@ -71,47 +88,74 @@ class Transcript(NamedTuple):
 
 @dataclass
 class Gene:
-    """A gene of the GTF: its own row, if there is one, and its transcripts."""
+    """A gene of the GTF: the TSS of its gene row, if there is one, and its transcripts."""
 
     name: str = ""
-    tss: int | None = None
+    tss: int = -1
     transcripts: list[Transcript] = field(default_factory=list)
 
 
 def read_gtf(path: str | Path, dropped: Tally) -> pd.DataFrame:
-    """Genes of the GTF at `path` (plain or gzip), one row an id without version.
+    """Genes of a GTF.
 
-    Columns: gene_id, gene_name, chrom (as the GTF spells it), tss (0-based), strand, chosen_by
-    (MANE_Select, Ensembl_canonical, support or gene). Rows that cannot be used go to `dropped`.
+    Parameters
+    ----------
+    path : path
+        GTF, plain or gzip, with gene or transcript rows.
+    dropped : Tally
+        Rows that cannot be used are counted there.
 
-    Raises GeneqError when the file is missing, cut short, no GTF or without genes.
+    Returns
+    -------
+    DataFrame
+        gene_id (without version), gene_name, chrom (as in the GTF), tss (0-based), chosen_by
+        (MANE_Select, Ensembl_canonical, support or gene), strand. A gene that is on several
+        contigs or strands has a row for each of these copies.
+
+    Raises
+    ------
+    GeneqError
+        The file is missing, truncated, not a GTF, or has no gene and transcript rows.
     """
     genes: dict[tuple[str, str, str], Gene] = {}
-    for row in _rows(Path(path), dropped):
+    features: Counter[bytes] = Counter()
+    for row in _rows(Path(path), features, dropped):
         _collect(genes.setdefault(row[:3], Gene()), row, dropped)
     if not genes:
-        raise GeneqError("The GTF holds no usable gene or transcript rows", file=path, fix=_NO_GTF)
-    table = pd.DataFrame(
+        raise _no_genes(path, features)
+    return pd.DataFrame(
         [
-            (plain_id(gene_id), gene.name or plain_id(gene_id), contig, *_tss(gene, strand), strand)
-            for (gene_id, contig, strand), gene in genes.items()
+            (stable_id(id_), gene.name or stable_id(id_), contig, *_tss(gene, strand), strand)
+            for (id_, contig, strand), gene in genes.items()
         ],
         columns=["gene_id", "gene_name", "chrom", "tss", "chosen_by", "strand"],
     )
-    again = table.duplicated("gene_id")
-    dropped.add_all("duplicated_id", table.loc[again, "gene_id"])
-    return table[~again]
+
+
+def _no_genes(path: str | Path, features: Counter[bytes]) -> GeneqError:
+    others = [name.decode(errors="replace") for name, _ in features.most_common(5)]
+    if not others or features[b"gene"] or features[b"transcript"]:
+        return GeneqError("The GTF has no usable gene or transcript rows", file=path, fix=_NO_GTF)
+    return GeneqError(
+        f"The GTF has only {', '.join(others)} rows; a TSS is read from gene or transcript rows",
+        file=path,
+        fix="Give a file with gene or transcript rows; `gffread -T` adds transcript rows",
+    )
 
 
 def _collect(gene: Gene, row: Row, dropped: Tally) -> None:
-    gene.name = gene.name or row.attributes.get("gene_name", [""])[0]
+    gene.name = gene.name or _name(row.attributes)
     if not row.is_gene:
         tags = frozenset(tag.replace(" ", "_") for tag in row.attributes.get("tag", []))
         gene.transcripts.append(Transcript(row.tss, tags, _support(row.attributes)))
-    elif gene.tss is not None:
+    elif gene.tss >= 0:
         dropped.add("duplicated_id", row.gene_id)
     else:
         gene.tss = row.tss
+
+
+def _name(found: dict[str, list[str]]) -> str:
+    return next((found[key][0] for key in NAME_KEYS if found.get(key, [""])[0]), "")
 
 
 def _support(found: dict[str, list[str]]) -> int:
@@ -132,26 +176,27 @@ def _tss(gene: Gene, strand: str) -> tuple[int, str]:
     return most_5_prime(t.tss for t in gene.transcripts if t.support == best), "support"
 
 
-def _rows(path: Path, dropped: Tally) -> Iterator[Row]:
-    """The usable gene and transcript rows; what is not usable goes to `dropped`."""
+def _rows(path: Path, features: Counter[bytes], dropped: Tally) -> Iterator[Row]:
+    """The usable gene and transcript rows; `features` counts the rows of every type."""
     for number, line in _lines(path):
-        # Most lines are exons: they are counted through and not taken apart.
+        # Most lines are exons: they are counted, and not parsed.
         fields = line.split(b"\t", 3) if line.count(b"\t") == 8 else []
-        if not fields or (not line.endswith(b"\n") and not _is_whole(line)):
+        if not fields or (not line.endswith(b"\n") and not _is_complete(line)):
             raise GeneqError(
-                f"Line {number} of the GTF is cut short or no GTF line",
+                f"Line {number} of the GTF is truncated or not a GTF line",
                 value=line.decode(errors="replace").strip()[:60],
                 file=path,
                 fix=_NO_GTF,
             )
+        features[fields[2]] += 1
         if fields[2] in (b"gene", b"transcript"):
             row = _row(line, number, path, dropped)
             if row:
                 yield row
 
 
-def _is_whole(last: bytes) -> bool:
-    """Does the last line, which has no line end, end with a whole attribute?"""
+def _is_complete(last: bytes) -> bool:
+    """Does the last line, which has no line end, end with a complete attribute?"""
     return not _ATTRIBUTE.sub("", last.decode(errors="replace").split("\t")[8]).strip()
 
 
@@ -167,30 +212,25 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise not_found(path) from None
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise GeneqError(
-            f"The compressed GTF is cut short or damaged after line {number}",
+            f"The compressed GTF is truncated or damaged after line {number}",
             value=str(error),
             file=path,
-            fix="Fetch it again and compare its checksum",
+            fix="Download it again and compare its checksum",
         ) from None
     except OSError as error:
         raise GeneqError("The GTF cannot be read", value=error.strerror, file=path) from None
 
 
 def _row(line: bytes, number: int, path: Path, dropped: Tally) -> Row | None:
+    """The gene or transcript row; None, counted in `dropped`, if it cannot be used."""
     try:
         fields = line.decode().rstrip("\r\n").split("\t")
     except UnicodeDecodeError:
-        raise GeneqError(f"Line {number} is no text", file=path, fix=_NO_GTF) from None
+        raise GeneqError(f"Line {number} is not text", file=path, fix=_NO_GTF) from None
     contig, _, feature, start, end, _, strand, _, text = fields
     found = attributes(text)
     gene_id = found.get("gene_id", [""])[0]
-    if not gene_id and re.match(r"\s*\w+=", text):
-        raise GeneqError(
-            f"Line {number} has the attributes of GFF3, not of GTF",
-            value=text[:60],
-            file=path,
-            fix="Convert the file to GTF, as with gffread -T",
-        )
+    _check_attributes(found, gene_id, text, number, path)
     if not gene_id:
         dropped.add("no_gene_id", f"line {number}")
     elif not (start.isdecimal() and end.isdecimal() and 1 <= int(start) <= int(end)):
@@ -204,6 +244,31 @@ def _row(line: bytes, number: int, path: Path, dropped: Tally) -> Row | None:
     return None
 
 
+def _check_attributes(
+    found: dict[str, list[str]], gene_id: str, text: str, number: int, path: Path
+) -> None:
+    """Raises GeneqError for GFF3, and where no ";" ends an attribute that is needed."""
+    if not gene_id and re.match(r"\s*\w+=", text):
+        raise GeneqError(
+            f"Line {number} has the attributes of GFF3, not of GTF",
+            value=text[:60],
+            file=path,
+            fix="Convert the file to GTF, as with gffread -T",
+        )
+    open_ended = [
+        key for key in ("gene_id", *NAME_KEYS) if _NO_SEMICOLON.search(found.get(key, [""])[0])
+    ]
+    if not gene_id and re.match(r"\s*gene_id\s+[^\s;]", text):
+        open_ended = ["gene_id"]
+    if open_ended:
+        raise GeneqError(
+            f"Line {number} of the GTF has no ';' after {open_ended[0]}",
+            value=text[:60],
+            file=path,
+            fix="End every attribute with ';'",
+        )
+
+
 # --- on the genome ----------------------------------------------------------------------------
 
 
@@ -215,60 +280,67 @@ def place(
     dropped: Tally,
     files: str,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The genes that `genome` has sequence for, by contig and TSS, and notes on their names.
+    """The genes that `genome` has sequence for, one row a gene.
 
-    Chromosome names are matched as they are, else without "chr" and with M for MT. Genes on
-    unknown contigs, with a TSS past the end of theirs, or with more than half of the window N or
-    off the contig go to `dropped`.
+    A copy of a gene is usable when its contig is in the genome, its TSS is on the contig, and at
+    most half of its window is N or off the contig. Of several usable copies the one on the longest
+    contig is taken (a chromosome rather than its alt contigs, chrX rather than chrY), then the
+    first in the GTF. Contig names are compared as they are, else without "chr" and with M for MT.
 
-    Raises GeneqError, naming `files`, when no contig is known or most genes have no sequence: the
-    annotation is then that of another build.
+    Parameters
+    ----------
+    genes : DataFrame
+        From `read_gtf`.
+    genome : Genome
+    window : (first, end)
+        Around the TSS, in nt.
+    threads : int
+    dropped : Tally
+        Genes without a usable copy are counted there by what is wrong with the first one, and
+        copies that were not taken.
+    files : str
+        Names of the two files, for errors.
+
+    Returns
+    -------
+    genes : DataFrame
+        By contig and TSS; `chrom` as in the FASTA.
+    notes : list of str
+        What to report about contig names.
+
+    Raises
+    ------
+    GeneqError
+        No contig is known, or most genes have no sequence: the annotation is that of another
+        genome build.
     """
-    genes, notes = _match_contigs(genes, genome, dropped, files)
-    n_known = len(genes)
-    beyond = (genes["tss"] >= genes["chrom"].map(genome.lengths)).to_numpy()
-    dropped.add_all("beyond_contig", genes.loc[beyond, "gene_id"])
-    genes = genes[~beyond]
-    empty = _mostly_n(genes, genome, window, threads)
-    dropped.add_all("mostly_n", genes.loc[empty, "gene_id"])
-    if beyond.sum() + empty.sum() > n_known / 2:
-        raise GeneqError(
-            f"{beyond.sum() + empty.sum()} of {n_known} genes have no sequence: the FASTA and "
-            "the GTF seem to be of different builds",
-            value=f"{beyond.sum()} lie past the end of their contig, {empty.sum()} on N",
-            file=files,
-            fix="Give the annotation that was made for this genome",
-        )
-    genes = genes[~empty]
-    rank = genes["chrom"].map({name: rank for rank, name in enumerate(genome.lengths)})
-    order = np.lexsort((genes["gene_id"].astype(str), genes["tss"], rank))
-    return genes.iloc[order].reset_index(drop=True), notes
+    contigs = _contigs(genes, genome, files)
+    copies = genes.assign(spelled=genes["chrom"], chrom=genes["chrom"].map(contigs))
+    problem = _problems(copies, genome, window, threads)
+    _check_build(problem, files)
+    kept = _best_copies(copies[problem == ""], genome)
+    lost = ~copies["gene_id"].isin(kept["gene_id"])
+    first = lost & ~copies.duplicated("gene_id")
+    for reason in problem[first].unique():
+        dropped.add_all(reason, copies.loc[first & (problem == reason), "gene_id"])
+    dropped.add_all("duplicated_id", copies.loc[~first & ~copies.index.isin(kept.index), "gene_id"])
+    rank = kept["chrom"].map({name: rank for rank, name in enumerate(genome.lengths)})
+    order = np.lexsort((kept["gene_id"].astype(str), kept["tss"], rank))
+    kept = kept.iloc[order].reset_index(drop=True)
+    return kept.drop(columns="spelled"), _spelling_notes(kept)
 
 
-def _match_contigs(
-    genes: pd.DataFrame, genome: Genome, dropped: Tally, files: str
-) -> tuple[pd.DataFrame, list[str]]:
-    """`genes` on known contigs, `chrom` as the FASTA spells it."""
+def _contigs(genes: pd.DataFrame, genome: Genome, files: str) -> dict[str, str | None]:
+    """Contig of the FASTA by its name in the GTF. Raises GeneqError when none is known."""
     names = {name: genome.contig(name) for name in genes["chrom"].unique()}
-    known = genes["chrom"].map(names)
-    absent = known.isna()
-    if absent.all():
+    if not any(names.values()):
         raise GeneqError(
             "No chromosome of the GTF is in the FASTA",
             value=f"GTF has {_few(names)}; FASTA has {_few(genome.lengths)}",
             file=files,
-            fix="Give files whose chromosomes are named alike ('chr' before the name may differ)",
+            fix="Give files with the same chromosome names ('chr' before the name may differ)",
         )
-    dropped.add_all("contig_absent", genes.loc[absent, "gene_id"])
-    genes, spelled = genes[~absent].assign(chrom=known[~absent]), genes.loc[~absent, "chrom"]
-    differs = spelled != genes["chrom"]
-    if not differs.any():
-        return genes, []
-    example = differs.idxmax()
-    return genes, [
-        f"{differs.sum()} genes lie on chromosomes that the GTF and the FASTA name differently "
-        f"({spelled[example]} and {genes['chrom'][example]}): matched"
-    ]
+    return names
 
 
 def _few(names) -> str:
@@ -276,16 +348,69 @@ def _few(names) -> str:
     return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
 
 
+def _problems(
+    copies: pd.DataFrame, genome: Genome, window: tuple[int, int], threads: int
+) -> pd.Series:
+    """Why a copy cannot be used; "" where it can."""
+    problem = pd.Series("", index=copies.index, dtype=object)
+    problem[copies["chrom"].isna()] = "contig_absent"
+    problem[copies["tss"] >= copies["chrom"].map(genome.lengths)] = "beyond_contig"
+    usable = copies[problem == ""]
+    problem[usable.index[_mostly_n(usable, genome, window, threads)]] = "mostly_n"
+    return problem
+
+
 def _mostly_n(
     genes: pd.DataFrame, genome: Genome, window: tuple[int, int], threads: int
 ) -> np.ndarray:
     """bool[gene]: is more than half of the window N or off the contig?"""
     counts = [np.empty(0)]
-    for start in range(0, len(genes), BATCH):
-        part = genes.iloc[start : start + BATCH]
-        tokens = genome.windows(part["chrom"], part["tss"], part["strand"], *window, threads)
+    for tokens in windows(genes, genome, window, threads):
         counts.append((tokens == 4).sum(axis=1))
     return np.concatenate(counts) > (window[1] - window[0]) / 2
+
+
+def windows(
+    genes: pd.DataFrame, genome: Genome, window: tuple[int, int], threads: int
+) -> Iterator[np.ndarray]:
+    """Tokens uint8[≤ BATCH, length] of the windows of `genes`, in batches."""
+    for start in range(0, len(genes), BATCH):
+        part = genes.iloc[start : start + BATCH]
+        yield genome.windows(
+            part["chrom"].to_numpy(), part["tss"].to_numpy(), part["strand"].to_numpy(),
+            *window, threads,
+        )  # fmt: skip
+
+
+def _check_build(problem: pd.Series, files: str) -> None:
+    beyond, empty = (problem == "beyond_contig").sum(), (problem == "mostly_n").sum()
+    known = (problem != "contig_absent").sum()
+    if beyond + empty > known / 2:
+        raise GeneqError(
+            f"{beyond + empty} of {known} genes have no sequence: the FASTA and the GTF seem to be "
+            "of different genome builds",
+            value=f"{beyond} are past the end of their contig, {empty} on N",
+            file=files,
+            fix="Give the annotation that was made for this genome",
+        )
+
+
+def _best_copies(copies: pd.DataFrame, genome: Genome) -> pd.DataFrame:
+    """One row a gene: the copy on the longest contig, the first of several."""
+    length = copies["chrom"].map(genome.lengths)
+    order = length.sort_values(ascending=False, kind="stable").index
+    return copies.loc[order].drop_duplicates("gene_id")
+
+
+def _spelling_notes(genes: pd.DataFrame) -> list[str]:
+    differs = (genes["spelled"] != genes["chrom"]).to_numpy()
+    if not differs.any():
+        return []
+    example = genes.iloc[differs.argmax()]
+    return [
+        f"{differs.sum()} genes are on chromosomes that the GTF and the FASTA name differently "
+        f"({example['spelled']} and {example['chrom']}): matched"
+    ]
 
 
 def chosen_by(genes: pd.DataFrame) -> dict[str, int]:

@@ -1,8 +1,8 @@
 """Genes from a FASTA of promoters.
 
-A header is `NAME gene_id=… gene_name=… chrom=…`; the attributes may be left out. Without gene_id
-the gene is the record's name less a number at its end (`TP53_2`: promoter 2 of TP53; a name
-without such a number is promoter 1). Numbers have at most three digits and no zero in front.
+A header is `NAME gene_id=… gene_name=… chrom=…`; the attributes are optional. Without gene_id the
+gene is the record's name without a number at its end (`TP53_2`: promoter 2 of TP53; a name without
+such a number is promoter 1). Numbers have at most three digits and no leading zero.
 """
 
 import re
@@ -12,10 +12,12 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ...errors import GeneqError
+from ...gene_ids import stable_id
 from ...genome import Genome, Index
 from ...genome import Record as FastaRecord
 from ...tally import Tally
-from .annotation import plain_id
+
+__all__ = ["CHOICES", "FIRST", "MAX", "MEAN", "Promoter", "choose", "promoter"]
 
 FIRST, MEAN, MAX = CHOICES = ("first", "mean", "max")
 
@@ -34,12 +36,12 @@ class Promoter:
 
 
 def promoter(record: FastaRecord) -> Promoter:
-    """What the header of `record` says."""
+    """The promoter that the header of `record` describes."""
     name, *words = record.header.split()
     found = dict(word.split("=", 1) for word in words if "=" in word)
     match = _NUMBERED.match(name)
     stem, number = (match.group(1), int(match.group(2))) if match else (name, 1)
-    gene_id = plain_id(found.get("gene_id") or stem)
+    gene_id = stable_id(found.get("gene_id") or stem)
     gene_name = found.get("gene_name") or gene_id
     return Promoter(name, gene_id, gene_name, found.get("chrom", ""), number)
 
@@ -47,12 +49,30 @@ def promoter(record: FastaRecord) -> Promoter:
 def choose(index: Index, genome: Genome, choice: str, dropped: Tally) -> pd.DataFrame:
     """The gene table of a promoter FASTA, without folds, in the order of the file.
 
-    A gene bears the name that most of its records bear. choice "first" takes the record numbered
-    1, of several the one with the gene's name that stands first, and drops genes without one;
-    "mean" and "max" take all records of a gene, over which later stages pool. Records that are
-    more than half N are not taken; genes left without a record go to `dropped`.
+    A gene has the name that most of its records have. Records that are more than half N are not
+    used.
 
-    Raises GeneqError when no gene is left.
+    Parameters
+    ----------
+    index : Index
+    genome : Genome
+        The indexed promoters.
+    choice : str
+        "first" takes the record numbered 1 (of several, the first one with the gene's name) and
+        drops genes without one; "mean" and "max" take all records of a gene, over which later
+        stages pool.
+    dropped : Tally
+        Genes without a usable record are counted there.
+
+    Returns
+    -------
+    DataFrame
+        gene_id, gene_name, chrom, tss (-1), strand ("."), records.
+
+    Raises
+    ------
+    GeneqError
+        No gene is left.
     """
     genes: dict[str, list[Promoter]] = {}
     for record in index.records:
@@ -75,7 +95,7 @@ def choose(index: Index, genome: Genome, choice: str, dropped: Tally) -> pd.Data
             value=", ".join(
                 f"{reason} {found['n']}" for reason, found in dropped.as_dict().items()
             ),
-            fix="Take --promoter_choice mean, or number each gene's first promoter 1",
+            fix="Use --promoter_choice mean, or number each gene's first promoter 1",
         )
     return pd.DataFrame(rows)
 
