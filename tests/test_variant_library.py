@@ -94,7 +94,7 @@ def variant(draw, contigs: dict[str, str]) -> str:
     return f"{chrom}|{start + 1}|.|{ref}|{','.join(alts)}"
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(deadline=None, derandomize=True, max_examples=100)
 @given(st.data())
 def test_pairs_are_those_of_the_reference_implementation(tmp_path_factory, genome, data):
     lines = data.draw(st.lists(variant(CONTIGS), min_size=1, max_size=10))

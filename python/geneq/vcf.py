@@ -23,7 +23,10 @@ from .tally import EXAMPLES, Tally
 
 __all__ = [
     "COLUMNS",
+    "IUPAC",
     "KEY",
+    "MALFORMED",
+    "SAME",
     "Variants",
     "keyed",
     "leave_out",
@@ -38,7 +41,7 @@ COLUMNS = ["chrom", "pos", "start", "id", "ref", "alt", "line"]
 # Columns that identify a variant whatever its spelling: its normal form.
 KEY = ["chrom", "first", "removed", "inserted"]
 # Names of `_ext.vcf_alleles`' codes 0…7; alleles of bases are kept, so theirs is empty.
-MALFORMED = "malformed_allele"
+SAME, IUPAC, MALFORMED = "same_as_reference", "iupac_code", "malformed_allele"
 KINDS = np.array(
     [
         "",
@@ -46,8 +49,8 @@ KINDS = np.array(
         "overlapping_deletion",
         "symbolic",
         "breakend",
-        "same_as_reference",
-        "iupac_code",
+        SAME,
+        IUPAC,
         MALFORMED,
     ],
     dtype=object,
@@ -163,22 +166,20 @@ def normalised(table: pd.DataFrame, genome: Genome, threads: int = 1) -> pd.Data
     Tan, Abecasis & Kang, "Unified representation of genetic variants", Bioinformatics 31:2202
     (2015): the algorithm of `vt normalize`, there with an anchor base.
     """
-    found = table[["start", "ref", "alt"]].copy()
-    long = np.flatnonzero((lengths(found["ref"]) > 1) | (lengths(found["alt"]) > 1))
-    _put(found, long, [_trim(*row) for row in found.iloc[long].itertuples(index=False)])
-    indels = np.flatnonzero((found["ref"] == "") ^ (found["alt"] == ""))
-    part = found.iloc[indels]
-    shifts = _shifts(table["chrom"].iloc[indels], part, genome, threads)
-    moved = shifts > 0
-    turned = zip(part[moved].itertuples(index=False), shifts[moved].tolist(), strict=True)
-    _put(found, indels[moved], [_turn(*row, shift) for row, shift in turned])
-    return found
-
-
-def _put(found: pd.DataFrame, at: np.ndarray, rows: list[tuple]) -> None:
-    """Replace the rows at the places `at`."""
-    for column, values in enumerate(zip(*rows, strict=True)):
-        found.iloc[at, column] = list(values)
+    start = table["start"].to_numpy(np.int64, copy=True)
+    ref, alt = (table[name].to_numpy(object, copy=True) for name in ("ref", "alt"))
+    for at in np.flatnonzero((lengths(ref) > 1) | (lengths(alt) > 1)):
+        start[at], ref[at], alt[at] = _trim(start[at], ref[at], alt[at])
+    indels = np.flatnonzero((ref == "") ^ (alt == ""))
+    chroms = table["chrom"].iloc[indels]
+    shifts = _shifts(chroms, start[indels], ref[indels] + alt[indels], genome, threads)
+    for at, shift in zip(indels[shifts > 0], shifts[shifts > 0], strict=True):
+        start[at], ref[at], alt[at] = (
+            start[at] - shift,
+            _turn(ref[at], shift),
+            _turn(alt[at], shift),
+        )
+    return pd.DataFrame({"start": start, "ref": ref, "alt": alt}, index=table.index)
 
 
 def _trim(start: int, ref: str, alt: str) -> tuple[int, str, str]:
@@ -195,30 +196,30 @@ def _n_shared(a: str, b: str) -> int:
     return next((place for place, (x, y) in pairs if x != y), min(len(a), len(b)))
 
 
-def _turn(start: int, ref: str, alt: str, shift: int) -> tuple[int, str, str]:
-    """An insertion or deletion moved left by `shift` bases: its bases rotate."""
-    cut = -shift % len(ref or alt)
-    return start - shift, ref[cut:] + ref[:cut], alt[cut:] + alt[:cut]
+def _turn(bases: str, shift: int) -> str:
+    """The bases of an insertion or deletion that is moved left by `shift`: they rotate."""
+    cut = -shift % len(bases) if bases else 0
+    return bases[cut:] + bases[:cut]
 
 
-def _shifts(chroms: pd.Series, indels: pd.DataFrame, genome: Genome, threads: int) -> np.ndarray:
+def _shifts(
+    chroms: pd.Series, starts: np.ndarray, bases: np.ndarray, genome: Genome, threads: int
+) -> np.ndarray:
     """int64[row]: by how many bases every insertion or deletion can move to the left.
 
     It can move as long as the base before it equals its last base, which then becomes its first:
-    base j to its left must equal the base j from its end, counted round and round.
+    the j-th base to its left must equal its own j-th base from the end, cyclically.
     """
-    bases = indels["ref"] + indels["alt"]
-    sizes, starts = lengths(bases), indels["start"].to_numpy(np.int64)
-    ends = np.cumsum(sizes)
-    tokens = _ext.tokens("".join(bases).encode())
+    sizes = lengths(bases)
+    ends, tokens = np.cumsum(sizes), _ext.tokens("".join(bases).encode())
     shifts, step = np.zeros(len(sizes), np.int64), STEP
     moving = np.arange(len(sizes))
     while len(moving):
         back = shifts[moving, None] + np.arange(step)
         wanted = tokens[ends[moving, None] - 1 - back % sizes[moving, None]]
-        place = (chroms.iloc[moving], starts[moving] - shifts[moving], ["+"] * len(moving))
-        there = genome.windows(*place, -step, 0, threads)[:, ::-1]
-        same = (there == wanted) & (there != UNKNOWN)
+        places, strands = (starts[moving] - shifts[moving]).tolist(), ["+"] * len(moving)
+        left = genome.windows(chroms.iloc[moving], places, strands, -step, 0, threads)[:, ::-1]
+        same = (left == wanted) & (left != UNKNOWN)
         gained = np.where(same.all(axis=1), step, same.argmin(axis=1))
         shifts[moving] += gained
         moving, step = moving[gained == step], min(4 * step, LONGEST_STEP)
@@ -445,7 +446,7 @@ def _differs(table: pd.DataFrame, genome: Genome, threads: int) -> np.ndarray:
     return differs
 
 
-def lengths(texts: pd.Series) -> np.ndarray:
+def lengths(texts: pd.Series | np.ndarray) -> np.ndarray:
     """int64[row]: the length of every text."""
     return np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
 
