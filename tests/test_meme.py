@@ -191,7 +191,7 @@ def test_the_core_motifs_are_read():
 @needs_shared
 @pytest.mark.parametrize("name", ["rna_like.meme", "alphabet_space.meme"])
 def test_the_odd_alphabets_are_refused_in_one_line(name):
-    with pytest.raises(GeneqError, match=r"must be DNA \(ACGT\): 'ACGU.*These are motifs of RNA"):
+    with pytest.raises(GeneqError, match=r"must be DNA \(ACGT\): 'ACGU.*These are RNA motifs"):
         read_meme(SHARED.parent / "oddities" / "meme" / name)
 
 

@@ -713,7 +713,7 @@ def test_every_deletion_is_matched_with_its_own_value(repeats, tmp_path, size, i
         rows.append(f"1|{start + 1}|{ref.lower()}|-|{value}.5")
         wanted[str(value)] = value + 0.5
     found = compared(repeats, tmp_path / "run", lines, "\n".join(rows) + "\n")
-    assert found == {"measured": len(lines), "matched": len(lines), "skipped": {}}
+    assert found == {"measured": len(lines), "matched": len(lines), "averaged": 0, "skipped": {}}
     genome = Genome(repeats / "genome")
     truth = read_truth(tmp_path / "run" / "truth.tsv", genome)
     table = read_vcf(tmp_path / "run" / "in.vcf", genome).table
@@ -774,13 +774,16 @@ def test_rows_that_are_not_matched_are_counted_by_reason(repeats, tmp_path, caps
         "1|999999|A|C|3|0.5|0.1",
         f"1|{snv(LEFT + 30)}|3|0.5|0.1",
         f"1|{snv(places[0])}|44|0.5|0.2",
+        f"1|{snv(places[12])}|3|1|0.1",
+        f"1|{snv(places[12])}|8|2|0.1",
         f"1|{run + 1}|T|-|3|1|0.1",
         f"1|{run + 3}|T|-|3|2|0.1",
         f"1|{snv(5)}|3|0.5|0.1",
         f"1|{snv(LEFT + 1, 'N')}|3|0.5|0.1",
     ]
     found = compared(repeats, tmp_path / "run", lines, "\n".join(rows) + "\n")
-    assert found["measured"] == len(rows) - 1 and found["matched"] == 12
+    assert found["measured"] == len(rows) - 1 and found["matched"] == 14
+    assert found["averaged"] == 2
     assert {reason: of["n"] for reason, of in found["skipped"].items()} == {
         "no_position": 2,
         "no_value": 2,
@@ -797,12 +800,29 @@ def test_rows_that_are_not_matched_are_counted_by_reason(repeats, tmp_path, caps
         "no_effect": 1,
     }
     assert found["skipped"]["several_values"]["examples"] == [
-        f"row 24: chr1:{run + 1} T>-", f"row 25: chr1:{run + 3} T>-",
-    ]  # fmt: skip
+        f"row {row}: chr1:{snv(places[12]).replace('|', ' ', 1).replace('|', '>')}"
+        for row in (24, 25)
+    ]
     said = capsys.readouterr().out
-    assert f"measured effects: 12 of {len(rows) - 1} rows matched" in said
+    assert f"measured effects: 14 of {len(rows) - 1} rows matched" in said
+    assert "averaged: 2 rows that spell the same edit in another way" in said
     assert "not matched: 2 several_values (such as row 24: chr1:" in said
     assert "nan" not in said
+
+
+def test_rows_of_one_edit_get_their_mean(repeats, tmp_path):
+    """A deletion in TTTTT measured at each of its bases, beside deletions of single bases."""
+    run = REPEATS.index("TTTTT")
+    lines = [f"chr1|{run + i}|.|{REPEATS[run + i - 1 : run + i + 1]}|{REPEATS[run + i - 1]}"
+             for i in range(8)]  # fmt: skip
+    rows = "".join(f"1|{run + 1 + i}|{REPEATS[run + i]}|-|{2**i}\n" for i in range(8))
+    found = compared(repeats, tmp_path / "run", lines, "chrom|pos|ref|alt|value\n" + rows)
+    assert found == {"measured": 8, "matched": 8, "averaged": 5, "skipped": {}}
+    effects = VARIANTS.read(tmp_path / "run" / "out" / "variants.parquet")
+    assert len(effects) == 4
+    agreement = AGREEMENT.read(tmp_path / "run" / "out" / "truth.parquet")
+    r = np.corrcoef(effects["effect"], [31 / 5, 32, 64, 128])[0, 1]
+    assert agreement["n"].tolist() == [4] and agreement["pearson"][0] == pytest.approx(r)
 
 
 def test_measured_variants_of_a_failed_locus_are_counted(repeats, tmp_path, capsys):

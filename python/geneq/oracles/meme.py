@@ -127,7 +127,7 @@ def _check_alphabet(symbols: str, name: str, path) -> None:
         return
     fix = "Use motifs of DNA, with columns in the order A, C, G, T"
     if sorted(symbols.upper()) == sorted("ACGU"):
-        fix = "These are motifs of RNA: change U to T in the alphabet if they are to be found in DNA"
+        fix = "These are RNA motifs: change U to T in the alphabet to search for them in DNA"
     raise GeneqError("The alphabet of motifs must be DNA (ACGT)",
                      value=f"{symbols} {name}".strip(), file=path, fix=fix)  # fmt: skip
 

@@ -259,6 +259,8 @@ def _say(about: dict, out: Path) -> None:
     if "truth" in about:
         truth = about["truth"]
         print(f"measured effects: {truth['matched']:,} of {truth['measured']:,} rows matched")
+        if truth["averaged"]:
+            print(f"averaged: {truth['averaged']:,} rows that spell the same edit in another way")
         _say_skipped("not matched", truth["skipped"])
     report(about["failed"], about["loci"], out)
 

@@ -36,6 +36,8 @@ NAMES = {
     "value": ("value",),
 }
 VARIANT = ["chrom", "pos", "ref", "alt"]
+# What rows of the table agree in that spell a variant alike.
+SPELLING = ["chrom", "start", "ref", "alt"]
 # No contig is longer.
 LAST = 2**40
 # How much of a determinant of correlations is rounding.
@@ -78,10 +80,14 @@ class Truth:
         return replace(self, table=leave_out(self.table, reasons, self.skipped, "row"))
 
     def as_dict(self) -> dict:
-        """How many rows the file has, how many are matched, and why the others are not."""
+        """How many rows the file has, how many are matched, and why the others are not.
+
+        averaged: rows among the matched ones that share their variant with another row.
+        """
         return {
             "measured": len(self.others),
             "matched": len(self.table),
+            "averaged": int(self.table.duplicated("variant", keep=False).sum()),
             "skipped": self.skipped.as_dict(),
         }
 
@@ -225,7 +231,7 @@ def _fitting(truth: Truth, genome: Genome) -> Truth:
 
 
 def in_vcf(truth: Truth, variants: pd.DataFrame, genome: Genome) -> Truth:
-    """The rows that measure a variant of the VCF, each another one.
+    """The rows that measure a variant of the VCF.
 
     Parameters
     ----------
@@ -239,7 +245,9 @@ def in_vcf(truth: Truth, variants: pd.DataFrame, genome: Genome) -> Truth:
     Returns
     -------
     Truth
-        Variants that the table has with several values are skipped, equal rows but for the first.
+        Of equal rows the first is kept; variants that the table has in one spelling with several
+        values are skipped. Rows that spell the same edit in different ways, as tables of deletions
+        do for every base of a homopolymer, measured the same molecule: each gets their mean.
 
     Raises
     ------
@@ -252,8 +260,10 @@ def in_vcf(truth: Truth, variants: pd.DataFrame, genome: Genome) -> Truth:
     truth = truth.only(np.where(place.isna(), NOT_IN_VCF, ""))
     truth = replace(truth, table=truth.table.astype({"variant": np.int64}))
     _check_experiments(truth)
-    truth = truth.only(_marked(truth.table.duplicated(["variant", "value"]), "duplicated"))
-    return truth.only(_marked(truth.table.duplicated("variant", keep=False), SEVERAL))
+    truth = truth.only(_marked(truth.table.duplicated([*SPELLING, "value"]), "duplicated"))
+    truth = truth.only(_marked(truth.table.duplicated(SPELLING, keep=False), SEVERAL))
+    means = truth.table.groupby("variant")["value"].transform("mean")
+    return replace(truth, table=truth.table.assign(value=means))
 
 
 def _marked(rows: pd.Series, reason: str) -> np.ndarray:
@@ -262,7 +272,7 @@ def _marked(rows: pd.Series, reason: str) -> np.ndarray:
 
 def _check_experiments(truth: Truth) -> None:
     """Raise GeneqError where a column tells apart several values of the same variants."""
-    variants = truth.table.groupby(["chrom", "start", "ref", "alt"], sort=False)
+    variants = truth.table.groupby(SPELLING, sort=False)
     several = variants["value"].transform("nunique") > 1
     groups = variants.ngroup()[several]
     labels = _labels(truth.others.iloc[truth.table["row"][several]], groups)
@@ -311,8 +321,8 @@ def with_effect(
 
 def with_truth(effects: pd.DataFrame, truth: Truth, variants: pd.DataFrame) -> pd.DataFrame:
     """The rows of VARIANTS that have an effect and were measured, with `value`."""
-    measured = variants.iloc[truth.table["variant"]][VARIANT]
-    measured = measured.assign(value=truth.table["value"].to_numpy())
+    table = truth.table.drop_duplicates("variant")
+    measured = variants.iloc[table["variant"]][VARIANT].assign(value=table["value"].to_numpy())
     joined = effects.merge(measured, on=VARIANT, validate="many_to_one")
     return joined.loc[joined["effect"].notna(), [*effects, "value"]]
 
