@@ -1,10 +1,10 @@
 """Effects of variants beside measured ones, in simulated saturation-mutagenesis experiments.
 
 Every substitution of a locus of 150 nt is measured: an additive φ through a curve, with noise. The
-oracle has the same φ through another curve, and is rough besides: any change of a sequence changes
-its score a little, by no rule (a sum of cosines of random sums over symbols). So it is a world
-that suits surrogates. The surrogate is what geneq fits by default to 20,000 mutants. Correlations
-are medians over experiments; in how many a method agrees better is told by Williams' p below 0.01.
+oracle has the same φ through another curve, plus small unsystematic differences: any change of a
+sequence changes its score a little (a sum of cosines of random sums over bases). This favours
+surrogates. The surrogate is geneq's default, fitted to 20,000 mutants. Correlations are medians
+over experiments; a method counts as better in an experiment where Williams' p is below 0.01.
 """
 
 import argparse
@@ -27,21 +27,21 @@ from geneq.oracles.scoring import score
 
 LENGTH, FLANK, ROWS, ROWS_QUICK = 150, 100, 20_000, 5_000
 EXPERIMENTS, EXPERIMENTS_QUICK = 20, 3
-# Spread of effects; height and number of the cosines; noise of what is measured.
+# Spread of effects; height and number of the cosines; noise of the measurements.
 SPREAD, HEIGHT, COSINES, NOISE = 0.15, 0.06, 8, 0.03
 ALPHA = 0.01
 METHODS = ("surrogate", "ism", "oracle")
 
 
 class Rough:
-    """The oracle of one experiment, and what is measured there."""
+    """The oracle of one experiment, and its measurements."""
 
     name, alphabet, length, strand, unknown = (
         "rough",
         "ACGT",
         LENGTH,
         "given",
-        "an effect of its own",
+        "has an effect",
     )
     targets = ("activity",)
 
@@ -68,7 +68,7 @@ class Rough:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few experiments, small libraries")
-    parser.add_argument("--json", help="write the figures here too")
+    parser.add_argument("--json", help="also write the figures to this file")
     args = parser.parse_args()
     torch.set_num_threads(1)
     print(machine(("scipy",)))
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def experiment(seed: int, rows: int) -> tuple[pd.DataFrame, pd.DataFrame, float]:
-    """Agreement and comparisons of one experiment, and seconds that `geneq variants` took."""
+    """Agreement and comparisons of one experiment, and the seconds `geneq variants` took."""
     with tempfile.TemporaryDirectory() as folder:
         return _run(Path(folder), seed, rows)
 

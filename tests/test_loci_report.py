@@ -105,7 +105,7 @@ def test_an_experiment_says_how_it_was_scored(page):
 
 
 def test_agreement_with_measured_effects_stands_at_its_locus(fitted, tmp_path):
-    row = ("pair", "a <b>", "surrogate", 12, 0.812, 0.61, 0.93, 0.745)
+    row = ("pair", "a <b>", "surrogate", 12, 0.812, 0.61, 0.93, 0.745, 9, 0.8, 0.6, 0.9, 0.7)
     parts = {"a": [row], "b": [("gone", *row[1:])], "none": []}
     for i, (name, rows) in enumerate(parts.items()):
         table = pd.DataFrame(rows, columns=[*AGREEMENT.columns]).astype(AGREEMENT.columns)

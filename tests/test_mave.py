@@ -10,7 +10,7 @@ import pytest
 from geneq import encoding
 from geneq.errors import GeneqError
 from geneq.libraries import FactorialLibrary, Motif, RandomLibrary, SaturationLibrary
-from geneq.mave import Mave
+from geneq.mave import Mave, user_table
 
 WILD = "ACGTTGCAACGG"
 SEQUENCES = ["ACGT", "ACGA", "TCGT", "ACGT", "ACCA"]
@@ -26,7 +26,7 @@ def simulated(n: int = 40) -> Mave:
 
 
 def table(tmp_path, name: str = "t.csv", **columns):
-    """A table of one's own."""
+    """A user-supplied table."""
     frame = pd.DataFrame({"sequence": SEQUENCES, **columns})
     path = tmp_path / name
     if name.endswith("parquet"):
@@ -58,7 +58,7 @@ def test_a_recipe_with_scores_comes_back(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["t.tsv", "t.csv", "T.CSV.gz", "t.parquet"])
-def test_a_table_of_ones_own_comes_back(tmp_path, name):
+def test_a_user_supplied_table_comes_back(tmp_path, name):
     path = table(tmp_path, name, y=[1, 2, 3, 4, 5.5], sigma=[1.0] * 5, note=list("abcde"))
     mave = Mave.read_table(path)
     mave.save(tmp_path / "mave.parquet")
@@ -96,7 +96,7 @@ def test_unknown_symbols_of_all_sequences_are_no_mutations(tmp_path):
     mave = Mave.read_table(path)
     assert mave.wild_type.tolist() == [0, 4, 2] and mave.mutations().row.tolist() == [1]
     path.write_text("sequence,y\nACG,1\nANG,2\nACG,3\n")
-    with pytest.raises(GeneqError, match="no substitution: 'rows 1 "):
+    with pytest.raises(GeneqError, match="not a substitution: 'rows 1 "):
         Mave.read_table(path).mutations()
 
 
@@ -110,7 +110,7 @@ def test_libraries_without_wild_type_say_so():
         mave.mutations()
 
 
-def test_scores_that_are_no_numbers_are_refused_with_their_rows():
+def test_scores_that_are_not_numbers_are_refused_with_their_rows():
     library = SaturationLibrary("ACGT")
     y = np.zeros((13, 1), np.float32)
     y[[2, 5, 6, 7, 8, 12]] = [[np.nan], [np.inf], [-np.inf], [np.nan], [np.nan], [np.nan]]
@@ -148,8 +148,67 @@ def test_other_tables_are_refused(tmp_path, columns, message):
     assert "t.csv" in str(caught.value)
 
 
+PLAIN = "a,b\nx,1\ny,2\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PLAIN,
+        "\ufeff" + PLAIN,
+        PLAIN.replace("\n", "\r\n"),
+        "##made by hand\n##twice\n" + PLAIN,
+        # As spreadsheet programs save them.
+        "a,b\nx,1\n,\ny,2\n,\n,\n",
+        "a,b,,\nx,1,,\ny,2,,\n",
+        "a,b\nx,1,\ny,2,\n",
+        PLAIN.replace(",", ";"),
+        PLAIN.replace(",", "\t"),
+        '"a";"b"\n"x";1\n"y";2\n',
+        # As R's write.table saves them.
+        "a,b\nrow1,x,1\nrow2,y,2\n",
+        "a,b\n1,x,1\n2,y,2\n",
+    ],
+)
+def test_tables_of_other_programs_read_the_same(tmp_path, recwarn, text):
+    (tmp_path / "t.csv").write_bytes(text.encode())
+    wanted = pd.DataFrame({"a": ["x", "y"], "b": [1, 2]})
+    found = user_table(tmp_path / "t.csv", ())
+    pd.testing.assert_frame_equal(found, wanted, check_dtype=False)
+    as_text = user_table(tmp_path / "t.csv", None)
+    assert as_text.to_dict("list") == {"a": ["x", "y"], "b": ["1", "2"]}
+    assert not [one for one in recwarn if one.category is not ResourceWarning]
+
+
+def test_columns_of_text_are_not_taken_for_numbers(tmp_path):
+    (tmp_path / "t.tsv").write_text("name\tn\n01\t01\n1e3\t2\n")
+    found = user_table(tmp_path / "t.tsv", ("name",))
+    assert found.to_dict("list") == {"name": ["01", "1e3"], "n": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "Not a complete table: 'No columns"),
+        ("##only a comment\n", "Not a complete table: 'No columns"),
+        ("a,b\n1,2,3\n1,2,4\n", "'rows have more fields than the header'"),
+        ("a,b\nr,s,1,2\nr,t,1,2\n", "'rows have more fields than the header'"),
+        ("a,b\n1,2\n1,2,3\n", "Expected 2 fields in line 3, saw 3"),
+        ("a,b,a\n1,2,3\n", "has a column twice: 'a'"),
+        (b"a,b\n\xff\xfe,1\n", "Not a complete table: .*codec can't decode"),
+        (b"\x1f\x8b\x08\x00cut short", "Not a complete table"),
+    ],
+)
+def test_tables_that_cannot_be_read_rightly_are_refused(tmp_path, recwarn, text, message):
+    (tmp_path / "t.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(GeneqError, match=message) as caught:
+        user_table(tmp_path / "t.csv", ())
+    assert "t.csv" in str(caught.value)
+    assert not [one for one in recwarn if one.category is not ResourceWarning]
+
+
 def test_other_wild_types_are_refused(tmp_path):
-    with pytest.raises(GeneqError, match="must have 4 symbols as the sequences: 3"):
+    with pytest.raises(GeneqError, match="must have 4 symbols like the sequences: 3"):
         Mave.read_table(table(tmp_path, y=range(5)), wild_type="ACG")
 
 

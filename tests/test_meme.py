@@ -17,9 +17,26 @@ from twins import features as twin
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data" / "motifs"
-needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="the real data are not here")
+needs_shared = pytest.mark.skipif(not SHARED.exists(), reason="the shared data are not here")
 
 HEAD = "MEME version 4\n\nALPHABET= ACGT\n\nstrands: + -\n\n"
+# Definitions of the DNA alphabet as the MEME Suite allows them; matrices are in order A, C, G, T.
+DNA_BLOCKS = [
+    """ALPHABET "DNA" DNA-LIKE
+A "Adenine" CC0000 ~ T "Thymine" 008000
+C "Cytosine" 0000CC ~ G "Guanine" FFB300
+N "Any base" = ACGT
+X = ACGT
+. = ACGT
+V "Not T" 4A4A4A = ACG
+U = T
+END ALPHABET
+""",
+    "ALPHABET\nT\nG\nC\nA\nEND ALPHABET\n",
+    "  ALPHABET DNA-LIKE # of genomes\n\nC~G # pairs\nT ~ A\n# no more\n  END  ALPHABET\n",
+    'ALPHABET "my ~ = DNA"\nA "a = b" \nC "~"\nG 00FF00\nT "t" 123456\nEND ALPHABET\n',
+]
+RNA_BLOCK = DNA_BLOCKS[0].replace('"DNA" DNA', '"RNA" RNA').replace('T "Thymine"', 'U "Uracil"')
 BODY = "0.7 0.1 0.1 0.1\n0 0 1 0\n0.25 0.25 0.25 0.25\n"
 MOTIF = f"MOTIF SP1 GC-box\nletter-probability matrix: alength= 4 w= 3 nsites= 9 E= 0\n{BODY}"
 
@@ -45,6 +62,10 @@ def test_a_motif_is_read(tmp_path, compressed):
     "change",
     [
         ("ALPHABET= ACGT\n", ""),
+        ("ALPHABET= ACGT\n", "ALPHABET = ACGT\n"),
+        ("ALPHABET= ACGT\n", "ALPHABET=ACGT  \n"),
+        ("ALPHABET= ACGT\n", 'ALPHABET= "ACGT"\n'),
+        *(("ALPHABET= ACGT\n", block) for block in DNA_BLOCKS),
         ("MEME version 4", "MEME version 5.5.7 (Release date: x)"),
         ("w= 3", "w=3"),
         (" w= 3", ""),
@@ -69,7 +90,7 @@ def test_rows_that_are_rounded_are_brought_to_1(tmp_path):
     np.testing.assert_allclose(motif.probabilities.sum(1), 1)
 
 
-def test_log_odds_are_those_of_the_double():
+def test_log_odds_are_those_of_the_reference_implementation():
     motif = Motif("m", np.random.default_rng(1).dirichlet(np.ones(4) / 4, 12))
     assert motif.log_odds().dtype == np.float32
     np.testing.assert_allclose(motif.log_odds(), twin.log_odds(motif.probabilities), atol=1e-6)
@@ -97,12 +118,25 @@ def test_what_is_written_is_read(tmp_path_factory, widths, seed):
     [
         ("", "must be MEME text, beginning with 'MEME version'"),
         (">SP1\n1 2 3 4\n", "must be MEME text"),
-        (HEAD, "must hold at least one MOTIF"),
-        (HEAD.replace("ACGT", "ACGU") + MOTIF, "alphabet must be ACGT: 'ACGU'"),
-        (
-            HEAD.replace("ACGT", "ACDEFGHIKLMNPQRSTVWY") + MOTIF,
-            "alphabet must be ACGT: 'ACDEFGHIKLMNPQRSTVWY'",
+        (HEAD, "must have at least one MOTIF"),
+        *(
+            (HEAD.replace("= ACGT", text) + MOTIF, rf"alphabet of motifs must be DNA .*: '{shown}'")
+            for text, shown in [
+                ("= ACGU", "ACGU"),
+                (" = ACGU", "ACGU"),
+                ("= ACDEFGHIKLMNPQRSTVWY", "ACDEFGHIKLMNPQRSTVWY"),
+                # Are columns in this order, or in that of the alphabet? MEME refuses it too.
+                ("= TGCA", "TGCA"),
+                ("=", ""),
+                (RNA_BLOCK[8:], 'ACGU "RNA" RNA-LIKE'),
+                (DNA_BLOCKS[1][8:].replace("\nT\n", "\n"), "ACG"),
+                (DNA_BLOCKS[1][8:].replace("\nT\n", "\nT\nm\n"), "ACGTm"),
+                (" PROTEIN-LIKE\nA\nC\nD\nEND ALPHABET", "ACD PROTEIN-LIKE"),
+            ]
         ),
+        (HEAD + MOTIF + HEAD.replace("ACGT", "ACGU") + MOTIF.replace("SP1", "b"), "DNA .*: 'ACGU'"),
+        (HEAD.replace("= ACGT", "\nA\nC\nG\nT\n") + MOTIF, "must end with END ALPHABET"),
+        ("MEME version 4\nALPHABET\nA\n", "must end with END ALPHABET"),
         (HEAD + MOTIF + MOTIF, "Motif names must differ: 'SP1'"),
         (HEAD + "MOTIF\n" + MOTIF, "MOTIF must be followed by a name: 'line 7'"),
         (HEAD + "MOTIF NFY\n" + MOTIF, "needs a letter-probability matrix: 'NFY'"),
@@ -124,7 +158,7 @@ def test_what_is_written_is_read(tmp_path_factory, widths, seed):
         (gzip.compress((HEAD + MOTIF).encode())[:40] + b"x" * 90, "Not a readable motif file"),
     ],
 )
-def test_what_is_no_motif_file_is_refused(tmp_path, text, message):
+def test_what_is_not_a_motif_file_is_refused(tmp_path, text, message):
     with pytest.raises(GeneqError, match=rf"{message}.*\(in .*m\.meme\)"):
         motifs_of(tmp_path / "m.meme", text)
 
@@ -155,6 +189,13 @@ def test_the_core_motifs_are_read():
 
 
 @needs_shared
+@pytest.mark.parametrize("name", ["rna_like.meme", "alphabet_space.meme"])
+def test_the_odd_alphabets_are_refused_in_one_line(name):
+    with pytest.raises(GeneqError, match=r"must be DNA \(ACGT\): 'ACGU.*These are RNA motifs"):
+        read_meme(SHARED.parent / "oddities" / "meme" / name)
+
+
+@needs_shared
 def test_collections_of_motifs_are_read():
     assert len(read_meme(SHARED / "hocomoco_v13.meme.gz")) == 1611
     jaspar = read_meme(SHARED / "jaspar_2024_consensus.meme")
@@ -167,7 +208,7 @@ def test_collections_of_motifs_are_read():
 
 
 def sharp(rng: np.random.Generator, width: int) -> np.ndarray:
-    """A matrix with one sure symbol a position."""
+    """A matrix with one certain base per position."""
     return 0.07 / 3 + (0.93 - 0.07 / 3) * np.eye(4)[rng.integers(0, 4, width)]
 
 
@@ -229,7 +270,7 @@ def test_similarity_is_the_best_over_offsets_and_strands():
     np.testing.assert_allclose(found[3, :3], 0, atol=1e-5)
 
 
-def test_motifs_that_say_nothing_do_not_upset_the_families():
+def test_motifs_without_information_do_not_upset_the_families():
     rng = np.random.default_rng(8)
     motifs = [Motif("flat", np.full((5, 4), 0.25)), *(Motif(n, sharp(rng, 8)) for n in "abc")]
     groups = families([*motifs, Motif("b2", motifs[2].probabilities)], 4)

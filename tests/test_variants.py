@@ -18,9 +18,11 @@ from geneq.genome import Genome, index_fasta
 from geneq.locus import Locus, open_loci
 from geneq.oracles import load_oracle
 from geneq.oracles.scoring import score
-from geneq.stages.variants.effects import INDEL, NO_BASE, NO_MODULE, NO_ROOM, NOT_MUTATED
-from geneq.stages.variants.truth import williams
+from geneq.stages.variants.effects import INDEL, NO_BASE, NO_MODULE, NOT_MUTATED, TOO_LONG
+from geneq.stages.variants.truth import in_vcf as in_vcf_of
+from geneq.stages.variants.truth import read_truth, williams
 from geneq.surrogates import Surrogate
+from geneq.vcf import read_vcf
 from test_vcf import vcf_text
 from twins import variants as twin
 
@@ -300,7 +302,7 @@ def test_why_a_method_says_nothing_stands_in_the_note(made, tmp_path):
     texts = [text.replace("|.|", f"|{name}|") for name, text in lines.items()]
     table = run(made, tmp_path, *texts, gap)
     notes = {key: set(group) for key, group in table.groupby("id")["note"]}
-    assert notes == {"fixed": {"", NOT_MUTATED}, "long": {NO_ROOM}, "unknown": {NO_BASE},
+    assert notes == {"fixed": {"", NOT_MUTATED}, "long": {TOO_LONG}, "unknown": {NO_BASE},
                      "gap": {NO_BASE}}  # fmt: skip
     silent = table["note"] != ""
     assert table.loc[silent, "effect"].isna().all() and table.loc[~silent, "effect"].notna().all()
@@ -311,7 +313,7 @@ def test_a_lone_insertion_that_does_not_fit_is_noted(made, tmp_path):
     first = LOCI["over"][1]
     base = CONTIGS["chr2"][first + 2]
     table = run(made, tmp_path, line("chr2", first + 2, 1, base + other(base) * 9))
-    assert set(table["note"]) == {NO_ROOM} and table["effect"].isna().all() and len(table) == 8
+    assert set(table["note"]) == {TOO_LONG} and table["effect"].isna().all() and len(table) == 8
 
 
 def test_an_oracle_without_a_module_has_no_gradient(made, tmp_path):
@@ -356,7 +358,7 @@ def test_what_is_left_out_is_counted_and_said(made, tmp_path, capsys):
     }  # fmt: skip
     said = capsys.readouterr().out
     assert "3 of 8 variants in 3 loci" in said
-    assert f"left out: 4 outside_every_locus (as line 5: chr1:11 {CHR1[10]}>" in said
+    assert f"skipped: 4 outside_every_locus (such as line 5: chr1:11 {CHR1[10]}>" in said
     assert about(tmp_path)["failed"] == []
 
 
@@ -399,7 +401,7 @@ def test_a_locus_that_fails_is_named_and_does_not_sink_the_others(made, tmp_path
     assert set(table["locus"]) == {"plus", "minus"}
     failed = pd.read_csv(tmp_path / "out" / "failed.tsv", sep="\t")
     assert failed["locus"].tolist() == ["over"] and failed["stage"].tolist() == ["variants"]
-    assert "another sequence than the genome has there" in failed["message"][0]
+    assert "another sequence than the genome's" in failed["message"][0]
     assert "1 of 3 failed" in capsys.readouterr().out
 
 
@@ -429,7 +431,7 @@ def test_a_target_that_the_surrogate_lacks_is_a_fault_of_the_locus(made, tmp_pat
 
 def test_a_principal_component_is_refused(made, tmp_path, capsys):
     run(made, tmp_path, line("chr1", 60, 1, "A"), options=("--reduce", "pc1"), status=1)
-    assert "is that of a library" in capsys.readouterr().err
+    assert "--reduce pc1 is relative to a library" in capsys.readouterr().err
 
 
 def test_a_vcf_without_variants_gives_an_empty_table(made, tmp_path, capsys):
@@ -441,7 +443,7 @@ def test_a_folder_without_loci_is_refused(made, tmp_path, capsys):
     (tmp_path / "in.vcf").write_text(vcf_text(line("chr1", 60, 1, "A")))
     words = ("variants", "--vcf", tmp_path / "in.vcf", "--genome", made / "genome")
     assert geneq(*words, "--loci", tmp_path, "--out", tmp_path / "out") == 1
-    assert "There are no loci" in capsys.readouterr().err
+    assert "No loci found" in capsys.readouterr().err
 
 
 # --- beside measured effects ----------------------------------------------------------------------
@@ -517,7 +519,7 @@ def beside(folder: Path, out: Path, truth: Path | None = None) -> int:
 
 def test_a_saturation_experiment_shows_which_method_agrees_best(saturation, tmp_path, capsys):
     assert beside(saturation, tmp_path) == 0
-    assert "150 of 150 measured variants were judged" in capsys.readouterr().out
+    assert "measured effects: 150 of 150 rows matched" in capsys.readouterr().out
     found = AGREEMENT.read(tmp_path / "truth.parquet").set_index("method")
     assert found.index.tolist() == ["surrogate", "ism", "oracle"]
     assert (found["n"] == 150).all()
@@ -599,22 +601,28 @@ def test_deletions_may_be_spelled_with_a_dash(saturation, tmp_path):
     ("text", "message"),
     [
         ("chrom,pos,ref,alt\n1,201,A,C\n", "lacks columns: 'value'.*It has chrom, pos, ref, alt"),
-        ("chrom,pos,ref,alt,value\n1,201,A,C,high\n", r"value is a finite number: 'rows 0 "),
-        ("chrom,pos,ref,alt,value\n1,9,A,C,1\n1,201,A,C,\n", r"value is a finite .*: 'rows 1 "),
-        ("chrom,pos,ref,alt,value\n1,201.5,A,C,1\n", "pos is a whole number from 1 on: 'rows 0 "),
-        ("chrom,pos,ref,alt,value\n1,0,A,C,1\n", "pos is a whole number from 1 on"),
-        ("chrom,pos,ref,alt,value\n1,2,A,<DEL>,1\n", "alt has the symbols ACGTN, or is '-'"),
-        ("chrom,pos,ref,alt,value\n1,2,A,C,1\n1,1,TA,TC,2\n", "A variant has one measured value"),
+        ("#Chrom,Pos,Ref,Alt,RawScore,PHRED,Gene\n1,201,A,C,.1,2,X\n",
+         "lacks columns: 'value'.*the measured effects 'value': RawScore or PHRED[.]"),
+        ("chrom,start,value\n1,201,.1\n", "columns: 'pos, ref, alt'.*It has chrom, start, value"),
+        ("chrom,pos,ref,alt,value\n1,201,A,C,high\n", r"value must be a finite number: 'rows 0 "),
+        ("chrom,pos,ref,alt,value\n1,9,A,C,1\n1,201,A,C,inf\n", r"value must .*: 'rows 1 "),
+        ("chrom;pos;ref;alt;value\n1;9;A;C;0,1\n", r"value must be a finite number: 'rows 0 "),
+        ("chrom,pos,ref,alt,value\n1,201.5,A,C,1\n", "pos must be a whole number .*: 'rows 0 "),
+        ("chrom,pos,ref,alt,value\n1,0,A,C,1\n", "pos must be a whole number of at least 1"),
+        ("chrom,pos,ref,alt,value\n1,x,A,C,1\n", "pos must be a whole number of at least 1"),
+        ("chrom,pos,ref,alt,value\n1,2,A,<DEL>,1\n", "ref and alt must be bases .*: 'rows 0 "),
         ("chrom,pos,ref,alt,value\n7,201,A,C,1\n", "variant is on a chromosome of the genome"),
+        ("chrom,pos,ref,alt,value\n,,A,C,1\n", "variant is on a chromosome of the genome"),
         ("chrom,pos,ref,alt,value\n", "No measured variant is on a chromosome of the genome"),
         (f"chrom,pos,ref,alt,value\n1,201,{SYMBOLS[201]},N,1\n1,202,{SYMBOLS[202]},N,1\n"
-         f"1,203,{SYMBOLS[202]},N,1\n", "another ref than the genome has there: '2 of 3'"),
+         f"1,203,{SYMBOLS[202]},N,1\n", "another ref than the genome: '2 of 3'"),
         ("chrom,pos,ref,alt,value\n1,999999,A,C,1\n", "have another ref than the genome"),
-        ("", "Not a whole table"),
+        ("", "Not a complete table"),
+        ("chrom,pos,ref,alt,value\n1,2,A,C,1,9\n1,2,A,C,1,9\n", "Not a complete table: .*more"),
         ("chrom,pos,Pos,ref,alt,value\n1,2,2,A,C,1\n", "has a column twice: 'pos'"),
+        ("chrom,pos,position,ref,alt,value\n1,2,2,A,C,1\n", "has a column twice: 'pos'"),
         ("chrom,pos,ref,alt,value,value\n1,2,A,C,1,2\n", "has a column twice: 'value'"),
-        ("chrom,pos,ref,alt,value\n1,2,A,A,1\n", "ref and alt must differ: 'rows 0 "),
-        ("chrom,pos,ref,alt,value\n1,1e30,A,C,1\n", "pos is a whole number from 1 on"),
+        ("chrom,pos,ref,alt,value\n1,1e30,A,C,1\n", "pos must be a whole number of at least 1"),
     ],
 )  # fmt: skip
 def test_bad_tables_of_measured_effects_are_refused(saturation, tmp_path, capsys, text, message):
@@ -624,21 +632,317 @@ def test_bad_tables_of_measured_effects_are_refused(saturation, tmp_path, capsys
     said = capsys.readouterr().err
     assert re.search(message, said), said
     assert "truth.csv" in said
+    assert not list((tmp_path / "out").glob("*.parquet"))
 
 
 def test_measured_variants_in_no_locus_agree_with_none(saturation, tmp_path, capsys):
     path = tmp_path / "truth.csv"
     path.write_text(f"chrom,pos,ref,alt,value\n1,9,{SYMBOLS[8]},N,1\n1,210,{SYMBOLS[209]},N,1\n")
     assert beside(saturation, tmp_path / "out", path) == 0
-    assert "0 of 2 measured variants were judged" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "measured effects: 0 of 2 rows matched" in said
+    assert f"not matched: 2 not_in_vcf (such as row 0: chr1:9 {SYMBOLS[8]}>N)" in said
     assert AGREEMENT.read(tmp_path / "out" / "truth.parquet").empty
     assert COMPARISONS.read(tmp_path / "out" / "comparisons.parquet").empty
     assert len(VARIANTS.read(tmp_path / "out" / "variants.parquet"))
 
 
+# --- which measurements are matched ---------------------------------------------------------------
+
+# Runs of one base and repeats of two, with single bases between them.
+RUNS = "GCATTTTTGACACACATGAAACGTTAGAGAGAGCCCCATATATGTCA"
+REPEATS = "ACGTT" * 6 + RUNS + "CAGTT" * 6
+LEFT, RIGHT = 30, 30 + len(RUNS)
+
+
+@pytest.fixture(scope="module")
+def repeats(tmp_path_factory) -> Path:
+    """genome/, loci/ with the locus "runs" and what scores it, all of one contig with repeats."""
+    folder = tmp_path_factory.mktemp("repeats")
+    (folder / "in.fa").write_text(f">chr1\n{REPEATS}\n")
+    (folder / "genome").mkdir()
+    index_fasta(folder / "in.fa", folder / "genome")
+    (folder / "sum.py").write_text("""
+import numpy as np
+
+class Sum:
+    name, alphabet, length, strand, unknown, hash = "sum", "ACGT", None, "given", "", "2"
+    targets = ["y"]
+    def predict(self, tokens, anchor=None):
+        weights = np.random.default_rng(1).normal(size=(tokens.shape[1], 5))
+        return weights[np.arange(tokens.shape[1]), tokens].sum(1)[:, None].astype(np.float32)
+
+def make():
+    return Sum()
+""")
+    spec = f"python:{folder / 'sum.py'}:make"
+    Locus("runs", "chr1", LEFT, RIGHT, spec).save(folder / "loci" / "runs")
+    return folder
+
+
+def deletions(size: int) -> dict[str, list[tuple[int, str, str]]]:
+    """Every distinct deletion of that size in the locus: its sequence → all (start, ref, alt)."""
+    found: dict[str, list[tuple[int, str, str]]] = {}
+    for start in range(LEFT, RIGHT - size + 1):
+        edited = REPEATS[:start] + REPEATS[start + size :]
+        found.setdefault(edited, []).append((start, REPEATS[start : start + size], ""))
+    return found
+
+
+def compared(folder: Path, out: Path, lines: list[str], truth: str, *options) -> dict:
+    """`geneq variants --truth` by the oracle alone: what variants.json has of it."""
+    out.mkdir()
+    (out / "in.vcf").write_text(vcf_text(*lines))
+    (out / "truth.tsv").write_text(truth.replace("|", "\t"))
+    words = ("--vcf", out / "in.vcf", "--genome", folder / "genome", "--loci", folder / "loci")
+    words += ("--truth", out / "truth.tsv", "--methods", *(options or ["oracle"]))
+    assert geneq("variants", *words, "--out", out / "out") == 0
+    return about(out)["truth"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize(("in_vcf", "in_table"), [(0, -1), (-1, 0), (-1, -1)])
+def test_every_deletion_is_matched_with_its_own_value(repeats, tmp_path, size, in_vcf, in_table):
+    """VCF and table place a deletion at either end of its repeat: 186 TT>T here, 187 T>- there."""
+    lines, rows, wanted = [], ["chrom|pos|ref|alt|value"], {}
+    for value, places in enumerate(deletions(size).values()):
+        start, ref, _ = places[in_vcf]
+        before = REPEATS[start - 1]
+        lines.append(f"chr1|{start}|{value}|{before + ref}|{before}")
+        start, ref, _ = places[in_table]
+        rows.append(f"1|{start + 1}|{ref.lower()}|-|{value}.5")
+        wanted[str(value)] = value + 0.5
+    found = compared(repeats, tmp_path / "run", lines, "\n".join(rows) + "\n")
+    assert found == {"measured": len(lines), "matched": len(lines), "averaged": 0, "skipped": {}}
+    genome = Genome(repeats / "genome")
+    truth = read_truth(tmp_path / "run" / "truth.tsv", genome)
+    table = read_vcf(tmp_path / "run" / "in.vcf", genome).table
+    truth = in_vcf_of(truth, table, genome)
+    names = table["id"].iloc[truth.table["variant"]]
+    assert dict(zip(names, truth.table["value"], strict=True)) == wanted
+    agreement = AGREEMENT.read(tmp_path / "run" / "out" / "truth.parquet")
+    assert agreement["n"].tolist() == agreement["n_common"].tolist() == [len(lines)]
+    effects = VARIANTS.read(tmp_path / "run" / "out" / "variants.parquet")
+    both = np.corrcoef(effects["effect"], effects["id"].astype(float))[0, 1]
+    assert agreement["pearson"][0] == pytest.approx(both)
+
+
+def test_an_edit_of_a_repeat_that_begins_before_the_locus_is_outside(repeats, tmp_path):
+    """The locus "runs" moved so that it begins within TTTTT: the leftmost place decides."""
+    loci = shutil.copytree(repeats / "loci", tmp_path / "in" / "loci")
+    (tmp_path / "in" / "genome").symlink_to(repeats / "genome")
+    first = REPEATS.index("TTTTT") + 2
+    replace(Locus.load(loci / "runs"), start=first).save(loci / "runs")
+    line = f"chr1|{first + 2}|.|TTG|TG"
+    rows = f"chrom|pos|ref|alt|value\nchr1|{first + 1}|T|-|1\n"
+    found = compared(tmp_path / "in", tmp_path / "run", [line], rows)
+    assert found["skipped"]["outside_every_locus"]["n"] == 1
+
+
+def test_insertions_in_repeats_are_matched_too(repeats, tmp_path):
+    at = REPEATS.index("TTTTT") + 1
+    lines = [f"chr1|{at - 1}|.|A|AT", f"chr1|{REPEATS.index('ACACAC') + 6}|.|C|CAC"]
+    rows = f"chrom|pos|ref|alt|value\nchr1|{at + 3}|T|TT|1\n"
+    rows += f"chr1|{REPEATS.index('ACACAC')}|G|GAC|2\n"
+    found = compared(repeats, tmp_path / "run", lines, rows)
+    assert (found["matched"], found["skipped"]) == (2, {})
+
+
+def test_rows_that_are_not_matched_are_counted_by_reason(repeats, tmp_path, capsys):
+    run, other = LEFT + 3, {base: "ACGT"["CATG".index(base)] for base in "ACGT"}
+
+    def snv(at: int, alt: str = "") -> str:
+        return f"{at + 1}|{REPEATS[at]}|{alt or other[REPEATS[at]]}"
+
+    places = [*range(LEFT + 8, LEFT + 22), 5, LEFT + 25]
+    lines = [f"chr1|{snv(at).replace('|', '|.|', 1)}" for at in places]
+    lines.append(f"chr1|{run}|.|{REPEATS[run - 1]}T|{REPEATS[run - 1]}")
+    # The N of an alternative gets no effect by any method.
+    lines.append(f"chr1|{LEFT + 2}|.|{REPEATS[LEFT + 1]}|N")
+    rows = [
+        "Chromosome|Position|Ref|Alt|Tags|Value|P-Value",
+        *(f"1|{snv(at).replace('|', '|', 1)}|12|{i}.5|0.1" for i, at in enumerate(places[:12])),
+        f"1||{REPEATS[40]}|C|3|0.5|0.1",
+        f"|{snv(LEFT + 9)}|3|0.5|0.1",
+        f"1|{snv(LEFT + 9)}|3||0.1",
+        f"1|{snv(LEFT + 9)}|3|NA|0.1",
+        f"1|{snv(LEFT + 9, 'R')}|3|0.5|0.1",
+        f"1|{snv(LEFT + 9, '<DEL>')}|3|0.5|0.1",
+        f"1|{snv(LEFT + 9, REPEATS[LEFT + 9])}|3|0.5|0.1",
+        f"chrUn|{snv(LEFT + 9)}|3|0.5|0.1",
+        f"1|{LEFT + 10}|{other[REPEATS[LEFT + 9]]}|{REPEATS[LEFT + 9]}|3|0.5|0.1",
+        "1|999999|A|C|3|0.5|0.1",
+        f"1|{snv(LEFT + 30)}|3|0.5|0.1",
+        f"1|{snv(places[0])}|44|0.5|0.2",
+        f"1|{snv(places[12])}|3|1|0.1",
+        f"1|{snv(places[12])}|8|2|0.1",
+        f"1|{run + 1}|T|-|3|1|0.1",
+        f"1|{run + 3}|T|-|3|2|0.1",
+        f"1|{snv(5)}|3|0.5|0.1",
+        f"1|{snv(LEFT + 1, 'N')}|3|0.5|0.1",
+    ]
+    found = compared(repeats, tmp_path / "run", lines, "\n".join(rows) + "\n")
+    assert found["measured"] == len(rows) - 1 and found["matched"] == 14
+    assert found["averaged"] == 2
+    assert {reason: of["n"] for reason, of in found["skipped"].items()} == {
+        "no_position": 2,
+        "no_value": 2,
+        "iupac_code": 1,
+        "malformed_allele": 1,
+        "same_as_reference": 1,
+        "contig_absent": 1,
+        "reference_differs": 1,
+        "beyond_contig": 1,
+        "not_in_vcf": 1,
+        "duplicated": 1,
+        "several_values": 2,
+        "outside_every_locus": 1,
+        "no_effect": 1,
+    }
+    assert found["skipped"]["several_values"]["examples"] == [
+        f"row {row}: chr1:{snv(places[12]).replace('|', ' ', 1).replace('|', '>')}"
+        for row in (24, 25)
+    ]
+    said = capsys.readouterr().out
+    assert f"measured effects: 14 of {len(rows) - 1} rows matched" in said
+    assert "averaged: 2 rows that spell the same edit in another way" in said
+    assert "not matched: 2 several_values (such as row 24: chr1:" in said
+    assert "nan" not in said
+
+
+def test_rows_of_one_edit_get_their_mean(repeats, tmp_path):
+    """A deletion in TTTTT measured at each of its bases, beside deletions of single bases."""
+    run = REPEATS.index("TTTTT")
+    lines = [f"chr1|{run + i}|.|{REPEATS[run + i - 1 : run + i + 1]}|{REPEATS[run + i - 1]}"
+             for i in range(8)]  # fmt: skip
+    rows = "".join(f"1|{run + 1 + i}|{REPEATS[run + i]}|-|{2**i}\n" for i in range(8))
+    found = compared(repeats, tmp_path / "run", lines, "chrom|pos|ref|alt|value\n" + rows)
+    assert found == {"measured": 8, "matched": 8, "averaged": 5, "skipped": {}}
+    effects = VARIANTS.read(tmp_path / "run" / "out" / "variants.parquet")
+    assert len(effects) == 4
+    agreement = AGREEMENT.read(tmp_path / "run" / "out" / "truth.parquet")
+    r = np.corrcoef(effects["effect"], [31 / 5, 32, 64, 128])[0, 1]
+    assert agreement["n"].tolist() == [4] and agreement["pearson"][0] == pytest.approx(r)
+
+
+def test_measured_variants_of_a_failed_locus_are_counted(repeats, tmp_path, capsys):
+    loci = shutil.copytree(repeats / "loci", tmp_path / "loci")
+    replace(Locus.load(loci / "runs"), target="none").save(loci / "runs")
+    place = f"{LEFT + 9}|{REPEATS[LEFT + 8]}|N"
+    (tmp_path / "in.vcf").write_text(vcf_text("chr1|" + place.replace("|", "|.|", 1)))
+    (tmp_path / "t.tsv").write_text(f"chrom|pos|ref|alt|value\n1|{place}|1\n".replace("|", "\t"))
+    words = ("--vcf", tmp_path / "in.vcf", "--genome", repeats / "genome", "--loci", loci)
+    words += ("--truth", tmp_path / "t.tsv", "--methods", "oracle", "--out", tmp_path / "out")
+    assert geneq("variants", *words) == 0
+    found = json.loads((tmp_path / "out" / "variants.json").read_text())["truth"]
+    assert found["matched"] == 0 and found["skipped"]["locus_failed"]["n"] == 1
+
+
+def test_methods_are_compared_over_the_variants_that_all_have(saturation, tmp_path):
+    """Only the oracle has the deletions: r over the common variants is beside its own."""
+    wild = SYMBOLS[200:250]
+    places = [i for i in range(10, 40) if wild[i - 1] != wild[i]]
+    lines = [f"chr1|{200 + i}|.|{wild[i - 1 : i + 1]}|{wild[i - 1]}" for i in places]
+    old = (saturation / "in.vcf").read_text()
+    for name in ("genome", "loci"):
+        (tmp_path / name).symlink_to(saturation / name)
+    (tmp_path / "in.vcf").write_text(
+        old + vcf_text(*lines).partition("ALT\tQUAL\tFILTER\tINFO\n")[2]
+    )
+    rows = "".join(f"1\t{201 + i}\t{wild[i]}\t-\t{7 * (-1) ** i}\t1\n" for i in places)
+    (tmp_path / "truth.tsv").write_text((saturation / "truth.tsv").read_text() + rows)
+    assert beside(tmp_path, tmp_path / "out") == beside(saturation, tmp_path / "plain") == 0
+    found, plain = (
+        AGREEMENT.read(tmp_path / name / "truth.parquet").set_index("method")
+        for name in ("out", "plain")
+    )
+    assert found["n"].to_dict() == {"surrogate": 150, "ism": 150, "oracle": 150 + len(places)}
+    assert (found["n_common"] == 150).all()
+    for name in ("pearson", "low", "high", "spearman"):
+        np.testing.assert_allclose(found[f"{name}_common"], plain[name])
+        assert found[name]["surrogate"] == found[f"{name}_common"]["surrogate"]
+    assert abs(found["pearson"]["oracle"] - found["pearson_common"]["oracle"]) > 0.1
+
+
+# --- tables as they are published -----------------------------------------------------------------
+
+
+def published(saturation: Path, path: Path, **columns) -> pd.DataFrame:
+    """The experiment as tables of saturation-mutagenesis MPRAs are published."""
+    truth = pd.read_csv(saturation / "truth.tsv", sep="\t")
+    rng = np.random.default_rng(9)
+    table = pd.DataFrame({
+        "Chromosome": "1", "Position": truth["pos"].astype("Int64"), "Ref": truth["ref"],
+        "Alt": truth["alt"], "Tags": rng.integers(5, 99, len(truth)),
+        "DNA": rng.integers(99, 9999, len(truth)), "RNA": rng.integers(99, 9999, len(truth)),
+        "Value": truth["value"], "P-Value": rng.uniform(size=len(truth)), **columns,
+    })  # fmt: skip
+    table.to_csv(path, sep="\t", index=False)
+    return table
+
+
+def test_a_published_table_is_read_in_one_go(saturation, tmp_path, capsys, recwarn):
+    """Other names and columns, positions that are missing, elements elsewhere in the genome."""
+    table = published(saturation, tmp_path / "t.tsv", Element="site")
+    far = table.assign(Chromosome="X", Element="far")
+    lost = table.head(3).assign(Position=pd.NA, Ref=pd.NA)
+    # So long that pandas would read it in parts of different types.
+    whole = pd.concat([table, *[far] * 300, lost])
+    whole.to_csv(tmp_path / "t.tsv", sep="\t", index=False)
+    recwarn.clear()
+    assert beside(saturation, tmp_path / "a") == 0
+    assert beside(saturation, tmp_path / "b", tmp_path / "t.tsv") == 0
+    first, second = (AGREEMENT.read(tmp_path / name / "truth.parquet") for name in "ab")
+    pd.testing.assert_frame_equal(first, second)
+    said = capsys.readouterr()
+    assert "not matched: 3 no_position" in said.out
+    assert "not matched: 45,000 contig_absent" in said.out
+    assert "arning" not in said.err
+    assert [one.message for one in recwarn if one.category is not ResourceWarning] == []
+
+
+def test_experiments_of_one_table_are_told_apart_by_their_column(saturation, tmp_path, capsys):
+    table = published(saturation, tmp_path / "t.tsv")
+    rng = np.random.default_rng(2)
+    second = table.assign(
+        Element="TERT-HEK", Value=table["Value"] + 1, DNA=rng.integers(0, 9999, 150)
+    )
+    both = pd.concat([table.assign(Element="TERT-GBM"), second])
+    both.to_csv(tmp_path / "t.tsv", sep="\t", index=False)
+    assert beside(saturation, tmp_path / "out", tmp_path / "t.tsv") == 1
+    said = capsys.readouterr().err
+    assert "has several experiments: a variant has a value in each" in said
+    assert "'column Element: TERT-GBM, TERT-HEK' (in" in said
+    assert "Keep the rows of one, for example those with TERT-GBM in the column Element" in said
+
+
+def test_replicates_without_a_column_that_tells_them_apart_are_counted(
+    saturation, tmp_path, capsys
+):
+    table = published(saturation, tmp_path / "t.tsv")
+    again = table.head(20).assign(Value=0.25)
+    pd.concat([table, again]).to_csv(tmp_path / "t.tsv", sep="\t", index=False)
+    assert beside(saturation, tmp_path / "out", tmp_path / "t.tsv") == 0
+    said = capsys.readouterr().out
+    assert "measured effects: 130 of 170 rows matched" in said
+    assert "not matched: 40 several_values" in said
+
+
+def test_experiments_on_other_variants_are_no_hindrance(saturation, tmp_path, capsys):
+    table = published(saturation, tmp_path / "t.tsv", Element="site")
+    at = list(range(20, 60))
+    other_place = table.head(40).assign(
+        Position=[i + 1 for i in at], Ref=[SYMBOLS[i] for i in at], Alt="N", Element="a"
+    )
+    second = other_place.assign(Element="b", Value=3)
+    pd.concat([table, other_place, second]).to_csv(tmp_path / "t.tsv", sep="\t", index=False)
+    assert beside(saturation, tmp_path / "out", tmp_path / "t.tsv") == 0
+    assert "150 of 230 rows matched" in capsys.readouterr().out
+
+
 def test_a_table_of_another_kind_or_none_is_refused(saturation, tmp_path, capsys):
     assert beside(saturation, tmp_path / "out", tmp_path / "truth.xlsx") == 1
-    assert "A table is .tsv, .csv or .parquet" in capsys.readouterr().err
+    assert "A table must be .tsv, .csv or .parquet" in capsys.readouterr().err
     assert beside(saturation, tmp_path / "out", tmp_path / "truth.csv") == 1
     assert "File not found" in capsys.readouterr().err
 

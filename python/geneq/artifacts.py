@@ -267,15 +267,15 @@ VARIANTS = Table(
     {
         "locus": "object",
         "chrom": "object",  # as the genome spells it
-        "pos": "int64",  # 1-based: the VCF's own
+        "pos": "int64",  # 1-based, as in the VCF
         "id": "object",
         "ref": "object",
         "alt": "object",
         "target": "object",
         "method": "object",  # surrogate, ism, gradient, oracle
-        "effect": "float64",  # in units of the oracle's score; NaN where the method does not apply
+        "effect": "float64",  # in units of the oracle's score; NaN where the method has none
         "error": "float64",  # standard error of effect; NaN where none is known
-        "note": "object",  # why it does not apply; "" otherwise
+        "note": "object",  # why the method has no effect; "" otherwise
     },
     key=("locus", "chrom", "pos", "ref", "alt", "target", "method"),
 )
@@ -286,11 +286,17 @@ AGREEMENT = Table(
         "locus": "object",
         "target": "object",
         "method": "object",
-        "n": "int64",  # variants that are measured and that the method judges
+        "n": "int64",  # variants that are measured and have an effect by the method
         "pearson": "float64",
         "low": "float64",  # 95 % interval of pearson (Fisher z)
         "high": "float64",
         "spearman": "float64",
+        # The same over the variants that all methods of this locus and target have in common.
+        "n_common": "int64",
+        "pearson_common": "float64",
+        "low_common": "float64",
+        "high_common": "float64",
+        "spearman_common": "float64",
     },
     key=("locus", "target", "method"),
 )
@@ -303,7 +309,7 @@ COMPARISONS = Table(
         "method_1": "object",
         "method_2": "object",
         "kind": "object",  # pearson, spearman
-        "n": "int64",  # variants that are measured and that both judge
+        "n": "int64",  # variants that are measured and have an effect by both
         "r_1": "float64",
         "r_2": "float64",
         "difference": "float64",

@@ -1,16 +1,16 @@
 """A MAVE: a library with its scores, measured or predicted.
 
 `mave.parquet` has a row for every sequence: `row` (int64, from 0), `y:<target>` and, where errors
-are known, `sigma:<target>` (float32), and `sequence` only where no recipe makes the sequences
-again. The metadata of its schema has a JSON object under `geneq-mave`.
+are known, `sigma:<target>` (float32), and `sequence` only where there is no recipe from which the
+sequences can be made. The metadata of its schema has a JSON object under `geneq-mave`.
 """
 
 import json
+import warnings
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -25,18 +25,36 @@ from .errors import GeneqError, in_file, not_found, some
 from .genome import open_maybe_gzip
 from .libraries import Library, Mutations
 
+__all__ = ["Mave", "check_finite", "named_rows", "user_table"]
+
 FORMAT, VERSION = "geneq-mave", 1
 KEY = FORMAT.encode()
+# Of user-supplied tables; where the header has none of the expected ones, another is used.
+SEPARATORS = {".tsv": "\t", ".csv": ","}
 
 
 @dataclass(frozen=True, eq=False)
 class Mave:
     """A library with its scores.
 
-    library: the recipe, or None: then tokens, uint8[n, length], are the sequences. alphabet: as of
-    libraries. y: float32[n, targets], finite. targets: a name a column of y. sigma: float32[n,
-    targets], standard errors of y, > 0. oracle: what gave the scores (name, hash, and how they were
-    made), None for measured ones. wild: symbols of the wild type where no recipe has one.
+    Attributes
+    ----------
+    library : Library or None
+        The recipe. Without one, `tokens` are the sequences.
+    tokens : np.ndarray or None
+        uint8[n, length], the sequences where there is no recipe.
+    alphabet : str
+        As for libraries.
+    y : np.ndarray
+        float32[n, targets], the scores, finite.
+    targets : list of str
+        One name per column of y.
+    sigma : np.ndarray, optional
+        float32[n, targets], standard errors of y, > 0.
+    oracle : dict, optional
+        What computed the scores (name, hash, how they were made); None for measured ones.
+    wild : str, optional
+        The wild type where no recipe has one.
     """
 
     library: Library | None
@@ -49,9 +67,9 @@ class Mave:
     wild: str | None = None
 
     def __post_init__(self) -> None:
-        n = self.tokens.shape[0] if self.library is None else self.library.n_rows
+        n = len(self._stored) if self.library is None else self.library.n_rows
         if len(set(self.targets)) != len(self.targets) or not self.targets:
-            raise GeneqError("There must be targets, of different names", value=self.targets)
+            raise GeneqError("There must be targets, with different names", value=self.targets)
         for name, values in (("y", self.y), ("sigma", self.sigma)):
             if values is not None and values.shape != (n, len(self.targets)):
                 raise GeneqError(f"{name} must be of shape [{n}, {len(self.targets)}]",
@@ -60,7 +78,7 @@ class Mave:
         if self.sigma is not None:
             check_finite(self.sigma, "Standard errors", self.sigma > 0, "finite and above 0")
         if self.wild is not None and len(self.wild) != self.length:
-            raise GeneqError(f"The wild type must have {self.length} symbols as the sequences",
+            raise GeneqError(f"The wild type must have {self.length} symbols like the sequences",
                              value=len(self.wild))  # fmt: skip
 
     # --- sequences ----------------------------------------------------------------------------
@@ -76,54 +94,60 @@ class Mave:
     @property
     def length(self) -> int:
         """Symbols of every sequence."""
-        return self.tokens.shape[1] if self.library is None else self.library.length
+        return self._stored.shape[1] if self.library is None else self.library.length
+
+    @property
+    def _stored(self) -> np.ndarray:
+        """The sequences of a MAVE without a recipe."""
+        assert self.tokens is not None
+        return self.tokens
 
     @cached_property
     def wild_type(self) -> np.ndarray:
-        """Tokens uint8[length]: the recipe's wild type, the one given, or the consensus.
+        """Tokens uint8[length]: the recipe's wild type, the given one, or the consensus.
 
-        Raises GeneqError for recipes that know of no wild type.
+        Raises GeneqError for recipes without a wild type.
         """
         wild = self.wild if self.library is None else getattr(self.library, "wild_type", None)
         if wild is not None:
             return encoding.tokens(wild, self.alphabet)[0]
         if self.library is not None:
-            raise GeneqError("Libraries of this kind have no wild type", value=self.library.kind)
+            raise GeneqError("Libraries of this type have no wild type", value=self.library.kind)
         return self._consensus()
 
     def _consensus(self) -> np.ndarray:
         """The commonest known symbol of every position; unknown where there is none."""
         symbols = range(len(_ext.alphabet(self.alphabet)[0]))
-        counts = np.array([np.count_nonzero(self.tokens == symbol, axis=0) for symbol in symbols])
+        counts = np.array([np.count_nonzero(self._stored == one, axis=0) for one in symbols])
         return np.where(counts.any(0), counts.argmax(0), len(symbols)).astype(np.uint8)
 
     @property
     def windows(self) -> tuple[tuple[int, int], ...] | None:
-        """Where the recipe mutates, [start, end) each; None for anywhere, or where it is not known.
+        """The mutated intervals of the recipe, [start, end) each; None for anywhere or unknown.
 
-        What stands elsewhere is the wild type's, or, of a global library, a background.
+        Elsewhere is the wild type or, in a global library, a background.
         """
         return getattr(self.library, "windows", None)
 
     def mutations(self, threads: int = 1) -> Mutations:
         """The substitutions that make every row from the wild type.
 
-        Raises GeneqError for libraries that are no substitutions in one wild type, and where
+        Raises GeneqError for libraries that are not substitutions in one wild type, and where
         sequences of a table have an unknown symbol in place of a known one.
         """
         if self.library is not None:
             return self.library.mutations(threads=threads)
-        row, position = np.nonzero(self.tokens != self.wild_type)
-        symbol = self.tokens[row, position]
+        row, position = np.nonzero(np.not_equal(self._stored, self.wild_type))
+        symbol = self._stored[row, position]
         unknown = symbol == len(_ext.alphabet(self.alphabet)[0])
         if unknown.any():
-            raise GeneqError("An unknown symbol is no substitution",
+            raise GeneqError("An unknown symbol is not a substitution",
                              value=named_rows(np.unique(row[unknown])),
-                             fix="Leave these rows out")  # fmt: skip
+                             fix="Remove these rows")  # fmt: skip
         return Mutations(row.astype(np.int64), position.astype(np.int32), symbol)
 
     def of_targets(self, targets: Sequence[str] | None) -> "Mave":
-        """The same library with the scores of these targets alone; None keeps all."""
+        """The same library with the scores of these targets only; None keeps all."""
         if targets is None:
             return self
         if unknown := [target for target in targets if target not in self.targets]:
@@ -136,10 +160,10 @@ class Mave:
     # --- files --------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
-        """Write `mave.parquet` to `path`, whole or not at all."""
+        """Write `mave.parquet` to `path`, complete or not at all."""
         columns: dict = {"row": np.arange(self.n_rows, dtype=np.int64)}
         if self.library is None:
-            columns["sequence"] = encoding.strings(self.tokens, self.alphabet)
+            columns["sequence"] = encoding.strings(self._stored, self.alphabet)
         for name, values in (("y", self.y), ("sigma", self.sigma)):
             if values is not None:
                 columns |= {f"{name}:{t}": values[:, i] for i, t in enumerate(self.targets)}
@@ -154,7 +178,7 @@ class Mave:
         }
         table = pa.table(columns).replace_schema_metadata({KEY: json.dumps(about)})
         with written_whole(path) as temporary:
-            # Row numbers take next to nothing as differences; no value of y comes twice.
+            # Row numbers are stored as differences; values of y rarely repeat, so no dictionary.
             pq.write_table(
                 table,
                 temporary,
@@ -192,21 +216,32 @@ class Mave:
 
     @classmethod
     def open(cls, path: str | Path, alphabet: str = "dna", wild_type: str | None = None) -> "Mave":
-        """What `save` wrote (`load`), or a table of one's own (`read_table`)."""
+        """Read what `save` wrote (`load`), or a user-supplied table (`read_table`)."""
         path = Path(path)
-        is_own = path.suffix != ".parquet" or KEY not in (_schema(path).metadata or {})
-        return cls.read_table(path, alphabet, wild_type) if is_own else cls.load(path)
+        is_table = path.suffix != ".parquet" or KEY not in (_schema(path).metadata or {})
+        return cls.read_table(path, alphabet, wild_type) if is_table else cls.load(path)
 
     @classmethod
     def read_table(
         cls, path: str | Path, alphabet: str = "dna", wild_type: str | None = None
     ) -> "Mave":
-        """A MAVE of one's own: .tsv, .csv (either also .gz) or .parquet.
+        """Read a user-supplied MAVE.
 
-        Columns: `sequence`, all equally long; `y`, or `y:<target>` for several; standard errors
-        `sigma`, or `sigma:<target>`, where they are known. Others are left aside. wild_type:
-        symbols; by default the consensus of the sequences. Raises GeneqError for tables of another
-        form.
+        Parameters
+        ----------
+        path : str or Path
+            .tsv, .csv (either also .gz) or .parquet with the columns `sequence` (all of one
+            length), `y`, or `y:<target>` for several targets, and, where they are known, the
+            standard errors `sigma` or `sigma:<target>`. Other columns are ignored.
+        alphabet : str
+            As for libraries.
+        wild_type : str, optional
+            By default the consensus of the sequences.
+
+        Raises
+        ------
+        GeneqError
+            The file is not such a table.
         """
         table = user_table(Path(path), ("sequence",))
         names = [name for name in table if name == "y" or name.startswith("y:")]
@@ -237,7 +272,7 @@ def check_finite(
     rule: str = "finite",
     first: int = 0,
 ) -> None:
-    """Raises GeneqError that names the rows of `values` that are not finite, or not `good`.
+    """Raise GeneqError that names the rows of `values` that are not finite, or not `good`.
 
     first: the number of the first row.
     """
@@ -248,7 +283,7 @@ def check_finite(
 
 def named_rows(rows: Sequence[int] | np.ndarray) -> str:
     """The first of `rows`, for an error."""
-    return f"rows {some(rows)} (0-based)"
+    return f"rows {some(np.asarray(rows).tolist())} (0-based)"
 
 
 # --- tables -----------------------------------------------------------------------------------
@@ -274,36 +309,92 @@ def _matrix(table: pa.Table, names: list[str]) -> np.ndarray:
     return np.stack([table[name].to_numpy() for name in names], axis=1)
 
 
-def user_table(path: Path, text: Sequence[str]) -> pd.DataFrame:
-    """A table of one's own, .tsv, .csv (either also .gz) or .parquet.
+def user_table(path: Path, text: Sequence[str] | None) -> pd.DataFrame:
+    """Read a user-supplied table.
 
-    Of the former, columns of the names `text` are read as text, and lines above the header that
-    begin with ## are left out. Raises GeneqError for other files, and for damaged ones.
+    Lines above the header that begin with ## are ignored, and so are rows and columns without any
+    entry, as spreadsheet programs write them. Where the header does not have the separator of the
+    suffix, a semicolon, tab or comma is used instead.
+
+    Parameters
+    ----------
+    path : Path
+        .tsv, .csv (either also .gz) or .parquet.
+    text : sequence of str or None
+        Columns of .tsv and .csv that are read as text; None for all.
+
+    Returns
+    -------
+    pd.DataFrame
+        Rows are numbered from 0.
+
+    Raises
+    ------
+    GeneqError
+        The file is missing, damaged or not a table, its rows have more fields than the header, or
+        it has a column twice.
     """
     name = path.name.lower().removesuffix(".gz")
     if name.endswith(".parquet"):
         return read_parquet(path).to_pandas()
-    separators = {".tsv": "\t", ".csv": ","}
-    if name[-4:] not in separators:
-        raise GeneqError("A table is .tsv, .csv or .parquet", file=path)
+    if name[-4:] not in SEPARATORS:
+        raise GeneqError("A table must be .tsv, .csv or .parquet", file=path)
     try:
-        with open_maybe_gzip(path) as file:
-            comments = sum(1 for _ in takewhile(lambda line: line.startswith(b"##"), file))
-        how = {"sep": separators[name[-4:]], "skiprows": comments}
-        header = pd.read_csv(path, header=None, nrows=1, dtype=str, **how).iloc[0]
-        table = pd.read_csv(path, dtype=dict.fromkeys(text, "str"), **how)
+        header, table = _parsed(path, SEPARATORS[name[-4:]], text)
     except FileNotFoundError:
         raise not_found(path) from None
     except (ValueError, EOFError, OSError, zlib.error) as error:
-        raise GeneqError("Not a whole table", value=str(error), file=path) from None
+        raise GeneqError("Not a complete table", value=str(error), file=path) from None
     if twice := sorted({*header[header.duplicated() & header.notna()]}):
         raise GeneqError("The table has a column twice", value=", ".join(twice), file=path)
+    nameless = header.isna().to_numpy() & table.isna().all().to_numpy()
+    return table.loc[:, ~nameless].dropna(how="all").reset_index(drop=True)
+
+
+def _parsed(
+    path: Path, separator: str, text: Sequence[str] | None
+) -> tuple[pd.Series, pd.DataFrame]:
+    """The header, NA where it is empty, and the table."""
+    comments, line = _first_line(path)
+    if separator not in line:
+        separator = next((other for other in ";\t," if other in line), separator)
+    how = {"sep": separator, "skiprows": comments}
+    with open_maybe_gzip(path) as file:
+        header = pd.read_csv(file, header=None, nrows=1, dtype=str, **how).iloc[0]
+    dtype = str if text is None else dict.fromkeys(text, str)
+    return header, _rows(path, dtype=dtype, low_memory=False, **how)
+
+
+def _first_line(path: Path) -> tuple[int, str]:
+    """How many lines of comments there are, and the line after them."""
+    comments, line = 0, b""
+    with open_maybe_gzip(path) as file:
+        for comments, line in enumerate(file):
+            if not line.startswith(b"##"):
+                return comments, line.decode(errors="replace")
+    return comments + bool(line), ""
+
+
+def _rows(path: Path, **how) -> pd.DataFrame:
+    """The table. Raises ValueError where rows have more fields than the header."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            # One separator at the end of every row is accepted.
+            with open_maybe_gzip(path) as file:
+                return pd.read_csv(file, index_col=False, **how)
+        except pd.errors.ParserWarning:
+            with open_maybe_gzip(path) as file:
+                table = pd.read_csv(file, **how)
+    # R's write.table puts row names, which are unique, before the columns, without a header.
+    if table.index.nlevels > 1 or not table.index.is_unique:
+        raise ValueError("rows have more fields than the header")
     return table
 
 
 def _numbers(columns: pd.DataFrame) -> np.ndarray:
     try:
-        with np.errstate(over="ignore"):  # infinite in float32, which is then said with its rows
+        with np.errstate(over="ignore"):  # infinite in float32, which is refused later
             return columns.to_numpy(np.float32)
     except (ValueError, TypeError) as error:
         raise GeneqError("Scores must be numbers", value=str(error)) from None

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -13,39 +14,58 @@ from ..checks import check_int
 from ..errors import GeneqError
 from ..genome import Genome
 from ..tally import Tally
-from ..vcf import leave_out, lengths, read_vcf, trimmed
+from ..vcf import leave_out, lengths, normalised, read_vcf
 from .base import Library
 
+__all__ = ["VariantLibrary"]
+
 SIDES = ("left", "right", "centre")
-# Rows whose part of the genome is read in one go.
+# Rows that are filled in one step.
 BATCH = 4096
-# Symbols of a window: more than any contig has, and far from what int64 holds.
+# Bases of a window: more than any contig has, and far from the limit of int64.
 LONGEST = 2**40
 
 
 @dataclass(frozen=True, repr=False)
 class VariantLibrary(Library):
-    """Rows 2i and 2i + 1 are the reference and the alternative of variant i, both `window` long.
+    """Reference and alternative of every variant of a VCF, each in its genome context.
 
-    genome: folder that `geneq genes` wrote. vcf: file of the variants; see `geneq.vcf.read_vcf`
-    for what is left out and what is refused. Variants come in the order of the file, each
-    alternative of a multi-allelic line as a variant of its own.
+    Rows 2i and 2i + 1 are the reference and the alternative of variant i. Variants have the order
+    of the file, and each alternative allele of a multi-allelic line is a variant. They are placed
+    in their normal form (`geneq.vcf.normalised`), so the same edit gives the same rows in every
+    spelling.
 
-    anchor: column of the variant's first reference base, the middle if not given. Symbols that
-    REF and ALT share at their ends do not count (for an insertion the base right of it is then
-    the first one); the window is the genome's forward strand, and N beyond the contig's ends.
-    keep: what stays in its column when the alternative has another length. "left": what stands
-    left of the variant; the rest moves, and the right end is cut off or filled from the genome.
-    "right": what stands right of it; the left end is cut off or filled. "centre": the middle of
-    the variant; both ends give, the left one by the smaller half of a deletion, the larger half
-    of an insertion.
-    digest, sha256: of the genome and of the VCF file; taken from them where not given.
+    Parameters
+    ----------
+    genome : str
+        Folder that `geneq genes` wrote.
+    vcf : str
+        File of the variants; see `geneq.vcf.read_vcf` for what is skipped and what is refused.
+    window : int
+        Length of the rows. They are on the genome's forward strand, with N beyond the ends of the
+        contig.
+    anchor : int, optional
+        Column of the variant's first reference base (for an insertion, of the base right of it);
+        the middle by default.
+    keep : {"left", "right", "centre"}
+        What keeps its column when the alternative has another length. "left": the sequence left
+        of the variant; the rest moves, and the right end is trimmed or filled from the genome.
+        "right": the sequence right of the variant; the left end is trimmed or filled. "centre":
+        the middle of the variant; both ends move, the left one by the smaller half of a deletion
+        or the larger half of an insertion.
+    digest, sha256 : str, optional
+        Of the genome and of the VCF file; computed from them by default.
 
-    A variant of which an allele does not lie wholly in the window is left out: `skipped` counts
-    it under does_not_fit.
+    Raises
+    ------
+    GeneqError
+        The genome or the VCF does not have the digest of the recipe, no variant is left, or
+        window, anchor or keep is invalid.
 
-    Raises GeneqError when genome or VCF are not those of the digests, when no variant is left,
-    and for a window, anchor or keep that cannot be.
+    Notes
+    -----
+    A variant with an allele that is not completely in the window is skipped, and counted in
+    `skipped` under does_not_fit.
     """
 
     kind: ClassVar[str] = "variants"
@@ -63,14 +83,17 @@ class VariantLibrary(Library):
         for name in ("genome", "vcf"):
             object.__setattr__(self, name, os.fspath(getattr(self, name)))
         self._check_window()
-        genome = Genome(self.genome)
-        self._check_digest("digest", genome.digest, "genome")
+        self._check_digest("digest", Genome(self.genome).digest, "genome")
         self._check_digest("sha256", _sha256(self.vcf), "vcf")
-        object.__setattr__(self, "_pairs", _pairs(self, genome))
+        _ = self._pairs  # refuses a VCF without usable variants
+
+    @cached_property
+    def _pairs(self) -> "_Pairs":
+        return _pairs(self, Genome(self.genome))
 
     def _check_window(self) -> None:
         if self.alphabet != "dna":
-            raise GeneqError("Variants are of the alphabet 'dna'", value=self.alphabet)
+            raise GeneqError("The alphabet of variants is 'dna'", value=self.alphabet)
         window = check_int(self.window, "window", 1, LONGEST)
         anchor = window // 2 if self.anchor is None else self.anchor
         object.__setattr__(self, "window", window)
@@ -79,14 +102,14 @@ class VariantLibrary(Library):
             raise GeneqError(f"keep must be one of {', '.join(SIDES)}", value=str(self.keep))
 
     def _check_digest(self, name: str, found: str, what: str) -> None:
-        """Note the digest that was found; it must be that of the recipe, where it has one."""
+        """Store the digest; it must be that of the recipe, where it has one."""
         wanted = getattr(self, name)
         if wanted not in (None, found):
             raise GeneqError(
                 f"The {what} is not the one that the recipe was made with",
                 value=f"{name} {found}, in the recipe {wanted}",
                 file=getattr(self, what),
-                fix=f"Give that {what}, or make the recipe anew",
+                fix=f"Give that {what}, or write a new recipe",
             )
         object.__setattr__(self, name, found)
 
@@ -97,20 +120,23 @@ class VariantLibrary(Library):
 
     @property
     def length(self) -> int:
-        """Symbols of a row."""
+        """Length of a row."""
         return self.window
 
     @property
     def skipped(self) -> dict[str, dict]:
-        """What was left out: {reason: {"n": alleles, "examples": at most 5}}."""
+        """Alleles that were skipped: {reason: {"n": alleles, "examples": at most 5}}."""
         return self._pairs.skipped
 
     def design(self, start: int = 0, stop: int | None = None) -> pd.DataFrame:
-        """What each of rows [start, stop) is.
+        """Describe rows [start, stop).
 
-        Columns: row, variant, allele ("ref" or "alt"), chrom, pos (1-based: the VCF's own), id,
-        ref, alt (as in the VCF, upper case), offset: the column where the allele's own symbols
-        begin, without those that ref and alt share at their ends.
+        Returns
+        -------
+        pd.DataFrame
+            row, variant, allele ("ref" or "alt"), chrom, pos (1-based), id, ref, alt (as in the
+            VCF, upper case), offset: the column where the allele begins in the normal form, which
+            has no bases that ref and alt share.
         """
         rows = np.arange(*self._range(start, stop))
         table = self._pairs.table.loc[rows // 2].reset_index(drop=True)
@@ -128,16 +154,16 @@ class VariantLibrary(Library):
 class _Pairs:
     """The variants of a library and how their rows are made.
 
-    table, skipped: as in `Variants`. chroms: object[row]; edits: int64[row, 5] and symbols as
-    `Genome.edited` takes them.
+    table, skipped: as in `Variants`. chroms: a name per row; edits: int64[row, 5] and bases
+    (tokens) as `Genome.edited` takes them.
     """
 
     genome: Genome
     table: pd.DataFrame
     skipped: dict[str, dict]
-    chroms: np.ndarray
+    chroms: list[str]
     edits: np.ndarray
-    symbols: np.ndarray
+    bases: np.ndarray
 
     def fill(self, first: int, last: int, out: np.ndarray, threads: int) -> None:
         """Tokens of rows [first, last) into `out`."""
@@ -146,7 +172,7 @@ class _Pairs:
         self.genome.edited(
             self.chroms[first:last],
             edits - [0, 0, 0, begin, begin],
-            self.symbols[begin:end],
+            self.bases[begin:end],
             out,
             threads,
         )
@@ -155,8 +181,8 @@ class _Pairs:
 def _pairs(recipe: VariantLibrary, genome: Genome) -> _Pairs:
     """The variants of the recipe's VCF that fit the genome and the window."""
     variants, left_out = read_vcf(recipe.vcf, genome), Tally()
-    short = trimmed(variants.table)
-    sizes = np.stack([lengths(short["ref"]), lengths(short["alt"])], axis=1)
+    normal = normalised(variants.table, genome)
+    sizes = np.stack([lengths(normal["ref"]), lengths(normal["alt"])], axis=1)
     places = recipe.anchor + _shifts(sizes[:, 0] - sizes[:, 1], recipe.keep)
     fit = ((places >= 0) & (places + sizes <= recipe.window)).all(axis=1)
     table = leave_out(variants.table, np.where(fit, "", "does_not_fit"), left_out)
@@ -164,16 +190,16 @@ def _pairs(recipe: VariantLibrary, genome: Genome) -> _Pairs:
     if table.empty:
         counts = ", ".join(f"{found['n']} {reason}" for reason, found in skipped.items())
         raise GeneqError(
-            "No variant of the VCF is left", value=counts or "it holds none", file=recipe.vcf
+            "No variant of the VCF is left", value=counts or "it has none", file=recipe.vcf
         )
-    symbols = "".join(short.loc[fit, ["ref", "alt"]].to_numpy().ravel())
+    bases = "".join(normal.loc[fit, ["ref", "alt"]].to_numpy().ravel())
     return _Pairs(
         genome,
         table.reset_index(drop=True),
         skipped,
-        chroms=np.repeat(table["chrom"].to_numpy(), 2),
-        edits=_edits(short.loc[fit, "start"].to_numpy(), sizes[fit], places[fit]),
-        symbols=_ext.tokens(symbols.encode()),
+        chroms=np.repeat(table["chrom"].to_numpy(), 2).tolist(),
+        edits=_edits(normal.loc[fit, "start"].to_numpy(), sizes[fit], places[fit]),
+        bases=_ext.tokens(bases.encode()),
     )
 
 
@@ -185,9 +211,9 @@ def _edits(starts: np.ndarray, sizes: np.ndarray, places: np.ndarray) -> np.ndar
 
 
 def _shifts(lost: np.ndarray, keep: str) -> np.ndarray:
-    """int64[variant, 2]: columns by which reference and alternative stand right of the anchor.
+    """int64[variant, 2]: by how many columns reference and alternative begin right of the anchor.
 
-    lost: int64[variant], symbols that the alternative has less.
+    lost: int64[variant], length of the reference minus that of the alternative.
     """
     shift = {"left": 0 * lost, "right": lost, "centre": lost // 2}[keep]
     return np.stack([0 * lost, shift], axis=1)

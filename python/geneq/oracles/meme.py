@@ -1,6 +1,7 @@
 """Motif files in the MEME format, and families of similar motifs."""
 
 import gzip
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,31 +10,61 @@ import numpy as np
 
 from ..errors import GeneqError, not_found
 
+__all__ = ["Motif", "families", "motif_similarity", "read_meme"]
+
+DNA = "ACGT"
 PSEUDOCOUNT = 0.01
 
 
 @dataclass(frozen=True)
 class Motif:
-    """A motif: `name` and `probabilities`, float64[width, 4] (A, C, G, T), rows summing to 1."""
+    """A motif.
+
+    Attributes
+    ----------
+    name : str
+    probabilities : np.ndarray
+        float64[width, 4] (A, C, G, T); rows sum to 1.
+    """
 
     name: str
     probabilities: np.ndarray
 
     @property
     def width(self) -> int:
+        """Number of positions."""
         return len(self.probabilities)
 
     def log_odds(self) -> np.ndarray:
-        """float32[width, 4]: ln(p / 0.25), a pseudocount of 0.01 spread over the symbols of p."""
+        """float32[width, 4]: ln(p / 0.25), with a pseudocount of 0.01 spread over the bases."""
         p = (self.probabilities + PSEUDOCOUNT / 4) / (1 + PSEUDOCOUNT)
         return np.log(p / 0.25).astype(np.float32)
 
 
 def read_meme(path: str | Path) -> list[Motif]:
-    """Read a MEME motif file (version 4 or 5 text, plain or gzip).
+    """Read a MEME motif file.
 
-    Raises GeneqError: not MEME text, another alphabet, no motif, a matrix that is cut short or
-    whose rows are no probabilities, two motifs of one name.
+    Parameters
+    ----------
+    path : str or Path
+        MEME text of version 4 or 5, plain or gzip. The alphabet must be DNA: `ALPHABET= ACGT`, no
+        such line, or a block from ALPHABET to END ALPHABET that defines A, C, G and T in any
+        order. Columns of matrices are in the order A, C, G, T.
+
+    Returns
+    -------
+    list of Motif
+        In the order of the file.
+
+    Raises
+    ------
+    GeneqError
+        The file is not MEME text, has another alphabet or no motif, a matrix is truncated or has
+        rows that are not probabilities, or two motifs have the same name.
+
+    References
+    ----------
+    MEME Suite documentation: MEME Motif Format; Custom Alphabet Definition Format.
     """
     lines = _lines(path)
     if not any(line.startswith("MEME version") for line in lines[:50]):
@@ -42,12 +73,10 @@ def read_meme(path: str | Path) -> list[Motif]:
             file=path,
             fix="Convert it, e.g. with the MEME suite's *2meme programs",
         )
-    alphabets = [line.split("=", 1)[1].strip() for line in lines if line.startswith("ALPHABET=")]
-    if alphabets and alphabets[0] != "ACGT":
-        raise GeneqError("The motifs' alphabet must be ACGT", value=alphabets[0], file=path)
+    _check_alphabets(lines, path)
     starts = [i for i, line in enumerate(lines) if line.startswith("MOTIF")]
     if not starts:
-        raise GeneqError("A motif file must hold at least one MOTIF", file=path)
+        raise GeneqError("A motif file must have at least one MOTIF", file=path)
     motifs = [
         _motif(lines[i:j], i + 1, path)
         for i, j in zip(starts, [*starts[1:], len(lines)], strict=True)
@@ -69,6 +98,55 @@ def _lines(path: str | Path) -> list[str]:
         raise not_found(path) from None
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise GeneqError("Not a readable motif file", value=str(error), file=path) from None
+
+
+# --- alphabets --------------------------------------------------------------------------------
+
+_ONE_LINE = re.compile(r"\s*ALPHABET\s*=\s*(.*)")
+_BLOCK = re.compile(r"\s*ALPHABET\b(.*)")
+_END = re.compile(r"\s*END\s+ALPHABET\b")
+# A core symbol, its name and colour, which are optional, and its complement: A "Adenine" CC0000.
+_NAME = r'\s*(?:"[^"]*")?\s*(?:[0-9A-Fa-f]{6})?\s*'
+_CORE = re.compile(rf"\s*(\S)(?=[\s~]|$){_NAME}(?:~\s*(\S){_NAME})?")
+# An ambiguity code or another name of a core symbol: N "Any" = ACGT.
+_CODE = re.compile(rf"\s*\S{_NAME}=.*")
+
+
+def _check_alphabets(lines: list[str], path) -> None:
+    """Raise GeneqError unless every alphabet that the file defines is DNA."""
+    for i, line in enumerate(lines):
+        if found := _ONE_LINE.match(line):
+            _check_alphabet(found[1].strip().strip("\"'"), "", path)
+        elif found := _BLOCK.match(line):
+            name = found[1].partition("#")[0].strip()
+            _check_alphabet("".join(sorted(_core_symbols(lines[i + 1 :], path))), name, path)
+
+
+def _check_alphabet(symbols: str, name: str, path) -> None:
+    if symbols == DNA:
+        return
+    fix = "Use motifs of DNA, with columns in the order A, C, G, T"
+    if sorted(symbols.upper()) == sorted("ACGU"):
+        fix = "These are RNA motifs: change U to T in the alphabet to search for them in DNA"
+    raise GeneqError("The alphabet of motifs must be DNA (ACGT)",
+                     value=f"{symbols} {name}".strip(), file=path, fix=fix)  # fmt: skip
+
+
+def _core_symbols(lines: list[str], path) -> set[str]:
+    """The core symbols that `lines` define, up to END ALPHABET."""
+    symbols: set[str] = set()
+    for line in lines:
+        text = line.partition("#")[0].rstrip()
+        if _END.match(text):
+            return symbols
+        if core := _CORE.fullmatch(text):
+            symbols |= {symbol for symbol in core.groups() if symbol}
+        elif text and not _CODE.fullmatch(text):
+            break
+    raise GeneqError("The definition of an ALPHABET must end with END ALPHABET", file=path)
+
+
+# --- motifs -----------------------------------------------------------------------------------
 
 
 def _motif(block: list[str], line: int, path) -> Motif:
@@ -124,12 +202,23 @@ def _number(text: str) -> float:
 
 
 def families(motifs: list[Motif], most: int) -> list[tuple[str, list[int]]]:
-    """Group motifs into at most `most` families: (name, indices into `motifs`), in file order.
+    """Group similar motifs.
 
-    With no more motifs than that, each is its own family. Otherwise Ward's clustering of the
-    motifs as unit vectors whose inner product is the largest cosine of two log-odds matrices over
-    all offsets and both strands (symbols beyond an end count as background, so short overlaps
-    score low). A family bears the name of the member most similar to the others.
+    Parameters
+    ----------
+    motifs : list of Motif
+    most : int
+        Maximum number of families. With no more motifs than that, each is a family.
+
+    Returns
+    -------
+    list of (str, list of int)
+        Name and indices into `motifs` of each family, in the order of `motifs`. A family has the
+        name of the member that is most similar to the others.
+
+    Notes
+    -----
+    Ward's clustering of the motifs as unit vectors, with inner products from `motif_similarity`.
     """
     if len(motifs) <= most:
         return [(motif.name, [i]) for i, motif in enumerate(motifs)]
@@ -147,7 +236,18 @@ def families(motifs: list[Motif], most: int) -> list[tuple[str, list[int]]]:
 
 
 def motif_similarity(motifs: list[Motif]) -> np.ndarray:
-    """float64[n, n]: largest cosine of two log-odds matrices over offsets and strands."""
+    """Similarity of motifs.
+
+    Parameters
+    ----------
+    motifs : list of Motif
+
+    Returns
+    -------
+    np.ndarray
+        float64[n, n]: the largest cosine of two log-odds matrices over all offsets and both
+        strands. Positions beyond an end count as background, so short overlaps score low.
+    """
     import torch
 
     width = max(motif.width for motif in motifs)
@@ -155,7 +255,7 @@ def motif_similarity(motifs: list[Motif]) -> np.ndarray:
     for kernel, motif in zip(kernels, motifs, strict=True):
         kernel[:, : motif.width] = torch.from_numpy(motif.log_odds().T)
     norm = kernels.flatten(1).norm(dim=1)
-    kernels /= norm.clamp(min=1e-6)[:, None, None]  # 0 where every symbol is as background
+    kernels /= norm.clamp(min=1e-6)[:, None, None]  # 0 where all bases are as in the background
     padded = torch.nn.functional.pad(kernels, (width - 1, width - 1))
     forward = torch.nn.functional.conv1d(padded, kernels).amax(2)
     reverse = torch.nn.functional.conv1d(padded, kernels.flip(1, 2)).amax(2)

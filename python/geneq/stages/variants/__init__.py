@@ -1,12 +1,13 @@
 """Effects of the variants of a VCF on the scores of loci, by surrogate and by other methods.
 
---loci is a folder of loci as `geneq surrogate --scores` leaves them. OUT/variants.parquet has a row
-for every variant × target × method; substitutions are judged by every method, others by the oracle
-alone. --truth TABLE (chrom, pos, ref, alt, value) adds how well each method agrees with measured
-effects, and tests of which agrees better.
+--loci is a folder of loci as written by `geneq surrogate --scores`. OUT/variants.parquet has a row
+for every variant × target × method; all methods have effects of substitutions, only the oracle has
+those of insertions and deletions. --truth TABLE (chrom, pos, ref, alt, value) adds how well each
+method agrees with measured effects, and tests which method agrees better.
 """
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -23,9 +24,11 @@ from ...oracles.network import PRECISIONS
 from ...oracles.reductions import COMPONENT
 from ...surrogates import Surrogate
 from ...tally import Tally
-from ...vcf import leave_out, lengths, read_vcf, trimmed
+from ...vcf import leave_out, lengths, normalised, read_vcf
 from .effects import METHODS, NO_COMPONENT, Answer, Case, alternatives, wild_type
-from .truth import agreement, comparisons, read_truth, with_truth
+from .truth import agreement, comparisons, in_vcf, read_truth, with_effect, with_truth
+
+__all__ = ["add_arguments", "effects_of", "run"]
 
 OUTSIDE, ACROSS = "outside_every_locus", "across_an_end_of_a_locus"
 SURROGATE = "surrogate"
@@ -36,67 +39,74 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--vcf", type=Path, required=True, help="variants (plain, gzip or bgzip)")
     parser.add_argument("--genome", type=Path, required=True, help="folder that geneq genes wrote")
     parser.add_argument("--loci", type=Path, required=True, help="folder of <locus>/locus.json")
-    parser.add_argument("--oracle", help="KIND:WHAT (default: this and the next as in locus.json)")
+    parser.add_argument(
+        "--oracle", help="TYPE:WHAT (default: this and the following options as in locus.json)"
+    )
     parser.add_argument(
         "--methods",
         nargs="+",
         choices=METHODS,
         default=list(METHODS),
-        help="by which effects are told (all)",
+        help="methods that predict effects (default: all)",
     )
-    parser.add_argument("--reduce", help="profiles to scores, as of geneq score (not pc1)")
-    parser.add_argument("--precision", choices=PRECISIONS, help="what a network computes in")
+    parser.add_argument(
+        "--reduce", help="how profiles are reduced to scores, as in geneq score (not pc1)"
+    )
+    parser.add_argument("--precision", choices=PRECISIONS, help="precision of a network")
     parser.add_argument(
         "--reverse_complement",
         action="store_true",
         default=None,
-        help="mean of the scores of both strands",
+        help="average the scores of both strands",
     )
     parser.add_argument(
-        "--truth", type=Path, help="measured effects: chrom, pos, ref, alt, value (.tsv, .csv, …)"
+        "--truth",
+        type=Path,
+        help="measured effects: chrom, pos, ref, alt, value (.tsv, .csv, .parquet)",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
 
 
 def run(args: Namespace) -> None:
-    """Write the tables; say what was written, what was left out, and which loci failed."""
+    """Write the tables; print what was written, what was skipped, and which loci failed."""
     if args.reduce == COMPONENT:
         raise GeneqError(
-            "A principal component is that of a library, and tells nothing of variants",
-            value=args.reduce,
-            fix="Score loci with another reduction of profiles",
+            "--reduce pc1 is relative to a library and cannot be applied to single variants",
+            fix="Re-score the loci with another --reduce",
         )
     keep_apart(args.out, args.loci)
     genome = Genome(args.genome)
     names = [path.name for path in folders(args.loci, NAME)]
     if not names:
-        raise GeneqError(
-            "There are no loci", file=args.loci, fix=f"Give a folder of <locus>/{NAME}"
-        )
+        raise GeneqError("No loci found", file=args.loci, fix=f"Give a folder of <locus>/{NAME}")
     truth = read_truth(args.truth, genome) if args.truth else None
     variants = read_vcf(args.vcf, genome, args.threads)
-    inside, found = Inside(variants.table), {}
+    if truth is not None:
+        truth = in_vcf(truth, variants.table, genome)
+    inside, found = Inside(variants.table, genome, args.threads), {}
 
     def make(name: str) -> None:
         folder = args.loci / name
-        # The folder may have been copied or given another name: that is what tells loci apart.
+        # The folder may have been copied or renamed: its name identifies the locus.
         locus = replace(Locus.load(folder).scored_as(args).on(genome), locus=name)
         here = variants.table[inside.of(locus)]
         if len(here):
-            found[name] = judged(here, locus, folder, genome, args)
+            found[name] = effects_of(here, locus, folder, genome, args.methods, args.threads)
 
     failed = run_each(names, "variants", make, args.out)
     effects = pd.concat([_empty(), *found.values()], ignore_index=True)
     VARIANTS.write(effects, args.out / "variants.parquet")
     about = {
         "variants": len(variants.table),
-        "inside": int(inside.anywhere.sum()),
+        "inside": int((inside.reasons == "").sum()),
         "loci": len(names),
         "failed": failed,
-        "skipped": {**variants.skipped, **inside.left_out(variants.table)},
+        "skipped": {**variants.skipped, **inside.skipped(variants.table)},
     }
     if truth is not None:
-        about["truth"] = _write_agreement(effects, truth, args.out)
+        truth = with_effect(truth, variants.table, effects, inside.reasons)
+        _write_agreement(with_truth(effects, truth, variants.table), args.out)
+        about["truth"] = truth.as_dict()
     write_json(about, args.out / "variants.json")
     _say(about, args.out)
 
@@ -105,58 +115,89 @@ def run(args: Namespace) -> None:
 
 
 class Inside:
-    """Which variants lie wholly in which locus; symbols that both alleles share do not count.
+    """Which variants are completely in which locus, in their normal form.
 
-    anywhere, across: bool[n], wholly in some locus; across an end of one.
+    reasons: object[n], why a variant is in none of the loci that were asked for, "" where it is.
     """
 
-    def __init__(self, table: pd.DataFrame):
-        short = trimmed(table)
+    def __init__(self, table: pd.DataFrame, genome: Genome, threads: int = 1):
+        normal = normalised(table, genome, threads)
         self.chrom, self.names = pd.factorize(table["chrom"])
-        self.start = short["start"].to_numpy(np.int64)
-        self.end = self.start + lengths(short["ref"])
-        self.anywhere, self.across = np.zeros((2, len(table)), bool)
+        self.start = normal["start"].to_numpy(np.int64)
+        self.end = self.start + lengths(normal["ref"])
+        self.reasons = np.full(len(table), OUTSIDE, dtype=object)
 
     def of(self, locus: Locus) -> np.ndarray:
-        """bool[n]: wholly in the locus. An insertion has symbols of the locus on both sides."""
+        """bool[n]: completely in the locus. An insertion has bases of the locus on both sides."""
         here = self.chrom == self.names.get_indexer([locus.chrom])[0]
         inserted = self.start == self.end
         inside = here & (self.start >= locus.start + inserted) & (self.end <= locus.end - inserted)
         touches = here & (self.start < locus.end) & (self.end > locus.start)
-        self.anywhere |= inside
-        self.across |= touches & ~inside
+        self.reasons[touches & (self.reasons != "")] = ACROSS
+        self.reasons[inside] = ""
         return inside
 
-    def left_out(self, table: pd.DataFrame) -> dict[str, dict]:
-        """Variants of no locus that was asked for: {reason: {"n", "examples"}}."""
-        tally, reason = Tally(), np.where(self.across, ACROSS, OUTSIDE)
-        leave_out(table, np.where(self.anywhere, "", reason), tally)
+    def skipped(self, table: pd.DataFrame) -> dict[str, dict]:
+        """Variants in no locus that was asked for: {reason: {"n", "examples"}}."""
+        tally = Tally()
+        leave_out(table, self.reasons, tally)
         return tally.as_dict()
 
 
 # --- one locus --------------------------------------------------------------------------------
 
 
-def judged(
-    table: pd.DataFrame, locus: Locus, folder: Path, genome: Genome, args: Namespace
+def effects_of(
+    table: pd.DataFrame,
+    locus: Locus,
+    folder: Path,
+    genome: Genome,
+    methods: Sequence[str] = tuple(METHODS),
+    threads: int = 1,
 ) -> pd.DataFrame:
-    """The table VARIANTS of the variants in `table`, all of them wholly in the locus."""
-    surrogate = Surrogate.load(folder) if SURROGATE in args.methods else None
+    """Predict the effects of variants in one locus.
+
+    Parameters
+    ----------
+    table : pd.DataFrame
+        Rows of `geneq.vcf.Variants.table`, all of them completely in the locus.
+    locus : Locus
+        The locus, with its oracle and how it is scored.
+    folder : Path
+        Where its surrogate is.
+    genome : Genome
+        The genome of the locus and of the variants.
+    methods : sequence of str
+        Keys of `METHODS`.
+    threads : int
+        Threads of the extension.
+
+    Returns
+    -------
+    pd.DataFrame
+        The table `artifacts.VARIANTS`: variants × targets × methods.
+
+    Raises
+    ------
+    GeneqError
+        The surrogate was fitted to another sequence than the genome's, or the target is unknown.
+    """
+    surrogate = Surrogate.load(folder) if SURROGATE in methods else None
     oracle = None
-    if set(args.methods) - {SURROGATE}:
+    if set(methods) - {SURROGATE}:
         oracle = _oracle(locus.oracle, locus.precision)
     tss = getattr(oracle, "tss", None)
     case = Case(
         locus,
         wild_type(locus, genome, surrogate),
-        *alternatives(locus, genome, table, tss, args.threads),
+        *alternatives(locus, genome, table, tss, threads),
         _targets(locus, oracle, surrogate),
         oracle,
         surrogate,
         locus.reduce,
         locus.reverse_complement,
     )
-    return _rows(table, case, {name: _answer(name, case) for name in args.methods})
+    return _rows(table, case, {name: _answer(name, case) for name in methods})
 
 
 def _answer(method: str, case: Case) -> Answer:
@@ -171,10 +212,12 @@ def _oracle(spec: str, precision: str) -> Oracle:
 
 
 def _targets(locus: Locus, oracle: Oracle | None, surrogate: Surrogate | None) -> list[str]:
-    known = list(surrogate.targets if surrogate is not None else oracle.targets)
+    model = surrogate if surrogate is not None else oracle
+    assert model is not None  # each method needs one of them
+    known = list(model.targets)
     if locus.target not in (None, *known):
         raise GeneqError(
-            "The surrogate, or the oracle, has no such target",
+            "The surrogate or the oracle has no such target",
             value=locus.target,
             fix=f"It has {', '.join(known)}",
         )
@@ -204,20 +247,24 @@ def _empty() -> pd.DataFrame:
 # --- all of them ------------------------------------------------------------------------------
 
 
-def _write_agreement(effects: pd.DataFrame, truth: pd.DataFrame, out: Path) -> dict:
-    """Write what is known of agreement with measured effects; what was measured, and used."""
-    measured = with_truth(effects, truth)
+def _write_agreement(measured: pd.DataFrame, out: Path) -> None:
+    """Write how well the methods agree with measured effects."""
     AGREEMENT.write(agreement(measured), out / "truth.parquet")
     COMPARISONS.write(comparisons(measured), out / "comparisons.parquet")
-    used = measured[["chrom", "pos", "ref", "alt"]].drop_duplicates()
-    return {"measured": len(truth), "judged": len(used)}
 
 
 def _say(about: dict, out: Path) -> None:
     print(f"{out}: {about['inside']:,} of {about['variants']:,} variants in {about['loci']:,} loci")
-    for reason, found in about["skipped"].items():
-        print(f"left out: {found['n']:,} {reason} (as {found['examples'][0]})")
+    _say_skipped("skipped", about["skipped"])
     if "truth" in about:
-        counts = about["truth"]
-        print(f"{counts['judged']:,} of {counts['measured']:,} measured variants were judged")
+        truth = about["truth"]
+        print(f"measured effects: {truth['matched']:,} of {truth['measured']:,} rows matched")
+        if truth["averaged"]:
+            print(f"averaged: {truth['averaged']:,} rows that spell the same edit in another way")
+        _say_skipped("not matched", truth["skipped"])
     report(about["failed"], about["loci"], out)
+
+
+def _say_skipped(what: str, skipped: dict[str, dict]) -> None:
+    for reason, found in skipped.items():
+        print(f"{what}: {found['n']:,} {reason} (such as {found['examples'][0]})")

@@ -1,15 +1,16 @@
 """Effects of variants in one locus, by several methods, all in the units of the oracle's score.
 
-An effect is what the score gains when the alternative takes the place of the reference.
+An effect is the score with the alternative minus the score with the reference.
 
 oracle: the difference of the scores of the two sequences. surrogate: the difference of its
 predictions, with its standard error. ism: the sum of the effects of the variant's substitutions,
-each made alone in the genome's sequence; of a single one, what `oracle` says. gradient: the same
-sum of differences of slopes of the oracle's score at the genome's sequence (saliency).
+each made alone in the genome's sequence; for a single one, the same as `oracle`. gradient: the same
+sum with differences of the gradient of the oracle's score at the genome's sequence (saliency).
 
-A sequence has the length of the locus. Where the alternative is longer or shorter, what lies
-between it and one end of the sequence moves: that end which is on its side of the oracle's TSS, or,
-for oracles that know of none, of the middle. It is cut off there, or filled from the genome.
+A sequence has the length of the locus. Indels change the length: the sequence distal to the variant
+is shifted, that is, the part between the variant and the end of the locus on the variant's side of
+the oracle's TSS (of the middle, for oracles without one). It is trimmed there, or padded from the
+genome. Variants are placed in their normal form (`vcf.normalised`).
 """
 
 from collections.abc import Callable
@@ -27,28 +28,41 @@ from ...oracles import Oracle
 from ...oracles.attribution import attribute
 from ...oracles.scoring import padding, score_tokens
 from ...surrogates import Surrogate
-from ...vcf import lengths, trimmed
+from ...vcf import lengths, normalised
+
+__all__ = ["METHODS", "Answer", "Case", "alternatives", "wild_type"]
 
 UNKNOWN = 4
-# Why a method says nothing of a variant.
-INDEL = "not a substitution: by the oracle alone"
+# Why a method has no effect for a variant.
+INDEL = "not a substitution: oracle only"
 NO_BASE = "N in the genome or in the alternative"
-NO_ROOM = "does not fit into the locus"
+TOO_LONG = "does not fit into the locus"
 NOT_MUTATED = "not among the mutations that the surrogate was fitted to"
 NO_MODULE = "the oracle has no differentiable module"
-NO_SLOPES = "no gradient of profiles"
-NO_COMPONENT = "a principal component is that of a library"
+NO_GRADIENT = "no gradient of profiles"
+NO_COMPONENT = "a principal component is defined relative to a library"
 
 
 @dataclass(frozen=True)
 class Case:
-    """A locus, the variants in it, and what judges them.
+    """A locus, the variants in it, and the models that predict their effects.
 
-    wild: uint8[length], the genome's sequence on the locus' strand. tokens: uint8[n, length], that
-    with each alternative in turn, where it fits. substitution: bool[n], whether all other symbols
-    stay where they are. note: object[n], "" or why no method can judge the variant. oracle and
-    surrogate may be None where no method asks for them. reduce, reverse_complement: as of
-    `scoring.score`.
+    Attributes
+    ----------
+    locus : Locus
+    wild : np.ndarray
+        uint8[length], the genome's sequence on the strand of the locus.
+    tokens : np.ndarray
+        uint8[n, length], the same with each alternative in turn, where it fits.
+    substitution : np.ndarray
+        bool[n], whether all other bases keep their place.
+    note : np.ndarray
+        object[n], "" or why no method has an effect for the variant.
+    targets : list of str
+    oracle, surrogate : optional
+        None where no method needs them.
+    reduce, reverse_complement :
+        As in `scoring.score`.
     """
 
     locus: Locus
@@ -64,13 +78,13 @@ class Case:
 
     @cached_property
     def changes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Variant, column and new symbol of every substituted symbol of `substitutions`."""
+        """Variant, column and new token of every substituted base of `substitutions`."""
         row, position = np.nonzero((self.tokens != self.wild) & self.substitutions[:, None])
         return row, position, self.tokens[row, position]
 
     @property
     def substitutions(self) -> np.ndarray:
-        """bool[n]: substitutions that can be judged."""
+        """bool[n]: substitutions that methods have effects for."""
         return self.substitution & (self.note == "")
 
     def summed(self, values: np.ndarray) -> np.ndarray:
@@ -82,13 +96,13 @@ class Case:
     # --- scores -------------------------------------------------------------------------------
 
     def gains(self, tokens: np.ndarray) -> np.ndarray:
-        """What uint8[n, length] score more than the genome's sequence: float64[n, targets]."""
+        """float64[n, targets]: scores of uint8[n, length] minus that of the genome's sequence."""
         if not len(tokens):
             return np.empty((0, len(self.targets)))
         return self._scores(tokens) - self._wild_score
 
     def singles(self, position: np.ndarray, symbol: np.ndarray) -> np.ndarray:
-        """Gains float64[k, targets] of k substitutions, each alone; none is scored twice."""
+        """Gains float64[k, targets] of k single substitutions; none is scored twice."""
         scored = self._singles
         new = np.stack([position, symbol], axis=1)[np.isnan(scored[position, symbol, 0])]
         new = np.unique(new, axis=0)
@@ -107,14 +121,15 @@ class Case:
         return self._scores(self.wild[None])
 
     def _scores(self, tokens: np.ndarray) -> np.ndarray:
+        assert self.oracle is not None  # it is loaded for all methods but the surrogate
         how = (self.reduce, self.reverse_complement)
         return score_tokens(tokens, self.oracle, self.targets, *how).astype(np.float64)
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a method says: effect and standard error float64[n, targets] (NaN where it says nothing,
-    or knows no error), and object[n], why it says nothing."""
+    """What a method predicts: effect and standard error, float64[n, targets] (NaN where it has
+    none), and note, object[n], why it has no effect."""
 
     effect: np.ndarray
     error: np.ndarray
@@ -122,26 +137,27 @@ class Answer:
 
     @classmethod
     def of(cls, case: Case, effect, can: np.ndarray, why, error=np.nan) -> "Answer":
-        """Effects of those variants that the method can judge; of others, why not."""
+        """Effects of the variants for which `can` holds; `why` is the note of the others."""
         known = can & (case.note == "")
         note = np.where(case.note != "", case.note, np.where(known, "", why)).astype(object)
         shape = (len(known), len(case.targets))
-        told = (np.where(known[:, None], one, np.nan) for one in (effect, error))
-        return cls(*(np.broadcast_to(one, shape) for one in told), note)
+        masked = (np.where(known[:, None], one, np.nan) for one in (effect, error))
+        effect, error = (np.broadcast_to(one, shape) for one in masked)
+        return cls(effect, error, note)
 
 
 # --- sequences --------------------------------------------------------------------------------
 
 
 def wild_type(locus: Locus, genome: Genome, surrogate: Surrogate | None) -> np.ndarray:
-    """The genome's sequence of the locus; it must be that of the surrogate."""
+    """The genome's sequence of the locus. Raises GeneqError where the surrogate has another."""
     wild = genome.tokens(locus.chrom, locus.start, locus.end, locus.strand)
     if surrogate is not None and not np.array_equal(surrogate.wild_type, wild):
         raise GeneqError(
-            "The surrogate was fitted to another sequence than the genome has there",
+            "The surrogate was fitted to another sequence than the genome's",
             value=f"{locus.chrom}:{locus.start}-{locus.end} ({locus.strand})",
             file=genome.folder,
-            fix="Give the genome that its library was made from",
+            fix="Use the genome that its library was made from",
         )
     return wild
 
@@ -151,24 +167,25 @@ def alternatives(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Tokens, substitution and note of the variants in `table`, as `Case` has them.
 
-    table: rows of `vcf.Variants` that lie wholly in the locus. tss: column in the locus' sequence.
+    table: rows of `vcf.Variants` that are completely in the locus. tss: column in the sequence of
+    the locus.
     """
-    short = trimmed(table)
-    sizes = np.stack([lengths(short["ref"]), lengths(short["alt"])], axis=1)
-    starts = short["start"].to_numpy(np.int64)
+    normal = normalised(table, genome, threads)
+    sizes = np.stack([lengths(normal["ref"]), lengths(normal["alt"])], axis=1)
+    starts = normal["start"].to_numpy(np.int64)
     places = _places(locus, starts, sizes, tss)
     fits = (places >= 0) & (places + sizes[:, 1] <= len(locus))
     forward = genome.tokens(locus.chrom, locus.start, locus.end)
     ends = np.cumsum(sizes[:, 1])
     edits = np.stack([starts, starts + sizes[:, 0], places, ends - sizes[:, 1], ends], axis=1)
     edited = np.empty((int(fits.sum()), len(locus)), np.uint8)
-    symbols = _ext.tokens("".join(short["alt"]).encode())
-    genome.edited([locus.chrom] * len(edited), edits[fits], symbols, edited, threads)
+    bases = _ext.tokens("".join(normal["alt"]).encode())
+    genome.edited([locus.chrom] * len(edited), edits[fits], bases, edited, threads)
     tokens = np.repeat(forward[None], len(table), axis=0)
     tokens[fits] = edited if locus.strand == "+" else encoding.reverse_complement(edited)
     unknown = _unknown(forward, starts - locus.start, sizes[:, 0])
-    unknown |= np.array(["N" in alt for alt in short["alt"]], bool)
-    note = np.where(unknown, NO_BASE, np.where(fits, "", NO_ROOM)).astype(object)
+    unknown |= np.array(["N" in alt for alt in normal["alt"]], bool)
+    note = np.where(unknown, NO_BASE, np.where(fits, "", TOO_LONG)).astype(object)
     return tokens, sizes[:, 0] == sizes[:, 1], note
 
 
@@ -182,7 +199,7 @@ def _places(locus: Locus, starts: np.ndarray, sizes: np.ndarray, tss: int | None
 
 
 def _unknown(forward: np.ndarray, places: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """bool[n]: does the reference hold an N of the genome?"""
+    """bool[n]: does the reference contain an N of the genome?"""
     before = np.concatenate([[0], np.cumsum(forward == UNKNOWN)])
     return before[places + sizes] > before[places]
 
@@ -203,29 +220,30 @@ def by_oracle(case: Case) -> Answer:
 
 
 def by_ism(case: Case) -> Answer:
-    """Effects of single substitutions, added up."""
+    """Sum of the effects of single substitutions."""
     _, position, symbol = case.changes
     effect = case.summed(case.singles(position, symbol))
     return Answer.of(case, effect, case.substitution, INDEL)
 
 
 def by_gradient(case: Case) -> Answer:
-    """Differences of slopes at the genome's sequence, added up."""
+    """Sum of the differences of the gradient at the genome's sequence."""
     if why := _no_gradient(case):
         return Answer.of(case, np.nan, np.zeros(len(case.tokens), bool), why)
-    slopes = np.stack([_slopes(case, target) for target in case.targets], axis=2)
+    gradients = np.stack([_gradient(case, target) for target in case.targets], axis=2)
     _, position, symbol = case.changes
-    return Answer.of(case, case.summed(slopes[position, symbol]), case.substitution, INDEL)
+    return Answer.of(case, case.summed(gradients[position, symbol]), case.substitution, INDEL)
 
 
 def _no_gradient(case: Case) -> str | None:
     if getattr(case.oracle, "module", None) is None:
         return NO_MODULE
-    return NO_SLOPES if case.reduce is not None else None
+    return NO_GRADIENT if case.reduce is not None else None
 
 
-def _slopes(case: Case, target: str) -> np.ndarray:
-    """float64[length, symbols] in the wild-type gauge; the mean of both strands if need be."""
+def _gradient(case: Case, target: str) -> np.ndarray:
+    """float64[length, symbols] in the wild-type gauge, averaged over strands where asked for."""
+    assert case.oracle is not None  # it is loaded for all methods but the surrogate
     left, right = padding(len(case.wild), case.oracle)
     padded = np.pad(case.wild[None], ((0, 0), (left, right)), constant_values=UNKNOWN)
     found = attribute(case.oracle, encoding.strings(padded)[0], "saliency", target)
@@ -237,15 +255,17 @@ def _slopes(case: Case, target: str) -> np.ndarray:
 
 
 def by_surrogate(case: Case) -> Answer:
-    """Differences of the surrogate's predictions, with errors where it was fitted with them."""
+    """Differences of the surrogate's predictions, with standard errors where it has them."""
+    surrogate = case.surrogate
+    assert surrogate is not None  # it is loaded for this method
     row, position, symbol = case.changes
     fitted = np.ones(len(case.tokens), bool)
-    fitted[row[case.surrogate.frequencies[position, symbol] == 0]] = False
+    fitted[row[surrogate.frequencies[position, symbol] == 0]] = False
     can = case.substitutions & fitted
     why = np.where(case.substitution, NOT_MUTATED, INDEL)
     effect, error = np.full((2, len(can), len(case.targets)), np.nan)
     for k, target in enumerate(case.targets):
-        effect[can, k], error[can, k] = case.surrogate.differences(case.tokens[can], target)
+        effect[can, k], error[can, k] = surrogate.differences(case.tokens[can], target)
     return Answer.of(case, effect, can, why, error)
 
 

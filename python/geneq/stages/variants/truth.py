@@ -1,11 +1,14 @@
 """Measured effects of variants beside predicted ones: correlations, and which are higher.
 
-Two methods are compared over the variants that both judge. Their correlations with the same
-measured values depend on one another; whether they differ is told by Williams' t (Williams 1959),
+Every row of the table of measured effects is either matched with a variant or counted under the
+reason why not. Correlations are given over the variants of each method, and over those that all
+methods have. Two methods are compared over the variants that both have. Their correlations with the
+same measured values are dependent; whether they differ is tested by Williams' t (Williams 1959),
 with n − 3 degrees of freedom, as Steiger recommends (Psychological Bulletin 87:245, 1980). For
-Spearman's it is taken over ranks, which is an approximation.
+Spearman's it is computed from ranks, which is an approximation.
 """
 
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -19,121 +22,338 @@ from ...errors import GeneqError
 from ...evaluation import pearson
 from ...genome import Genome
 from ...mave import named_rows, user_table
-from ...vcf import misfits, trimmed
+from ...tally import Tally
+from ...vcf import IUPAC, KEY, MALFORMED, SAME, keyed, leave_out, misfits
 
-COLUMNS = ("chrom", "pos", "ref", "alt", "value")
-# What tells variants from one another, however they are spelled.
-PLACE = ["chrom", "start", "ref", "alt"]
-# No contig ends behind it.
+__all__ = ["Truth", "agreement", "comparisons", "in_vcf", "read_truth", "williams"]
+
+# Names that tables use for the columns that are needed, all in lower case.
+NAMES = {
+    "chrom": ("chrom", "chromosome", "chr"),
+    "pos": ("pos", "position"),
+    "ref": ("ref", "reference"),
+    "alt": ("alt", "alternate", "alternative"),
+    "value": ("value",),
+}
+VARIANT = ["chrom", "pos", "ref", "alt"]
+# What rows of the table agree in that spell a variant alike.
+SPELLING = ["chrom", "start", "ref", "alt"]
+# No contig is longer.
 LAST = 2**40
 # How much of a determinant of correlations is rounding.
 ROUNDING = 1e-12
+# How many experiments an error lists.
+LISTED = 6
+# Why a row of the table is not matched, beside the reasons of `vcf.Variants`.
+NO_POSITION, NO_VALUE, NOT_IN_VCF = "no_position", "no_value", "not_in_vcf"
+SEVERAL, NO_EFFECT, FAILED = "several_values", "no_effect", "locus_failed"
 
 
 # --- the table --------------------------------------------------------------------------------
 
 
-def read_truth(path: str | Path, genome: Genome) -> pd.DataFrame:
-    """The columns of PLACE, start 0-based and symbols that both alleles share left out, and value.
+@dataclass(frozen=True)
+class Truth:
+    """A table of measured effects.
 
-    path: .tsv, .csv (either also .gz) or .parquet with the columns chrom, pos (1-based), ref, alt
-    (forward strand; "-" for none) and value, in any case, the first maybe after "#"; others are
-    left aside. Rows on contigs that the genome lacks are left out. Raises GeneqError for tables of
-    another form, for values that are no finite numbers, for variants that have more than one, and
-    where none is on a contig of the genome, or most have another ref than that.
+    Attributes
+    ----------
+    table : pd.DataFrame
+        The rows that can still be matched: row (of the file, from 0), chrom (as the genome spells
+        it), pos (1-based), start (0-based), ref, alt ("" for none), value; once matched also
+        variant, the place in the table of the VCF's variants.
+    others : pd.DataFrame
+        The other columns of the file, all of its rows.
+    skipped : Tally
+        Counts the rows that were not matched, by reason.
+    path : Path
+        The file.
+    """
+
+    table: pd.DataFrame
+    others: pd.DataFrame
+    skipped: Tally
+    path: Path
+
+    def only(self, reasons: np.ndarray) -> "Truth":
+        """The rows without a reason to skip them; the others are counted."""
+        return replace(self, table=leave_out(self.table, reasons, self.skipped, "row"))
+
+    def as_dict(self) -> dict:
+        """How many rows the file has, how many are matched, and why the others are not.
+
+        averaged: rows among the matched ones that share their variant with another row.
+        """
+        return {
+            "measured": len(self.others),
+            "matched": len(self.table),
+            "averaged": int(self.table.duplicated("variant", keep=False).sum()),
+            "skipped": self.skipped.as_dict(),
+        }
+
+
+def read_truth(path: str | Path, genome: Genome) -> Truth:
+    """Read a table of measured effects.
+
+    Parameters
+    ----------
+    path : str or Path
+        .tsv, .csv (either also .gz) or .parquet with the columns chrom (or chromosome, chr), pos
+        (or position; 1-based), ref (reference), alt (alternate, alternative; forward strand, "-"
+        or empty for none) and value, in any case; "#" may precede the first name.
+    genome : Genome
+        The genome that pos and ref are checked against.
+
+    Returns
+    -------
+    Truth
+        Rows without a position or a value, rows with alleles that are not bases, and rows that do
+        not fit the genome are skipped and counted.
+
+    Raises
+    ------
+    GeneqError
+        A column is missing or repeated, a pos is not a whole number, a value is not a finite
+        number, most alleles are not bases, no row is on a contig of the genome, or most rows have
+        another ref than the genome.
     """
     path = Path(path)
-    table = user_table(path, ()).rename(columns=lambda name: str(name).lower().removeprefix("#"))
-    if missing := [name for name in COLUMNS if name not in table]:
-        raise GeneqError("The table of measured effects lacks columns", value=", ".join(missing),
-                         file=path, fix=f"It has {', '.join(table)}")  # fmt: skip
-    if twice := [name for name in COLUMNS if list(table).count(name) > 1]:
-        raise GeneqError("The table has a column twice", value=", ".join(twice), file=path)
-    found = pd.DataFrame(
-        {"chrom": table["chrom"].astype(str), "start": _whole(table["pos"], path) - 1}
-    )
+    table, others = _split(user_table(path, None), path)
+    found = pd.DataFrame({"row": np.arange(len(table)), "chrom": _text(table["chrom"])})
+    found["pos"] = _positions(table["pos"], path)
     for name in ("ref", "alt"):
-        found[name] = _bases(table[name], name, path)
-    found["value"] = _numbers(table["value"], path)
-    found[["start", "ref", "alt"]] = trimmed(found)
-    _refuse(found["ref"] == found["alt"], "ref and alt must differ", path)
-    _refuse(found.duplicated(PLACE), "A variant has one measured value", path)
-    names = {name: genome.contig(name) for name in found["chrom"].unique()}
-    known = found.assign(chrom=found["chrom"].map(names)).dropna(subset=["chrom"])
-    _check_build(known, genome, path)
-    return known
+        found[name] = _text(table[name]).fillna("").str.upper().replace("-", "").astype(object)
+    found["value"] = _values(table["value"], path)
+    truth = Truth(found, others, Tally(), path).only(_incomplete(found))
+    truth = truth.only(_not_bases(truth.table, path))
+    starts = truth.table["pos"].astype(np.int64) - 1
+    return _fitting(replace(truth, table=truth.table.assign(start=starts)), genome)
 
 
-def _check_build(found: pd.DataFrame, genome: Genome, path: Path) -> None:
-    """Stop where the table is of another genome, or counts from another place."""
-    fix = "pos is 1-based, ref and alt are on the forward strand of this genome, as in the VCF"
-    if found.empty:
-        raise GeneqError("No measured variant is on a chromosome of the genome", file=path, fix=fix)
-    wrong = misfits(found, genome) != ""
-    if wrong.sum() > len(found) / 2:
-        raise GeneqError(
-            "Most measured variants have another ref than the genome has there",
-            value=f"{wrong.sum():,} of {len(found):,}",
-            file=path,
-            fix=fix,
-        )
+def _split(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The columns that are needed, under the names of NAMES, and the others."""
+    known = {other: name for name, others in NAMES.items() for other in others}
+    plain = [str(name).strip().lower().removeprefix("#") for name in table]
+    names = np.array([known.get(name, "") for name in plain], dtype=object)
+    others = table.loc[:, names == ""]
+    if missing := [name for name in NAMES if name not in names]:
+        raise GeneqError("The table of measured effects lacks columns", value=", ".join(missing),
+                         file=path, fix=_candidates(missing, table, others))  # fmt: skip
+    if twice := [name for name in NAMES if (names == name).sum() > 1]:
+        raise GeneqError("The table has a column twice", value=", ".join(twice), file=path)
+    return table.loc[:, names != ""].set_axis(names[names != ""], axis=1), others
 
 
-def _whole(column: pd.Series, path: Path) -> pd.Series:
-    numbers = pd.to_numeric(column, errors="coerce")
-    _refuse(
-        ~((numbers % 1 == 0) & numbers.between(1, LAST)), "pos is a whole number from 1 on", path
-    )
-    return numbers.astype(np.int64)
+def _candidates(missing: list[str], table: pd.DataFrame, others: pd.DataFrame) -> str:
+    """What to do about missing columns."""
+    numeric = [str(name) for name in others if _is_numeric(others[name])]
+    if missing == ["value"] and numeric:
+        return f"Name the column with the measured effects 'value': {' or '.join(numeric)}"
+    return f"It has {', '.join(map(str, table))}"
 
 
-def _bases(column: pd.Series, name: str, path: Path) -> pd.Series:
-    symbols = column.fillna("").astype(str).str.upper().replace("-", "")
-    _refuse(~symbols.str.fullmatch("[ACGTN]*"), f"{name} has the symbols ACGTN, or is '-'", path)
-    return symbols
+def _is_numeric(column: pd.Series) -> bool:
+    """Is every entry that is not empty a number, and is there one?"""
+    given = _text(column).notna()
+    return bool(given.any() and np.isfinite(_numbers(column)[given]).all())
 
 
-def _numbers(column: pd.Series, path: Path) -> np.ndarray:
-    numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
-    _refuse(~np.isfinite(numbers), "value is a finite number", path)
+def _text(column: pd.Series) -> pd.Series:
+    """Text without spaces around it, NA where it is empty."""
+    # Whole numbers beside missing ones are floats in pandas, and would become "1.0".
+    return column.convert_dtypes().astype("string").str.strip().replace("", pd.NA)
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
+    """float64[row], NaN for anything but a number."""
+    return pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+
+
+def _positions(column: pd.Series, path: Path) -> pd.Series:
+    numbers = pd.Series(_numbers(column))
+    good = (numbers % 1 == 0) & numbers.between(1, LAST)
+    _refuse(_text(column).notna() & ~good, "pos must be a whole number of at least 1", path)
+    return numbers.astype("Int64")
+
+
+def _values(column: pd.Series, path: Path) -> np.ndarray:
+    numbers = _numbers(column)
+    _refuse(_text(column).notna() & ~np.isfinite(numbers), "value must be a finite number", path)
     return numbers
 
 
-def _refuse(wrong, rule: str, path: Path) -> None:
-    if np.any(wrong):
+def _refuse(wrong: pd.Series, rule: str, path: Path) -> None:
+    if wrong.any():
         raise GeneqError(rule, value=named_rows(np.flatnonzero(wrong)), file=path,
-                         fix="Mend these rows, or leave them out")  # fmt: skip
+                         fix="Fix or remove these rows")  # fmt: skip
+
+
+def _incomplete(table: pd.DataFrame) -> np.ndarray:
+    nowhere = table["chrom"].isna() | table["pos"].isna()
+    return np.select([nowhere, table["value"].isna()], [NO_POSITION, NO_VALUE], "").astype(object)
+
+
+def _not_bases(table: pd.DataFrame, path: Path) -> np.ndarray:
+    """Why alleles are skipped. Raises GeneqError when most are not bases."""
+    both = table["ref"] + table["alt"]
+    malformed = ~both.str.fullmatch("[ACGTNRYSWKMBDHV]*").to_numpy(bool)
+    if malformed.sum() > len(table) / 2:
+        raise GeneqError("ref and alt must be bases (ACGTN), or '-' for none",
+                         value=named_rows(table["row"].to_numpy()[malformed]), file=path,
+                         fix="Fix or remove these rows")  # fmt: skip
+    codes = ~both.str.fullmatch("[ACGTN]*").to_numpy(bool)
+    same = (table["ref"] == table["alt"]).to_numpy()
+    return np.select([malformed, codes, same], [MALFORMED, IUPAC, SAME], "").astype(object)
+
+
+def _fitting(truth: Truth, genome: Genome) -> Truth:
+    """The rows that fit the genome. Raises GeneqError for tables of another genome or origin."""
+    fix = "pos is 1-based, ref and alt are on the forward strand of this genome, as in a VCF"
+    names = {name: genome.contig(name) for name in truth.table["chrom"].unique()}
+    chroms = truth.table["chrom"].map(names).astype(object)
+    if not any(names.values()):
+        raise GeneqError("No measured variant is on a chromosome of the genome", file=truth.path,
+                         fix=fix)  # fmt: skip
+    truth = truth.only(np.where(chroms.isna(), "contig_absent", ""))
+    truth = replace(truth, table=truth.table.assign(chrom=chroms.dropna()))
+    reasons = misfits(truth.table, genome)
+    if (reasons != "").sum() > len(truth.table) / 2:
+        raise GeneqError(
+            "Most measured variants have another ref than the genome",
+            value=f"{(reasons != '').sum():,} of {len(truth.table):,}",
+            file=truth.path,
+            fix=fix,
+        )
+    return truth.only(reasons)
+
+
+# --- matching ---------------------------------------------------------------------------------
+
+
+def in_vcf(truth: Truth, variants: pd.DataFrame, genome: Genome) -> Truth:
+    """The rows that measure a variant of the VCF.
+
+    Parameters
+    ----------
+    truth : Truth
+        As `read_truth` returns it.
+    variants : pd.DataFrame
+        `vcf.Variants.table`. Variants are compared in their normal form.
+    genome : Genome
+        Of both.
+
+    Returns
+    -------
+    Truth
+        Of equal rows the first is kept; variants that the table has in one spelling with several
+        values are skipped. Rows that spell the same edit in different ways, as tables of deletions
+        do for every base of a homopolymer, measured the same molecule: each gets their mean.
+
+    Raises
+    ------
+    GeneqError
+        Another column distinguishes several experiments that measured the same variants.
+    """
+    known = keyed(variants, genome)[KEY].assign(variant=np.arange(len(variants)))
+    place = keyed(truth.table, genome)[KEY].merge(known, on=KEY, how="left")["variant"]
+    truth = replace(truth, table=truth.table.assign(variant=place.to_numpy()))
+    truth = truth.only(np.where(place.isna(), NOT_IN_VCF, ""))
+    truth = replace(truth, table=truth.table.astype({"variant": np.int64}))
+    _check_experiments(truth)
+    truth = truth.only(_marked(truth.table.duplicated([*SPELLING, "value"]), "duplicated"))
+    truth = truth.only(_marked(truth.table.duplicated(SPELLING, keep=False), SEVERAL))
+    means = truth.table.groupby("variant")["value"].transform("mean")
+    return replace(truth, table=truth.table.assign(value=means))
+
+
+def _marked(rows: pd.Series, reason: str) -> np.ndarray:
+    return np.where(rows, reason, "").astype(object)
+
+
+def _check_experiments(truth: Truth) -> None:
+    """Raise GeneqError where a column tells apart several values of the same variants."""
+    variants = truth.table.groupby(SPELLING, sort=False)
+    several = variants["value"].transform("nunique") > 1
+    groups = variants.ngroup()[several]
+    labels = _labels(truth.others.iloc[truth.table["row"][several]], groups)
+    if labels is None:
+        return
+    names = sorted(labels.unique())
+    raise GeneqError(
+        "The table has several experiments: a variant has a value in each",
+        value=f"column {labels.name}: {', '.join(names[:LISTED])}{', …' * (len(names) > LISTED)}",
+        file=truth.path,
+        fix=f"Keep the rows of one, for example those with {names[0]} in the column {labels.name}",
+    )
+
+
+def _labels(others: pd.DataFrame, groups: pd.Series) -> pd.Series | None:
+    """The column that names experiments: it differs within each of `groups` and recurs in others.
+
+    others: columns of the rows that are in groups of one variant with several values. Of several
+    such columns, the one with the fewest values; None where there is none.
+    """
+    found, single = [], groups.nunique() == 1
+    for name in others if len(groups) else ():
+        labels = _text(others[name]).fillna("").rename(str(name))
+        # Of a single variant, measurements differ as labels do.
+        usable = not _is_numeric(others[name]) if single else labels.nunique() < len(labels)
+        pairs = pd.DataFrame({"group": groups.to_numpy(), "label": labels.to_numpy()})
+        if usable and not pairs.duplicated().any():
+            found.append(labels)
+    return min(found, key=lambda labels: labels.nunique(), default=None)
+
+
+def with_effect(
+    truth: Truth, variants: pd.DataFrame, effects: pd.DataFrame, outside: np.ndarray
+) -> Truth:
+    """The rows whose variant has an effect by some method.
+
+    outside: object[variant], why a variant is in no locus, "" where it is in one.
+    """
+    counts = effects.groupby(VARIANT)["effect"].count()
+    measured = variants.iloc[truth.table["variant"]]
+    n = counts.reindex(pd.MultiIndex.from_frame(measured[VARIANT])).to_numpy(float)
+    where = outside[truth.table["variant"]]
+    reasons = np.where(where != "", where, FAILED)
+    return truth.only(np.select([n > 0, n == 0], ["", NO_EFFECT], reasons).astype(object))
+
+
+def with_truth(effects: pd.DataFrame, truth: Truth, variants: pd.DataFrame) -> pd.DataFrame:
+    """The rows of VARIANTS that have an effect and were measured, with `value`."""
+    table = truth.table.drop_duplicates("variant")
+    measured = variants.iloc[table["variant"]][VARIANT].assign(value=table["value"].to_numpy())
+    joined = effects.merge(measured, on=VARIANT, validate="many_to_one")
+    return joined.loc[joined["effect"].notna(), [*effects, "value"]]
 
 
 # --- agreement --------------------------------------------------------------------------------
 
 
-def with_truth(effects: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
-    """The rows of VARIANTS that were measured and judged, with `value`."""
-    places = trimmed(effects.assign(start=effects["pos"] - 1))
-    keyed = effects.assign(**{f"_{name}": places[name] for name in places}, _chrom=effects["chrom"])
-    renamed = truth.rename(columns={name: f"_{name}" for name in PLACE})
-    joined = keyed.merge(renamed, on=[f"_{name}" for name in PLACE], validate="many_to_one")
-    return joined.loc[joined["effect"].notna(), [*effects, "value"]]
-
-
 def agreement(measured: pd.DataFrame) -> pd.DataFrame:
-    """The table AGREEMENT of what `with_truth` gives."""
+    """The table AGREEMENT of what `with_truth` returns."""
     rows = []
-    for key, group in measured.groupby(["locus", "target", "method"], sort=False):
-        x, y = group["effect"].to_numpy(), group["value"].to_numpy()
-        spearman = pearson(rankdata(x), rankdata(y))[0] if len(x) else np.nan
-        rows.append((*key, len(group), *pearson(x, y), spearman))
+    for key, group in measured.groupby(["locus", "target"], sort=False):
+        methods = group.groupby("method", sort=False)
+        common = group.groupby(VARIANT)["method"].transform("size") == methods.ngroups
+        for method, own in methods:
+            rows.append((*key, method, *_correlations(own), *_correlations(own[common[own.index]])))
     return pd.DataFrame(rows, columns=list(AGREEMENT.columns)).astype(AGREEMENT.columns)
 
 
+def _correlations(rows: pd.DataFrame) -> tuple[int, float, float, float, float]:
+    """n, Pearson's r with its 95 % interval, and Spearman's of effect and value."""
+    x, y = rows["effect"].to_numpy(), rows["value"].to_numpy()
+    spearman = pearson(rankdata(x), rankdata(y))[0] if len(x) else np.nan
+    return len(rows), *pearson(x, y), spearman
+
+
 def comparisons(measured: pd.DataFrame) -> pd.DataFrame:
-    """The table COMPARISONS: every pair of methods over the variants that both judge."""
+    """The table COMPARISONS: every pair of methods over the variants that both have."""
     rows = []
     for key, group in measured.groupby(["locus", "target"], sort=False):
         methods = list(group["method"].unique())
-        index = ["chrom", "pos", "ref", "alt", "value"]
-        wide = group.pivot(index=index, columns="method", values="effect")
+        wide = group.pivot(index=[*VARIANT, "value"], columns="method", values="effect")
         for pair in combinations(methods, 2):
             both = wide[list(pair)].dropna()
             y = both.index.get_level_values("value").to_numpy()
@@ -148,17 +368,34 @@ def compared(
     y: np.ndarray, a: np.ndarray, b: np.ndarray
 ) -> tuple[float, float, float, float, float]:
     """Correlations of a and of b with y, float64[n], their difference, Williams' t and its
-    two-sided p-value; NaN where they are undefined."""
+    two-sided p-value; NaN where undefined."""
     of_a, of_b, between = (pearson(*pair)[0] for pair in ((a, y), (b, y), (a, b)))
     t, p = williams(of_a, of_b, between, len(y))
     return of_a, of_b, of_a - of_b, t, p
 
 
 def williams(of_a: float, of_b: float, between: float, n: int) -> tuple[float, float]:
-    """Williams' t of two correlations with one variable, and its two-sided p-value.
+    """Test whether two dependent correlations differ.
 
-    between: correlation of the two others. n: of all three. Of methods that say the same, t is 0;
-    NaN for n < 4 and where a correlation is undefined.
+    Parameters
+    ----------
+    of_a, of_b : float
+        Correlations of a and of b with the same variable y.
+    between : float
+        Correlation of a with b.
+    n : int
+        Number of observations.
+
+    Returns
+    -------
+    tuple of float
+        Williams' t and its two-sided p-value; (0, 1) where a and b are perfectly correlated, NaN
+        for n < 4 and where a correlation is undefined.
+
+    References
+    ----------
+    Williams, Journal of the Royal Statistical Society B 21:396 (1959); Steiger, Psychological
+    Bulletin 87:245 (1980).
     """
     if n < 4 or not np.isfinite([of_a, of_b, between]).all():
         return np.nan, np.nan
