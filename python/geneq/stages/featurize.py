@@ -15,7 +15,7 @@ from ..artifacts import GENES, Features, read_json
 from ..binning import ANNOTATION, of_promoter, parse_edges
 from ..errors import GeneqError
 from ..genome import Genome
-from ..oracles import Oracle, load_oracle
+from ..oracles import BinnedOracle, Oracle, load_oracle
 
 GENES_AT_A_TIME = 4096
 
@@ -68,7 +68,7 @@ def featurize(
     bin_edges: as text; None takes those the gene table was made for. Raises GeneqError when a
     window would reach beyond the one the gene table was checked for.
     """
-    if not hasattr(oracle, "predict_bins"):
+    if not isinstance(oracle, BinnedOracle):
         raise GeneqError(
             "This oracle scores whole sequences only; features are made bin by bin",
             value=oracle.name,
@@ -119,7 +119,7 @@ def _check_window(edges: list, about: dict, genome_dir: Path) -> None:
 
 
 def _window_scores(
-    genes: pd.DataFrame, genome: Genome, oracle: Oracle, edges: np.ndarray, threads: int
+    genes: pd.DataFrame, genome: Genome, oracle: BinnedOracle, edges: np.ndarray, threads: int
 ) -> np.ndarray:
     """float32[genes, bins, classes] of windows around the TSS."""
     values = np.empty((len(genes), len(edges) - 1, len(oracle.targets)), np.float32)
@@ -132,7 +132,7 @@ def _window_scores(
 
 
 def _promoter_scores(
-    genes: pd.DataFrame, genome: Genome, oracle: Oracle, edges: list[float], choice: str
+    genes: pd.DataFrame, genome: Genome, oracle: BinnedOracle, edges: list[float], choice: str
 ) -> np.ndarray:
     """float32[genes, bins, classes]: of the first promoter, or mean or maximum over promoters."""
     records = genes["records"].str.split(" ")
@@ -149,7 +149,7 @@ def _promoter_scores(
 
 
 def _record_scores(
-    sequences: list[np.ndarray], oracle: Oracle, fractions: np.ndarray
+    sequences: list[np.ndarray], oracle: BinnedOracle, fractions: np.ndarray
 ) -> np.ndarray:
     """float32[sequences, bins, classes]; sequences of one length are scored together."""
     lengths = np.array([len(sequence) for sequence in sequences])
