@@ -193,9 +193,9 @@ def _array(values: h5py.Dataset) -> np.ndarray:
 
 @contextmanager
 def well_formed(path: Path) -> Iterator[None]:
-    """Errors for a configuration that lacks what every one has."""
+    """Turn what is raised by a configuration with missing or wrong entries into one error."""
     try:
         yield
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise GeneqError("The network's configuration is incomplete", value=repr(error),
                          file=path) from None  # fmt: skip

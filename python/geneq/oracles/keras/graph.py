@@ -70,16 +70,25 @@ def read_graph(stored: Stored, path: Path) -> Graph:
     """
     assert stored.config is not None
     config = stored.config["config"]
+    is_sequential = stored.config["class_name"] == "Sequential"
     with well_formed(path):
-        if stored.config["class_name"] == "Sequential":
-            graph = _sequential(config)
-        else:
-            graph = _functional(config)
-    nodes = {
-        key: replace(node, arrays=stored.weights.get(node.name, {}))
-        for key, node in graph.nodes.items()
-    }
-    return _ordered(_without_training_only(Graph(nodes, graph.inputs, graph.outputs)), path)
+        graph = _sequential(config) if is_sequential else _functional(config)
+        _check(graph)
+        nodes = {
+            key: replace(node, arrays=stored.weights.get(node.name, {}))
+            for key, node in graph.nodes.items()
+        }
+        return _ordered(_without_training_only(replace(graph, nodes=nodes)), path)
+
+
+def _check(graph: Graph) -> None:
+    """Raises ValueError unless every node has a name, a type and inputs."""
+    for key, node in graph.nodes.items():
+        named = all(isinstance(text, str) and text for text in (key, node.kind, node.name))
+        if not named or bool(node.inputs) == (node.kind == "InputLayer"):
+            raise ValueError(f"{node.kind} {node.name} has inputs {', '.join(node.inputs)}")
+    if not graph.inputs or not graph.outputs:
+        raise ValueError("no inputs, or no outputs")
 
 
 def _sequential(config: dict | list) -> Graph:
@@ -224,6 +233,7 @@ def _can_fold(before: Node, norm: Node) -> bool:
         norm.kind == "BatchNormalization"
         and axis(norm) in axes
         and "kernel" in before.arrays
+        and {"moving_mean", "moving_variance"} <= norm.arrays.keys()
         and scale_and_shift(norm)[0].shape == before.arrays["kernel"].shape[-1:]
     )
 

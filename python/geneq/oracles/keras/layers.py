@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -60,7 +61,12 @@ def module_of(node: Node) -> nn.Module:
         raise refused(node, f"is not one of the types that geneq reads: {', '.join(LAYERS)}")
     if node.options.get("data_format") not in (None, "channels_last"):
         raise refused(node, "has its channels first")
-    return LAYERS[node.kind](node)
+    if not all(np.isfinite(array).all() for array in node.arrays.values()):
+        raise GeneqError(f"Layer {node.name} has weights that are not finite")
+    try:
+        return LAYERS[node.kind](node)
+    except (ValueError, TypeError, KeyError, IndexError, RuntimeError) as error:
+        raise refused(node, f"has options that cannot be read: {error!r}") from None
 
 
 def refused(node: Node, why: str) -> GeneqError:
@@ -240,7 +246,7 @@ class MaxPool(Pooling):
 
 
 class AveragePool(Pooling):
-    """AveragePooling1D; positions that padding added do not count."""
+    """AveragePooling1D; padding does not count, as with TensorFlow and JAX."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         ends = self.ends(x)

@@ -8,7 +8,7 @@ from torch import nn
 
 from ...errors import GeneqError, in_file
 from ..network import NetworkOracle
-from .files import Stored, read_keras
+from .files import Stored, read_keras, well_formed
 from .graph import Graph, read_graph, simplified
 from .layers import as_keras, module_of
 
@@ -78,7 +78,7 @@ class KerasNetwork(nn.Module):
         for place, label in enumerate(self.labels):
             try:
                 self._step(place, values)
-            except (RuntimeError, ValueError, IndexError, TypeError) as error:
+            except (RuntimeError, ValueError, IndexError, TypeError, KeyError) as error:
                 raise GeneqError(f"{label} does not fit its input",
                                  value=str(error).splitlines()[0]) from None  # fmt: skip
         return {key: values[key] for key in self.outputs}
@@ -140,7 +140,7 @@ def oracle_of(
     hold: what inputs beside the DNA are; they are held at 0. Without it they are refused.
     options: as for `NetworkOracle`.
     """
-    with in_file(path):
+    with in_file(path), well_formed(path):
         graph = simplified(read_graph(stored, path))
         source, length, held = _inputs(graph, hold is not None)
         network = KerasNetwork(graph, source, held)
