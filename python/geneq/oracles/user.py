@@ -324,7 +324,7 @@ def _check_attributes(oracle: Oracle) -> None:
         "length": oracle.length is None or (_is_index(oracle.length, None) and oracle.length > 0),
         "tss": oracle.tss is None or _is_index(oracle.tss, oracle.length),
         "strand": oracle.strand in STRANDS,
-        "unknown": _is_text(oracle.unknown),
+        "unknown": isinstance(oracle.unknown, str),
         "held_out": oracle.held_out is None or _are_names(oracle.held_out),
         "precisions": _are_names(oracle.precisions) and "float32" in oracle.precisions,
         "module": oracle.module is None or isinstance(oracle.module, torch.nn.Module),

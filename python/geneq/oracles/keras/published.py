@@ -22,13 +22,13 @@ CONVOLUTIONS = [(7, 256), (3, 60), (5, 60), (3, 120)]
 def deepstarr_config(names: Iterable[str]) -> dict:
     """DeepSTARR's configuration, as Keras would write it.
 
-    names: of the layers that have weights, in order; layers that lack one are called "missing".
+    names: of its 14 layers that have weights, in order.
     """
     given = iter(names)
     layers: list[dict] = []
 
     def add(kind: str, name: str | None = None, after: str | None = None, **options) -> str:
-        name = name or next(given, "missing")
+        name = name or next(given)
         inbound: list = [[[after or layers[-1]["config"]["name"], 0, 0, {}]]] if layers else []
         config = {"name": name, **options}
         layers.append({"class_name": kind, "config": config, "inbound_nodes": inbound})
@@ -53,8 +53,9 @@ def deepstarr_config(names: Iterable[str]) -> dict:
 class Published(NamedTuple):
     """What a published network's file does not say.
 
-    held: what its inputs beside DNA are, which are held at 0. config: for files of weights alone.
-    note: for the user.
+    held: what its inputs beside DNA are, which are held at 0. config: the configuration for files
+    of weights alone, from the names of layers with weights; weighted: how many these are. note: for
+    the user.
     """
 
     title: str
@@ -64,12 +65,13 @@ class Published(NamedTuple):
     held_out: tuple[str, ...] | None = None
     held: str | None = None
     config: Callable[[Iterable[str]], dict] | None = None
+    weighted: int = 0
     note: str | None = None
 
 
 PUBLISHED = {
     "deepstarr": Published(
-        "DeepSTARR", 249, ["dev", "hk"], held_out=("chr2R",), config=deepstarr_config
+        "DeepSTARR", 249, ["dev", "hk"], held_out=("chr2R",), config=deepstarr_config, weighted=14
     ),
     "xpresso": Published(
         "Xpresso",
@@ -104,22 +106,30 @@ def open_published(kind: str, path: str | Path) -> NetworkOracle:
     """
     known, path = PUBLISHED[kind], Path(path)
     stored = read_keras(path)
-    if stored.config is None and known.config:
-        stored = Stored(known.config(stored.weights), stored.weights)
     if stored.config is None:
-        raise GeneqError("The file has weights but no configuration of the network", file=path,
-                         fix="Use the file that the authors published")  # fmt: skip
+        stored = _configured(stored, known, path)
     try:
         oracle = oracle_of(
             stored, f"{kind}:{path.name}", path, known.targets, hold=known.held,
             tss=known.tss, held_out=known.held_out,
         )  # fmt: skip
     except GeneqError as error:
-        raise _foreign(known, str(error), path) from None
+        raise _foreign(known, f"{error.rule}: {error.value}", path) from None
     if oracle.length != known.length:
-        raise _foreign(known, f"an input of {oracle.length} nt, not {known.length:,}", path)
+        raise _foreign(known, f"an input of {oracle.length:,} nt, not {known.length:,}", path)
     oracle.note += f"; {known.note}" if known.note else ""
     return oracle
+
+
+def _configured(stored: Stored, known: Published, path: Path) -> Stored:
+    """Weights alone with the configuration that geneq knows."""
+    if known.config is None:
+        raise GeneqError("The file has weights but no configuration of the network", file=path,
+                         fix="Use the file that the authors published")  # fmt: skip
+    if len(stored.weights) != known.weighted:
+        found = f"{len(stored.weights)} layers with weights, not {known.weighted}"
+        raise _foreign(known, found, path)
+    return Stored(known.config(stored.weights), stored.weights)
 
 
 def _foreign(known: Published, why: str, path: Path) -> GeneqError:
