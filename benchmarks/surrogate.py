@@ -95,7 +95,7 @@ def deepstarr(models: Path, precision: str = "float32") -> NetworkOracle:
 
 
 def random_weights(shape: tuple[int, ...]) -> dict[str, np.ndarray]:
-    """Of a convolution or dense layer, or, of one axis, of batch normalisation that does nothing."""
+    """Of a convolution or dense layer; one axis: of batch normalisation that does nothing."""
     if len(shape) == 1:
         ones, zeros = np.ones(shape, np.float32), np.zeros(shape, np.float32)
         return {"gamma": ones, "beta": zeros, "moving_mean": zeros, "moving_variance": ones}
