@@ -359,3 +359,15 @@ def test_a_file_may_define_dataclasses(tmp_path):
     )
     oracle = load_oracle(f"python:{tmp_path / 'mine.py'}:make")
     assert score(LIBRARY, oracle).targets == ["a", "b"]
+
+
+# --- the rest of geneq ------------------------------------------------------------------------
+
+
+def test_no_other_code_asks_an_oracle_what_it_has():
+    """Every oracle has every attribute, so getattr and hasattr are for the adapter alone."""
+    root = Path(cli.__file__).parent
+    asking = re.compile(r"(getattr|hasattr)\((\w+\.)?oracle\b")
+    files = [path for path in root.rglob("*.py") if path.parent.name not in ("oracles", "keras")]
+    assert len(files) > 50
+    assert [path.name for path in files if asking.search(path.read_text())] == []

@@ -237,8 +237,8 @@ class UserOracle(Oracle):
         for part in OPTIONAL:
             setattr(self, part, getattr(made, part, getattr(Oracle, part)))
         self.name, self.targets = getattr(made, "name", None) or name, made.targets
-        own = getattr(made, "hash", None) or ""
-        self.hash = hashlib.sha256(f"user 1\0{own}\0{code}".encode()).hexdigest()
+        content = getattr(made, "hash", None) or ""
+        self.hash = hashlib.sha256(f"user 1\0{content}\0{code}".encode()).hexdigest()
         self.variant = self._variant if getattr(made, "variant", None) is not None else None
         _check_attributes(self)
 
@@ -354,8 +354,8 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_index(value: Any, length: int | None) -> bool:
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    return whole and value >= 0 and (length is None or value < length)
+    is_int = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return is_int and value >= 0 and (length is None or value < length)
 
 
 def _are_names(values: Any) -> bool:

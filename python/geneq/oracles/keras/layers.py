@@ -56,7 +56,7 @@ def module_of(node: Node) -> nn.Module:
     Raises GeneqError that names the layer if geneq does not read its type, or an option of it.
     """
     if node.kind == "Lambda":
-        raise refused(node, "holds Python code, which geneq does not run")
+        raise refused(node, "contains Python code, which geneq does not run")
     if node.kind not in LAYERS:
         raise refused(node, f"is not one of the types that geneq reads: {', '.join(LAYERS)}")
     if node.options.get("data_format") not in (None, "channels_last"):
@@ -118,9 +118,9 @@ class Convolution(nn.Module):
     def __init__(self, node: Node):
         super().__init__()
         kernel = _array(node, "kernel")
-        said = (_option(node, "kernel_size", len(kernel)), node.options.get("filters"))
-        if kernel.ndim != 3 or said[0] != len(kernel) or said[1] not in (None, kernel.shape[2]):
-            raise _other_shape(node, kernel, f"{said[0]} wide, {said[1]} filters")
+        width, filters = _option(node, "kernel_size", len(kernel)), node.options.get("filters")
+        if kernel.ndim != 3 or width != len(kernel) or filters not in (None, kernel.shape[2]):
+            raise _other_shape(node, kernel, f"{width} wide, {filters} filters")
         self.padding = _padding(node, ("valid", "same", "causal"))
         self.stride, dilation = _option(node, "strides", 1), _option(node, "dilation_rate", 1)
         self.width = (len(kernel) - 1) * dilation + 1
@@ -238,6 +238,8 @@ class MaxPool(Pooling):
             # A window has a position of the sequence: the nearest one changes no maximum.
             x = F.pad(x, (*ends, 0, 0), mode="replicate")
         first, *others = self.slices(x)
+        if not others:
+            return first.clone()
         if not x.requires_grad:
             return reduce(torch.maximum, others, first)
         for other, relu in zip(others, self.relus, strict=True):

@@ -16,7 +16,7 @@ __all__ = ["KerasNetwork", "open_keras", "oracle_of"]
 
 SYMBOLS = 4
 # Layers whose output is new memory, which an activation may overwrite.
-FRESH = {"Conv1D", "Dense", "BatchNormalization", "AveragePooling1D"}
+FRESH = {"Conv1D", "Dense", "BatchNormalization", "MaxPooling1D", "AveragePooling1D"}
 # Length of a trial for networks that take any.
 TRIAL = 2**14
 
