@@ -1,8 +1,8 @@
 """The motif oracle on the CPU: windows of 2,048 nt scored with the core motifs in the default bins,
-beside a plain NumPy scan and, where it is installed, lightmotif (a scanner in Rust with SIMD).
+beside a plain NumPy scan and, if it is installed, lightmotif (a scanner in Rust with SIMD).
 
-All on one thread, on the same windows, to the same scores: log mean affinity by bin. What geneq
-adds to that, base composition, it computes too; the peers do not.
+All run on one thread, on the same windows, and give the same scores, log mean affinity by bin. geneq
+also computes base composition, which the peers do not.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--genes", type=int, default=2000)
     parser.add_argument("--quick", action="store_true", help="200 genes: under a minute")
-    parser.add_argument("--json", help="write the figures here too")
+    parser.add_argument("--json", help="also write the figures to this file")
     args = parser.parse_args()
     torch.set_num_threads(1)
     figures = measure(200 if args.quick else args.genes, guarded=not args.quick)
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def measure(genes: int, guarded: bool) -> dict:
-    """Genes and site scores a second; ratio: how many times the peer's rate is ours."""
+    """Genes and site scores per second; ratio: our rate divided by the peer's."""
     oracle = load_oracle("motifs:core")
     edges = np.array(parse_edges(None, ANNOTATION))
     edges = edges - edges[0]
@@ -51,7 +51,7 @@ def measure(genes: int, guarded: bool) -> dict:
         peers["lightmotif"] = (striped, lightmotif_scan)
     figures = {}
     for name, peer in peers.items():
-        # Rates do not depend on the number of genes; the peers are slow.
+        # The peers are slow, and rates do not depend on the number of genes.
         part = tokens[: max(100, genes // 10)]
         seconds, theirs = timed(bin_scores, part, edges, matrices, *peer)
         np.testing.assert_allclose(theirs, scores[: len(part), :, : len(matrices)], atol=1e-3)
@@ -67,7 +67,7 @@ def measure(genes: int, guarded: bool) -> dict:
 
 
 def timed(function: Callable, tokens: np.ndarray, *others) -> tuple[float, np.ndarray]:
-    """Seconds of the faster of two runs after one on little, and what the function gave."""
+    """Seconds of the faster of two runs after a short one, and the function's result."""
     function(tokens[:2], *others)
     seconds = []
     for _ in range(2):
@@ -78,7 +78,7 @@ def timed(function: Callable, tokens: np.ndarray, *others) -> tuple[float, np.nd
 
 
 def bin_scores(tokens, edges, matrices: list, prepare: Callable, scan: Callable) -> np.ndarray:
-    """float32[genes, bins, motifs] by a peer's scan of what it prepared of the tokens."""
+    """float32[genes, bins, motifs] by a peer's scan of the tokens in its own form."""
     n, length = tokens.shape
     prepared = prepare(tokens)
     scores = np.empty((n, len(edges) - 1, len(matrices)), np.float32)
@@ -113,7 +113,7 @@ def striped(tokens: np.ndarray) -> list:
 
 
 def lightmotif_scan(sequences: list, matrix: np.ndarray) -> np.ndarray:
-    """What `numpy_scan` gives, of striped sequences."""
+    """The same as `numpy_scan`, for striped sequences."""
     import lightmotif
 
     columns = {base: matrix[:, i].tolist() for i, base in enumerate("ACGT")}

@@ -1,8 +1,8 @@
-"""What many loci cost in the pipeline: seconds and bytes a locus, and the page they end in.
+"""The cost of many loci in the pipeline: seconds and bytes per locus, and the size of the report.
 
-Loci of 249 nt around the TSSs of a simulated genome, each with a library of its own, are run
-through the pipeline by `bin/geneq-nextflow`: genes, score, surrogate, variants, loci. Prints
-seconds a locus from start to end and by stage, and bytes a locus of the work directory and of the
+Loci of 249 nt around the TSSs of a simulated genome, each with a library of mutants, are run through
+the pipeline by `bin/geneq-nextflow`: genes, score, surrogate, variants, loci_report. Prints seconds
+per locus from start to end and by stage, and bytes per locus in the work directory and in the
 results. --oracle takes DeepSTARR's weights, as deepstarr:FILE; by default a motif is scored.
 """
 
@@ -22,9 +22,9 @@ from geneq.genome import Genome, index_fasta
 
 ROOT = Path(__file__).parents[1]
 LENGTH, STAGES = 249, ("SCORE", "SURROGATE", "VARIANTS", "LOCI_REPORT")
-# Loci, and rows of each; what --quick takes.
+# Loci and rows of each; the same with --quick.
 LOCI, ROWS, QUICK = 100, 20_000, (6, 2_000)
-# Variants a locus: at these columns.
+# Columns of the variants of each locus.
 COLUMNS = (50, 120, 200)
 
 
@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--loci", type=int, default=LOCI)
     parser.add_argument("--rows", type=int, default=ROWS)
     parser.add_argument("--quick", action="store_true", help="few loci, small libraries")
-    parser.add_argument("--json", help="write the figures here too")
+    parser.add_argument("--json", help="also write the figures to this file")
     args = parser.parse_args()
     loci, rows = QUICK if args.quick else (args.loci, args.rows)
     with tempfile.TemporaryDirectory() as folder:
@@ -48,26 +48,28 @@ def main() -> None:
 
 
 def measured(folder: Path, loci: int, rows: int, oracle: str, target: str) -> Figures:
-    """Run the pipeline and look at what it took and left."""
+    """Run the pipeline and measure time and disk space."""
     inputs(folder, loci, rows, oracle, target)
     began = time.monotonic()
     run(folder)
     seconds = time.monotonic() - began
     trace = pd.read_csv(folder / "results/pipeline_info/trace.txt", sep="\t")
     spent = by_stage(trace)
-    found = {"seconds": Figure(seconds / loci, "s a locus, from start to end")}
+    found = {"seconds": Figure(seconds / loci, "s per locus, from start to end")}
     found |= {
-        f"seconds_{stage.lower()}": Figure(spent[stage] / loci, f"s a locus in {stage}, all tasks")
+        f"seconds_{stage.lower()}": Figure(
+            spent[stage] / loci, f"s per locus in {stage}, all tasks"
+        )
         for stage in STAGES
     }
-    # What is staged is linked: only what a task wrote counts.
+    # Staged files are links: only files that a task wrote count.
     work, results = size(folder / "work"), size(folder / "results" / "loci")
     genome = size(folder / "results" / "genomes")
     page = (folder / "results" / "loci.html").stat().st_size
     return found | {
         "tasks": Figure(len(trace), "tasks"),
-        "work": Figure((work - genome) / loci / 1e3, "kB a locus in the work directory"),
-        "results": Figure(results / loci / 1e3, "kB a locus in the results"),
+        "work": Figure((work - genome) / loci / 1e3, "kB per locus in the work directory"),
+        "results": Figure(results / loci / 1e3, "kB per locus in the results"),
         "page": Figure(page / 1e6, "MB, loci.html"),
     }
 
@@ -98,7 +100,7 @@ def inputs(folder: Path, loci: int, rows: int, oracle: str, target: str) -> None
 
 
 def run(folder: Path) -> None:
-    """The pipeline; raises where it ends with an error."""
+    """Run the pipeline; raises if it fails."""
     words = ["--fasta", "genome.fa.gz", "--gtf", "genes.gtf", "--loci", "loci.csv"]
     words += ["--vcf", "variants.vcf"]
     command = [ROOT / "bin" / "geneq-nextflow", "run", ROOT / "main.nf", *words]
@@ -109,7 +111,7 @@ def run(folder: Path) -> None:
 
 
 def by_stage(trace: pd.DataFrame) -> dict[str, float]:
-    """Seconds of all tasks of a stage."""
+    """Seconds of all tasks by stage."""
     spent: dict[str, float] = defaultdict(float)
     for name, duration in trace[["name", "realtime"]].itertuples(index=False):
         spent[name.split(" ")[0].split(":")[-1]] += pd.Timedelta(duration).total_seconds()

@@ -23,7 +23,10 @@ import fits
 from figures import Figure, Figures, at_most, machine, print_table, version, write_json
 from geneq.libraries import RandomLibrary
 from geneq.libraries.fasta import fasta_records
-from geneq.oracles import keras, load_oracle, one_hot
+from geneq.oracles import load_oracle, one_hot
+from geneq.oracles.keras.files import Stored
+from geneq.oracles.keras.network import oracle_of
+from geneq.oracles.keras.published import deepstarr_config
 from geneq.oracles.network import SYMBOLS, NetworkOracle
 from geneq.oracles.scoring import score
 
@@ -40,6 +43,9 @@ OPERATIONS = 19.6e6
 # Of its layers: width, channels in, channels out; then channels in and out.
 CONVOLUTIONS = [(7, 4, 256), (3, 256, 60), (5, 60, 60), (3, 60, 120)]
 DENSE = [(1800, 256), (256, 256), (256, 2)]
+# Layers with weights: each but the two heads is followed by batch normalisation.
+WEIGHTED = [shape for layer in CONVOLUTIONS + DENSE[:-1] for shape in (layer, layer[-1:])]
+WEIGHTED += [(256, 1), (256, 1)]
 
 
 def main() -> None:
@@ -79,16 +85,22 @@ def deepstarr(models: Path, precision: str = "float32") -> NetworkOracle:
     file = models / "deepstarr.model.h5"
     if file.exists():
         return load_oracle(f"deepstarr:{file}", precision=precision)
-    rng = np.random.default_rng(SEED)
-    affine = [
-        keras.Affine(
-            rng.normal(0, np.prod(shape[:-1]) ** -0.5, shape).astype(np.float32),
-            np.zeros(shape[-1], np.float32),
-        )
-        for shape in CONVOLUTIONS + DENSE
-    ]
-    network = keras.ConvolutionalNetwork(affine[:4], [2, 2, 2, 2], affine[4:])
-    return NetworkOracle("random", network, 249, ["dev", "hk"], precision=precision)
+    names = [f"layer{number}" for number in range(len(WEIGHTED))]
+    stored = Stored(
+        deepstarr_config(names), dict(zip(names, map(random_weights, WEIGHTED), strict=True))
+    )
+    oracle = oracle_of(stored, "random", file, ["dev", "hk"])
+    oracle.precision = precision
+    return oracle
+
+
+def random_weights(shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Of a convolution or dense layer; one axis: of batch normalisation that does nothing."""
+    if len(shape) == 1:
+        ones, zeros = np.ones(shape, np.float32), np.zeros(shape, np.float32)
+        return {"gamma": ones, "beta": zeros, "moving_mean": zeros, "moving_variance": ones}
+    kernel = np.random.default_rng(SEED).normal(0, np.prod(shape[:-1]) ** -0.5, shape)
+    return {"kernel": kernel.astype(np.float32), "bias": np.zeros(shape[-1], np.float32)}
 
 
 def best(make: Callable, times: int) -> np.ndarray:

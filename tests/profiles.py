@@ -1,12 +1,11 @@
-"""An oracle of one's own with profiles, and what reduces them, as the texts of their files."""
+"""A user-supplied oracle with profiles and a reduction of them, as the texts of their files."""
 
-# Cs in the halves of a sequence.
+# The number of Cs in each half of a sequence.
 HALVES = """
 import numpy as np
 
 class Halves:
-    name, alphabet, length, strand = "halves", "ACGT", None, "+"
-    unknown, targets, hash = "zero", ["c"], "halves"
+    name, targets = "halves", ["c"]
 
     def predict(self, tokens, anchor=None):
         found = (tokens == 1).reshape(len(tokens), 2, -1).sum(2)
@@ -15,7 +14,7 @@ class Halves:
 def make():
     return Halves()
 """
-# What takes the last half.
+# The score of the last half.
 LAST = """
 def last(profiles):
     return profiles[:, -1]

@@ -109,8 +109,8 @@ def test_references_are_drawn_by_the_seed():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"method": "magic"}, "Unknown method: 'magic'. One of ism, saliency"),
-        ({"target": "three"}, "no such target: 'three'. One of one, two"),
+        ({"method": "magic"}, "Unknown method: 'magic'. Use one of ism, saliency"),
+        ({"target": "three"}, "no such target: 'three'. Use one of one, two"),
         ({"target": 2}, "no such target: 2"),
         ({"method": "deeplift", "references": np.zeros((3, 9), np.uint8)}, r"uint8\[n, length\]"),
     ],

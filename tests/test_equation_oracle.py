@@ -138,12 +138,18 @@ def test_composition_alone_needs_no_motif(made, tmp_path):
     ("changes", "message"),
     [
         ({"selected": False}, r"No equation was selected.*'T cell'.*0\.json.*another cell type"),
-        ({"oracle": {"name": "motifs:m.meme", "hash": "00" * 32}}, "other motifs than those"),
-        ({"oracle": {"name": "motifs:core", "hash": "00" * 32}}, "whose motifs:core it was"),
+        ({"oracle": {"name": "motifs:m.meme", "hash": "00" * 32}}, "has other motifs than those"),
+        (
+            {"oracle": {"name": "motifs:core", "hash": "00" * 32}},
+            "for motifs:core, the geneq version",
+        ),
         ({"oracle": {"name": "motifs:n.meme", "hash": "00" * 32}}, "needs the motif file n.meme"),
-        ({"oracle": {"name": "python:os:getcwd", "hash": ""}}, "motif oracles alone.*python:os"),
-        ({"window": ...}, r"not whole: .*window.*0\.json"),
-        ({"oracle": {}}, "not whole"),
+        (
+            {"oracle": {"name": "python:os:getcwd", "hash": ""}},
+            "made with motif oracles can score DNA.*python:os",
+        ),
+        ({"window": ...}, r"incomplete: .*window.*0\.json"),
+        ({"oracle": {}}, "incomplete"),
     ],
 )
 def test_what_cannot_score_is_refused_by_name(made, tmp_path, changes, message):
@@ -154,7 +160,7 @@ def test_what_cannot_score_is_refused_by_name(made, tmp_path, changes, message):
 def test_other_motifs_under_the_same_name_are_refused(made, tmp_path):
     spec = changed(made, tmp_path)
     write_meme(tmp_path / "m.meme", {**CONSENSUS, "B": "GGGGCGA"})
-    with pytest.raises(GeneqError, match=r"motifs:m\.meme holds other motifs"):
+    with pytest.raises(GeneqError, match=r"motifs:m\.meme has other motifs"):
         load_oracle(spec)
 
 
@@ -169,9 +175,9 @@ def test_the_motif_file_may_lie_in_the_current_folder(made, tmp_path, monkeypatc
 
 def test_sequences_must_fit_the_window(made):
     oracle = load_oracle(f"equation:{made / 'genome.json'}")
-    with pytest.raises(GeneqError, match="reads sequences of 110 symbols: '100 symbols'"):
+    with pytest.raises(GeneqError, match="takes sequences of 110 nt: '100 nt'"):
         oracle.predict(np.zeros((1, 100), np.uint8))
-    with pytest.raises(GeneqError, match="reads the TSS at index 60: 55"):
+    with pytest.raises(GeneqError, match="has the TSS at index 60: 55"):
         oracle.predict(np.zeros((1, 110), np.uint8), anchor=55)
     with pytest.raises(GeneqError, match="TSS at index 60"):
         score(RandomLibrary("ACGT" * 20, n=5), oracle)

@@ -270,8 +270,8 @@ def test_experiments_are_scored_as_one_alone_and_those_that_fail_are_named(tmp_p
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["score", "--loci", "x.csv"], "--loci and --genome go together"),
-        (["score", "--recipe", "r.json"], "Give --oracle, KIND:WHAT"),
+        (["score", "--loci", "x.csv"], "--loci needs --genome"),
+        (["score", "--recipe", "r.json"], "--oracle is required without a sheet"),
         (["surrogate", "--scores", "."], "No folder in it has a mave.parquet"),
     ],
 )

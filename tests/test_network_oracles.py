@@ -1,6 +1,7 @@
 """Published networks give the scores that Keras gives, and other files are refused."""
 
 import itertools
+import json
 from pathlib import Path
 
 import h5py
@@ -13,6 +14,7 @@ from geneq import cli, encoding
 from geneq.artifacts import GENES
 from geneq.errors import GeneqError
 from geneq.genome import Genome
+from geneq.libraries import SaturationLibrary
 from geneq.oracles import load_oracle
 from geneq.oracles.feeding import on_device
 from geneq.stages.featurize import featurize
@@ -54,6 +56,39 @@ def xpresso_layers() -> dict[str, dict[str, np.ndarray]]:
     return {name: affine(rng, *shape) for name, shape in shapes.items()}
 
 
+def xpresso_config() -> dict:
+    """As Keras 2 wrote it, half-life features beside the promoter."""
+    layers: list[dict] = []
+
+    def add(kind: str, name: str, *after: str, **options) -> None:
+        inbound = [[[one, 0, 0, {}] for one in after]] if after else []
+        layers.append(
+            {"class_name": kind, "config": {"name": name, **options}, "inbound_nodes": inbound}
+        )
+
+    add("InputLayer", "promoter", batch_input_shape=[None, 10_500, 4])
+    add("InputLayer", "halflife", batch_input_shape=[None, 6])
+    add("Conv1D", "conv0", "promoter", padding="same", activation="relu")
+    add("MaxPooling1D", "pool0", "conv0", pool_size=[30], strides=[30])
+    add("Conv1D", "conv1", "pool0", padding="same", activation="relu")
+    add("MaxPooling1D", "pool1", "conv1", pool_size=[10], strides=[10])
+    add("Flatten", "flat", "pool1")
+    add("Concatenate", "both", "flat", "halflife")
+    add("Dense", "dense0", "both", activation="relu")
+    add("Dense", "dense1", "dense0", activation="relu")
+    add("Dense", "dense2", "dense1")
+    ends = {"input_layers": [["promoter", 0, 0], ["halflife", 0, 0]],
+            "output_layers": [["dense2", 0, 0]]}  # fmt: skip
+    return {"class_name": "Model", "config": {"layers": layers, **ends}}
+
+
+def save_xpresso(path: Path) -> Path:
+    save(xpresso_layers(), path, "model_weights")
+    with h5py.File(path, "r+") as file:
+        file.attrs["model_config"] = json.dumps(xpresso_config())
+    return path
+
+
 def save(layers: dict[str, dict[str, np.ndarray]], path: Path, group: str = "/") -> Path:
     """Write weights as Keras does, with a layer that has none between."""
     with h5py.File(path, "w") as file:
@@ -88,10 +123,24 @@ def test_deepstarr_scores_as_its_twin(tmp_path):
 
 def test_xpresso_scores_as_its_twin(tmp_path):
     layers = xpresso_layers()
-    oracle = load_oracle(f"xpresso:{save(layers, tmp_path / 'w.h5', 'model_weights')}")
+    oracle = load_oracle(f"xpresso:{save_xpresso(tmp_path / 'w.h5')}")
     tokens = sequences(2, 10_500)
     expected = [twin.xpresso(row, layers) for row in tokens]
     np.testing.assert_allclose(oracle.predict(tokens, anchor=7000), expected, atol=1e-4)
+
+
+def test_the_user_reads_what_was_recognised_in_weights_of_xpresso(tmp_path, capsys):
+    """Weights of human and of mouse look the same: the species is the user's to know."""
+    wild_type = "ACGTG" * 2100
+    recipe = SaturationLibrary(wild_type, windows=[(7000, 7001)])
+    (tmp_path / "recipe.json").write_text(recipe.to_json())
+    words = ["--oracle", f"xpresso:{save_xpresso(tmp_path / 'w.h5')}", "--threads", 1]
+    words += ["--recipe", tmp_path / "recipe.json", "--out", tmp_path / "out"]
+    assert cli.main(["score", *map(str, words)]) == 0
+    said = capsys.readouterr().out.splitlines()[0]
+    assert said.startswith("xpresso:w.h5: 10,500 nt; TSS at index 7,000; targets: expression; ")
+    assert "6 mRNA half-life features, held at 0 (their mean)" in said
+    assert said.endswith("the file does not say which species it was trained on")
 
 
 def test_scores_do_not_depend_on_the_batch(tmp_path):
@@ -200,40 +249,50 @@ def broken(change) -> dict[str, dict[str, np.ndarray]]:
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        (xpresso_layers(), r"not DeepSTARR's weights: 'conv0 is \(6, 4, 128\), expected \(7, 4"),
-        (broken(lambda w: w.pop("hk")), "'7 layers, expected 8 layers'"),
-        (broken(lambda w: w.update(more=w["hk"])), "more is .256, 1., expected no more layers"),
-        (broken(lambda w: w["norm0"].pop("beta")), "norm0 has gamma, moving_mean"),
+        (xpresso_layers(), "This is not DeepSTARR: '5 layers with weights, not 14'"),
+        (broken(lambda w: w.pop("hk")), "13 layers with weights, not 14"),
+        (broken(lambda w: w.update(more=w["hk"])), "15 layers with weights, not 14"),
+        (broken(lambda w: w["conv0"].update(affine(np.random.default_rng(1), 6, 4, 256))),
+         r"Layer conv0 .* another shape .*\(6, 4, 256\), expected 7 wide, 256 filters"),
+        (broken(lambda w: w["norm0"].pop("moving_mean")), "Layer norm0 .* has no moving_mean"),
+        (broken(lambda w: w["dense0"].update(affine(np.random.default_rng(1), 1600, 256))),
+         "Layer dense0 of type Dense does not fit its input"),
     ],
-)
+)  # fmt: skip
 def test_other_weights_are_refused(tmp_path, layers, message):
     path = save(layers, tmp_path / "w.h5")
     with pytest.raises(GeneqError, match=message):
         load_oracle(f"deepstarr:{path}")
 
 
-def test_other_files_are_refused(tmp_path):
-    (tmp_path / "text.h5").write_text("no HDF5")
-    with h5py.File(tmp_path / "empty.h5", "w"):
-        pass
-    whole = save(deepstarr_layers(), tmp_path / "whole.h5").read_bytes()
-    (tmp_path / "cut.h5").write_bytes(whole[: len(whole) // 2])
-    for name, message in [
-        ("none.h5", "File not found"),
-        ("text.h5", "Not the weights of a Keras network"),
-        ("empty.h5", "Not the weights of a Keras network"),
-        ("cut.h5", "Not the weights of a Keras network"),
-    ]:
-        with pytest.raises(GeneqError, match=message):
-            load_oracle(f"xpresso:{tmp_path / name}")
+def test_other_networks_are_refused(tmp_path):
+    file = save_xpresso(tmp_path / "w.h5")
+    with pytest.raises(GeneqError, match=r"not DeepSTARR: .*one input.*halflife.*Use keras: for"):
+        load_oracle(f"deepstarr:{file}")
+    with pytest.raises(GeneqError, match=r"one input, one-hot DNA .* 'promoter .*python: oracle"):
+        load_oracle(f"keras:{file}")
+    weights = save(xpresso_layers(), tmp_path / "weights.h5")
+    with pytest.raises(GeneqError, match=r"weights but no configuration.*the authors published"):
+        load_oracle(f"xpresso:{weights}")
+    other = xpresso_config()
+    other["config"]["layers"][0]["config"]["batch_input_shape"] = [None, 10_530, 4]
+    with h5py.File(file, "r+") as opened:
+        opened.attrs["model_config"] = json.dumps(other)
+    with pytest.raises(GeneqError, match="not Xpresso: 'an input of 10,530 nt, not 10,500'"):
+        load_oracle(f"xpresso:{file}")
+
+
+def test_chromosomes_that_deepstarr_was_not_trained_on(tmp_path):
+    oracle = load_oracle(f"deepstarr:{save(deepstarr_layers(), tmp_path / 'a.h5')}")
+    assert oracle.held_out == ("chr2R",)
 
 
 def test_other_sequences_are_refused(tmp_path):
     deepstarr = load_oracle(f"deepstarr:{save(deepstarr_layers(), tmp_path / 'a.h5')}")
-    with pytest.raises(GeneqError, match="reads sequences of 249 symbols: '250 symbols'"):
+    with pytest.raises(GeneqError, match="takes sequences of 249 nt: '250 nt'"):
         deepstarr.predict(sequences(2, 250))
-    xpresso = load_oracle(f"xpresso:{save(xpresso_layers(), tmp_path / 'b.h5')}")
-    with pytest.raises(GeneqError, match="reads the TSS at index 7000: 5250"):
+    xpresso = load_oracle(f"xpresso:{save_xpresso(tmp_path / 'b.h5')}")
+    with pytest.raises(GeneqError, match="has the TSS at index 7000: 5250"):
         xpresso.predict(sequences(1, 10_500), anchor=5250)
 
 

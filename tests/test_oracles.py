@@ -1,4 +1,4 @@
-"""The motif oracle scores DNA as its slow double does, on either strand and in any batch."""
+"""The motif oracle scores DNA as its reference implementation, on either strand, in any batch."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def assert_like_twin(oracle: MotifOracle, tokens: np.ndarray, edges) -> None:
     np.testing.assert_allclose(oracle.predict_bins(tokens, edges), expected, atol=1e-4)
 
 
-# --- the double -------------------------------------------------------------------------------
+# --- the reference implementation -------------------------------------------------------------
 
 
 @settings(deadline=None, max_examples=60)
@@ -63,7 +63,7 @@ def assert_like_twin(oracle: MotifOracle, tokens: np.ndarray, edges) -> None:
     unknown=st.sampled_from([0.0, 0.2, 1.0]),
     sharp=st.sampled_from([0.05, 1.0]),
 )
-def test_scores_are_those_of_the_double(seed, widths, beyond, bins, unknown, sharp):
+def test_scores_are_those_of_the_reference(seed, widths, beyond, bins, unknown, sharp):
     rng = np.random.default_rng(seed)
     oracle = oracle_of(*([random_motif(rng, w, sharp=sharp) for w in group] for group in widths))
     tokens = random_dna(rng, 2, oracle.width + beyond, unknown)
@@ -87,7 +87,7 @@ def test_a_class_is_the_mean_of_its_motifs():
     np.testing.assert_allclose(together, apart.mean(2), atol=1e-5)
 
 
-def test_core_motifs_are_scored_as_the_double_scores_them():
+def test_core_motifs_are_scored_as_by_the_reference():
     oracle = load_oracle("motifs:core")
     tokens = random_dna(np.random.default_rng(4), 1, 90, 0.02)
     assert_like_twin(oracle, tokens, np.array([0, 32, 64, 90]))
@@ -155,7 +155,7 @@ def test_sequences_shorter_than_the_longest_motif_are_refused():
     rng = np.random.default_rng(10)
     oracle = one_class_each(random_motif(rng, 3), random_motif(rng, 8))
     assert oracle.predict(random_dna(rng, 1, 8)).shape == (1, 4)
-    with pytest.raises(GeneqError, match=r"as long as the longest motif \(8\): 7. Leave out"):
+    with pytest.raises(GeneqError, match=r"as long as the longest motif \(8 nt\): 7. Remove"):
         oracle.predict(random_dna(rng, 1, 7))
 
 
@@ -281,9 +281,9 @@ def test_max_classes_counts_base_composition():
 
 
 @pytest.mark.parametrize("spec", ["sei:weights", "motifs", "motifs:", "core", ""])
-def test_an_unknown_kind_of_oracle_is_refused(spec):
-    kinds = "motifs, equation, deepstarr, xpresso, torchscript, python"
-    with pytest.raises(GeneqError, match=f"KIND is one of: {kinds}: .* For example motifs:core"):
+def test_an_unknown_type_of_oracle_is_refused(spec):
+    types = "motifs, equation, keras, deepstarr, xpresso, torchscript, python"
+    with pytest.raises(GeneqError, match=f"TYPE is one of: {types}: .* For example motifs:core"):
         load_oracle(spec)
 
 
@@ -295,5 +295,5 @@ def test_a_motif_file_that_is_not_there_is_named(tmp_path):
 @pytest.mark.parametrize("name", ["GC", "CpG"])
 def test_a_motif_named_like_base_composition_is_refused(tmp_path, name):
     file = write_meme(tmp_path / "m.meme", [random_motif(np.random.default_rng(17), 5, name)])
-    with pytest.raises(GeneqError, match=f"No motif may be named GC or CpG.*'{name}'.*Rename it"):
+    with pytest.raises(GeneqError, match=f"must not be called GC or CpG.*'{name}'.*Rename it"):
         load_oracle(f"motifs:{file}")

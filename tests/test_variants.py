@@ -18,6 +18,7 @@ from geneq.genome import Genome, index_fasta
 from geneq.locus import Locus, open_loci
 from geneq.oracles import load_oracle
 from geneq.oracles.scoring import score
+from geneq.oracles.user import user_function
 from geneq.stages.variants.effects import INDEL, NO_BASE, NO_MODULE, NOT_MUTATED, TOO_LONG
 from geneq.stages.variants.truth import in_vcf as in_vcf_of
 from geneq.stages.variants.truth import read_truth, williams
@@ -497,7 +498,8 @@ def saturation(tmp_path_factory) -> Path:
     genome = ("--genome", folder / "genome")
     assert geneq("score", "--loci", folder / "loci.csv", *genome, "--out", folder / "score") == 0
     assert geneq("surrogate", "--scores", folder / "score", "--out", folder / "loci") == 0
-    oracle, rng = load_oracle(spec), np.random.default_rng(8)
+    oracle = user_function(spec.removeprefix("python:"))()
+    rng = np.random.default_rng(8)
     mutants = [(i, base) for i in range(50) for base in "ACGT" if base != wild[i]]
     sequences = [wild] + [wild[:i] + base + wild[i + 1 :] for i, base in mutants]
     before, *after = oracle.measured(encoding.reverse_complement(encoding.tokens(sequences)))

@@ -1,6 +1,6 @@
-"""Slow, obvious double of the motif oracle: one sequence, position, strand and motif at a time.
+"""Reference implementation of the motif oracle: one sequence, position, strand, motif at a time.
 
-Imports nothing of geneq, so that an error there cannot hide here.
+Imports nothing of geneq, so that both cannot have the same bug.
 """
 
 import math
@@ -19,7 +19,7 @@ def log_odds(matrix: np.ndarray) -> list[list[float]]:
 
 
 def site_score(site, table: list[list[float]]) -> float:
-    """Log-odds of the symbols `site`; N counts as background."""
+    """Log-odds of the bases `site`; N counts as background."""
     total = sum(row[symbol] for row, symbol in zip(table, site, strict=True) if symbol < 4)
     return min(max(total, -LIMIT), LIMIT)
 
@@ -29,7 +29,7 @@ def other_strand(site) -> list[int]:
 
 
 def motif_score(sequence, matrix: np.ndarray, first: int, end: int) -> float:
-    """ln of the mean affinity of sites whose centre lies in [first, end); 0 where none fits."""
+    """ln of the mean affinity of sites whose centre is in [first, end); 0 where none fits."""
     sequence, table = [int(symbol) for symbol in sequence], log_odds(matrix)
     affinities = []
     for start in range(len(sequence) - len(table) + 1):
@@ -41,7 +41,7 @@ def motif_score(sequence, matrix: np.ndarray, first: int, end: int) -> float:
 
 
 def gc(sequence, first: int, end: int) -> float:
-    """Share of G and C among the known symbols of [first, end), less 0.5."""
+    """Share of G and C among the known bases of [first, end), minus 0.5."""
     known = [symbol for symbol in sequence[first:end] if symbol < 4]
     return sum(symbol in (1, 2) for symbol in known) / len(known) - 0.5 if known else 0.0
 

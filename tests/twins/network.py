@@ -1,4 +1,4 @@
-"""Slow, obvious double of a Keras network: loops over positions, weights as Keras stores them."""
+"""Reference implementation of Keras networks: loops over positions, weights as in Keras."""
 
 import numpy as np
 
@@ -26,8 +26,16 @@ def normalised(x, gamma, beta, moving_mean, moving_variance) -> np.ndarray:
 
 
 def max_pool(x, size: int) -> np.ndarray:
-    """The largest of every `size` positions; what is left over at the end is dropped."""
+    """The largest of every `size` positions; the remainder at the end is dropped."""
     return np.array([x[i : i + size].max(0) for i in range(0, len(x) - size + 1, size)])
+
+
+def average_pool(x, size: int, stride: int) -> np.ndarray:
+    """Means of windows centred as padding "same" does it, over the positions that exist."""
+    places = -(-len(x) // stride)
+    left = max((places - 1) * stride + size - len(x), 0) // 2
+    starts = [place * stride - left for place in range(places)]
+    return np.array([x[max(start, 0) : start + size].mean(0) for start in starts])
 
 
 def relu(x) -> np.ndarray:

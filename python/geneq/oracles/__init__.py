@@ -1,45 +1,36 @@
-"""Oracles: sequence in, scores out. One interface for every deep network that geneq explains."""
+"""Oracles: sequences in, scores out. One interface to every model that geneq explains.
 
-from typing import Protocol
-
-import numpy as np
-import torch
+`load_oracle` opens one by its name on the command line, TYPE:WHAT; docs/oracles.md lists the types
+and shows how to write an oracle.
+"""
 
 from ..errors import GeneqError
+from .base import BinnedOracle, Oracle
+from .feeding import device, one_hot
 
-# Other kinds come from packages, see oracles/user.py.
-KINDS = ["motifs", "equation", "deepstarr", "xpresso", "torchscript", "python"]
+__all__ = ["TYPES", "BinnedOracle", "Oracle", "device", "load_oracle", "one_hot"]
 
-
-class Oracle(Protocol):
-    """What every oracle offers; `predict_bins` is there where scores can be told apart by bins.
-
-    name: as given on the command line. alphabet: symbols of tokens 0…k-1 (the token after them is
-    the unknown symbol). length: what it takes, None for any. strand: 'both' when the score of a
-    sequence is that of its reverse complement, else 'given'. unknown: what N does. targets: a name
-    per last axis. hash: sha256 of what determines its scores.
-    """
-
-    name: str
-    alphabet: str
-    length: int | None
-    strand: str
-    unknown: str
-    targets: list[str]
-    hash: str
-
-    def predict(self, tokens: np.ndarray, anchor: int | None = None) -> np.ndarray:
-        """uint8[n, length] → float32[n, targets], or, of a profile, [n, bins, targets]."""
-
-    def predict_bins(self, tokens: np.ndarray, edges: np.ndarray) -> np.ndarray:
-        """uint8[n, length], int[bins + 1] rising positions → float32[n, bins, targets]."""
+# Other packages add theirs, see oracles/user.py.
+TYPES = ["motifs", "equation", "keras", "deepstarr", "xpresso", "torchscript", "python"]
 
 
 def load_oracle(spec: str, max_classes: int = 40, precision: str = "float32") -> Oracle:
-    """Open the oracle named by `spec`, `KIND:WHAT`; docs/oracles.md lists the kinds.
+    """Open an oracle by its name.
 
-    max_classes: sequence classes at most of a motif oracle, with base composition. precision: what
-    a network computes in, see `NetworkOracle`. Raises GeneqError where there is no such oracle.
+    Parameters
+    ----------
+    spec : str
+        ``TYPE:WHAT``, for example ``motifs:core`` or ``keras:model.h5``.
+    max_classes : int
+        For motif oracles: the largest number of sequence classes, the two of base composition
+        included.
+    precision : str
+        What a network computes in: "float32", "bfloat16" or "float16".
+
+    Raises
+    ------
+    GeneqError
+        If there is no such oracle, or its file cannot be read.
     """
     kind, _, what = spec.partition(":")
     oracle = _opened(kind, what, max_classes) if what else None
@@ -47,18 +38,20 @@ def load_oracle(spec: str, max_classes: int = 40, precision: str = "float32") ->
         from .user import plugins
 
         raise GeneqError(
-            f"An oracle is named KIND:WHAT, and KIND is one of: {', '.join(KINDS + plugins())}",
+            f"An oracle is given as TYPE:WHAT, and TYPE is one of: {', '.join(TYPES + plugins())}",
             value=spec,
             fix="For example motifs:core, or motifs:FILE.meme",
         )
-    if precision != "float32":
-        if not hasattr(oracle, "precision"):
-            raise GeneqError("This oracle computes in float32 only", value=spec)
-        oracle.precision = precision
+    if precision not in oracle.precisions:
+        raise GeneqError(
+            f"{spec} computes in {' or '.join(oracle.precisions)} only", value=precision
+        )
+    oracle.precision = precision
     return oracle
 
 
 def _opened(kind: str, what: str, max_classes: int) -> Oracle | None:
+    # Each is imported when it is asked for: together they take seconds.
     if kind == "motifs":
         from .motifs import MotifOracle
 
@@ -67,37 +60,11 @@ def _opened(kind: str, what: str, max_classes: int) -> Oracle | None:
         from .equation import EquationOracle
 
         return EquationOracle.open(what)
-    if kind in ("deepstarr", "xpresso"):
+    if kind in ("keras", "deepstarr", "xpresso"):
         from . import keras
 
-        return {"deepstarr": keras.open_deepstarr, "xpresso": keras.open_xpresso}[kind](what)
+        return keras.open_keras(what) if kind == "keras" else keras.open_published(kind, what)
     from . import user
 
     openers = {"torchscript": user.open_torchscript, "python": user.open_python}
     return openers[kind](what) if kind in openers else user.open_plugin(kind, what)
-
-
-def check_sequences(oracle: Oracle, tokens: np.ndarray, anchor: int | None, fix: str) -> None:
-    """Raises GeneqError for another length than that of an oracle with a TSS, or a TSS elsewhere.
-
-    fix: how to come by sequences of that length.
-    """
-    if tokens.ndim != 2 or oracle.length not in (None, tokens.shape[1]):
-        raise GeneqError(
-            f"{oracle.name} reads sequences of {oracle.length} symbols",
-            value=f"{tokens.shape[-1]} symbols",
-            fix=fix,
-        )
-    if None not in (anchor, oracle.tss) and anchor != oracle.tss:
-        raise GeneqError(f"{oracle.name} reads the TSS at index {oracle.tss}", value=anchor)
-
-
-def device() -> torch.device:
-    """The GPU when there is one."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def one_hot(tokens: torch.Tensor, symbols: int = 4) -> torch.Tensor:
-    """uint8[n, length] → float32[n, symbols, length] on the tokens' device; unknown is all zero."""
-    alphabet = torch.arange(symbols, dtype=tokens.dtype, device=tokens.device)
-    return (tokens[:, None, :] == alphabet[None, :, None]).float()

@@ -1,15 +1,15 @@
-"""Attribution of an oracle's score to the symbols of one sequence, to compare surrogates with.
+"""Attribution of an oracle's score to the bases of one sequence, to compare surrogates with.
 
-Every method answers in the form of an additive surrogate in the wild-type gauge: effects
-float64[length, symbols], what the score gains when that symbol stands in the place of the wild
-type's, which is 0 itself. ISM measures that. The others take the score to be linear in one-hot,
-with slopes of their own: effects are slopes less the slope of the wild type's symbol. Where the
-wild type is unknown there is nothing to compare with, and effects are NaN.
+Every method gives effects in the form of an additive surrogate in the wild-type gauge:
+float64[length, symbols], the change of the score when that symbol replaces the wild type's, whose
+own effect is 0. ISM measures it. The other methods take the score to be linear in one-hot with
+slopes of their own: effects are slopes minus the slope of the wild type's symbol. Where the wild
+type is unknown (N) effects are NaN.
 
-ISM: in-silico mutagenesis, every single substitution scored. Saliency: the gradient at the wild
-type (Simonyan et al. 2014). Integrated gradients: its mean on the way from references (Sundararajan
-et al. 2017). DeepLIFT: multipliers against references (Shrikumar et al. 2017), which with several
-references is DeepSHAP (Lundberg and Lee 2017). The latter two by captum.
+ISM: in-silico mutagenesis, every single substitution is scored. Saliency: the gradient at the wild
+type (Simonyan et al. 2014). Integrated gradients: the mean gradient on the path from references
+(Sundararajan et al. 2017). DeepLIFT: multipliers against references (Shrikumar et al. 2017); with
+several references it is DeepSHAP (Lundberg and Lee 2017). The latter two by captum.
 """
 
 import warnings
@@ -23,42 +23,68 @@ from captum.attr import DeepLift, IntegratedGradients
 from .. import encoding, shuffles
 from ..errors import GeneqError
 from ..libraries import SaturationLibrary
-from . import device, one_hot
+from .base import Oracle
+from .feeding import device, one_hot
+from .scoring import score_tokens
+
+__all__ = ["METHODS", "Method", "attribute", "available"]
 
 Method = Literal["ism", "saliency", "integrated_gradients", "deeplift"]
 METHODS: tuple[str, ...] = get_args(Method)
-# References that are drawn where the user gives none.
+# References drawn if the user gives none, and steps of the path from each.
 REFERENCES = 20
 STEPS = 100
-# References that pass the network at once.
+# References in a batch.
 BATCH = 32
-# DeepLIFT's contributions add up to the difference of scores to so much of it, where it can see
-# every nonlinearity; to this much of the score where the difference is none.
+# DeepLIFT's contributions must add up to the difference of scores, to this share of it, which they
+# do if captum sees every nonlinearity.
 SLACK = 0.05
 
 
 def attribute(
-    oracle,
+    oracle: Oracle,
     wild_type: str,
     method: Method = "ism",
     target: str | int = 0,
     references: np.ndarray | None = None,
     seed: int = 1,
 ) -> np.ndarray:
-    """Effects float64[length, symbols] of the symbols of `wild_type` on a target of `oracle`.
+    """Effects of single bases on a score.
 
-    references: tokens uint8[n, length] that integrated gradients and DeepLIFT compare with; by
-    default 20 shuffles of the wild type that keep its dinucleotides, drawn by `seed`. Raises
-    GeneqError for an unknown method or target, for gradient methods where the oracle has no
-    differentiable module, and for DeepLIFT where captum does not see every nonlinearity.
+    Parameters
+    ----------
+    oracle : Oracle
+    wild_type : str
+        DNA.
+    method : {"ism", "saliency", "integrated_gradients", "deeplift"}
+    target : str or int
+        Name or index of one of the oracle's targets.
+    references : uint8[n, length], optional
+        Sequences that integrated gradients and DeepLIFT compare with. By default 20 shuffles of the
+        wild type that keep its dinucleotide counts.
+    seed : int
+        Of the shuffles.
+
+    Returns
+    -------
+    float64[length, 4]
+        NaN where the wild type is N.
+
+    Raises
+    ------
+    GeneqError
+        For an unknown method or target, for gradient methods if the oracle has no differentiable
+        module, and for DeepLIFT if captum does not see every nonlinearity.
     """
     if method not in METHODS:
-        raise GeneqError("Unknown method", value=str(method), fix=f"One of {', '.join(METHODS)}")
+        raise GeneqError(
+            "Unknown method", value=str(method), fix=f"Use one of {', '.join(METHODS)}"
+        )
     column = _column(oracle, target)
     tokens = encoding.tokens(wild_type)
     if method == "ism":
         return _ism(oracle, wild_type, tokens[0], column)
-    if method not in available(oracle):
+    if oracle.module is None or method not in available(oracle):
         raise GeneqError(
             f"{method} is not available: it needs a differentiable module"
             + ", and one that is not TorchScript" * (method == "deeplift"),
@@ -73,38 +99,38 @@ def attribute(
     return _effects(slopes, tokens[0])
 
 
-def available(oracle) -> tuple[str, ...]:
-    """The methods that an oracle can be asked by."""
-    module = getattr(oracle, "module", None)
-    if module is None:
+def available(oracle: Oracle) -> tuple[str, ...]:
+    """The methods that can be used with an oracle."""
+    if oracle.module is None:
         return METHODS[:1]
-    # DeepLIFT hooks into modules, which those of TorchScript do not let it do.
-    return METHODS[: 3 if isinstance(module, torch.jit.ScriptModule) else 4]
+    # DeepLIFT hooks into modules, which TorchScript does not allow.
+    return METHODS[: 3 if isinstance(oracle.module, torch.jit.ScriptModule) else 4]
 
 
-def _column(oracle, target: str | int) -> int:
-    """The column of a target that is given by its name or number."""
+def _column(oracle: Oracle, target: str | int) -> int:
+    """The index of a target."""
     if isinstance(target, str) and target in oracle.targets:
         return oracle.targets.index(target)
     if isinstance(target, str) or not 0 <= target < len(oracle.targets):
         raise GeneqError("The oracle has no such target", value=target,
-                         fix=f"One of {', '.join(oracle.targets)}")  # fmt: skip
+                         fix=f"Use one of {', '.join(oracle.targets)}")  # fmt: skip
     return target
 
 
 def _effects(slopes: np.ndarray, wild_type: np.ndarray) -> np.ndarray:
-    """Slopes float64[length, symbols] less that of the wild type's symbol."""
+    """Slopes float64[length, symbols] minus that of the wild type's symbol."""
     known = wild_type < slopes.shape[1]
-    own = np.where(known, slopes[np.arange(len(slopes)), np.where(known, wild_type, 0)], np.nan)
-    return slopes - own[:, None]
+    wild = np.where(known, slopes[np.arange(len(slopes)), np.where(known, wild_type, 0)], np.nan)
+    return slopes - wild[:, None]
 
 
-def _ism(oracle, wild_type: str, tokens: np.ndarray, column: int) -> np.ndarray:
+def _ism(oracle: Oracle, wild_type: str, tokens: np.ndarray, column: int) -> np.ndarray:
     known = tokens < 4
     edges = np.flatnonzero(np.diff(known, prepend=False, append=False)).reshape(-1, 2)
     library = SaturationLibrary(wild_type, windows=edges.tolist())
-    scores = [oracle.predict(rows)[:, column].astype(np.float64) for rows in library.stream()]
-    wild_score, *others = np.concatenate(scores)
+    name = [oracle.targets[column]]
+    scores = [score_tokens(rows, oracle, name)[:, 0] for rows in library.stream()]
+    wild_score, *others = np.concatenate(scores).astype(np.float64)
     effects = np.full((len(tokens), 4), np.nan)
     effects[known, tokens[known]] = 0
     mutations = library.mutations()
@@ -117,8 +143,8 @@ def _ism(oracle, wild_type: str, tokens: np.ndarray, column: int) -> np.ndarray:
 
 def _saliency(module, tokens, references, column) -> np.ndarray:
     x = _hot(tokens).requires_grad_()
-    module(x)[:, column].sum().backward()
-    return x.grad[0].cpu().numpy()
+    (slopes,) = torch.autograd.grad(module(x)[:, column].sum(), x)
+    return slopes[0].cpu().numpy()
 
 
 def _integrated_gradients(module, tokens, references, column) -> np.ndarray:
@@ -144,8 +170,8 @@ def _deeplift(module, tokens, references, column) -> np.ndarray:
             raise GeneqError(
                 "DeepLIFT's contributions do not add up to the difference of scores",
                 value=f"{missing.abs().max():.3g} is missing",
-                fix="It sees nonlinearities that are modules, each used once: no functional ReLU, "
-                "no max pooling",
+                fix="captum sees only nonlinearities that are modules, each used once: no "
+                "functional ReLU, no max pooling",
             )
         return found
 
@@ -153,13 +179,13 @@ def _deeplift(module, tokens, references, column) -> np.ndarray:
 
 
 def _mean_slopes(tokens, references, slopes: Callable) -> np.ndarray:
-    """The mean over references of slopes(x, baselines), both float32[n, symbols, length]."""
-    total = 0.0
+    """Mean over references of slopes(x, baselines), all float32[n, symbols, length]."""
+    total = torch.zeros(())
     for start in range(0, len(references), BATCH):
         baselines = _hot(references[start : start + BATCH])
         x = _hot(tokens).expand_as(baselines).contiguous()
-        total = total + slopes(x, baselines).detach().sum(0)
-    return (total / len(references)).cpu().numpy()
+        total = total + slopes(x, baselines).detach().sum(0).cpu()
+    return (total / len(references)).numpy()
 
 
 def _hot(tokens: np.ndarray) -> torch.Tensor:

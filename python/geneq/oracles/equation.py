@@ -1,8 +1,8 @@
-"""A distilled equation as an oracle: DNA in, log2(CPM + 1) of one cell type out.
+"""A distilled equation as an oracle: from DNA to log2(CPM + 1) of one cell type.
 
-The document says all that is needed: the motif oracle whose classes it is made of, the window, the
-bins, the weights of its variables. DNA is read as `geneq featurize` read it: of a window around the
-TSS all of it, on the gene's strand, of a promoter any length, cut by its fractions.
+The equation's file has all that is needed: the motif oracle whose classes it uses, the window, the
+bins, the weights of its variables. DNA is read as in `geneq featurize`: the complete window around
+the TSS on the gene's strand, or a promoter of any length, whose bins are fractions of it.
 """
 
 import hashlib
@@ -15,25 +15,32 @@ from ..artifacts import Features
 from ..binning import of_promoter
 from ..equations import Equation, used_variables
 from ..errors import GeneqError
-from . import check_sequences
+from .base import Oracle, check_sequences
 from .motifs import MotifOracle
 
-KIND = "motifs"
-# What of a document determines scores, beside the variables that occur in the expression.
+__all__ = ["EquationOracle"]
+
+MOTIFS = "motifs"
+# Entries of the file that determine scores, besides the variables that occur in the expression.
 DECISIVE = ("oracle", "window", "bin_edges", "expression", "constants")
 # Sequences whose features are in memory together.
 BATCH = 4096
 
 
-class EquationOracle:
-    """Values of one equation, computed from sequence.
+class EquationOracle(Oracle):
+    """The values of an equation, computed from sequence.
 
-    equation: a selected one. motifs: the oracle that its document names. length: of its window,
-    None for promoters, of which bins are shares. tss: index of the TSS in the window.
+    Its length is that of the equation's window; promoters may have any.
+
+    Parameters
+    ----------
+    name : str
+    equation : Equation
+        Not one that is an intercept only.
+    motifs : MotifOracle
+        The oracle that the equation was made with.
     """
 
-    alphabet = "ACGT"
-    strand = "given"
     unknown = MotifOracle.unknown
 
     def __init__(self, name: str, equation: Equation, motifs: MotifOracle):
@@ -51,28 +58,29 @@ class EquationOracle:
     def open(cls, file: str) -> "EquationOracle":
         """Open `equations/<n>.json` of `geneq distill`.
 
-        Raises GeneqError where no equation was selected, and where the motif oracle that it was
-        made with is not to be had here.
+        Raises
+        ------
+        GeneqError
+            If no equation was selected, or the motif oracle that it was made with is missing.
         """
         path, equation = Path(file), Equation.load(file)
         if not equation.selected:
             raise GeneqError(
-                "No equation was selected for this cell type, and a constant says nothing of DNA",
+                "No equation was selected for this cell type (intercept only), so it cannot score "
+                "sequences",
                 value=equation.document.get("cell_type"),
                 file=path,
-                fix="Take the equation of another cell type",
+                fix="Use the equation of another cell type",
             )
         try:
             return cls(f"equation:{path.name}", equation, _motifs(equation.document, path))
         except (KeyError, TypeError) as error:
-            raise GeneqError("The equation is not whole", value=str(error), file=path) from None
+            raise GeneqError(
+                "The equation file is incomplete", value=str(error), file=path
+            ) from None
 
     def predict(self, tokens: np.ndarray, anchor: int | None = None) -> np.ndarray:
-        """uint8[n, length] → float32[n, 1]: log2(CPM + 1).
-
-        anchor: where the TSS lies in the sequences. Raises GeneqError for sequences of another
-        length, or with the TSS elsewhere.
-        """
+        """log2(CPM + 1), float32[n, 1]; see `Oracle.predict`."""
         cut = f"Cut them so that the TSS is at index {self.tss}, on the gene's strand"
         check_sequences(self, tokens, anchor, cut)
         edges = self._edges(tokens.shape[1])
@@ -93,12 +101,14 @@ class EquationOracle:
 
 
 def _hash(document: dict) -> str:
-    told = [document[key] for key in DECISIVE]
-    told += [
+    decisive = [document[key] for key in DECISIVE]
+    decisive += [
         [variable["name"], variable["offset"], variable["weights"]]
         for variable in used_variables(document)
     ]
-    return hashlib.sha256(json.dumps(["equation 1", *told], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(["equation 1", *decisive], sort_keys=True).encode()
+    ).hexdigest()
 
 
 def _classes(document: dict) -> list[str]:
@@ -108,22 +118,23 @@ def _classes(document: dict) -> list[str]:
 
 
 def _motifs(document: dict, path: Path) -> MotifOracle:
-    """The motif oracle that the document was made with.
+    """The motif oracle that the equation was made with.
 
-    Nothing but motifs is opened for a document: it is data, and other oracles may be programs.
+    No other type is opened for an equation: its file is data, and other oracles may be programs.
     """
     name, wanted = document["oracle"]["name"], document["oracle"]["hash"]
     kind, _, file = name.partition(":")
-    if kind != KIND:
-        raise GeneqError("Equations of motif oracles alone can score DNA", value=name, file=path)
+    if kind != MOTIFS:
+        raise GeneqError("Only equations made with motif oracles can score DNA",
+                         value=name, file=path)  # fmt: skip
     file = file if file == "core" else _motif_file(file, path)
     found = MotifOracle.open(file, len(document["classes"]))
     if found.hash != wanted:
         raise GeneqError(
-            f"{name} holds other motifs than those that the equation was made with",
+            f"{name} has other motifs than those that the equation was made with",
             value=f"hash {found.hash[:12]}, the equation's {wanted[:12]}",
             file=path,
-            fix="Give the motif file of that run, or the geneq whose motifs:core it was",
+            fix="Use the motif file of that run; for motifs:core, the geneq version of that run",
         )
     return found
 
@@ -137,5 +148,5 @@ def _motif_file(name: str, path: Path) -> str:
     raise GeneqError(
         f"The equation needs the motif file {name}",
         file=path,
-        fix="Put it, or a link to it, beside the equation or into the current folder",
+        fix="Put it, or a link to it, beside the equation or in the current folder",
     )

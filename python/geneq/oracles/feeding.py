@@ -1,4 +1,4 @@
-"""Feed a device with tokens: a batch crosses while the one before it is worked on."""
+"""Tokens to a device and to one-hot there: a batch is copied while the one before is scored."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -6,11 +6,38 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
+__all__ = ["device", "on_device", "one_hot", "workers"]
+
+
+def device() -> torch.device:
+    """The GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def one_hot(tokens: torch.Tensor, symbols: int = 4) -> torch.Tensor:
+    """One-hot of tokens, on their device.
+
+    The only place where oracles make it: what is copied to a GPU is tokens, a byte a symbol.
+
+    Parameters
+    ----------
+    tokens : uint8[n, length]
+    symbols : int
+        Size of the alphabet.
+
+    Returns
+    -------
+    float32[n, symbols, length]
+        Unknown symbols are all zero.
+    """
+    alphabet = torch.arange(symbols, dtype=tokens.dtype, device=tokens.device)
+    return (tokens[:, None, :] == alphabet[None, :, None]).float()
+
 
 def workers(where: torch.device) -> ThreadPoolExecutor:
-    """Threads for batches: on the CPU as many as torch may use, each with work of its own.
+    """Threads for batches: on the CPU as many as torch may use, each with batches of its own.
 
-    Were they to share every batch, as torch has it, they would mostly wait for one another.
+    If they shared every batch, as torch does it, they would mostly wait for one another.
     """
     if where.type != "cpu":
         return ThreadPoolExecutor(1)
@@ -20,17 +47,16 @@ def workers(where: torch.device) -> ThreadPoolExecutor:
 
 
 def on_device(batches: Iterable[np.ndarray], where: torch.device) -> Iterator[torch.Tensor]:
-    """Give uint8[n, length] batches as tensors on `where`, in their order.
+    """Batches uint8[n, length] as tensors on `where`, in order.
 
-    To a GPU they go as tokens, a byte a symbol (`oracles.one_hot` then makes float32 of 16 bytes a
-    symbol there), through two buffers of pinned memory on a stream of their own, and one batch
-    ahead. Nothing is copied for the CPU.
+    They are copied to a GPU as tokens (float32 one-hot has 16 times the bytes), through two buffers
+    of pinned memory on a separate stream, one batch ahead. Nothing is copied for the CPU.
     """
     if where.type != "cuda":
         yield from map(torch.from_numpy, map(np.ascontiguousarray, batches))
         return
     lanes = [_Lane(where), _Lane(where)]
-    under_way = None
+    under_way: _Lane | None = None
     for number, tokens in enumerate(batches):
         lane = lanes[number % 2]
         lane.send(tokens)
@@ -50,7 +76,7 @@ class _Lane:
         self.pinned = torch.empty(0, dtype=torch.uint8)
 
     def send(self, tokens: np.ndarray) -> None:
-        # The buffer is free when what was sent last has left it.
+        # The buffer is free once the last copy has finished.
         self.stream.synchronize()
         if self.pinned.numel() < tokens.size:
             self.pinned = torch.empty(tokens.size, dtype=torch.uint8, pin_memory=True)
@@ -60,7 +86,7 @@ class _Lane:
             self.sent = buffer.to(self.where, non_blocking=True)
 
     def arrived(self) -> torch.Tensor:
-        """What was sent, for the stream that is current to work on."""
+        """The copied batch, ready for the current stream."""
         current = torch.cuda.current_stream(self.where)
         current.wait_stream(self.stream)
         self.sent.record_stream(current)

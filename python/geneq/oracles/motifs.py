@@ -1,50 +1,55 @@
-"""The embedded oracle: motif log-odds on both strands, pooled into sequence classes.
+"""The motif oracle: log-odds on both strands, pooled into sequence classes.
 
-The score of a motif in a stretch of DNA is its log mean affinity,
+The score of a motif in a bin is its log mean affinity,
 
-    ln( mean over strands and positions of exp(log-odds) ),
+    ln( mean over strands and sites of exp(log-odds) ),
 
-and the score of a class of motifs the mean of theirs. A position counts for the stretch that holds
-the motif's centre, and a motif must lie wholly inside the sequence. Random DNA of even composition
-scores about 0; one strong site in a short stretch, close to its log-odds less the log of the
-stretch's length. (The sum of exponentiated log-odds as the affinity of a sequence: Roider et al.,
+and the score of a class of motifs is the mean of its motifs' scores. A site belongs to the bin that
+contains its centre, and must be completely inside the sequence. Random DNA of uniform composition
+scores about 0; one strong site in a short bin scores about its log-odds minus the log of the bin's
+length. (The sum of exponentiated log-odds as the affinity of a sequence: Roider et al.,
 Bioinformatics 23:134, 2007.)
 
-Two classes of base composition follow: GC, the share of G and C among known symbols less 0.5, and
-CpG, the number of CG dinucleotides per position; a CG counts where its C lies.
+Two classes of base composition follow: GC, the share of G and C among the known bases minus 0.5,
+and CpG, the number of CG dinucleotides per position; a CG belongs to the bin of its C.
 """
 
 import hashlib
 from importlib import resources
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
 
 from ..errors import GeneqError
-from . import device, one_hot
-from .feeding import workers
+from .base import BinnedOracle
+from .feeding import device, one_hot, workers
 from .meme import Motif, families, read_meme
 
-COMPOSITION = ["GC", "CpG"]
+__all__ = ["COMPOSITION", "LIMIT", "MotifOracle"]
 
-# Log-odds are held to ±LIMIT: beyond it their exponentials leave the range of float32.
+COMPOSITION = ["GC", "CpG"]
+# Log-odds are clipped to ±LIMIT: beyond it their exponentials leave the range of float32.
 LIMIT = 75.0
 
 
-class MotifOracle:
+class MotifOracle(BinnedOracle):
     """Scores of motif classes and base composition; see the module's docstring.
 
-    `groups` lists the classes: (name, indices into `motifs`).
+    Parameters
+    ----------
+    name : str
+    motifs : list of Motif
+    groups : list of (str, list of int)
+        The classes: name, indices into `motifs`.
     """
 
-    alphabet = "ACGT"
-    length = None
     strand = "both"
     unknown = "N adds nothing to a log-odds score"
 
-    # Scores of a batch: on the CPU 4 MB, which its cache can hold, on a GPU 256 MB.
-    BATCH_SCORES = {"cpu": 2**20, "cuda": 2**26}  # noqa: RUF012
+    # Scores of a batch: on the CPU 4 MB, which fits its cache, on a GPU 256 MB.
+    BATCH_SCORES: ClassVar = {"cpu": 2**20, "cuda": 2**26}
 
     def __init__(self, name: str, motifs: list[Motif], groups: list[tuple[str, list[int]]]):
         self.name, self.motifs, self.groups = name, motifs, groups
@@ -58,7 +63,20 @@ class MotifOracle:
 
     @classmethod
     def open(cls, file: str, max_classes: int = 40) -> "MotifOracle":
-        """Open a MEME file, or the file that geneq ships when `file` is 'core'."""
+        """Open a motif file.
+
+        Parameters
+        ----------
+        file : str
+            A MEME file, or "core" for the one that geneq ships.
+        max_classes : int
+            The largest number of classes, those of base composition included.
+
+        Raises
+        ------
+        GeneqError
+            If the file cannot be read, or a motif has the name of a class of base composition.
+        """
         if max_classes <= len(COMPOSITION):
             raise GeneqError(
                 f"--max_classes must be at least {len(COMPOSITION) + 1}", value=max_classes
@@ -69,7 +87,8 @@ class MotifOracle:
         taken = sorted({motif.name for motif in motifs} & set(COMPOSITION))
         if taken:
             raise GeneqError(
-                f"No motif may be named {' or '.join(COMPOSITION)}: so the base composition is",
+                f"A motif must not be called {' or '.join(COMPOSITION)}, the classes of base "
+                "composition",
                 value=taken[0],
                 file=path,
                 fix="Rename it",
@@ -78,9 +97,9 @@ class MotifOracle:
         return cls(f"motifs:{path.name if file != 'core' else 'core'}", motifs, groups)
 
     def of_classes(self, names: list[str]) -> "MotifOracle":
-        """The same scores of fewer classes, in less time: those of `names`, and composition.
+        """An oracle of the classes in `names` and of base composition, with the same scores.
 
-        An oracle has a motif at least: where `names` has none, the first class stays.
+        An oracle has at least one motif: if `names` has none, the first class is kept.
         """
         kept = [(name, members) for name, members in self.groups if name in names]
         kept = kept or self.groups[:1]
@@ -115,21 +134,21 @@ class MotifOracle:
         return matrix
 
     def predict(self, tokens: np.ndarray, anchor: int | None = None) -> np.ndarray:
-        """uint8[n, length] → float32[n, targets]: the whole sequence as one stretch."""
+        """Scores float32[n, targets] of complete sequences; see `Oracle.predict`."""
         return self.predict_bins(tokens, np.array([0, tokens.shape[1]]))[:, 0]
 
     def predict_bins(self, tokens: np.ndarray, edges: np.ndarray) -> np.ndarray:
-        """uint8[n, length] → float32[n, bins, targets].
+        """Scores float32[n, bins, targets] of bins; see `BinnedOracle.predict_bins`.
 
-        edges: int[bins + 1], rising, 0-based positions in the sequence; bin b is
-        [edges[b], edges[b + 1]). A bin in which no motif of a class fits scores 0 for it.
+        A bin in which no motif of a class fits scores 0 for that class. Raises GeneqError for
+        sequences shorter than the longest motif.
         """
         n, length = tokens.shape
         if length < self.width:
             raise GeneqError(
-                f"Sequences must be as long as the longest motif ({self.width})",
+                f"Sequences must be at least as long as the longest motif ({self.width} nt)",
                 value=length,
-                fix="Leave out the shorter sequences, or the motifs longer than them",
+                fix="Remove the shorter sequences, or the motifs longer than them",
             )
         bins = self._bins(length, edges)
         weights = self._position_weights(length, bins)
@@ -152,10 +171,10 @@ class MotifOracle:
         return scores
 
     def _bins(self, length: int, edges: np.ndarray) -> torch.Tensor:
-        """float32[bins, length]: 1 where a position lies in a bin."""
-        edges = torch.as_tensor(np.ascontiguousarray(edges), device=self._device)
+        """float32[bins, length]: 1 where a position is in a bin."""
+        ends = torch.as_tensor(np.ascontiguousarray(edges), device=self._device)
         position = torch.arange(length, device=self._device)
-        return ((position >= edges[:-1, None]) & (position < edges[1:, None])).float()
+        return ((position >= ends[:-1, None]) & (position < ends[1:, None])).float()
 
     def _position_weights(self, length: int, bins: torch.Tensor) -> list[torch.Tensor]:
         """For each motif width, float32[length, bins]: the mean over the centres in a bin.
@@ -186,7 +205,7 @@ class MotifOracle:
 
     @staticmethod
     def _composition(x: torch.Tensor, bins: torch.Tensor) -> torch.Tensor:
-        """one-hot → float32[n, bins, 2]: GC less 0.5, CG dinucleotides per position."""
+        """one-hot → float32[n, bins, 2]: GC minus 0.5, CG dinucleotides per position."""
         known = x.sum(1) @ bins.T
         strong = (x[:, 1] + x[:, 2]) @ bins.T
         gc = torch.where(known > 0, strong / known.clamp(min=1) - 0.5, 0.0)

@@ -1,32 +1,51 @@
-"""A torch network on one-hot as an oracle."""
+"""Oracles made of a torch network that reads one-hot."""
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import nn
 
 from ..errors import GeneqError
-from . import check_sequences, device, one_hot
-from .feeding import on_device, workers
+from .base import Oracle, check_sequences
+from .feeding import device, on_device, one_hot, workers
 
-# Symbols of a batch: few on a CPU, so that what is between the layers stays in its cache.
+__all__ = ["PRECISIONS", "NetworkOracle"]
+
+# Symbols of a batch: few on a CPU, so that activations stay in its cache.
 SYMBOLS = {"cpu": 2**13, "cuda": 2**20}
 PRECISIONS = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-class NetworkOracle:
-    """Scores of a network `module`: float32[n, symbols, length] → [n, targets], or, of a profile,
-    [n, bins, targets].
+class NetworkOracle(Oracle):
+    """An oracle made of a torch network.
 
-    length: symbols that it takes, None for any. targets: a name per output. tss: index of the TSS
-    in the input, for networks that are trained on promoters. alphabet: its symbols; the unknown one
-    is all zero in one-hot. precision: "float32"; "bfloat16" or "float16" under torch's autocast. On
-    a CPU batches are worked on side by side: forward must not change the module.
+    Parameters
+    ----------
+    name : str
+        As on the command line.
+    module : torch.nn.Module
+        float32[n, symbols, length] → [n, targets], or [n, bins, targets] for profiles. Unknown
+        symbols are all zero. On a CPU batches are scored in several threads at the same time, so
+        `forward` must not change the module.
+    length : int or None
+        Length of the sequences it takes; None for any.
+    targets : list of str
+        A name for each output.
+    tss : int, optional
+        Index of the TSS in the input, for networks trained on promoters.
+    alphabet : str
+        Symbols of the one-hot rows, in order.
+    precision : {"float32", "bfloat16", "float16"}
+        The latter two by torch's autocast.
+    held_out : sequence of str, optional
+        Chromosomes that were not used in training.
     """
 
-    strand = "given"
-    unknown = "N is all zero in one-hot"
+    unknown = "all zero in one-hot"
+    precisions = tuple(PRECISIONS)
+    module: nn.Module
 
     def __init__(
         self,
@@ -37,9 +56,14 @@ class NetworkOracle:
         tss: int | None = None,
         alphabet: str = "ACGT",
         precision: str = "float32",
+        held_out: Sequence[str] | None = None,
     ):
+        if precision not in PRECISIONS:
+            raise GeneqError(
+                "Unknown precision", value=precision, fix=f"Use one of: {', '.join(PRECISIONS)}"
+            )
         self.name, self.length, self.targets, self.tss = name, length, targets, tss
-        self.alphabet, self.precision = alphabet, precision
+        self.alphabet, self.precision, self.held_out = alphabet, precision, held_out
         self.hash = _hash(name, module)
         self._device = device()
         self._symbols = SYMBOLS[self._device.type]
@@ -47,43 +71,32 @@ class NetworkOracle:
         for weights in module.parameters():
             weights.requires_grad_(False)
 
-    @property
-    def precision(self) -> str:
-        """What the network computes in; may be set. Raises GeneqError for an unknown one."""
-        return self._precision
-
-    @precision.setter
-    def precision(self, name: str) -> None:
-        if name not in PRECISIONS:
-            raise GeneqError(
-                "Unknown precision", value=name, fix=f"There are: {', '.join(PRECISIONS)}"
-            )
-        self._precision = name
-
     def predict(self, tokens: np.ndarray, anchor: int | None = None) -> np.ndarray:
-        """uint8[n, length] → float32[n, targets], or [n, bins, targets].
+        """Scores of sequences, see `Oracle.predict`.
 
-        anchor: where the TSS lies in the sequences, for networks that know of one. Raises
-        GeneqError for sequences of another length, with the TSS elsewhere, or too long for the
-        memory of the GPU.
+        Raises
+        ------
+        GeneqError
+            For sequences of another length, with the TSS elsewhere, or too long for the memory of
+            the GPU.
         """
         check_sequences(self, tokens, anchor, "Choose a window of that length")
         if not len(tokens):
             return np.zeros((0, len(self.targets)), np.float32)
         batch = max(1, self._symbols // tokens.shape[1])
         parts = [tokens[start : start + batch] for start in range(0, len(tokens), batch)]
-        # TensorFloat-32, cuDNN's default, is no float32: it has three digits.
+        # TensorFloat-32, cuDNN's default, has three digits only.
         with (
             torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
             workers(self._device) as pool,
         ):
-            # Scores stay on the GPU until all are there, so that it never waits for a copy.
+            # Scores are copied from the GPU once, at the end, so that it never waits for a copy.
             scores = torch.cat(list(pool.map(self._scores, on_device(parts, self._device))))
         return scores.cpu().numpy()
 
     @torch.inference_mode()
     def _scores(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Scores of a batch, in smaller ones where it does not fit into memory."""
+        """Scores of a batch, which is split where it does not fit into memory."""
         reduced = PRECISIONS[self.precision]
         try:
             with torch.autocast(self._device.type, reduced, enabled=reduced is not None):
@@ -91,14 +104,14 @@ class NetworkOracle:
         except torch.OutOfMemoryError:
             if len(tokens) == 1:
                 raise GeneqError("A sequence does not fit into the memory of the GPU",
-                                 value=f"{tokens.shape[1]:,} symbols") from None  # fmt: skip
+                                 value=f"{tokens.shape[1]:,} nt") from None  # fmt: skip
         halves = tokens.split((len(tokens) + 1) // 2)
         self._symbols = min(self._symbols, halves[0].numel())
         return torch.cat([self._scores(half) for half in halves])
 
 
 def _hash(name: str, module: nn.Module) -> str:
-    """sha256 of the kind, the layers as torch prints them, and the weights."""
+    """sha256 of the oracle's type, the layers as torch prints them, and the weights."""
     digest = hashlib.sha256(f"{name.partition(':')[0]}\0{module}".encode())
     for key, value in sorted(module.state_dict().items()):
         digest.update(f"\0{key} {value.dtype} {tuple(value.shape)}\0".encode())

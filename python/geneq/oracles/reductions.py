@@ -1,11 +1,13 @@
-"""Profiles to one score a target: by sum, maximum, a range of bins, a principal component."""
+"""Profiles to one score per target: sum, maximum, a range of bins, a principal component."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from ..errors import GeneqError
-from .user import user_function
+from .user import called, code_hash, user_function
+
+__all__ = ["BY_ROW", "COMPONENT", "by_row", "code_of", "first_component"]
 
 # Each: float32[n, bins, targets] → [n, targets].
 BY_ROW: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -17,24 +19,44 @@ PYTHON = "python:"
 
 
 def by_row(spec: str) -> Callable[[np.ndarray], np.ndarray]:
-    """What reduces profiles row by row: 'sum', 'max', 'START:END', or 'python:…'.
+    """The function that reduces profiles row by row.
 
-    START:END is the sum over bins [START, END), 0-based. python:module:function is the user's:
-    float32[n, bins, targets] → [n, targets], of any part of the rows. Raises GeneqError for other
-    names.
+    Parameters
+    ----------
+    spec : str
+        "sum", "max", "START:END" (the sum over bins [START, END), 0-based), or
+        "python:module:function", a user's function of any part of the rows.
+
+    Returns
+    -------
+    callable
+        float32[n, bins, targets] → [n, targets].
+
+    Raises
+    ------
+    GeneqError
+        For any other name, or if the user's function cannot be loaded.
     """
     if spec in BY_ROW:
         return BY_ROW[spec]
     if spec.startswith(PYTHON):
-        return user_function(spec.removeprefix(PYTHON))
+        function = user_function(spec.removeprefix(PYTHON))
+        return lambda profiles: called(spec, function, profiles)
     start, _, end = spec.partition(":")
     if not (start.isdecimal() and end.isdecimal() and int(start) < int(end)):
         raise GeneqError(
             "Unknown reduction of profiles",
             value=spec,
-            fix=f"There are: sum, max, START:END (bins), {COMPONENT}, {PYTHON}MODULE:FUNCTION",
+            fix=f"Use one of: sum, max, START:END (bins), {COMPONENT}, {PYTHON}MODULE:FUNCTION",
         )
     return lambda profiles: _bins(profiles, int(start), int(end)).sum(1)
+
+
+def code_of(spec: str | None) -> str:
+    """A hash of the file with a user's function, "" for other reductions."""
+    if spec is None or not spec.startswith(PYTHON):
+        return ""
+    return code_hash(spec.removeprefix(PYTHON))
 
 
 def _bins(profiles: np.ndarray, start: int, end: int) -> np.ndarray:
@@ -44,10 +66,18 @@ def _bins(profiles: np.ndarray, start: int, end: int) -> np.ndarray:
 
 
 def first_component(parts: Sequence[np.ndarray]) -> np.ndarray:
-    """Place of every row along the first principal component of its target's profiles.
+    """The first principal component of each target's profiles.
 
-    parts: float32[rows, bins, targets]; looked at twice, one at a time. Gives float32[n, targets],
-    mean 0 and in the unit of the profiles; it rises with the sum over the bins.
+    Parameters
+    ----------
+    parts : sequence of float32[rows, bins, targets]
+        Read twice, one at a time.
+
+    Returns
+    -------
+    float32[n, targets]
+        Mean 0, in the unit of the profiles; the sign is such that it increases with the sum over
+        the bins.
     """
     mean, covariance = _moments(parts)
     # The last eigenvector of each target's [bins, bins] is that of the largest eigenvalue.
@@ -61,9 +91,10 @@ def first_component(parts: Sequence[np.ndarray]) -> np.ndarray:
 def _moments(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Mean [bins, targets] and covariance [targets, bins, bins], in float64."""
     n = sum(map(len, parts))
-    mean = sum(part.sum(0, dtype=np.float64) for part in parts) / n
-    covariance = 0.0
+    _, bins, targets = parts[0].shape
+    mean = np.sum([part.sum(0, dtype=np.float64) for part in parts], axis=0) / n
+    covariance = np.zeros((targets, bins, bins))
     for part in parts:
         centred = (part - mean).transpose(2, 1, 0)
-        covariance = covariance + centred @ centred.transpose(0, 2, 1)
+        covariance += centred @ centred.transpose(0, 2, 1)
     return mean, covariance / n

@@ -1,4 +1,4 @@
-"""Score a library with an oracle: rows stream through it, and come out as a MAVE."""
+"""Score a library with an oracle: its rows are streamed, the result is a MAVE."""
 
 import hashlib
 import json
@@ -15,11 +15,14 @@ from ..checks import check_memory
 from ..errors import GeneqError
 from ..libraries import Library, LibraryFile
 from ..mave import Mave, check_finite
-from . import Oracle, device
-from .reductions import COMPONENT, by_row, first_component
+from .base import Oracle
+from .feeding import device
+from .reductions import COMPONENT, by_row, code_of, first_component
 
-# Symbols of a part that is scored in one go, kept, and not scored again when a run is resumed:
-# seconds' work. A GPU is idle for about a millisecond between parts.
+__all__ = ["Plan", "padding", "score", "score_tokens", "variant_scores"]
+
+# Symbols of a part, which is scored in one go, saved, and not scored again when a run is resumed:
+# seconds of work. A GPU is idle for about a millisecond between parts.
 PART = {"cpu": 2**22, "cuda": 2**25}
 
 
@@ -27,7 +30,7 @@ class Plan(NamedTuple):
     """How rows are scored.
 
     targets: indices of the oracle's. reduce: how profiles become scores, see `reductions`. left,
-    right: unknown symbols put at either end. other_strand: whether that counts as well.
+    right: unknown symbols added at either end. other_strand: whether both strands are averaged.
     """
 
     oracle: Oracle
@@ -39,14 +42,15 @@ class Plan(NamedTuple):
     other_strand: bool
 
     def described(self) -> dict:
-        """What determines scores, beside the sequences."""
+        """What determines scores besides the sequences, as in the metadata of a MAVE."""
         return {
             "name": self.oracle.name,
             "hash": self.oracle.hash,
-            "precision": getattr(self.oracle, "precision", "float32"),
+            "precision": self.oracle.precision,
             "reduce": self.reduce,
             "padding": [self.left, self.right],
             "reverse_complement": self.other_strand,
+            "held_out": None if self.oracle.held_out is None else list(self.oracle.held_out),
         }
 
 
@@ -60,17 +64,35 @@ def score(
     folder: str | Path | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Mave:
-    """The library with its scores.
+    """Score a library.
 
-    library: a recipe, or a file, whose rows must be those of its recipe where that can be made
-    here. targets: names, by default all. reduce: how profiles become a score a target, see
-    `reductions.by_row`; also "pc1". reverse_complement: the mean over both strands. folder: where
-    scored parts are kept; a run that was stopped goes on from them. progress: called with the
-    number of rows of every part.
+    Parameters
+    ----------
+    library : Library or LibraryFile
+        A recipe, or a file, whose rows must be those of its recipe if that can be made here.
+    oracle : Oracle
+    targets : list of str, optional
+        Names of targets, by default all.
+    reduce : str, optional
+        How profiles become one score per target, see `reductions.by_row`; also "pc1".
+    reverse_complement : bool
+        Take the mean of both strands.
+    threads : int
+        Threads that make the library.
+    folder : path, optional
+        Where scored parts are saved; a run that was stopped continues from them.
+    progress : callable, optional
+        Called with the number of rows of every part.
 
-    Sequences shorter than the oracle's are put in the middle between unknown symbols (the odd one
-    on the right); longer ones are refused. Raises GeneqError for these, for another alphabet, and
-    for scores that are not finite.
+    Returns
+    -------
+    Mave
+
+    Raises
+    ------
+    GeneqError
+        For sequences longer than the oracle's (shorter ones are centred between unknown symbols,
+        the odd one on the right), for another alphabet, and for scores that are not finite.
     """
     about = (library.alphabet, library.length)
     plan = _plan(*about, oracle, targets, reduce, reverse_complement)
@@ -99,9 +121,17 @@ def score_tokens(
     reduce: str | None = None,
     reverse_complement: bool = False,
 ) -> np.ndarray:
-    """Scores float32[n, targets] of DNA, uint8[n, length], as `score` makes them of a library.
+    """Scores of DNA sequences, as `score` gives them for a library.
 
-    reduce: not by the principal component, which is that of a library.
+    Parameters
+    ----------
+    tokens : uint8[n, length]
+    oracle, targets, reduce, reverse_complement
+        As for `score`; "pc1" is defined for a library only.
+
+    Returns
+    -------
+    float32[n, targets]
     """
     plan = _plan("dna", tokens.shape[1], oracle, targets, reduce, reverse_complement)
     reduced = None if reduce is None else by_row(reduce)
@@ -109,6 +139,48 @@ def score_tokens(
     firsts = range(0, len(tokens), step)
     parts = [_scored(plan, reduced, first, tokens[first : first + step]) for first in firsts]
     return np.concatenate([np.empty((0, len(plan.targets)), np.float32), *parts])
+
+
+def variant_scores(
+    ref: np.ndarray,
+    alt: np.ndarray,
+    oracle: Oracle,
+    targets: list[str] | None = None,
+    reverse_complement: bool = False,
+) -> np.ndarray:
+    """The variant scores of an oracle that has a definition of its own.
+
+    Parameters
+    ----------
+    ref, alt : uint8[n, length]
+        DNA with the reference and with the alternative.
+    oracle : Oracle
+        One with `variant`.
+    targets, reverse_complement
+        As for `score`.
+
+    Returns
+    -------
+    float32[n, targets]
+
+    Raises
+    ------
+    GeneqError
+        If the oracle has no variant score, or gives scores of another shape or that are not finite.
+    """
+    if oracle.variant is None:
+        raise GeneqError("This oracle has no variant score of its own", value=oracle.name)
+    plan = _plan("dna", ref.shape[1], oracle, targets, None, reverse_complement)
+    padded = [_padded(plan, tokens) for tokens in (ref, alt)]
+    pairs = [padded]
+    if plan.other_strand:
+        pairs.append([encoding.reverse_complement(tokens) for tokens in padded])
+    scores = np.mean([oracle.variant(*pair) for pair in pairs], axis=0, dtype=np.float32)
+    if scores.shape != (len(ref), len(oracle.targets)):
+        raise GeneqError(f"{oracle.name}: variant must return [n, targets]",
+                         value=str(list(scores.shape)))  # fmt: skip
+    check_finite(scores, "Variant scores")
+    return scores[:, plan.targets]
 
 
 # --- before -----------------------------------------------------------------------------------
@@ -124,37 +196,40 @@ def _plan(
 ) -> Plan:
     symbols = _ext.alphabet(alphabet)[0]
     if symbols != oracle.alphabet:
-        raise GeneqError(f"{oracle.name} reads the symbols {oracle.alphabet}",
-                         value=f"{symbols} of the library")  # fmt: skip
+        raise GeneqError(f"{oracle.name} takes sequences over {oracle.alphabet}",
+                         value=f"the library is over {symbols}")  # fmt: skip
     unknown = sorted(set(targets or []) - set(oracle.targets))
     if unknown:
         raise GeneqError(f"{oracle.name} has no such target", value=", ".join(unknown),
-                         fix=f"There are: {', '.join(oracle.targets)}")  # fmt: skip
+                         fix=f"Use one of: {', '.join(oracle.targets)}")  # fmt: skip
     if targets and len(set(targets)) < len(targets):
-        raise GeneqError("A target is named once", value=", ".join(targets))
+        raise GeneqError("A target is given more than once", value=", ".join(targets))
     chosen = [oracle.targets.index(name) for name in targets or oracle.targets]
     other_strand = reverse_complement and oracle.strand != "both"
     return Plan(oracle, alphabet, chosen, reduce, *padding(length, oracle), other_strand)
 
 
 def padding(length: int, oracle: Oracle) -> tuple[int, int]:
-    """Unknown symbols to put on the left and on the right of sequences."""
+    """Unknown symbols to add on the left and on the right of sequences of this length.
+
+    Raises GeneqError for sequences that are too long, and for shorter ones if the oracle has a TSS.
+    """
     missing = 0 if oracle.length is None else oracle.length - length
     if missing < 0:
-        raise GeneqError(f"{oracle.name} reads at most {oracle.length:,} symbols",
-                         value=f"{length:,} of the library",
-                         fix="Make the library of a part of its sequence")  # fmt: skip
-    if missing and getattr(oracle, "tss", None) is not None:
+        raise GeneqError(f"{oracle.name} takes at most {oracle.length:,} nt",
+                         value=f"{length:,} nt in the library",
+                         fix="Make the library of a shorter sequence")  # fmt: skip
+    if missing and oracle.tss is not None:
         raise GeneqError(
-            f"{oracle.name} reads {oracle.length:,} symbols with the TSS at index {oracle.tss}",
-            value=f"{length:,} symbols of the library",
-            fix="Make the library of the whole sequence, mutated in windows",
+            f"{oracle.name} takes {oracle.length:,} nt with the TSS at index {oracle.tss}",
+            value=f"{length:,} nt in the library",
+            fix="Make the library of the complete sequence and mutate windows of it",
         )
     return missing // 2, missing - missing // 2
 
 
 def _recipe(library: Library | LibraryFile) -> Library | None:
-    """The recipe; None for that of a file which cannot be made here."""
+    """The recipe; None if it is a file's and cannot be made here."""
     if isinstance(library, Library):
         return library
     try:
@@ -166,14 +241,14 @@ def _recipe(library: Library | LibraryFile) -> Library | None:
 def _stream(
     library: Library | LibraryFile, recipe: Library | None, threads: int
 ) -> Iterator[np.ndarray]:
-    """Tokens in parts; of a file, checked against its recipe."""
+    """Tokens in parts; those of a file are checked against its recipe."""
     first, rows = 0, max(1, PART[device().type] // library.length)
     for tokens in library.stream(rows, threads=threads):
-        if recipe is not None and recipe is not library:
+        if recipe is not None and isinstance(library, LibraryFile):
             wanted = recipe.tokens(first, first + len(tokens), threads)
             other = (tokens != wanted).any(1)
             if other.any():
-                raise GeneqError("A row is not what the recipe of the library makes",
+                raise GeneqError("A row differs from the one that the library's recipe makes",
                                  value=f"row {first + other.argmax()} (0-based)",
                                  file=library.path)  # fmt: skip
         first += len(tokens)
@@ -184,58 +259,69 @@ def _stream(
 
 
 def _scored(plan: Plan, reduced: Callable | None, first: int, tokens: np.ndarray) -> np.ndarray:
-    """float32[rows, targets]; [rows, bins, targets] where profiles are reduced all together.
+    """float32[rows, targets]; [rows, bins, targets] if profiles are reduced all together.
 
-    reduced: what reduces them otherwise. first: number of the first row, for errors.
+    reduced: the function that reduces them otherwise. first: number of the first row, for errors.
     """
-    if plan.left or plan.right:
-        sides = (plan.left, plan.right)
-        tokens = np.pad(tokens, ((0, 0), sides), constant_values=len(plan.oracle.alphabet))
+    tokens = _padded(plan, tokens)
     scores = _predicted(plan, tokens)
     if plan.other_strand:
         other = _predicted(plan, encoding.reverse_complement(tokens, plan.alphabet))
-        # The bins of a profile run the other way there.
+        # On the other strand the bins of a profile are in reverse order.
         scores = (scores + (other[:, ::-1] if other.ndim == 3 else other)) / np.float32(2)
     check_finite(scores.reshape(len(tokens), -1), "Scores", first=first)
-    return scores if reduced is None else _reduced(plan, reduced, scores)
+    if reduced is None:
+        return scores
+    scores = _reduced(plan, reduced, scores)
+    check_finite(scores, "Reduced scores", first=first)
+    return scores
+
+
+def _padded(plan: Plan, tokens: np.ndarray) -> np.ndarray:
+    if not (plan.left or plan.right):
+        return tokens
+    sides = ((0, 0), (plan.left, plan.right))
+    return np.pad(tokens, sides, constant_values=len(plan.oracle.alphabet))
 
 
 def _predicted(plan: Plan, tokens: np.ndarray) -> np.ndarray:
-    """float32: what the oracle gives for the targets that are wanted."""
+    """float32 scores of the selected targets."""
     oracle, scores = plan.oracle, plan.oracle.predict(tokens)
     axes = 2 if plan.reduce is None else 3
     if scores.ndim == axes and scores.shape[:: axes - 1] == (len(tokens), len(oracle.targets)):
         return np.ascontiguousarray(scores[..., plan.targets], np.float32)
     wanted = "[rows, targets]" if axes == 2 else "[rows, bins, targets], to be reduced"
     raise GeneqError(
-        f"{oracle.name} must give {wanted}",
+        f"{oracle.name} must return {wanted}",
         value=f"{list(scores.shape)} for {len(tokens)} rows and {len(oracle.targets)} targets",
-        fix="Profiles, and only they, need a reduction",
+        fix="Set --reduce for oracles that return profiles ([rows, bins, targets]), and only then",
     )
 
 
 def _reduced(plan: Plan, reduced: Callable, profiles: np.ndarray) -> np.ndarray:
-    scores = np.asarray(reduced(profiles), np.float32)
-    if scores.shape != (len(profiles), len(plan.targets)):
-        raise GeneqError("A reduction must give [rows, targets]", value=str(scores.shape))
-    return scores
+    scores = np.asarray(reduced(profiles))
+    if scores.shape != (len(profiles), len(plan.targets)) or scores.dtype.kind not in "fiu":
+        raise GeneqError(f"--reduce {plan.reduce} must return numbers, [rows, targets]",
+                         value=f"{list(scores.shape)} of {scores.dtype}")  # fmt: skip
+    return scores.astype(np.float32)
 
 
-# --- parts that are kept ----------------------------------------------------------------------
+# --- saved parts ------------------------------------------------------------------------------
 
 
 def _digest(plan: Plan, recipe: Library | None, first: int, tokens: np.ndarray) -> str:
     """Name of the scores of `tokens`, which are the rows of the recipe from `first` on."""
-    digest = hashlib.sha256(json.dumps([plan.described(), plan.targets]).encode())
+    decisive = [plan.described(), plan.targets, code_of(plan.reduce)]
+    digest = hashlib.sha256(json.dumps(decisive).encode())
     if recipe is None:
-        digest.update(np.ascontiguousarray(tokens))
+        digest.update(tokens.tobytes())
     else:
         digest.update(f"\0{recipe.to_json()}\0{first}\0{len(tokens)}".encode())
     return digest.hexdigest()
 
 
 def _kept(folder: str | Path | None, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """The scores called `name` in `folder`; where they are not there or not whole, new ones."""
+    """The scores saved as `name` in `folder`; new ones if they are absent or incomplete."""
     if folder is None:
         return make()
     path = Path(folder) / f"{name}.npy"

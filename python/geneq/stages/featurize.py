@@ -15,7 +15,7 @@ from ..artifacts import GENES, Features, read_json
 from ..binning import ANNOTATION, of_promoter, parse_edges
 from ..errors import GeneqError
 from ..genome import Genome
-from ..oracles import Oracle, load_oracle
+from ..oracles import BinnedOracle, Oracle, load_oracle
 
 __all__ = ["add_arguments", "featurize", "parse_shard", "run"]
 
@@ -90,7 +90,7 @@ def featurize(
     GeneqError
         The oracle has no per-bin outputs, or the window is larger than that of the gene table.
     """
-    if not hasattr(oracle, "predict_bins"):
+    if not isinstance(oracle, BinnedOracle):
         raise GeneqError(
             "Features need an oracle with per-bin outputs",
             value=oracle.name,
@@ -141,7 +141,7 @@ def _check_window(edges: list, about: dict, genome_dir: Path) -> None:
 
 
 def _window_scores(
-    genes: pd.DataFrame, genome: Genome, oracle: Oracle, edges: np.ndarray, threads: int
+    genes: pd.DataFrame, genome: Genome, oracle: BinnedOracle, edges: np.ndarray, threads: int
 ) -> np.ndarray:
     """float32[genes, bins, classes] of windows around the TSS."""
     values = np.empty((len(genes), len(edges) - 1, len(oracle.targets)), np.float32)
@@ -154,7 +154,7 @@ def _window_scores(
 
 
 def _promoter_scores(
-    genes: pd.DataFrame, genome: Genome, oracle: Oracle, edges: list[float], choice: str
+    genes: pd.DataFrame, genome: Genome, oracle: BinnedOracle, edges: list[float], choice: str
 ) -> np.ndarray:
     """float32[genes, bins, classes]: of the first promoter, or mean or maximum over promoters."""
     records = genes["records"].str.split(" ")
@@ -171,7 +171,7 @@ def _promoter_scores(
 
 
 def _record_scores(
-    sequences: list[np.ndarray], oracle: Oracle, fractions: np.ndarray
+    sequences: list[np.ndarray], oracle: BinnedOracle, fractions: np.ndarray
 ) -> np.ndarray:
     """float32[sequences, bins, classes]; sequences of one length are scored together."""
     lengths = np.array([len(sequence) for sequence in sequences])

@@ -1,13 +1,12 @@
 """Score a mutagenesis library with an oracle.
 
-The library is given by its recipe, or as a file that `geneq mutagenize` wrote. OUT/mave.parquet has
-a row for every sequence with its scores, and the recipe in its metadata. A run that was stopped
-goes on where it was when it is started again. docs/oracles.md says which oracles there are.
+The library is given by its recipe, or as a file written by `geneq mutagenize`. OUT/mave.parquet has
+one row per sequence with its scores, and the recipe in its metadata. A run that was stopped
+continues where it was when it is started again. docs/oracles.md lists the oracles.
 
---loci scores the loci of a sheet, each with a library of its own: OUT/<locus>/ gets mave.parquet
-and locus.json; --experiments those of a sheet of recipes, with experiment.json. Options that are
-given take the place of what the sheet says. Those that fail stand in OUT/failed.tsv and do not stop
-the others.
+--loci scores the loci of a sheet, each with a library of its own: OUT/<locus>/ has mave.parquet and
+locus.json. --experiments scores the recipes of a sheet, with experiment.json. Command-line options
+override the sheet. Rows that fail are listed in OUT/failed.tsv and do not stop the others.
 """
 
 import shutil
@@ -23,82 +22,92 @@ from ..libraries import Library, LibraryFile, open_library, read_recipe
 from ..locus import Experiment, Locus, open_experiments, open_loci, report, run_each
 from ..oracles import Oracle, load_oracle
 from ..oracles.network import PRECISIONS
-from ..oracles.scoring import score
+from ..oracles.scoring import padding, score
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Options of `geneq score`."""
     parser.add_argument(
-        "--oracle", help="KIND:WHAT, e.g. deepstarr:FILE.h5 (with a sheet: as that says)"
+        "--oracle",
+        help="TYPE:FILE, e.g. deepstarr:FILE.h5 (default with a sheet: its column oracle)",
     )
     library = parser.add_mutually_exclusive_group(required=True)
     library.add_argument("--recipe", type=Path, help="recipe of the library (JSON)")
-    library.add_argument("--library", type=Path, help="file that `geneq mutagenize` wrote")
+    library.add_argument("--library", type=Path, help="file written by `geneq mutagenize`")
     library.add_argument("--loci", type=Path, help="sheet of loci (CSV)")
     library.add_argument("--experiments", type=Path, help="sheet of experiments (CSV)")
-    parser.add_argument("--genome", type=Path, help="of --loci: folder that `geneq genes` wrote")
+    parser.add_argument("--genome", type=Path, help="with --loci: folder written by `geneq genes`")
     parser.add_argument("--target", nargs="+", help="targets to keep (default: all)")
     parser.add_argument(
         "--reduce",
-        help="profiles to scores: sum, max, START:END (sum of these bins), pc1 (first principal "
-        "component), or python:MODULE:FUNCTION",
+        help="how profiles become scores: sum, max, START:END (sum of these bins), pc1 (first "
+        "principal component), or python:MODULE:FUNCTION",
     )
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
-        help="what a network computes in (float32)",
+        help="precision of a network (float32)",
     )
     parser.add_argument(
         "--reverse_complement",
         action="store_true",
         default=None,
-        help="mean of the scores of both strands",
+        help="average the scores of both strands",
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write mave.parquet to")
 
 
 def run(args: Namespace) -> None:
-    """Write OUT/mave.parquet, or that of every row of a sheet; say what was written."""
+    """Write OUT/mave.parquet, or that of every row of a sheet, and report it."""
     if bool(args.loci) != bool(args.genome):
-        raise GeneqError("--loci and --genome go together")
+        raise GeneqError("--loci needs --genome, and only --loci does")
     if args.loci or args.experiments:
         many(args)
         return
     if not args.oracle:
-        raise GeneqError("Give --oracle, KIND:WHAT")
+        raise GeneqError("--oracle is required without a sheet", fix="For example motifs:core")
     library = read_recipe(args.recipe) if args.recipe else open_library(args.library)
-    oracle = load_oracle(args.oracle, precision=args.precision or "float32")
-    how = {"targets": args.target, "reduce": args.reduce, "threads": args.threads,
-           "reverse_complement": bool(args.reverse_complement)}  # fmt: skip
+    oracle = _opened(args.oracle, args.precision or "float32")
+    options = {"targets": args.target, "reduce": args.reduce, "threads": args.threads,
+               "reverse_complement": bool(args.reverse_complement)}  # fmt: skip
     with tqdm(total=library.n_rows, unit=" rows", unit_scale=True, disable=None) as bar:
-        scored(library, oracle, args.out, progress=bar.update, **how)
+        write_scores(library, oracle, args.out, progress=bar.update, **options)
 
 
-def scored(library: Library | LibraryFile, oracle: Oracle, out: Path, **how) -> None:
-    """Write `out`/mave.parquet; `how`: as of `scoring.score`."""
+def _opened(spec: str, precision: str) -> Oracle:
+    """The oracle; prints what it is."""
+    oracle = load_oracle(spec, precision=precision)
+    print(oracle.summary())
+    return oracle
+
+
+def write_scores(library: Library | LibraryFile, oracle: Oracle, out: Path, **options) -> None:
+    """Write `out`/mave.parquet; `options` are those of `scoring.score`."""
     parts = out / ".parts"
-    mave = score(library, oracle, folder=parts, **how)
+    mave = score(library, oracle, folder=parts, **options)
     mave.save(out / "mave.parquet")
     shutil.rmtree(parts)
     print(f"{out / 'mave.parquet'}: {mave.n_rows:,} rows, {', '.join(mave.targets)}")
-    if any(mave.oracle["padding"]):
-        left, right = mave.oracle["padding"]
-        print(f"N was put around the sequences: {left} on the left, {right} on the right")
+    left, right = padding(library.length, oracle)
+    if left or right:
+        print(f"Sequences were padded with N: {left} on the left, {right} on the right")
 
 
 def many(args: Namespace) -> None:
-    """Score every row of the sheet; an oracle is opened once."""
+    """Score every row of a sheet; an oracle is opened once."""
     if args.target:
-        raise GeneqError("The sheet names targets", value=", ".join(args.target))
-    rows = open_loci(args.loci) if args.loci else open_experiments(args.experiments)
-    rows = {row.name: row.scored_as(args) for row in rows}
-    genome, opened = Genome(args.genome) if args.genome else None, cache(load_oracle)
+        raise GeneqError("--target is not used with a sheet, which has a column target",
+                         value=", ".join(args.target))  # fmt: skip
+    genome, opened = Genome(args.genome) if args.loci else None, cache(_opened)
+    found = open_loci(args.loci) if args.loci else open_experiments(args.experiments)
+    rows = {row.name: row.scored_as(args) for row in found}
 
     def one(name: str) -> None:
         row, library = prepared(rows[name], genome)
-        how = {"targets": [row.target] if row.target else None, "reduce": row.reduce,
-               "reverse_complement": row.reverse_complement, "threads": args.threads}  # fmt: skip
-        scored(library, opened(row.oracle, precision=row.precision), args.out / name, **how)
+        options = {"targets": [row.target] if row.target else None, "reduce": row.reduce,
+                   "reverse_complement": row.reverse_complement,
+                   "threads": args.threads}  # fmt: skip
+        write_scores(library, opened(row.oracle, row.precision), args.out / name, **options)
         row.save(args.out / name)
 
     report(run_each(rows, "score", one, args.out), len(rows), args.out)
@@ -108,5 +117,6 @@ def prepared(row: Locus | Experiment, genome: Genome | None) -> tuple[Locus | Ex
     """The row, a locus with the genome's name of its chromosome, and its library."""
     if isinstance(row, Experiment):
         return row, read_recipe(row.recipe)
+    assert genome is not None  # run() asks for it with a sheet of loci
     locus = row.on(genome)
     return locus, locus.recipe(genome)

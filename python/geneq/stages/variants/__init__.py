@@ -186,7 +186,7 @@ def effects_of(
     oracle = None
     if set(methods) - {SURROGATE}:
         oracle = _oracle(locus.oracle, locus.precision)
-    tss = getattr(oracle, "tss", None)
+    tss = oracle.tss if oracle else None
     case = Case(
         locus,
         wild_type(locus, genome, surrogate),
@@ -208,7 +208,9 @@ def _answer(method: str, case: Case) -> Answer:
 
 @cache
 def _oracle(spec: str, precision: str) -> Oracle:
-    return load_oracle(spec, precision=precision)
+    oracle = load_oracle(spec, precision=precision)
+    print(oracle.summary())
+    return oracle
 
 
 def _targets(locus: Locus, oracle: Oracle | None, surrogate: Surrogate | None) -> list[str]:

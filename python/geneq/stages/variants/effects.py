@@ -26,7 +26,7 @@ from ...genome import Genome
 from ...locus import Locus
 from ...oracles import Oracle
 from ...oracles.attribution import attribute
-from ...oracles.scoring import padding, score_tokens
+from ...oracles.scoring import padding, score_tokens, variant_scores
 from ...surrogates import Surrogate
 from ...vcf import lengths, normalised
 
@@ -96,9 +96,16 @@ class Case:
     # --- scores -------------------------------------------------------------------------------
 
     def gains(self, tokens: np.ndarray) -> np.ndarray:
-        """float64[n, targets]: scores of uint8[n, length] minus that of the genome's sequence."""
+        """float64[n, targets]: scores of uint8[n, length] minus that of the genome's sequence.
+
+        By the oracle's own variant score, if it defines one.
+        """
         if not len(tokens):
             return np.empty((0, len(self.targets)))
+        if self.oracle.variant is not None and self.reduce is None:
+            wild = np.broadcast_to(self.wild, tokens.shape)
+            how = (self.oracle, self.targets, self.reverse_complement)
+            return variant_scores(wild, tokens, *how).astype(np.float64)
         return self._scores(tokens) - self._wild_score
 
     def singles(self, position: np.ndarray, symbol: np.ndarray) -> np.ndarray:
@@ -236,7 +243,7 @@ def by_gradient(case: Case) -> Answer:
 
 
 def _no_gradient(case: Case) -> str | None:
-    if getattr(case.oracle, "module", None) is None:
+    if case.oracle.module is None:
         return NO_MODULE
     return NO_GRADIENT if case.reduce is not None else None
 

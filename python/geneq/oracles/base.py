@@ -1,0 +1,151 @@
+"""What every oracle offers: sequences in, scores out."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from torch import nn
+
+from ..errors import GeneqError
+
+__all__ = ["BinnedOracle", "Oracle", "VariantScore", "check_sequences"]
+
+# Targets that `Oracle.summary` names.
+SHOWN = 5
+# uint8[n, length], uint8[n, length] → float32[n, targets].
+VariantScore = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+class Oracle(ABC):
+    """A model that scores sequences.
+
+    A subclass defines `name`, `targets`, `hash` and `predict`; every other attribute has a default.
+
+    Attributes
+    ----------
+    name : str
+        As on the command line, without folders: ``TYPE:FILE``.
+    targets : list of str
+        A name for each output, in the order of the last axis of the scores.
+    hash : str
+        A digest of everything that determines the scores.
+    alphabet : str
+        Symbols of tokens 0, 1, …; the token after the last is the unknown symbol (N in DNA).
+    length : int or None
+        Length of the sequences it takes; None for any.
+    tss : int or None
+        Index of the transcription start site in its input; None if it needs none.
+    strand : {"given", "both"}
+        "both" if a sequence and its reverse complement score the same.
+    unknown : str
+        What an unknown symbol does to the score, in words.
+    held_out : sequence of str or None
+        Chromosomes that were not used to train the model; None if unknown.
+    precisions : tuple of str
+        Precisions that it can compute in.
+    precision : str
+        The one it computes in; may be set to any of `precisions`.
+    module : torch.nn.Module or None
+        The model as a differentiable function of one-hot, float32[n, symbols, length] →
+        [n, targets], on the device that it runs on. Without one, gradient methods are not
+        available.
+    variant : callable or None
+        The model's own variant score, (reference, alternative) → float32[n, targets], both
+        uint8[n, length]; a subclass may define it as a method. None: the difference of the scores.
+    note : str
+        What a user should know about how a file was read; printed by `geneq score`.
+    """
+
+    name: str
+    targets: list[str]
+    hash: str
+    alphabet: str = "ACGT"
+    length: int | None = None
+    tss: int | None = None
+    strand: str = "given"
+    unknown: str = "not stated"
+    held_out: Sequence[str] | None = None
+    precisions: tuple[str, ...] = ("float32",)
+    precision: str = "float32"
+    module: nn.Module | None = None
+    variant: VariantScore | None = None
+    note: str = ""
+
+    @abstractmethod
+    def predict(self, tokens: np.ndarray, anchor: int | None = None) -> np.ndarray:
+        """Scores of sequences.
+
+        Parameters
+        ----------
+        tokens : uint8[n, length]
+        anchor : int, optional
+            Index of the TSS in the sequences. An oracle with a TSS elsewhere refuses it; others
+            ignore it.
+
+        Returns
+        -------
+        float32[n, targets] or float32[n, bins, targets]
+            The latter for models that predict profiles.
+
+        Raises
+        ------
+        GeneqError
+            For sequences that the model cannot score.
+        """
+
+    def summary(self) -> str:
+        """The oracle in one line, for the user to check."""
+        few = len(self.targets) <= SHOWN
+        parts = [
+            "any length" if self.length is None else f"{self.length:,} nt",
+            None if self.tss is None else f"TSS at index {self.tss:,}",
+            f"targets: {', '.join(self.targets)}" if few else f"{len(self.targets):,} targets",
+            self.note,
+        ]
+        return f"{self.name}: {'; '.join(part for part in parts if part)}"
+
+
+class BinnedOracle(Oracle):
+    """An oracle with a score for each bin of a sequence, as equations need."""
+
+    @abstractmethod
+    def predict_bins(self, tokens: np.ndarray, edges: np.ndarray) -> np.ndarray:
+        """Scores of bins.
+
+        Parameters
+        ----------
+        tokens : uint8[n, length]
+        edges : int[bins + 1]
+            Increasing 0-based positions; bin b is [edges[b], edges[b + 1]).
+
+        Returns
+        -------
+        float32[n, bins, targets]
+        """
+
+
+def check_sequences(oracle: Oracle, tokens: np.ndarray, anchor: int | None, fix: str) -> None:
+    """Check that an oracle can score sequences.
+
+    Parameters
+    ----------
+    oracle : Oracle
+    tokens : uint8[n, length]
+    anchor : int or None
+        Index of the TSS in the sequences, if known.
+    fix : str
+        How to get sequences of the right length.
+
+    Raises
+    ------
+    GeneqError
+        If the length is not the oracle's, or the TSS is elsewhere than the oracle has it.
+    """
+    if tokens.ndim != 2 or oracle.length not in (None, tokens.shape[1]):
+        raise GeneqError(
+            f"{oracle.name} takes sequences of {oracle.length} nt",
+            value=f"{tokens.shape[-1]} nt",
+            fix=fix,
+        )
+    if None not in (anchor, oracle.tss) and anchor != oracle.tss:
+        raise GeneqError(f"{oracle.name} has the TSS at index {oracle.tss}", value=anchor)
