@@ -109,7 +109,7 @@ def run(made: Path, out: Path, *lines: str, options=(), status: int = 0) -> pd.D
     """`geneq variants` of these lines of a VCF: the table of effects."""
     out.mkdir(exist_ok=True)
     (out / "in.vcf").write_text(vcf_text(*lines))
-    inputs = ("--vcf", out / "in.vcf", "--genome", made / "genome", "--loci", made / "loci")
+    inputs = ("--vcf", out / "in.vcf", "--genome", made / "genome", "--surrogates", made / "loci")
     assert geneq("variants", *inputs, *options, "--out", out / "out") == status
     return VARIANTS.read(out / "out" / "variants.parquet") if status == 0 else None
 
@@ -379,7 +379,7 @@ def test_the_surrogate_alone_needs_no_oracle(made, tmp_path):
     replace(Locus.load(loci), oracle="deepstarr:absent.h5").save(loci)
     (tmp_path / "in.vcf").write_text(vcf_text(line("chr1", 60, 1, other(CHR1[60]))))
     words = ("variants", "--vcf", tmp_path / "in.vcf", "--genome", made / "genome",
-             "--loci", tmp_path / "loci", "--out", tmp_path / "out")  # fmt: skip
+             "--surrogates", tmp_path / "loci", "--out", tmp_path / "out")  # fmt: skip
     assert geneq(*words, "--methods", "surrogate") == 0
     table = VARIANTS.read(tmp_path / "out" / "variants.parquet")
     assert set(table["method"]) == {"surrogate"} and table["effect"].notna().all()
@@ -394,7 +394,7 @@ def test_a_locus_that_fails_is_named_and_does_not_sink_the_others(made, tmp_path
              for n in LOCI]  # fmt: skip
     (tmp_path / "in.vcf").write_text(vcf_text(*texts))
     words = ("variants", "--vcf", tmp_path / "in.vcf", "--genome", made / "genome")
-    assert geneq(*words, "--loci", loci, "--out", tmp_path / "out") == 0
+    assert geneq(*words, "--surrogates", loci, "--out", tmp_path / "out") == 0
     table = VARIANTS.read(tmp_path / "out" / "variants.parquet")
     assert set(table["locus"]) == {"plus", "minus"}
     failed = pd.read_csv(tmp_path / "out" / "failed.tsv", sep="\t")
@@ -411,7 +411,8 @@ def test_loci_are_called_as_their_folders(made, tmp_path):
     text = line("chr1", start, 1, other(CONTIGS["chr1"][start]))
     (tmp_path / "in.vcf").write_text(vcf_text(text))
     words = ("--vcf", tmp_path / "in.vcf", "--genome", made / "genome", "--methods", "surrogate")
-    assert geneq("variants", *words, "--loci", tmp_path / "loci", "--out", tmp_path / "out") == 0
+    words += ("--surrogates", tmp_path / "loci")
+    assert geneq("variants", *words, "--out", tmp_path / "out") == 0
     table = VARIANTS.read(tmp_path / "out" / "variants.parquet")
     assert table["locus"].tolist() == ["copy"] * 2 + ["plus"] * 2
 
@@ -422,7 +423,7 @@ def test_a_target_that_the_surrogate_lacks_is_a_fault_of_the_locus(made, tmp_pat
     replace(Locus.load(loci), target="three").save(loci)
     (tmp_path / "in.vcf").write_text(vcf_text(line("chr1", 60, 1, other(CHR1[60]))))
     words = ("variants", "--vcf", tmp_path / "in.vcf", "--genome", made / "genome")
-    assert geneq(*words, "--loci", tmp_path / "loci", "--out", tmp_path / "out") == 0
+    assert geneq(*words, "--surrogates", tmp_path / "loci", "--out", tmp_path / "out") == 0
     failed = (tmp_path / "out" / "failed.tsv").read_text()
     assert "no such target: 'three'. It has one, two." in failed
 
@@ -440,7 +441,7 @@ def test_a_vcf_without_variants_gives_an_empty_table(made, tmp_path, capsys):
 def test_a_folder_without_loci_is_refused(made, tmp_path, capsys):
     (tmp_path / "in.vcf").write_text(vcf_text(line("chr1", 60, 1, "A")))
     words = ("variants", "--vcf", tmp_path / "in.vcf", "--genome", made / "genome")
-    assert geneq(*words, "--loci", tmp_path, "--out", tmp_path / "out") == 1
+    assert geneq(*words, "--surrogates", tmp_path, "--out", tmp_path / "out") == 1
     assert "There are no loci" in capsys.readouterr().err
 
 
@@ -511,7 +512,8 @@ def saturation(tmp_path_factory) -> Path:
 
 
 def beside(folder: Path, out: Path, truth: Path | None = None) -> int:
-    words = ("--vcf", folder / "in.vcf", "--genome", folder / "genome", "--loci", folder / "loci")
+    words = ("--vcf", folder / "in.vcf", "--genome", folder / "genome")
+    words += ("--surrogates", folder / "loci")
     return geneq("variants", *words, "--truth", truth or folder / "truth.tsv", "--out", out)
 
 

@@ -13,7 +13,7 @@ PSEUDOCOUNT = 0.01
 
 
 @dataclass(frozen=True)
-class Motif:
+class MotifMatrix:
     """A motif: `name` and `probabilities`, float64[width, 4] (A, C, G, T), rows summing to 1."""
 
     name: str
@@ -29,7 +29,7 @@ class Motif:
         return np.log(p / 0.25).astype(np.float32)
 
 
-def read_meme(path: str | Path) -> list[Motif]:
+def read_meme(path: str | Path) -> list[MotifMatrix]:
     """Read a MEME motif file (version 4 or 5 text, plain or gzip).
 
     Raises GeneqError: not MEME text, another alphabet, no motif, a matrix that is cut short or
@@ -71,7 +71,7 @@ def _lines(path: str | Path) -> list[str]:
         raise GeneqError("Not a readable motif file", value=str(error), file=path) from None
 
 
-def _motif(block: list[str], line: int, path) -> Motif:
+def _motif(block: list[str], line: int, path) -> MotifMatrix:
     """The motif whose `MOTIF` line is `block[0]`, at `line` (1-based) of the file."""
     words = block[0].split()
     if len(words) < 2:
@@ -100,7 +100,7 @@ def _motif(block: list[str], line: int, path) -> Motif:
             value=name,
             file=path,
         )
-    return Motif(name, matrix / matrix.sum(1, keepdims=True))
+    return MotifMatrix(name, matrix / matrix.sum(1, keepdims=True))
 
 
 def _stated_width(head: str, name: str, path) -> int | None:
@@ -123,7 +123,7 @@ def _number(text: str) -> float:
         return np.nan
 
 
-def families(motifs: list[Motif], most: int) -> list[tuple[str, list[int]]]:
+def families(motifs: list[MotifMatrix], most: int) -> list[tuple[str, list[int]]]:
     """Group motifs into at most `most` families: (name, indices into `motifs`), in file order.
 
     With no more motifs than that, each is its own family. Otherwise Ward's clustering of the
@@ -146,7 +146,7 @@ def families(motifs: list[Motif], most: int) -> list[tuple[str, list[int]]]:
     ]
 
 
-def motif_similarity(motifs: list[Motif]) -> np.ndarray:
+def motif_similarity(motifs: list[MotifMatrix]) -> np.ndarray:
     """float64[n, n]: largest cosine of two log-odds matrices over offsets and strands."""
     import torch
 

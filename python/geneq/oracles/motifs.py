@@ -24,7 +24,7 @@ import torch
 from ..errors import GeneqError
 from . import device, one_hot
 from .feeding import workers
-from .meme import Motif, families, read_meme
+from .meme import MotifMatrix, families, read_meme
 
 COMPOSITION = ["GC", "CpG"]
 
@@ -46,7 +46,7 @@ class MotifOracle:
     # Scores of a batch: on the CPU 4 MB, which its cache can hold, on a GPU 256 MB.
     BATCH_SCORES = {"cpu": 2**20, "cuda": 2**26}  # noqa: RUF012
 
-    def __init__(self, name: str, motifs: list[Motif], groups: list[tuple[str, list[int]]]):
+    def __init__(self, name: str, motifs: list[MotifMatrix], groups: list[tuple[str, list[int]]]):
         self.name, self.motifs, self.groups = name, motifs, groups
         self.targets = [group for group, _ in groups] + COMPOSITION
         self.widths = np.array([motif.width for motif in motifs])

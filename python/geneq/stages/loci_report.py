@@ -17,7 +17,7 @@ from .. import __version__, templates
 from ..artifacts import AGREEMENT, COMPARISONS, Table, read_parquet
 from ..artifacts import VARIANTS as EFFECTS
 from ..errors import GeneqError
-from ..locus import FAILED, Experiment, Locus, folders, found_in, read_failed, write_failed
+from ..locus import FAILED, Experiment, Locus, find_folders, read_failed, read_row, write_failed
 from ..plots import tracks
 from ..surrogates import Effects, Surrogate, Term, levels
 
@@ -43,7 +43,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     """Write the page and its tables."""
-    found = folders(args.surrogates, "surrogate.json") if args.surrogates else []
+    found = find_folders(args.surrogates, "surrogate.json") if args.surrogates else []
     failed = [row for path in args.failed for row in read_failed(path)]
     if not found and not failed:
         raise GeneqError(
@@ -94,7 +94,7 @@ class Fitted:
         tables = (_parquet(folder / f"{name}.parquet") for name in ("metrics", "latent"))
         designed = (_parquet(path) if (path := folder / f"{name}.parquet").exists() else None
                     for name in ("levels", "spacings"))  # fmt: skip
-        return cls(folder.name, found_in(folder), Surrogate.load(folder), *tables, *designed)
+        return cls(folder.name, read_row(folder), Surrogate.load(folder), *tables, *designed)
 
     @property
     def place(self) -> Locus | None:

@@ -20,7 +20,16 @@ from tqdm import tqdm
 from ..errors import GeneqError
 from ..genome import Genome
 from ..libraries import Library, LibraryFile, open_library, read_recipe
-from ..locus import Experiment, Locus, open_experiments, open_loci, report, run_each
+from ..locus import (
+    ROW_FILES,
+    Experiment,
+    Locus,
+    Scoring,
+    open_experiments,
+    open_loci,
+    report,
+    run_each,
+)
 from ..oracles import Oracle, load_oracle
 from ..oracles.network import PRECISIONS
 from ..oracles.scoring import score
@@ -91,7 +100,8 @@ def many(args: Namespace) -> None:
     if args.target:
         raise GeneqError("The sheet names targets", value=", ".join(args.target))
     rows = open_loci(args.loci) if args.loci else open_experiments(args.experiments)
-    rows = {row.name: row.scored_as(args) for row in rows}
+    scoring = Scoring(args.oracle, args.reduce, args.precision, args.reverse_complement)
+    rows = {row.name: row.scored_as(scoring) for row in rows}
     genome, opened = Genome(args.genome) if args.genome else None, cache(load_oracle)
 
     def one(name: str) -> None:
@@ -101,7 +111,8 @@ def many(args: Namespace) -> None:
         scored(library, opened(row.oracle, precision=row.precision), args.out / name, **how)
         row.save(args.out / name)
 
-    report(run_each(rows, "score", one, args.out), len(rows), args.out)
+    files = ("mave.parquet", ".parts", *ROW_FILES)
+    report(run_each(rows, "score", one, args.out, files), len(rows), args.out)
 
 
 def prepared(row: Locus | Experiment, genome: Genome | None) -> tuple[Locus | Experiment, Library]:

@@ -30,7 +30,7 @@ from ..artifacts import written_whole
 from ..checks import check_int, parse_two_windows, parse_window
 from ..errors import GeneqError, in_file
 from ..libraries import FactorialLibrary
-from ..locus import Experiment, Locus, folders, found_in, keep_apart, report, run_each
+from ..locus import Experiment, Locus, find_folders, keep_apart, read_row, report, run_each
 from ..mave import Mave, user_table
 from ..plots import epistasis as epistasis_plots
 from ..plots import factors as motif_plots
@@ -129,14 +129,14 @@ def run(args: Namespace) -> None:
         fitted(mave, args, args.out, drawn=True)
         return
     keep_apart(args.out, args.scores)
-    scores = {folder.name: folder for folder in folders(args.scores, "mave.parquet")}
+    scores = {folder.name: folder for folder in find_folders(args.scores, "mave.parquet")}
     if not scores:
         raise GeneqError("No folder in it has a mave.parquet", file=args.scores,
                          fix="Give what `geneq score --loci` wrote")  # fmt: skip
 
     def one(name: str) -> None:
         mave = Mave.load(scores[name] / "mave.parquet").of_targets(args.target)
-        row = found_in(scores[name])
+        row = read_row(scores[name])
         fitted(mave, of_row(args, row), args.out / name)
         if row:
             row.save(args.out / name)

@@ -1,7 +1,7 @@
 """Effects of the variants of a VCF on the scores of loci, by surrogate and by other methods.
 
---loci is a folder of loci as `geneq surrogate --scores` leaves them. OUT/variants.parquet has a row
-for every variant × target × method; substitutions are judged by every method, others by the oracle
+--surrogates is the folder that `geneq surrogate --scores` wrote. OUT/variants.parquet has a row for
+every variant × target × method; substitutions are judged by every method, others by the oracle
 alone. --truth TABLE (chrom, pos, ref, alt, value) adds how well each method agrees with measured
 effects, and tests of which agrees better.
 """
@@ -17,7 +17,7 @@ import pandas as pd
 from ...artifacts import AGREEMENT, COMPARISONS, VARIANTS, write_json
 from ...errors import GeneqError
 from ...genome import Genome
-from ...locus import NAME, Locus, folders, keep_apart, report, run_each
+from ...locus import NAME, Locus, Scoring, find_folders, keep_apart, report, run_each
 from ...oracles import Oracle, load_oracle
 from ...oracles.network import PRECISIONS
 from ...oracles.reductions import COMPONENT
@@ -35,7 +35,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Options of `geneq variants`."""
     parser.add_argument("--vcf", type=Path, required=True, help="variants (plain, gzip or bgzip)")
     parser.add_argument("--genome", type=Path, required=True, help="folder that geneq genes wrote")
-    parser.add_argument("--loci", type=Path, required=True, help="folder of <locus>/locus.json")
+    parser.add_argument("--surrogates", type=Path, required=True, help="of <locus>/locus.json")
     parser.add_argument("--oracle", help="KIND:WHAT (default: this and the next as in locus.json)")
     parser.add_argument(
         "--methods",
@@ -66,21 +66,22 @@ def run(args: Namespace) -> None:
             value=args.reduce,
             fix="Score loci with another reduction of profiles",
         )
-    keep_apart(args.out, args.loci)
+    keep_apart(args.out, args.surrogates)
     genome = Genome(args.genome)
-    names = [path.name for path in folders(args.loci, NAME)]
+    names = [path.name for path in find_folders(args.surrogates, NAME)]
     if not names:
         raise GeneqError(
-            "There are no loci", file=args.loci, fix=f"Give a folder of <locus>/{NAME}"
+            "There are no loci", file=args.surrogates, fix=f"Give a folder of <locus>/{NAME}"
         )
     truth = read_truth(args.truth, genome) if args.truth else None
     variants = read_vcf(args.vcf, genome, args.threads)
     inside, found = Inside(variants.table), {}
+    scoring = Scoring(args.oracle, args.reduce, args.precision, args.reverse_complement)
 
     def make(name: str) -> None:
-        folder = args.loci / name
+        folder = args.surrogates / name
         # The folder may have been copied or given another name: that is what tells loci apart.
-        locus = replace(Locus.load(folder).scored_as(args).on(genome), locus=name)
+        locus = replace(Locus.load(folder).scored_as(scoring).on(genome), locus=name)
         here = variants.table[inside.of(locus)]
         if len(here):
             found[name] = judged(here, locus, folder, genome, args)
