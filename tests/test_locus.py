@@ -5,11 +5,10 @@ import re
 import shutil
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from geneq import cli, encoding
-from geneq.artifacts import VARIANTS
+from geneq.artifacts import LATENT, VARIANTS
 from geneq.errors import GeneqError
 from geneq.genome import Genome, index_fasta
 from geneq.libraries import RandomLibrary, SaturationLibrary
@@ -156,10 +155,10 @@ def test_surrogates_are_fitted_to_all_and_a_broken_file_is_named(scored, tmp_pat
     assert Locus.load(out / "minus") == Locus.load(scores / "minus")
     assert Surrogate.load(out / "minus").map.kind == "neighbour"
     assert Surrogate.load(out / "plus").map.kind == "additive"
-    latent = pd.read_parquet(out / "plus" / "latent.parquet")
+    latent = LATENT.read(out / "plus" / "latent.parquet")
     assert len(latent) == (Surrogate.load(out / "plus").split == 2).sum()
     np.testing.assert_array_equal(
-        latent["y:SP1"], Mave.load(scores / "plus" / "mave.parquet").y[latent["row"], 0]
+        latent["y"], Mave.load(scores / "plus" / "mave.parquet").y[latent["row"], 0]
     )
 
     # Mended, nothing is said to have failed.

@@ -1,4 +1,4 @@
-"""Two values of the same genes against each other: dots, or a density when there are many."""
+"""Two values of the same genes or sequences against each other: dots, or a density if many."""
 
 import numpy as np
 from markupsafe import Markup
@@ -10,11 +10,13 @@ CELLS = (46, 34)
 LEVELS = 6
 
 
-def scatter(x: np.ndarray, y: np.ndarray, xlabel: str, ylabel: str, class_: str) -> Markup:
-    """Genes as dots (up to 1,500) or as the density of a grid, with the identity dashed.
+def scatter(
+    x: np.ndarray, y: np.ndarray, xlabel: str, ylabel: str, class_: str, what: str = "genes"
+) -> Markup:
+    """Dots (up to 1,500) or the density on a grid, with the identity dashed; empty below 3 points.
 
-    x, y: float[n]; pairs that are not finite are left out. A few outliers that would squeeze
-    the rest are held at the edge. `class_` names the colour (a model).
+    x, y: float[n]; points that are not finite are dropped. A few outliers that would squeeze the
+    rest are drawn at the edge. `class_` names the colour (a model); what: the points are.
     """
     known = np.isfinite(x) & np.isfinite(y)
     x, y = np.asarray(x, float)[known], np.asarray(y, float)[known]
@@ -22,7 +24,7 @@ def scatter(x: np.ndarray, y: np.ndarray, xlabel: str, ylabel: str, class_: str)
         return Markup("")
     panel = Panel(_robust_limits(x), _robust_limits(y))
     draw = _dots if len(x) <= MANY else _density
-    title = f"{ylabel} against {xlabel}, {len(x):,} genes"
+    title = f"{ylabel} against {xlabel}, {len(x):,} {what}"
     marks = draw(panel, x, y, class_)
     return figure(
         panel.width, panel.height, title, panel.axes(xlabel, ylabel), _identity(panel), marks
