@@ -14,8 +14,7 @@ from geneq.libraries import RandomLibrary
 from geneq.locus import Experiment, Failure, Locus, read_failed, write_failed
 from geneq.mave import Mave
 from geneq.plots.logo import COLUMN, LEFT
-from geneq.stages.loci_report import strongest_symbol, wild_effects
-from geneq.surrogates import Surrogate
+from geneq.stages.loci_report import strongest_symbol
 from test_report import Page
 
 SEED, LENGTH, ROWS = 3, 24, 3000
@@ -178,20 +177,7 @@ def test_nothing_to_show_is_refused(tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_an_unknown_wild_type_has_a_logo_without_symbols(tmp_path):
-    """Where the consensus of a table is unknown at every position, nothing is the strongest."""
-    surrogate = Surrogate.load(fitted_of_unknown(tmp_path))
-    effects = wild_effects(surrogate, surrogate.effects("uniform"))
-    assert np.isnan(effects).all()
-    assert strongest_symbol("N" * 10, effects, (0, 10)) == ""
-
-
-def fitted_of_unknown(folder):
-    rng = np.random.default_rng(SEED)
-    sequences = ["".join(row) for row in rng.choice(list("ACGT"), (300, 10))]
-    table = pd.DataFrame({"sequence": sequences, "y": rng.normal(size=300)})
-    table.to_csv(folder / "own.csv", index=False)
-    words = ("--mave", folder / "own.csv", "--wild_type", "N" * 10, "--out", folder / "out")
-    options = ("--noise", "gaussian", "--replicates", "0", "--threads", "1")
-    assert main(["surrogate", *map(str, words), *options]) == 0
-    return folder / "out"
+def test_without_known_effects_no_symbol_is_the_strongest():
+    effects = np.array([np.nan, 0.5, -1.0, 2.0])
+    assert strongest_symbol("NACG", effects, (0, 3)) == "C at 2"
+    assert strongest_symbol("NACG", effects, (0, 1)) == ""
