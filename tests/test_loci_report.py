@@ -87,9 +87,7 @@ def test_every_locus_is_there_with_its_figures(page):
 def test_symbols_of_the_planted_sites_are_the_tall_ones(page):
     logo = re.search(r"Effects of the symbols of pair on a &lt;b&gt;.*?</svg>", page.source).group()
     found = re.findall(r"glyph-(.)\" transform=\"matrix\(\d+ 0 0 (-?[\d.]+) (\d+) ", logo)
-    heights = {
-        (int(x) - LEFT) // COLUMN: (symbol, -float(tall)) for symbol, tall, x in found
-    }
+    heights = {(int(x) - LEFT) // COLUMN: (symbol, -float(tall)) for symbol, tall, x in found}
     tallest = sorted(heights, key=lambda column: -heights[column][1])
     assert {*SITES} <= {*tallest[:4]}
     assert all(heights[site][0] == WILD[site] for site in SITES)

@@ -1,4 +1,4 @@
-"""A locus: where in a genome a sequence lies, and how its library is made and scored.
+"""A locus: the position of a sequence in a genome, and how its library is made and scored.
 
 The stages score, surrogate and variants exchange folders: `<locus>/` holds `locus.json` and the
 results for that locus, and `failed.tsv` beside these folders lists the loci that failed. An
@@ -88,7 +88,7 @@ class Row:
         return cls(**document)
 
     def scored_as(self, scoring: Scoring) -> Self:
-        """The row with the fields that `scoring` gives in place of its own."""
+        """The row with the fields that `scoring` gives replaced."""
         given = {name: value for name, value in asdict(scoring).items() if value is not None}
         return replace(self, **given)
 
@@ -336,7 +336,7 @@ def report(failed: list[str], n: int, folder: Path) -> None:
 
 
 def _is_transient(error: Exception) -> bool:
-    """Whether the machine caused it, not the locus. torch defines its own OutOfMemoryError."""
+    """Whether it may not recur (memory, I/O). torch has a separate OutOfMemoryError."""
     return isinstance(error, OSError | MemoryError) or "OutOfMemory" in type(error).__name__
 
 

@@ -5,6 +5,8 @@ from markupsafe import Markup
 
 from .svg import Panel, dots, figure, line, rectangles
 
+__all__ = ["scatter"]
+
 MANY = 1500
 CELLS = (46, 34)
 LEVELS = 6
@@ -32,7 +34,7 @@ def scatter(
 
 
 def _robust_limits(values: np.ndarray) -> tuple[float, float]:
-    """All values, or the middle 98 % widened by half where the rest lies far off."""
+    """All values, or the middle 98 % widened by half if others are far away."""
     low, high = np.percentile(values, [1, 99])
     reach = 0.5 * (high - low) or 0.5 * abs(high) or 0.5
     low, high = max(values.min(), low - reach), min(values.max(), high + reach)

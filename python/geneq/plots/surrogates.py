@@ -132,7 +132,7 @@ def curve(
 ) -> Drawing:
     """Scores of test rows against φ, the fitted curve, and the band that should hold 95 %.
 
-    held_out: LATENT of the target. Without a band where every row has an error of its own.
+    held_out: LATENT of the target. With empirical noise, which differs from row to row, no band.
     """
     phi, y = (held_out[name].to_numpy(float) for name in ("phi", "y"))
     low, high = (float(phi.min()), float(phi.max())) if len(phi) else (0.0, 1.0)

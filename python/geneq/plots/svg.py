@@ -10,6 +10,11 @@ import numpy as np
 from markupsafe import Markup, escape
 from matplotlib.ticker import MaxNLocator
 
+__all__ = [
+    "MINUS", "Drawing", "Panel", "dots", "figure", "label", "limits", "line", "number", "polyline",
+    "rectangles", "shorten", "tag", "text", "ticks",
+]  # fmt: skip
+
 MINUS = "\N{MINUS SIGN}"
 
 

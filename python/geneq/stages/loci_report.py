@@ -155,8 +155,8 @@ def _read_if_there(table: Table, folder: Path) -> pd.DataFrame | None:
 def locus(fitted: Fitted, tables: dict[str, pd.DataFrame]) -> dict:
     """The values of a locus in the template; tables: those of TABLES, by name, of all loci."""
     place, surrogate = fitted.place, fitted.surrogate
-    own = {name: rows for name, table in tables.items()
-           if len(rows := table[table["locus"] == fitted.name])}  # fmt: skip
+    found = {name: rows for name, table in tables.items()
+             if len(rows := table[table["locus"] == fitted.name])}  # fmt: skip
     known, unknown = levels.names(surrogate.alphabet)
     wild_type = "".join(np.array([*known, unknown])[surrogate.wild_type])
     window = place.window if place else mutated(surrogate)
@@ -173,8 +173,8 @@ def locus(fitted: Fitted, tables: dict[str, pd.DataFrame]) -> dict:
                     if fitted.motifs is not None and fitted.spacings is not None
                     else target(fitted, number, wild_type, window)
                     for number in range(len(surrogate.outputs))],
-        "variants": variant_table(own["variants"]) if "variants" in own else None,
-        "truth": own["truth"].to_dict("records") if "truth" in own else [],
+        "variants": variant_table(found["variants"]) if "variants" in found else None,
+        "truth": found["truth"].to_dict("records") if "truth" in found else [],
         "key": " ".join([fitted.name, place.chrom if place else "", fitted.scored,
                          *surrogate.targets]).lower(),
     }  # fmt: skip
@@ -221,8 +221,8 @@ def wild_effects(surrogate: Surrogate, effects: Effects) -> np.ndarray:
 
 def _of_symbols(surrogate: Surrogate, effects: np.ndarray) -> np.ndarray:
     """float64[length, symbols]: effects of the wild type's symbols, 0 for others."""
-    own = np.arange(surrogate.symbols) == surrogate.wild_type[:, None]
-    return np.where(own, effects[:, None], 0)
+    is_wild = np.arange(surrogate.symbols) == surrogate.wild_type[:, None]
+    return np.where(is_wild, effects[:, None], 0)
 
 
 def mutated(surrogate: Surrogate) -> tuple[int, int]:
