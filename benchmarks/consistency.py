@@ -1,18 +1,18 @@
-"""How alike the map of one motif comes out in many backgrounds, by surrogate and by other methods.
+"""Consistency of the map of a motif across backgrounds, by surrogate and by other methods.
 
-The claim of SQUID (Seitz et al., Nature Machine Intelligence 6:701, 2024), tried on DeepSTARR. Each
-motif of MOTIFS, as consensus, stands in the middle of the same 50 sequences: shuffles, which keep
-dinucleotides, of the example enhancer that comes with DeepSTARR's weights. The map of a method is
-what it says of the motif and of 15 nt on either side, float64[width + 30, 4], its mean over symbols
-taken out at every position, over its Frobenius norm. The error of a background is the distance of
-its map from the mean map of the method; that of the surrogate is compared with each other method's
-by Wilcoxon's signed-rank test, one-sided, paired by background, and the p-values of a method are
+Tests the claim of SQUID (Seitz et al., Nature Machine Intelligence 6:701, 2024) on DeepSTARR. Each
+motif of MOTIFS, as consensus, is placed in the middle of the same 50 sequences: shuffles of the
+example enhancer of DeepSTARR that preserve dinucleotides. The map of a method consists of its
+effects of the motif and of 15 nt on either side, float64[width + 30, 4], minus the mean over bases
+at every position, divided by the Frobenius norm. The error of a background is the distance of its
+map from the mean map of the method. The surrogate's errors are compared with those of each other
+method by Wilcoxon's signed-rank test, one-sided, paired by background; the p-values of a method are
 corrected for the four motifs (Holm).
 
-All of this was fixed before a map was seen. The surrogate is what geneq fits by default, to 20,000
-mutants of the whole sequence (rate 0.1); `ridge` is linear and fitted to the same ones. Motifs of
-developmental enhancers are judged by the target `dev`, those of housekeeping ones by `hk` (de
-Almeida et al., Nature Genetics 54:613, 2022). Without the weights in --models nothing is measured.
+All of this was fixed before any map was computed. The surrogate is geneq's default, fitted to
+20,000 mutants of the whole sequence (rate 0.1); `ridge` is linear and fitted to the same mutants.
+Motifs of developmental enhancers are evaluated on the target `dev`, those of housekeeping enhancers
+on `hk` (de Almeida et al., Nature Genetics 54:613, 2022). Needs DeepSTARR's weights in --models.
 """
 
 import argparse
@@ -49,14 +49,17 @@ FLANK = 15
 BACKGROUNDS, ROWS, RATE = 50, 20_000, 0.1
 QUICK_BACKGROUNDS, QUICK_ROWS = 3, 2_000
 SEED = 1
-# Motifs for which the surrogate's error should be lower, by a corrected p below ALPHA.
+# Number of motifs for which the surrogate's error should be lower, with a corrected p below ALPHA.
 WANTED, ALPHA = 3, 0.05
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A motif by the surrogate and by another method: mean errors, backgrounds in which the
-    surrogate's is lower, p-value, and p-value corrected for the motifs."""
+    """A motif by the surrogate and by another method.
+
+    ours, theirs: mean errors. lower: number of backgrounds in which the surrogate's is lower. p,
+    holm: p-value, and p-value corrected for the motifs.
+    """
 
     motif: str
     method: str
@@ -76,7 +79,7 @@ def main() -> None:
     torch.set_num_threads(1)
     weights = args.models / "deepstarr.model.h5"
     if not weights.exists():
-        sys.exit(f"consistency.py needs DeepSTARR's weights: {weights} is not there")
+        sys.exit(f"consistency.py needs DeepSTARR's weights: {weights} does not exist")
     print(machine(("torch", "captum", "scipy")))
     oracle = load_oracle(f"deepstarr:{weights}")
     n, rows = (QUICK_BACKGROUNDS, QUICK_ROWS) if args.quick else (BACKGROUNDS, ROWS)
@@ -94,7 +97,7 @@ def main() -> None:
 
 
 def backgrounds(models: Path, n: int) -> list[str]:
-    """Shuffles of DeepSTARR's example sequence."""
+    """Shuffles of DeepSTARR's example enhancer."""
     example = next(fasta_records(models / "deepstarr_example.fa"))[1].decode()
     return encoding.strings(shuffles.shuffle(example, k=2, n=n, seed=SEED)[0])
 
@@ -102,7 +105,7 @@ def backgrounds(models: Path, n: int) -> list[str]:
 def motif_errors(
     motif: str, oracle: NetworkOracle, within: list[str], rows: int
 ) -> dict[str, np.ndarray]:
-    """float64[backgrounds] for every method: distances of its maps from their mean."""
+    """float64[backgrounds] for every method: distances of its maps from their mean map."""
     symbols, target = MOTIFS[motif]
     start = time.perf_counter()
     found = [maps(oracle, symbols, target, one, i, rows) for i, one in enumerate(within)]
@@ -119,7 +122,7 @@ def motif_errors(
 def maps(
     oracle: NetworkOracle, symbols: str, target: str, background: str, number: int, rows: int
 ) -> dict[str, np.ndarray]:
-    """The maps, float64[width + 30, 4], of one background by every method."""
+    """The map, float64[width + 30, 4], of one background by every method."""
     first = (len(background) - len(symbols)) // 2
     sequence = background[:first] + symbols + background[first + len(symbols) :]
     mave = score(
@@ -138,7 +141,7 @@ def maps(
 
 
 def normalised(effects: np.ndarray) -> np.ndarray:
-    """Without the mean over symbols, and of Frobenius norm 1."""
+    """Minus the mean over bases, with Frobenius norm 1."""
     centred = effects - effects.mean(axis=1, keepdims=True)
     return centred / np.linalg.norm(centred)
 
@@ -147,7 +150,7 @@ def normalised(effects: np.ndarray) -> np.ndarray:
 
 
 def cells(errors: dict[str, dict[str, np.ndarray]]) -> list[Cell]:
-    """Every motif by every other method."""
+    """The comparison of every motif with every other method."""
     table = []
     for method in OTHERS:
         pairs = [(each[SURROGATE], each[method]) for each in errors.values()]
@@ -160,7 +163,7 @@ def cells(errors: dict[str, dict[str, np.ndarray]]) -> list[Cell]:
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """p-values corrected for their number (Holm 1979)."""
+    """p-values corrected for multiple testing (Holm 1979)."""
     order = np.argsort(p)
     steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
     corrected = np.empty(len(p))
@@ -177,7 +180,7 @@ def print_cells(table: list[Cell]) -> None:
 
 
 def summary(table: list[Cell]) -> Figures:
-    """Mean errors of every cell, and for how many motifs the surrogate's is lower."""
+    """Mean errors of every cell, and the number of motifs for which the surrogate's is lower."""
     figures = {
         f"consistency_{cell.motif}_{cell.method}": Figure(
             cell.ours, "mean error", cell.theirs, cell.theirs / cell.ours, None, cell.method

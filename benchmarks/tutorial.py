@@ -1,7 +1,7 @@
-"""The examples of docs/surrogates.md on DeepSTARR: their figures, and their pictures.
+"""The examples of docs/surrogates.md on DeepSTARR: their numbers and their pictures.
 
-Runs the commands that the document shows, in a folder that is thrown away, prints what it states
-and writes the pictures it has. Weights, and the enhancer as FASTA, are given by their paths.
+Runs the commands that the document shows, in a temporary folder, prints the numbers in it and
+writes its pictures. Weights, and the enhancer as FASTA, are given by their paths.
 """
 
 import argparse
@@ -11,35 +11,35 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure as Picture
 from scipy import stats
 
 from figures import Figure, Figures, machine, print_table, write_json
 from geneq import cli
 from geneq.libraries import FactorialLibrary, GlobalLibrary, Library, Motif
 from geneq.mave import Mave
-from geneq.plots import epistasis, factors, figures
-from geneq.stages import surrogate
+from geneq.plots import factors, pairs, svg
+from geneq.plots import surrogates as plots
+from geneq.plots.files import write_svg
+from geneq.plots.logo import logo as draw_logo
 from geneq.surrogates import Surrogate
 from geneq.surrogates.epistasis import check_elements, matrices, read_elements
-from geneq.surrogates.fit import TEST
+from geneq.surrogates.tables import TABLES
 
-DPI = 90
 TARGET, LENGTH = "dev", 249
 # Positions of the enhancer whose logo is shown, and where pairs are fitted.
 SHOWN, WINDOW = (65, 175), (95, 155)
-# What looks like sites in its logo.
+# Parts of its logo that look like sites.
 ELEMENTS = "left:106-114,GATA:120-131,right:133-141"
 # Effects of variants, in the units of scores, whose sign matters.
 LARGE = 0.3
-# AP-1's site, with symbols about it.
+# AP-1's site with its flanks.
 SITE = "CGATGACTCATCG"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, required=True, help="of DeepSTARR (.h5)")
-    parser.add_argument("--enhancer", type=Path, required=True, help="249 symbols (FASTA)")
+    parser.add_argument("--enhancer", type=Path, required=True, help="249 bases (FASTA)")
     parser.add_argument("--pictures", type=Path, help="folder to write the pictures to")
     parser.add_argument("--json", help="write the figures here too")
     parser.add_argument("--quick", action="store_true", help="smaller libraries: under a minute")
@@ -92,22 +92,22 @@ class Run:
         return Surrogate.load(self.folder / name)
 
     def table(self, name: str, table: str) -> pd.DataFrame:
-        return pd.read_parquet(self.folder / name / f"{table}.parquet")
+        return TABLES[table].read(self.folder / name / f"{table}.parquet")
 
     def r2(self, name: str) -> float:
-        table = self.table(name, "metrics").set_index("metric")["value"]
+        table = self.table(name, "surrogate_metrics").set_index("metric")["value"]
         return float(table["r2"])
 
-    def draw(self, name: str, picture: Picture) -> None:
+    def draw(self, name: str, picture: svg.Drawing) -> None:
         if self.args.pictures:
-            self.args.pictures.mkdir(parents=True, exist_ok=True)
-            picture.savefig(self.args.pictures / f"{name}.png", dpi=DPI)
+            write_svg(picture, self.args.pictures / f"{name}.svg", symbols="ACGT")
 
 
-def logo(made: Surrogate, window: tuple[int, int]) -> Picture:
-    """Effects of symbols in a window, with their standard errors."""
+def logo(made: Surrogate, window: tuple[int, int]) -> svg.Drawing:
+    """Effects of symbols in a window, with the standard error of the largest of each position."""
     effects, errors = (table[slice(*window)] for table in made.symbols_at())
-    return figures.logo(effects, start=window[0], errors=errors, label="effect on φ")
+    largest = errors[np.arange(len(errors)), np.abs(effects).argmax(axis=1)]
+    return draw_logo(effects, "ACGT", "Effects of bases", largest, window[0], "effect on φ")
 
 
 # --- an enhancer ----------------------------------------------------------------------------------
@@ -116,16 +116,14 @@ def logo(made: Surrogate, window: tuple[int, int]) -> Picture:
 def local(run: Run) -> Figures:
     """Additive effects about one enhancer."""
     library = run.mutagenize("random", "--kind", "random", "--n", run.rows(20_000))
-    mave = run.score("enhancer", library)
+    run.score("enhancer", library)
     made = run.fit("additive", of="enhancer")
     run.draw("additive", logo(made, SHOWN))
-    phi = made.phi_of(mave.mutations(), mave.n_rows)
-    common = surrogate.figures(made, 0, phi, mave, made.split == TEST)
-    run.draw("latent", common["latent"])
+    run.draw("latent", plots.curve(made, 0, run.table("additive", "latent"), plots.DOTS))
     return {"additive_r2": Figure(run.r2("additive"), "r²")}
 
 
-def pairs(run: Run) -> Figures:
+def interactions(run: Run) -> Figures:
     """Pairs within a window, and elements in it."""
     window = "{}-{}".format(*WINDOW)
     library = run.mutagenize("window", "--kind", "random", "--n", run.rows(50_000),
@@ -133,12 +131,12 @@ def pairs(run: Run) -> Figures:
     mave = run.score("window", library)
     run.fit("window_additive", of="window")
     made = run.fit("pairwise", "--map", "pairwise", "--elements", ELEMENTS, of="window")
-    strengths = surrogate.strengths(made.effects("empirical").terms[1], mave.length)
-    part = strengths[slice(*WINDOW), slice(*WINDOW)]
-    run.draw("pairs", figures.pair_triangle(part, WINDOW[0]))
+    term = made.effects("empirical").terms[1]
+    run.draw("pairs", plots.triangle(made, 0, term, most=plots.PAIRS, size=plots.LARGE))
     elements = check_elements(read_elements(ELEMENTS), mave.length)
     table = run.table("pairwise", "elements")
-    run.draw("elements", epistasis.element_map(*matrices(table, elements)[TARGET]))
+    run.draw("elements", pairs.element_map(*matrices(table, elements)[TARGET],
+                                           "Interactions of elements"))  # fmt: skip
     found = {"window_additive_r2": Figure(run.r2("window_additive"), "r²"),
              "pairwise_r2": Figure(run.r2("pairwise"), "r²")}  # fmt: skip
     for row in table.itertuples():
@@ -165,17 +163,22 @@ def variants(run: Run) -> Figures:
     }
 
 
-def against(truth: np.ndarray, effect: np.ndarray, error: np.ndarray) -> Picture:
-    picture = Picture(figsize=(4.2, 3.8), layout="constrained")
-    axes = picture.subplots()
-    axes.errorbar(
-        truth, effect, 1.96 * error, fmt=".", markersize=3, linewidth=0.5, color="#444444"
-    )
-    ends = [truth.min(), truth.max()]
-    axes.plot(ends, ends, color="black", linewidth=0.8)
-    axes.set(xlabel="dev of the variant − of the enhancer", ylabel="by the surrogate, ± 95 %")
-    axes.spines[["top", "right"]].set_visible(False)
-    return picture
+def against(truth: np.ndarray, effect: np.ndarray, error: np.ndarray) -> svg.Drawing:
+    """Effects with 95 % intervals against the network's, and the line of equality."""
+    low, high = effect - 1.96 * error, effect + 1.96 * error
+    panel = svg.Panel(svg.limits(truth), svg.limits([*low, *high]), 380, 340)
+    ends = np.array([truth.min(), truth.max()])
+    x, bars = panel.x(truth), zip(panel.y(low), panel.y(high), strict=True)
+    path = "".join(f"M{svg.number(at)} {svg.number(a)}V{svg.number(b)}"
+                   for at, (a, b) in zip(x, bars, strict=True))  # fmt: skip
+    return svg.figure(
+        panel.width, panel.height, "Effects of variants by the surrogate and by the network",
+        panel.axes("dev of the variant − of the enhancer", "by the surrogate, ± 95 %"),
+        svg.tag("path", d=path, class_="error"),
+        svg.dots(x, panel.y(effect), "measured"),
+        svg.line(*map(float, (panel.x(ends[0]), panel.y(ends[0]), panel.x(ends[1]),
+                              panel.y(ends[1]))), "identity"),
+    )  # fmt: skip
 
 
 # --- anywhere -------------------------------------------------------------------------------------
@@ -196,32 +199,28 @@ def element(run: Run) -> Figures:
 
 
 def spacing(run: Run) -> Figures:
-    """Two sites by the symbols between them."""
+    """Two sites by their spacing."""
     one = Motif("AP1", "TGACTCA", positions=[100], optional=True)
     other = Motif("GATA", "AGATAAG", spacings=range(0, 41), orientations="+-", optional=True)
     library = FactorialLibrary(motifs=[one, other], length=LENGTH, n_backgrounds=run.rows(200))
     run.score("factorial", library)
     run.fit("factorial")
     table = run.table("factorial", "spacings")
-    names = {f"y:{TARGET}": "effect", f"se_y:{TARGET}": "error", f"alone:{TARGET}": "alone",
-             f"measured:{TARGET}": "measured", f"se_measured:{TARGET}": "se_measured"}  # fmt: skip
-    run.draw("spacing", factors.spacing_curves(table.rename(columns=names), TARGET))
-    levels = run.table("factorial", "levels").groupby(["motif", "strand"])[f"y:{TARGET}"].mean()
-    gain = table[f"y:{TARGET}"] - table[f"alone:{TARGET}"]
+    run.draw("spacing", factors.spacing_curves(table, TARGET))
+    levels = run.table("factorial", "levels").groupby(["motif", "strand"])["y"].mean()
+    gain = table["y"] - table["alone"]
     found = {f"{motif} {strand}": Figure(value, TARGET)
              for (motif, strand), value in levels.items() if strand}  # fmt: skip
     best = gain.argmax()
     return found | {
         "spacing_largest_interaction": Figure(float(gain[best]), TARGET),
-        "spacing_at": Figure(int(table["spacing"][best]), "symbols"),
+        "spacing_at": Figure(int(table["spacing"][best]), "bases"),
         "spacing_interaction": Figure(float(gain.mean()), TARGET),
-        "spacing_agreement": Figure(
-            float(np.corrcoef(table[f"y:{TARGET}"], table[f"measured:{TARGET}"])[0, 1]), "r"
-        ),
+        "spacing_agreement": Figure(float(np.corrcoef(table["y"], table["measured"])[0, 1]), "r"),
     }
 
 
-PARTS: list[Callable[[Run], Figures]] = [local, pairs, variants, element, spacing]
+PARTS: list[Callable[[Run], Figures]] = [local, interactions, variants, element, spacing]
 
 if __name__ == "__main__":
     main()

@@ -93,7 +93,8 @@ def _run(folder: Path, seed: int, rows: int) -> tuple[pd.DataFrame, pd.DataFrame
     locus = Locus("site", "chr1", FLANK, FLANK + LENGTH, spec, n=rows, seed=seed)
     surrogates.fit(score(locus.recipe(genome), judge)).save(folder / "loci" / "site")
     locus.save(folder / "loci" / "site")
-    inputs = {"vcf": "in.vcf", "genome": "", "loci": "loci", "truth": "truth.tsv", "out": "out"}
+    inputs = {"vcf": "in.vcf", "genome": "", "surrogates": "loci"}
+    inputs |= {"truth": "truth.tsv", "out": "out"}
     options = [word for name, file in inputs.items() for word in (f"--{name}", str(folder / file))]
     start = time.perf_counter()
     with redirect_stdout(StringIO()):

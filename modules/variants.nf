@@ -18,7 +18,7 @@ process VARIANTS {
 
     script:
     """
-    geneq variants --vcf ${vcf} --genome ${genome} --loci surrogate ${truth ? "--truth ${truth}" : ''} \\
+    geneq variants --vcf ${vcf} --genome ${genome} --surrogates surrogate ${truth ? "--truth ${truth}" : ''} \\
         ${Shell.options(options)} --threads ${task.cpus} --out variants
     geneq doctor --versions ${task.process} > versions.yml
     """

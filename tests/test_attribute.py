@@ -1,13 +1,13 @@
-"""`geneq attribute`: what every method says of a locus, in one table."""
+"""`geneq attribute`: effects of the symbols of a locus by every method, in one table."""
 
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from geneq import cli
+from geneq.artifacts import ATTRIBUTION_AGREEMENT, ATTRIBUTIONS
 from geneq.libraries import RandomLibrary
 from geneq.mave import Mave
 from geneq.oracles import load_oracle
@@ -40,7 +40,7 @@ def test_every_method_finds_the_weights_of_a_linear_network(locus, tmp_path):
     assert cli.main([*map(str, fitted), "--noise", "gaussian", "--threads", "1"]) == 0
     options = ["--oracle", f"torchscript:{locus / 'net.pt'}", "--surrogate", tmp_path / "fit"]
     assert attribute("--mave", mave, "--out", out, *options) == 0
-    effects = pd.read_parquet(out / "effects.parquet")
+    effects = ATTRIBUTIONS.read(out / "attributions.parquet")
     assert (effects.loc[effects["wild"] == effects["symbol"], "effect"] == 0).all()
     weights = Linear().weights.detach().numpy().transpose(0, 2, 1)
     methods = ["surrogate", *METHODS]
@@ -51,7 +51,7 @@ def test_every_method_finds_the_weights_of_a_linear_network(locus, tmp_path):
             found = effects.loc[chosen, "effect"].to_numpy().reshape(-1, 4)
             own = weights[number][np.arange(len(found)), list(map("ACGT".index, WILD_TYPE))]
             np.testing.assert_allclose(found, weights[number] - own[:, None], atol=0.05)
-    agreement = pd.read_parquet(out / "agreement.parquet")
+    agreement = ATTRIBUTION_AGREEMENT.read(out / "attribution_agreement.parquet")
     assert len(agreement) == 2 * len(methods) * (len(methods) - 1) // 2
     assert agreement["r"].min() > 0.9
     names = {path.name for path in out.glob("*.svg")}
@@ -61,23 +61,23 @@ def test_every_method_finds_the_weights_of_a_linear_network(locus, tmp_path):
 def test_methods_without_an_oracle_need_none(locus, tmp_path, capsys):
     mave = ("--mave", locus / "mave.parquet", "--out", tmp_path / "out")
     assert attribute(*mave, "--target", "two") == 0
-    effects = pd.read_parquet(tmp_path / "out" / "effects.parquet")
+    effects = ATTRIBUTIONS.read(tmp_path / "out" / "attributions.parquet")
     assert set(effects["method"]) == {"ridge", "lasso", "lime"}
     assert set(effects["target"]) == {"two"}
     assert attribute(*mave, "--methods", "ism", "ridge") == 1
-    assert "These methods ask the oracle: 'ism'. Give --oracle" in capsys.readouterr().err
+    assert "These methods need an oracle: 'ism'. Give --oracle" in capsys.readouterr().err
     net = f"torchscript:{locus / 'net.pt'}"
     assert attribute(*mave, "--methods", "deeplift", "--oracle", net) == 1
     assert "one that is not TorchScript: 'torchscript:net.pt'" in capsys.readouterr().err
 
 
-def test_what_stands_in_the_folder_stays_there(locus, tmp_path):
+def test_files_already_in_the_folder_are_kept(locus, tmp_path):
     (tmp_path / "mave.parquet").write_bytes((locus / "mave.parquet").read_bytes())
     (tmp_path / "notes.txt").write_text("mine")
     assert attribute("--mave", tmp_path / "mave.parquet", "--methods", "ridge",
                      "--out", tmp_path) == 0  # fmt: skip
     assert {path.name for path in tmp_path.iterdir()} == {
-        "mave.parquet", "notes.txt", "effects.parquet", "agreement.parquet",
+        "mave.parquet", "notes.txt", "attributions.parquet", "attribution_agreement.parquet",
         "0_ridge.svg", "1_ridge.svg",
     }  # fmt: skip
 
@@ -90,5 +90,5 @@ def test_a_surrogate_of_another_locus_is_refused(locus, tmp_path, capsys):
     assert cli.main([*map(str, fitted), "--threads", "1"]) == 0
     mave = ("--mave", locus / "mave.parquet", "--out", tmp_path / "out")
     assert attribute(*mave, "--surrogate", tmp_path / "fit") == 1
-    assert "of another wild type than the library" in capsys.readouterr().err
+    assert "has another wild type than the library" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

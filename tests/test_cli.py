@@ -48,7 +48,8 @@ def test_a_small_library_is_warned_of_in_one_line_and_information_is_not_made_up
                           capture_output=True, text=True)  # fmt: skip
     assert done.returncode == 0
     assert re.fullmatch(r"geneq surrogate: warning: There are \d+ training rows .*\n", done.stderr)
-    metrics = pd.read_parquet(tmp_path / "out/metrics.parquet").set_index("metric")["value"]
+    metrics = pd.read_parquet(tmp_path / "out/surrogate_metrics.parquet")
+    metrics = metrics.set_index("metric")["value"]
     assert metrics[["i_pred", "i_var"]].isna().all() and metrics["r2"] >= 0
 
 

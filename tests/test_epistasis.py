@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 
 from geneq import cli, surrogates
+from geneq.artifacts import ELEMENTS as ELEMENTS_TABLE
+from geneq.artifacts import PAIRS
 from geneq.errors import GeneqError
 from geneq.libraries import RandomLibrary
 from geneq.mave import Mave
@@ -61,7 +63,7 @@ def surrogate(folder: Path, *options) -> int:
 
 
 def test_elements_that_interact_are_found_and_no_others(results):
-    table = pd.read_parquet(results / "elements.parquet")
+    table = ELEMENTS_TABLE.read(results / "elements.parquet")
     assert len(table) == 10  # four elements, each with each and with itself
     first, others = table.iloc[0], table.iloc[1:]
     assert (first["element_1"], first["element_2"], first["pairs"]) == ("AP1", "GATA", 49)
@@ -71,7 +73,7 @@ def test_elements_that_interact_are_found_and_no_others(results):
 
 
 def test_the_strongest_pairs_of_positions_lie_in_them(results):
-    strongest = pd.read_parquet(results / "pairs.parquet").head(100)
+    strongest = PAIRS.read(results / "pairs.parquet").head(100)
     for position, name in (("position_1", "AP1"), ("position_2", "GATA")):
         assert strongest[position].between(PLACES[name], PLACES[name] + 6).all()
 
@@ -91,7 +93,7 @@ def test_pairs_between_two_windows_alone(tmp_path):
     elements.write_text("\n".join(["name\tstart\tend", *rows]))
     options = ("--map", "pairwise", "--between", between, "--elements", elements)
     assert surrogate(tmp_path, *options) == 0
-    table = pd.read_parquet(tmp_path / "out" / "elements.parquet")
+    table = ELEMENTS_TABLE.read(tmp_path / "out" / "elements.parquet")
     assert table["pairs"].tolist() == [49] + 9 * [0]
     assert table["phi"][0] > 5
     for name in ("between", "elements"):
@@ -130,14 +132,14 @@ def test_elements_are_read_from_any_table_of_ones_own(tmp_path, suffix):
 
 def test_a_table_without_places_is_refused_by_its_name(tmp_path):
     (tmp_path / "x.csv").write_text("name,start,end\na,1,\n")
-    with pytest.raises(GeneqError, match=r"has the columns name, start and end: .*x\.csv"):
+    with pytest.raises(GeneqError, match=r"has the columns name, start and end .*x\.csv"):
         epistasis.read_elements(str(tmp_path / "x.csv"))
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--elements", "a:1-5"], "need a map with pairs"),
+        (["--elements", "a:1-5"], "needs a map with pairs"),
         (["--map", "pairwise", "--elements", "a:1-5,b:4-9"], "must not overlap: 'a and b'"),
         (["--map", "pairwise", "--elements", "a:1-5,a:6-9"], "must have different names"),
         (["--map", "pairwise", "--elements", "a:1-500"], "must lie in the sequence's 80 symbols"),

@@ -7,10 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from geneq import cli, surrogates
+from geneq.artifacts import (
+    EFFECTS,
+    LEVEL_PAIRS,
+    LEVELS,
+    PAIRS,
+    SPACINGS,
+    SURROGATE_METRICS,
+)
 from geneq.errors import GeneqError
 from geneq.libraries import FactorialLibrary, GlobalLibrary, Motif
 from geneq.mave import Mave
@@ -71,21 +78,22 @@ def element(tmp_path_factory) -> Path:
 
 
 def test_effects_of_the_element_are_found_whatever_is_around_it(element):
-    effects = pd.read_parquet(element / "effects.parquet")
-    found = effects["phi:y"].to_numpy().reshape(LENGTH, 4)
+    effects = EFFECTS.read(element / "effects.parquet")
+    found = effects["phi"].to_numpy().reshape(LENGTH, 4)
     assert correlation(found[INSIDE], planted()) > 0.99
     assert np.isnan(np.delete(found, INSIDE, axis=0)).all()
 
 
 def test_pairs_are_those_within_the_windows_and_the_planted_one_is_first(element):
-    pairs = pd.read_parquet(element / "pairs.parquet")
+    pairs = PAIRS.read(element / "pairs.parquet")
     positions = pairs[["position_1", "position_2"]]
     assert np.isin(positions, INSIDE).all()
     assert (positions.head(16) == PAIR).all(axis=None)
 
 
 def test_contexts_are_noise_of_the_spread_that_they_have(element):
-    metrics = pd.read_parquet(element / "metrics.parquet").set_index("metric")["value"]
+    metrics = SURROGATE_METRICS.read(element / "surrogate_metrics.parquet")
+    metrics = metrics.set_index("metric")["value"]
     assert abs(metrics["coverage_0.68"] - 0.68) < 0.06
     assert abs(metrics["coverage_0.95"] - 0.95) < 0.03
 
@@ -149,22 +157,22 @@ def motifs(tmp_path_factory) -> Path:
 
 
 def test_motifs_have_the_effects_that_they_have_alone(motifs):
-    levels = pd.read_parquet(motifs / "levels.parquet")
+    levels = LEVELS.read(motifs / "levels.parquet")
     assert len(levels) == 2 + (1 + 22) + 2
     for (motif, strand), effect in ALONE.items():
-        found = levels[(levels["motif"] == motif) & (levels["strand"] == strand)]["y:y"]
+        found = levels[(levels["motif"] == motif) & (levels["strand"] == strand)]["y"]
         np.testing.assert_allclose(found, effect, atol=0.15)
         assert abs(found.mean() - effect) < 0.06
 
 
 def test_the_spacing_curve_is_the_planted_one(motifs):
-    curves = pd.read_parquet(motifs / "spacings.parquet")
-    curve = curves[(curves["first"] == "AP1") & (curves["second"] == "GATA")]
+    curves = SPACINGS.read(motifs / "spacings.parquet")
+    curve = curves[(curves["motif_1"] == "AP1") & (curves["motif_2"] == "GATA")]
     assert len(curve) == 22
-    found, planted = curve["y:y"] - curve["alone:y"], together(curve["spacing"])
+    found, planted = curve["y"] - curve["alone"], together(curve["spacing"])
     assert correlation(found, planted) > 0.98
     np.testing.assert_allclose(found, planted, atol=0.15)
-    away = (curve["y:y"] - curve["measured:y"]) / curve["se_measured:y"]
+    away = (curve["y"] - curve["measured"]) / curve["se_measured"]
     assert (away.abs() < 3).all()
     assert (motifs / "figures" / "0_spacings.svg").stat().st_size < 100_000
 
@@ -183,13 +191,13 @@ def test_errors_of_a_spacing_curve_are_the_scatter_between_backgrounds():
         replicates=100,
     )
     curves = spacings(factors, fit, mave)
-    assert 0.8 < (curves["se_y:y"] / curves["se_measured:y"]).median() < 1.25
-    interaction = curves["y:y"] - curves["alone:y"]
-    assert correlation(interaction / fit.slope(fit.outputs[0]), curves["phi:y"]) > 0.999
+    assert 0.8 < (curves["se_y"] / curves["se_measured"]).median() < 1.25
+    interaction = curves["y"] - curves["alone"]
+    assert correlation(interaction / fit.slope(fit.outputs[0]), curves["phi"]) > 0.999
 
 
 def test_motifs_that_do_not_interact_are_not_said_to(motifs):
-    pairs = pd.read_parquet(motifs / "level_pairs.parquet")
+    pairs = LEVEL_PAIRS.read(motifs / "level_pairs.parquet")
     strongest = pairs.groupby(["motif_1", "motif_2"])["y"].agg(lambda values: values.abs().max())
     assert strongest["AP1", "GATA"] > 0.6
     assert (strongest.drop(("AP1", "GATA")) < 0.2).all()  # 3.5 standard errors
@@ -197,7 +205,7 @@ def test_motifs_that_do_not_interact_are_not_said_to(motifs):
 
 def test_what_a_background_adds_to_all_of_its_rows_leaves_no_effect(motifs, tmp_path):
     plain = fitted(DESIGN, measured(DESIGN, background=0), tmp_path)
-    one, other = (pd.read_parquet(folder / "levels.parquet")["y:y"] for folder in (motifs, plain))
+    one, other = (LEVELS.read(folder / "levels.parquet")["y"] for folder in (motifs, plain))
     np.testing.assert_allclose(one, other, atol=1e-4)
 
 
@@ -211,8 +219,8 @@ def test_designs_whose_rows_share_no_background(tmp_path):
     library = replace(DESIGN, paired=False, n_backgrounds=30)
     out = fitted(library, measured(library, background=0.2), tmp_path, "--map", "additive")
     assert not (out / "level_pairs.parquet").exists()
-    curves = pd.read_parquet(out / "spacings.parquet")
-    np.testing.assert_allclose(curves["y:y"], curves["alone:y"])
+    curves = SPACINGS.read(out / "spacings.parquet")
+    np.testing.assert_allclose(curves["y"], curves["alone"])
 
 
 def test_a_choice_of_sequences_that_are_always_there(tmp_path):
@@ -223,10 +231,10 @@ def test_a_choice_of_sequences_that_are_always_there(tmp_path):
     y = (design["AP1_sequence"] == "strong") + 0.5 * (design["AP1_start"] == 20)
     y = y.to_numpy(np.float32)[:, None]
     out = fitted(library, y, tmp_path, "--gauge", "uniform")
-    levels = pd.read_parquet(out / "levels.parquet")
+    levels = LEVELS.read(out / "levels.parquet")
     strong, far = levels["sequence"] == "strong", levels["start"] == 20
-    np.testing.assert_allclose(levels["y:y"], strong + 0.5 * far - 0.75, atol=1e-3)
-    assert len(pd.read_parquet(out / "spacings.parquet")) == 0
+    np.testing.assert_allclose(levels["y"], strong + 0.5 * far - 0.75, atol=1e-3)
+    assert len(SPACINGS.read(out / "spacings.parquet")) == 0
 
 
 def test_motifs_in_any_order_and_of_many_places():
@@ -248,11 +256,11 @@ def test_motifs_in_any_order_and_of_many_places():
         surrogates.Gaussian(0),
         strength=0,
     )
-    found = spacings(factors, fit, mave).set_index(["first", "second", "spacing"])
+    found = spacings(factors, fit, mave).set_index(["motif_1", "motif_2", "spacing"])
     planted = {("A", "B", 8): 1, ("B", "A", 3): 1, ("B", "A", 13): 1, ("A", "B", 32): 0,
                ("A", "B", 12): 0, ("A", "B", 2): 0}  # fmt: skip
-    assert found["measured:y"].to_dict() == pytest.approx(planted)
-    assert (found["y:y"] - found["alone:y"]).to_dict() == pytest.approx(planted, abs=0.05)
+    assert found["measured"].to_dict() == pytest.approx(planted)
+    assert (found["y"] - found["alone"]).to_dict() == pytest.approx(planted, abs=0.05)
 
 
 def test_motifs_of_too_many_levels_are_refused():
@@ -279,5 +287,5 @@ def test_global_experiments_have_their_place_on_the_page_of_loci(element, motifs
     assert sum(label.startswith("Effects of the symbols of element") for label in labels) == 1
     assert sum("against the latent phenotype" in label for label in labels) == 2
     assert "AP1 AP1 + 1.0" in page.text
-    table = page.text[page.text.index("Two motifs, where") :]
-    assert "first second symbols between together sum AP1 + GATA" in table
+    table = page.text[page.text.index("Pairs of motifs whose joint effect") :]
+    assert "first second symbols between joint effect sum of effects AP1 + GATA" in table

@@ -98,8 +98,8 @@ def test_constant_scores_have_no_effects():
 @pytest.mark.parametrize(
     ("y", "kind", "message"),
     [
-        (np.ones(ROWS), "magic", "Unknown kind: 'magic'. One of ridge, lasso, lime"),
-        (np.ones(4), "ridge", "ten rows or more: 4"),
+        (np.ones(ROWS), "magic", "Unknown method: 'magic'. Use one of ridge, lasso, lime"),
+        (np.ones(4), "ridge", "at least ten rows: 4"),
         (np.where(np.arange(ROWS) == 7, np.nan, 1), "ridge", "finite: 'row 7'"),
     ],
 )

@@ -13,7 +13,8 @@ from geneq.cli import main
 from geneq.libraries import RandomLibrary
 from geneq.locus import Experiment, Failure, Locus, read_failed, write_failed
 from geneq.mave import Mave
-from geneq.plots import tracks
+from geneq.plots.logo import COLUMN, LEFT
+from geneq.stages.loci_report import strongest_symbol
 from test_report import Page
 
 SEED, LENGTH, ROWS = 3, 24, 3000
@@ -78,17 +79,15 @@ def test_every_locus_is_there_with_its_figures(page):
     labels = [a.get("aria-label", "") for tag, a in page.tags if tag == "svg"]
     assert sum(label.startswith("Effects of the symbols of") for label in labels) == 4
     assert sum("against the latent phenotype" in label for label in labels) == 4
-    assert labels.count("Pairs that act together on a <b>") == 1
+    assert labels.count("Pairs of positions that interact in a <b>") == 1
     assert "chr1:1,000-1,024 (-), motifs:core, pairwise, 3,000 rows" in page.text
-    assert "positions along the - strand" in page.text
+    assert "Positions along the - strand" in page.text
 
 
 def test_symbols_of_the_planted_sites_are_the_tall_ones(page):
     logo = re.search(r"Effects of the symbols of pair on a &lt;b&gt;.*?</svg>", page.source).group()
     found = re.findall(r"glyph-(.)\" transform=\"matrix\(\d+ 0 0 (-?[\d.]+) (\d+) ", logo)
-    heights = {
-        (int(x) - tracks.LEFT) // tracks.COLUMN: (symbol, -float(tall)) for symbol, tall, x in found
-    }
+    heights = {(int(x) - LEFT) // COLUMN: (symbol, -float(tall)) for symbol, tall, x in found}
     tallest = sorted(heights, key=lambda column: -heights[column][1])
     assert {*SITES} <= {*tallest[:4]}
     assert all(heights[site][0] == WILD[site] for site in SITES)
@@ -96,8 +95,8 @@ def test_symbols_of_the_planted_sites_are_the_tall_ones(page):
 
 
 def test_the_strongest_pair_is_the_planted_one(page):
-    table = page.text[page.text.index("largest effects of two symbols") :]
-    assert re.search(rf"effect . {PAIR[0]} . {PAIR[1]} ", table)
+    table = page.text[page.text.index("largest interactions of two symbols") :]
+    assert re.search(rf"interaction . {PAIR[0]} . {PAIR[1]} ", table)
 
 
 def test_an_experiment_says_how_it_was_scored(page):
@@ -117,12 +116,12 @@ def test_agreement_with_measured_effects_stands_at_its_locus(fitted, tmp_path):
     assert page.text.count("Agreement with measured effects") == 1
     assert len(AGREEMENT.read(tmp_path / "out" / "truth.parquet")) == 2
     assert main(["loci_report", *map(str, [*words, tmp_path / "none"])]) == 0
-    assert "there is nothing to compare" in Page(tmp_path / "out" / "loci.html").text
+    assert "no agreement can be computed" in Page(tmp_path / "out" / "loci.html").text
 
 
 def test_variants_stand_at_their_locus_largest_first(page, fitted):
     assert page.text.count("rs<") == 20
-    assert "10 more stand in loci/variants.parquet" in page.text
+    assert "10 more are in loci/variants.parquet" in page.text
     assert page.text.index("rs<28>") < page.text.index("rs<29>") < page.text.index("rs<27>")
     assert "0.290 ± 0.010" in page.text
     assert "not scored" in page.text
@@ -132,7 +131,7 @@ def test_variants_stand_at_their_locus_largest_first(page, fitted):
 
 
 def test_what_failed_is_said(page, tmp_path):
-    assert "What failed" in page.text
+    assert "Failed loci" in page.text
     assert "lost score It's <gone>." in page.text
 
 
@@ -159,7 +158,7 @@ def test_another_table_of_what_failed_is_refused(fitted, tmp_path, capsys, conte
     (tmp_path / "failed.tsv").write_bytes(content)
     words = ("--surrogates", fitted, "--failed", tmp_path / "failed.tsv", "--out", tmp_path / "out")
     assert main(["loci_report", *map(str, words)]) == 1
-    assert "Not a whole table of loci that failed" in capsys.readouterr().err
+    assert "Not a complete table of failed loci" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
@@ -172,30 +171,11 @@ def test_a_run_in_which_all_failed_has_a_page(tmp_path):
 
 def test_nothing_to_show_is_refused(tmp_path, capsys):
     assert main(["loci_report", "--surrogates", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
-    assert "There is nothing to show" in capsys.readouterr().err
+    assert "There is no surrogate and no failed locus to report" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-# --- figures --------------------------------------------------------------------------------------
-
-
-def test_a_logo_has_symbols_as_tall_as_their_effects():
-    drawn = tracks.logo("ACGT", np.array([1.0, -0.5, 0.0, np.nan]), None, 0, "name")
-    found = re.findall(r"glyph-(.)\" transform=\"matrix\(\d+ 0 0 -([\d.]+)", drawn)
-    assert [symbol for symbol, _ in found] == ["A", "C"]
-    tall = [float(height) for _, height in found]
-    assert tall[0] / tall[1] == pytest.approx(2, rel=0.01)
-
-
-def test_errors_are_bars_and_one_without_bounds_does_not_hide_the_symbols():
-    effects, errors = np.array([1.0, 0.2]), np.array([0.1, 1e6])
-    drawn = tracks.logo("AC", effects, errors, 0, "name")
-    assert drawn.count("V") == 2
-    assert max(map(float, re.findall(r"matrix\(\d+ 0 0 -([\d.]+)", drawn))) > tracks.TALL / 4
-
-
-def test_a_triangle_shows_the_strongest_pairs_only():
-    sites = np.array([(i, j) for i in range(60) for j in range(i + 1, 60)])
-    strength = np.random.default_rng(1).random(len(sites))
-    drawn = tracks.triangle(sites, strength, 60, "name")
-    assert drawn.count("z") == tracks.PAIRS
+def test_without_known_effects_no_symbol_is_the_strongest():
+    effects = np.array([np.nan, 0.5, -1.0, 2.0])
+    assert strongest_symbol("NACG", effects, (0, 3)) == "C at 2"
+    assert strongest_symbol("NACG", effects, (0, 1)) == ""

@@ -1,18 +1,18 @@
 """Loci: where they lie, what their library is, and many of them in one command."""
 
 import csv
+import re
 import shutil
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from geneq import cli, encoding
-from geneq.artifacts import VARIANTS
+from geneq.artifacts import LATENT, VARIANTS
 from geneq.errors import GeneqError
 from geneq.genome import Genome, index_fasta
 from geneq.libraries import RandomLibrary, SaturationLibrary
-from geneq.locus import Experiment, Locus, found_in, run_each
+from geneq.locus import Experiment, Locus, open_loci, read_row, run_each
 from geneq.mave import Mave
 from geneq.stages.variants.effects import NO_COMPONENT
 from geneq.surrogates import Surrogate
@@ -88,7 +88,7 @@ def test_chromosomes_may_be_called_otherwise_but_must_be_there(genome):
     assert locus(chrom="1").on(Genome(genome)).chrom == "chr1"
     with pytest.raises(GeneqError, match="no such chromosome: 'chr9'"):
         locus(chrom="chr9").on(Genome(genome))
-    with pytest.raises(GeneqError, match="chr1 has 400 symbols: 'the locus ends at 401'"):
+    with pytest.raises(GeneqError, match="chr1 has 400 bases: 'the locus ends at 401'"):
         locus(end=401).on(Genome(genome))
 
 
@@ -156,10 +156,10 @@ def test_surrogates_are_fitted_to_all_and_a_broken_file_is_named(scored, tmp_pat
     assert Locus.load(out / "minus") == Locus.load(scores / "minus")
     assert Surrogate.load(out / "minus").map.kind == "neighbour"
     assert Surrogate.load(out / "plus").map.kind == "additive"
-    latent = pd.read_parquet(out / "plus" / "latent.parquet")
+    latent = LATENT.read(out / "plus" / "latent.parquet")
     assert len(latent) == (Surrogate.load(out / "plus").split == 2).sum()
     np.testing.assert_array_equal(
-        latent["y:SP1"], Mave.load(scores / "plus" / "mave.parquet").y[latent["row"], 0]
+        latent["y"], Mave.load(scores / "plus" / "mave.parquet").y[latent["row"], 0]
     )
 
     # Mended, nothing is said to have failed.
@@ -176,7 +176,7 @@ def test_nothing_that_is_read_is_lost_where_results_would_lie_beside_it(genome, 
     assert run("surrogate", "--scores", scores, "--map", "order", "--order", 99,
                "--out", tmp_path / "again") == 1  # fmt: skip
     (tmp_path / "in.vcf").write_text("#CHROM\tPOS\tID\tREF\tALT\n")
-    assert run("variants", "--loci", scores, "--genome", genome, "--vcf", tmp_path / "in.vcf",
+    assert run("variants", "--surrogates", scores, "--genome", genome, "--vcf", tmp_path / "in.vcf",
                "--out", scores) == 1  # fmt: skip
     assert sorted(scores.rglob("*")) == files
 
@@ -209,7 +209,8 @@ def test_loci_are_scored_and_variants_judged_as_their_row_says(genome, tmp_path,
     line = f"chr1\t{at + 1}\t.\t{CHR1[at]}\tC\t.\t.\t."
     header = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"
     (tmp_path / "in.vcf").write_text(f"##fileformat=VCFv4.2\n{header}\n{line}\n")
-    words = ("--vcf", tmp_path / "in.vcf", "--genome", genome, "--loci", tmp_path / "surrogate")
+    words = ("--vcf", tmp_path / "in.vcf", "--genome", genome)
+    words += ("--surrogates", tmp_path / "surrogate")
     assert run("variants", *words, "--out", tmp_path / "variants") == 0
     found = VARIANTS.read(tmp_path / "variants" / "variants.parquet")
     found = found[found["method"] == "oracle"].set_index("locus")["effect"]
@@ -227,7 +228,8 @@ def test_of_a_principal_component_the_surrogate_alone_tells_of_variants(genome, 
     alt = "C" if CHR1[5] != "C" else "A"
     line = f"chr1\t6\t.\t{CHR1[5]}\t{alt}\t.\t.\t."
     (tmp_path / "in.vcf").write_text(f"##fileformat=VCFv4.2\n{header}\n{line}\n")
-    words = ("--vcf", tmp_path / "in.vcf", "--genome", genome, "--loci", tmp_path / "surrogate")
+    words = ("--vcf", tmp_path / "in.vcf", "--genome", genome)
+    words += ("--surrogates", tmp_path / "surrogate")
     assert run("variants", *words, "--out", tmp_path / "variants") == 0
     found = VARIANTS.read(tmp_path / "variants" / "variants.parquet").set_index("method")
     assert found["effect"].notna().to_dict() == {
@@ -261,10 +263,10 @@ def test_experiments_are_scored_as_one_alone_and_those_that_fail_are_named(tmp_p
     surrogate = Surrogate.load(tmp_path / "surrogate" / "a")
     assert (surrogate.map.kind, surrogate.noise.shape_order) == ("neighbour", 1)
     assert len(surrogate.outputs[0].replicates) == 3
-    row = found_in(tmp_path / "surrogate" / "a")
+    row = read_row(tmp_path / "surrogate" / "a")
     assert row == Experiment("a", str(tmp_path / "recipes/a.json"), "motifs:core", "SP1",
                              map="neighbour", replicates=3, noise_shape_order=1)  # fmt: skip
-    assert found_in(tmp_path) is None
+    assert read_row(tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -290,3 +292,64 @@ def test_what_another_try_may_mend_is_no_fault_of_a_locus(tmp_path, error):
     with pytest.raises(type(error)):
         run_each(["a"], "score", make, tmp_path)
     assert not (tmp_path / "failed.tsv").exists()
+
+
+def failing(folder):
+    """What makes a part of the results of a locus and fails."""
+
+    def make(name):
+        (folder / name / "figures").mkdir(parents=True, exist_ok=True)
+        (folder / name / "effects.parquet").write_text("half")
+        raise GeneqError("No good")
+
+    return make
+
+
+def test_of_a_locus_that_fails_its_results_are_removed_and_files_of_the_user_are_kept(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "notes.txt").write_text("mine")
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "surrogate.npz").write_text("of an earlier run")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "surrogate.npz").write_text("mine")
+    (tmp_path / "c").symlink_to(tmp_path / "elsewhere")
+    files = ("surrogate.npz", "effects.parquet", "figures")
+    names = ["a", "b", "c"]
+    assert run_each(names, "surrogate", failing(tmp_path), tmp_path, files) == names
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["notes.txt"]
+    assert not (tmp_path / "b").exists()
+    assert (tmp_path / "elsewhere" / "surrogate.npz").read_text() == "mine"
+    assert [row["message"] for row in failures(tmp_path)] == ["No good."] * 3
+
+
+def test_a_stage_that_writes_nothing_for_a_locus_removes_nothing(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "variants.parquet").write_text("mine")
+    assert run_each(["a"], "variants", failing(tmp_path), tmp_path) == ["a"]
+    assert (tmp_path / "a" / "variants.parquet").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["failed.tsv", "Failed.TSV"])
+def test_a_locus_named_as_the_table_of_failures_fails_alone(tmp_path, name):
+    made = []
+    assert run_each(["a", name, "b"], "score", made.append, tmp_path) == [name]
+    assert made == ["a", "b"]
+    (row,) = failures(tmp_path)
+    assert row["locus"] == name and "cannot be named failed.tsv" in row["message"]
+
+
+def test_a_sheet_refuses_names_that_are_names_of_results(tmp_path):
+    for name in ("failed.tsv", "variants.parquet", "x.TSV", "loci.html"):
+        sheet = write(tmp_path, f"{name},chr1,0,60,+,motifs:core,,,,")
+        with pytest.raises(GeneqError, match=r"line 2, column locus: .*name of a file"):
+            open_loci(sheet)
+    assert open_loci(write(tmp_path, "a.tsv.1,chr1,0,60,+,motifs:core,,,,"))[0].name == "a.tsv.1"
+
+
+@pytest.mark.parametrize("field", ['"start": "10"', '"target": 3', '"reverse_complement": null'])
+def test_a_field_of_another_type_is_refused_by_its_name(tmp_path, field):
+    locus().save(tmp_path)
+    path, name = tmp_path / "locus.json", field.split('"')[1]
+    path.write_text(re.sub(rf'"{name}": [^,\n]+', field, path.read_text()))
+    with pytest.raises(GeneqError, match=rf"The field {name} of one locus has another type.*json"):
+        Locus.load(tmp_path)

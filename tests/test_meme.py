@@ -1,4 +1,4 @@
-"""Motif files: what is read, what is refused and why; families of similar motifs."""
+"""MotifMatrix files: what is read, what is refused and why; families of similar motifs."""
 
 import gzip
 import subprocess
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geneq.errors import GeneqError
-from geneq.oracles.meme import Motif, families, motif_similarity, read_meme
+from geneq.oracles.meme import MotifMatrix, families, motif_similarity, read_meme
 from twins import features as twin
 
 ROOT = Path(__file__).parents[1]
@@ -41,7 +41,7 @@ BODY = "0.7 0.1 0.1 0.1\n0 0 1 0\n0.25 0.25 0.25 0.25\n"
 MOTIF = f"MOTIF SP1 GC-box\nletter-probability matrix: alength= 4 w= 3 nsites= 9 E= 0\n{BODY}"
 
 
-def motifs_of(path: Path, text: str | bytes) -> list[Motif]:
+def motifs_of(path: Path, text: str | bytes) -> list[MotifMatrix]:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return read_meme(path)
 
@@ -91,7 +91,7 @@ def test_rows_that_are_rounded_are_brought_to_1(tmp_path):
 
 
 def test_log_odds_are_those_of_the_reference_implementation():
-    motif = Motif("m", np.random.default_rng(1).dirichlet(np.ones(4) / 4, 12))
+    motif = MotifMatrix("m", np.random.default_rng(1).dirichlet(np.ones(4) / 4, 12))
     assert motif.log_odds().dtype == np.float32
     np.testing.assert_allclose(motif.log_odds(), twin.log_odds(motif.probabilities), atol=1e-6)
 
@@ -137,7 +137,7 @@ def test_what_is_written_is_read(tmp_path_factory, widths, seed):
         (HEAD + MOTIF + HEAD.replace("ACGT", "ACGU") + MOTIF.replace("SP1", "b"), "DNA .*: 'ACGU'"),
         (HEAD.replace("= ACGT", "\nA\nC\nG\nT\n") + MOTIF, "must end with END ALPHABET"),
         ("MEME version 4\nALPHABET\nA\n", "must end with END ALPHABET"),
-        (HEAD + MOTIF + MOTIF, "Motif names must differ: 'SP1'"),
+        (HEAD + MOTIF + MOTIF, "MotifMatrix names must differ: 'SP1'"),
         (HEAD + "MOTIF\n" + MOTIF, "MOTIF must be followed by a name: 'line 7'"),
         (HEAD + "MOTIF NFY\n" + MOTIF, "needs a letter-probability matrix: 'NFY'"),
         (HEAD + MOTIF.replace(BODY, ""), "matrix of motif SP1 must have 3 rows .*: '0 rows'"),
@@ -227,7 +227,7 @@ def on_either_strand(rng: np.random.Generator, matrix: np.ndarray) -> np.ndarray
 
 def test_no_more_motifs_than_families_are_each_their_own():
     rng = np.random.default_rng(2)
-    motifs = [Motif(name, sharp(rng, 8)) for name in "abc"]
+    motifs = [MotifMatrix(name, sharp(rng, 8)) for name in "abc"]
     assert families(motifs, 3) == families(motifs, 9) == [("a", [0]), ("b", [1]), ("c", [2])]
 
 
@@ -237,7 +237,7 @@ def test_families_are_recovered_from_shifted_and_reversed_relatives(seed):
     bases = [sharp(rng, width) for width in (9, 10, 11, 12, 13, 14)]
     family = rng.permutation(np.repeat(np.arange(6), 10))
     motifs = [
-        Motif(f"m{i}", on_either_strand(rng, relative(rng, bases[member])))
+        MotifMatrix(f"m{i}", on_either_strand(rng, relative(rng, bases[member])))
         for i, member in enumerate(family)
     ]
     groups = families(motifs, 6)
@@ -253,7 +253,7 @@ def test_a_family_is_named_for_the_member_most_like_the_others():
     base, other = sharp(rng, 10), sharp(rng, 10)
     blurred = [0.7 * base + 0.3 * rng.dirichlet(np.ones(4), 10) for _ in range(4)]
     motifs = [*blurred[:2], base, *blurred[2:], other]
-    groups = families([Motif(f"m{i}", matrix) for i, matrix in enumerate(motifs)], 2)
+    groups = families([MotifMatrix(f"m{i}", matrix) for i, matrix in enumerate(motifs)], 2)
     assert groups == [("m2", [0, 1, 2, 3, 4]), ("m5", [5])]
 
 
@@ -261,7 +261,8 @@ def test_similarity_is_the_best_over_offsets_and_strands():
     rng = np.random.default_rng(7)
     a, flat = sharp(rng, 8), np.full((6, 4), 0.25)
     half = np.concatenate([flat[:4], a[:4]])
-    motifs = [Motif("a", a), Motif("rc", a[::-1, ::-1]), Motif("half", half), Motif("flat", flat)]
+    matrices = {"a": a, "rc": a[::-1, ::-1], "half": half, "flat": flat}
+    motifs = [MotifMatrix(name, matrix) for name, matrix in matrices.items()]
     found = motif_similarity(motifs)
     np.testing.assert_allclose(np.diag(found), 1)
     np.testing.assert_allclose(found, found.T)
@@ -272,6 +273,7 @@ def test_similarity_is_the_best_over_offsets_and_strands():
 
 def test_motifs_without_information_do_not_upset_the_families():
     rng = np.random.default_rng(8)
-    motifs = [Motif("flat", np.full((5, 4), 0.25)), *(Motif(n, sharp(rng, 8)) for n in "abc")]
-    groups = families([*motifs, Motif("b2", motifs[2].probabilities)], 4)
+    matrices = {"flat": np.full((5, 4), 0.25), **{name: sharp(rng, 8) for name in "abc"}}
+    motifs = [MotifMatrix(name, matrix) for name, matrix in matrices.items()]
+    groups = families([*motifs, MotifMatrix("b2", motifs[2].probabilities)], 4)
     assert groups == [("flat", [0]), ("a", [1]), ("b", [2, 4]), ("c", [3])]

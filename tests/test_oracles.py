@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from geneq.errors import GeneqError
 from geneq.oracles import load_oracle
-from geneq.oracles.meme import Motif
+from geneq.oracles.meme import MotifMatrix
 from geneq.oracles.motifs import MotifOracle
 from twins import encoding
 from twins import features as twin
@@ -18,12 +18,12 @@ from twins import features as twin
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def random_motif(rng: np.random.Generator, width: int, name: str = "m", sharp=1.0) -> Motif:
+def random_motif(rng: np.random.Generator, width: int, name: str = "m", sharp=1.0) -> MotifMatrix:
     """Symbols drawn from a Dirichlet distribution; the smaller `sharp`, the surer they are."""
-    return Motif(name, rng.dirichlet(np.full(4, sharp), width))
+    return MotifMatrix(name, rng.dirichlet(np.full(4, sharp), width))
 
 
-def oracle_of(*classes: list[Motif]) -> MotifOracle:
+def oracle_of(*classes: list[MotifMatrix]) -> MotifOracle:
     """An oracle whose classes c0, c1, … hold these motifs."""
     groups, motifs = [], []
     for i, members in enumerate(classes):
@@ -32,7 +32,7 @@ def oracle_of(*classes: list[Motif]) -> MotifOracle:
     return MotifOracle("motifs:test", motifs, groups)
 
 
-def one_class_each(*motifs: Motif) -> MotifOracle:
+def one_class_each(*motifs: MotifMatrix) -> MotifOracle:
     return oracle_of(*([motif] for motif in motifs))
 
 
@@ -94,14 +94,14 @@ def test_core_motifs_are_scored_as_by_the_reference():
 
 
 def test_long_motifs_that_match_nowhere_score_at_the_limit_and_not_0():
-    all_a = Motif("A", np.tile([1.0, 0, 0, 0], (40, 1)))
+    all_a = MotifMatrix("A", np.tile([1.0, 0, 0, 0], (40, 1)))
     all_g = np.full((1, 50), 2, np.uint8)
     assert one_class_each(all_a).predict(all_g)[0, 0] == pytest.approx(-75)
     assert_like_twin(one_class_each(all_a), all_g, np.array([0, 25, 50]))
 
 
 def test_long_motifs_that_match_stay_finite():
-    all_a = Motif("A", np.tile([1.0, 0, 0, 0], (80, 1)))
+    all_a = MotifMatrix("A", np.tile([1.0, 0, 0, 0], (80, 1)))
     found = one_class_each(all_a).predict(np.zeros((1, 100), np.uint8))
     assert found[0, 0] == pytest.approx(75 - np.log(2), abs=1e-3)
 
@@ -135,7 +135,7 @@ def test_n_everywhere_scores_0():
 
 def test_n_adds_nothing():
     motif = random_motif(np.random.default_rng(8), 3)
-    middle = Motif("middle", motif.probabilities[1:2])
+    middle = MotifMatrix("middle", motif.probabilities[1:2])
     tokens = np.array([[4, 1, 4]], np.uint8)
     whole = one_class_each(motif).predict(tokens)[0, 0]
     assert whole == pytest.approx(one_class_each(middle).predict(tokens[:, 1:2])[0, 0], abs=1e-6)
@@ -231,7 +231,7 @@ def test_settings_of_torch_are_left_as_they_were():
 # --- opening ----------------------------------------------------------------------------------
 
 
-def write_meme(path: Path, motifs: list[Motif]) -> Path:
+def write_meme(path: Path, motifs: list[MotifMatrix]) -> Path:
     text = "MEME version 4\n\nALPHABET= ACGT\n"
     for motif in motifs:
         text += f"\nMOTIF {motif.name}\nletter-probability matrix: w= {motif.width}\n"

@@ -704,7 +704,7 @@ def test_effects_in_units_of_y_are_the_slope_at_the_wild_type(additive):
     assert table[position, symbol] == pytest.approx(float(effect * slope[0, 0]), rel=1e-4)
     frame = surrogate.table("wild_type")
     row = frame[(frame.position == position) & (frame.symbol == "ACGT"[symbol])].iloc[0]
-    assert row["phi:y0"] == pytest.approx(effect) and row["y:y0"] == table[position, symbol]
+    assert row["phi"] == pytest.approx(effect) and row["y"] == table[position, symbol]
     assert row.wild == "ACGT"[surrogate.wild_type[position]]
 
 

@@ -112,7 +112,7 @@ def run(made: Path, out: Path, *lines: str, options=(), status: int = 0) -> pd.D
     """`geneq variants` of these lines of a VCF: the table of effects."""
     out.mkdir(exist_ok=True)
     (out / "in.vcf").write_text(vcf_text(*lines))
-    inputs = ("--vcf", out / "in.vcf", "--genome", made / "genome", "--loci", made / "loci")
+    inputs = ("--vcf", out / "in.vcf", "--genome", made / "genome", "--surrogates", made / "loci")
     assert geneq("variants", *inputs, *options, "--out", out / "out") == status
     return VARIANTS.read(out / "out" / "variants.parquet") if status == 0 else None
 
@@ -382,7 +382,7 @@ def test_the_surrogate_alone_needs_no_oracle(made, tmp_path):
     replace(Locus.load(loci), oracle="deepstarr:absent.h5").save(loci)
     (tmp_path / "in.vcf").write_text(vcf_text(line("chr1", 60, 1, other(CHR1[60]))))
     words = ("variants", "--vcf", tmp_path / "in.vcf", "--genome", made / "genome",
-             "--loci", tmp_path / "loci", "--out", tmp_path / "out")  # fmt: skip
+             "--surrogates", tmp_path / "loci", "--out", tmp_path / "out")  # fmt: skip
     assert geneq(*words, "--methods", "surrogate") == 0
     table = VARIANTS.read(tmp_path / "out" / "variants.parquet")
     assert set(table["method"]) == {"surrogate"} and table["effect"].notna().all()
@@ -397,7 +397,7 @@ def test_a_locus_that_fails_is_named_and_does_not_sink_the_others(made, tmp_path
              for n in LOCI]  # fmt: skip
     (tmp_path / "in.vcf").write_text(vcf_text(*texts))
     words = ("variants", "--vcf", tmp_path / "in.vcf", "--genome", made / "genome")
-    assert geneq(*words, "--loci", loci, "--out", tmp_path / "out") == 0
+    assert geneq(*words, "--surrogates", loci, "--out", tmp_path / "out") == 0
     table = VARIANTS.read(tmp_path / "out" / "variants.parquet")
     assert set(table["locus"]) == {"plus", "minus"}
     failed = pd.read_csv(tmp_path / "out" / "failed.tsv", sep="\t")
@@ -414,7 +414,8 @@ def test_loci_are_called_as_their_folders(made, tmp_path):
     text = line("chr1", start, 1, other(CONTIGS["chr1"][start]))
     (tmp_path / "in.vcf").write_text(vcf_text(text))
     words = ("--vcf", tmp_path / "in.vcf", "--genome", made / "genome", "--methods", "surrogate")
-    assert geneq("variants", *words, "--loci", tmp_path / "loci", "--out", tmp_path / "out") == 0
+    words += ("--surrogates", tmp_path / "loci")
+    assert geneq("variants", *words, "--out", tmp_path / "out") == 0
     table = VARIANTS.read(tmp_path / "out" / "variants.parquet")
     assert table["locus"].tolist() == ["copy"] * 2 + ["plus"] * 2
 
@@ -425,7 +426,7 @@ def test_a_target_that_the_surrogate_lacks_is_a_fault_of_the_locus(made, tmp_pat
     replace(Locus.load(loci), target="three").save(loci)
     (tmp_path / "in.vcf").write_text(vcf_text(line("chr1", 60, 1, other(CHR1[60]))))
     words = ("variants", "--vcf", tmp_path / "in.vcf", "--genome", made / "genome")
-    assert geneq(*words, "--loci", tmp_path / "loci", "--out", tmp_path / "out") == 0
+    assert geneq(*words, "--surrogates", tmp_path / "loci", "--out", tmp_path / "out") == 0
     failed = (tmp_path / "out" / "failed.tsv").read_text()
     assert "no such target: 'three'. It has one, two." in failed
 
@@ -443,7 +444,7 @@ def test_a_vcf_without_variants_gives_an_empty_table(made, tmp_path, capsys):
 def test_a_folder_without_loci_is_refused(made, tmp_path, capsys):
     (tmp_path / "in.vcf").write_text(vcf_text(line("chr1", 60, 1, "A")))
     words = ("variants", "--vcf", tmp_path / "in.vcf", "--genome", made / "genome")
-    assert geneq(*words, "--loci", tmp_path, "--out", tmp_path / "out") == 1
+    assert geneq(*words, "--surrogates", tmp_path, "--out", tmp_path / "out") == 1
     assert "No loci found" in capsys.readouterr().err
 
 
@@ -515,7 +516,8 @@ def saturation(tmp_path_factory) -> Path:
 
 
 def beside(folder: Path, out: Path, truth: Path | None = None) -> int:
-    words = ("--vcf", folder / "in.vcf", "--genome", folder / "genome", "--loci", folder / "loci")
+    words = ("--vcf", folder / "in.vcf", "--genome", folder / "genome")
+    words += ("--surrogates", folder / "loci")
     return geneq("variants", *words, "--truth", truth or folder / "truth.tsv", "--out", out)
 
 
@@ -696,7 +698,14 @@ def compared(folder: Path, out: Path, lines: list[str], truth: str, *options) ->
     out.mkdir()
     (out / "in.vcf").write_text(vcf_text(*lines))
     (out / "truth.tsv").write_text(truth.replace("|", "\t"))
-    words = ("--vcf", out / "in.vcf", "--genome", folder / "genome", "--loci", folder / "loci")
+    words = (
+        "--vcf",
+        out / "in.vcf",
+        "--genome",
+        folder / "genome",
+        "--surrogates",
+        folder / "loci",
+    )
     words += ("--truth", out / "truth.tsv", "--methods", *(options or ["oracle"]))
     assert geneq("variants", *words, "--out", out / "out") == 0
     return about(out)["truth"]
@@ -833,7 +842,7 @@ def test_measured_variants_of_a_failed_locus_are_counted(repeats, tmp_path, caps
     place = f"{LEFT + 9}|{REPEATS[LEFT + 8]}|N"
     (tmp_path / "in.vcf").write_text(vcf_text("chr1|" + place.replace("|", "|.|", 1)))
     (tmp_path / "t.tsv").write_text(f"chrom|pos|ref|alt|value\n1|{place}|1\n".replace("|", "\t"))
-    words = ("--vcf", tmp_path / "in.vcf", "--genome", repeats / "genome", "--loci", loci)
+    words = ("--vcf", tmp_path / "in.vcf", "--genome", repeats / "genome", "--surrogates", loci)
     words += ("--truth", tmp_path / "t.tsv", "--methods", "oracle", "--out", tmp_path / "out")
     assert geneq("variants", *words) == 0
     found = json.loads((tmp_path / "out" / "variants.json").read_text())["truth"]

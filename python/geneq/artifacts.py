@@ -419,3 +419,177 @@ class Features:
             raise GeneqError("All shards must be there", value=f"there is no {missing}",
                              file=", ".join(map(str, paths)))  # fmt: skip
         return cls(np.concatenate([p.values for p in parts]), gene_id, first.classes, first.meta)
+
+
+# --- of surrogates: `geneq surrogate` and `geneq attribute` -----------------------------------
+#
+# Positions are 0-based, in the sequence that was mutated. `symbol` is a symbol of the library's
+# alphabet: a base of DNA, an amino acid, … . phi: in units of the latent phenotype, whose standard
+# deviation over training rows is 1; y: in units of the scores. Standard errors (`se_`) are NaN
+# where none is known.
+
+EFFECTS = Table(
+    "effects",
+    {
+        "target": "object",
+        "position": "int32",
+        "wild": "object",  # symbol of the wild type at this position
+        "symbol": "object",
+        "phi": "float64",  # NaN outside the windows that the library mutates
+        "y": "float64",  # phi times the slope dy/dφ at the wild type
+        "se_phi": "float64",
+        "se_y": "float64",
+    },
+    key=("target", "position", "symbol"),
+)
+
+# Sorted by target, then by falling |phi|; pairs without an effect have no row.
+PAIRS = Table(
+    "pairs",
+    {
+        "target": "object",
+        "position_1": "int32",  # below position_2
+        "symbol_1": "object",
+        "position_2": "int32",
+        "symbol_2": "object",
+        "phi": "float64",
+        "y": "float64",
+        "se_phi": "float64",
+        "se_y": "float64",
+    },
+    key=("target", "position_1", "symbol_1", "position_2", "symbol_2"),
+)
+
+# Sorted by target, then by falling |phi|.
+ELEMENTS = Table(
+    "elements",
+    {
+        "target": "object",
+        "element_1": "object",
+        "element_2": "object",  # the same as element_1 for the sum within an element
+        "pairs": "int64",  # pairs of positions that the map has
+        "phi": "float64",  # sum of the interactions of the wild type's symbols
+        "y": "float64",
+        "se_phi": "float64",
+        "se_y": "float64",
+        "variance": "float64",  # contribution to the variance of φ in the library, which is 1
+    },
+    key=("target", "element_1", "element_2"),
+)
+
+LEVELS = Table(
+    "levels",
+    {
+        "target": "object",
+        "motif": "object",
+        "sequence": "object",  # name of the motif's sequence; "" where the motif is absent
+        "start": "int32",  # 0-based; -1 where the motif is absent
+        "strand": "object",  # "+", "-"; "" where the motif is absent
+        "phi": "float64",
+        "y": "float64",
+        "se_phi": "float64",
+        "se_y": "float64",
+    },
+    key=("target", "motif", "sequence", "start", "strand"),
+)
+
+# Columns as in LEVELS. Sorted by target, then by falling |phi|.
+LEVEL_PAIRS = Table(
+    "level_pairs",
+    {
+        "target": "object",
+        "motif_1": "object",
+        "sequence_1": "object",
+        "start_1": "int32",
+        "strand_1": "object",
+        "motif_2": "object",
+        "sequence_2": "object",
+        "start_2": "int32",
+        "strand_2": "object",
+        "phi": "float64",
+        "y": "float64",
+        "se_phi": "float64",
+        "se_y": "float64",
+    },
+    key=(
+        "target",
+        *("motif_1", "sequence_1", "start_1", "strand_1"),
+        *("motif_2", "sequence_2", "start_2", "strand_2"),
+    ),
+)
+
+# Means over the places at which both motifs have this spacing; other motifs at their first level.
+SPACINGS = Table(
+    "spacings",
+    {
+        "target": "object",
+        "motif_1": "object",  # the motif nearer to the start of the sequence
+        "motif_2": "object",
+        "sequence_1": "object",
+        "sequence_2": "object",
+        "strand_1": "object",
+        "strand_2": "object",
+        "spacing": "int32",  # symbols between the end of motif_1 and the start of motif_2
+        "y": "float64",  # predicted effect of both motifs on the score
+        "alone": "float64",  # sum of the predicted effects of each motif without the other
+        "phi": "float64",  # interaction of both motifs in φ
+        "measured": "float64",  # effect of both motifs in the scores, mean over backgrounds
+        "se_y": "float64",
+        "se_alone": "float64",
+        "se_phi": "float64",
+        "se_measured": "float64",  # over backgrounds
+    },
+    key=(
+        "target",
+        *("motif_1", "motif_2", "sequence_1", "sequence_2", "strand_1", "strand_2", "spacing"),
+    ),
+)
+
+SURROGATE_METRICS = Table(
+    "surrogate_metrics",
+    {
+        "target": "object",
+        # r2, explained, i_pred and i_var (bits), coverage_0.5 … coverage_0.95, ks, ks_p: on test
+        # rows, see geneq.surrogates.quality.
+        "metric": "object",
+        "value": "float64",
+        "error": "float64",  # standard error
+    },
+    key=("target", "metric"),
+)
+
+# Test rows, which the surrogate was not fitted to.
+LATENT = Table(
+    "latent",
+    {
+        "target": "object",
+        "row": "int64",  # of mave.parquet, 0-based
+        "phi": "float32",
+        "y": "float32",
+    },
+    key=("target", "row"),
+)
+
+ATTRIBUTIONS = Table(
+    "attributions",
+    {
+        "target": "object",
+        "method": "object",  # ism, saliency, …, ridge, lasso, lime, surrogate
+        "position": "int32",
+        "wild": "object",
+        "symbol": "object",
+        "effect": "float64",  # score with the symbol in place of the wild type's, minus without
+    },
+    key=("target", "method", "position", "symbol"),
+)
+
+ATTRIBUTION_AGREEMENT = Table(
+    "attribution_agreement",
+    {
+        "target": "object",
+        "method_1": "object",
+        "method_2": "object",
+        "r": "float64",  # Pearson, of effects minus their mean at each position; NaN if constant
+    },
+    key=("target", "method_1", "method_2"),
+)

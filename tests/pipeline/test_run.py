@@ -117,13 +117,13 @@ def test_a_locus_that_fails_is_named_and_stops_no_other(data, tmp_path):
         *("variants.parquet", "truth.parquet", "comparisons.parquet", "failed.tsv"),
     }
     page = (results / "loci.html").read_text()
-    assert "What failed" in page
+    assert "Failed loci" in page
     # The site is found, on either strand, and the variants in it lower the score.
     for name in ("plus", "minus"):
         place = Locus.load(results / "loci" / name / "surrogate")
         surrogate = Surrogate.load(results / "loci" / name / "surrogate")
         table = surrogate.table("uniform")
-        own = table[table["wild"] == table["symbol"]].set_index("position")["phi:AP1"]
+        own = table[table["wild"] == table["symbol"]].set_index("position")["phi"]
         strongest = {*own.nlargest(len(positions)).index}
         assert len(strongest & {place.position(position) for position in positions}) >= 5
     variants = VARIANTS.read(results / "loci" / "variants.parquet")
@@ -139,7 +139,7 @@ def test_a_locus_that_fails_is_named_and_stops_no_other(data, tmp_path):
     assert page.count("Agreement with measured effects") == 2
     # The last half alone counts, by the surrogate as by what it was fitted to.
     table = pd.read_parquet(results / "loci" / "far" / "surrogate" / "effects.parquet")
-    strength = table.groupby("position")["y:c"].agg(lambda effects: effects.abs().max())
+    strength = table.groupby("position")["y"].agg(lambda effects: effects.abs().max())
     assert strength[:20].max() < 0.1 < 0.5 < strength[20:].min()
 
     # Mended, its task and what comes after are done again.
@@ -177,18 +177,18 @@ def test_experiments_of_global_and_factorial_designs_are_on_the_page(tmp_path):
         }
     # Every symbol of the element counts, and its context does not.
     table = pd.read_parquet(results / "loci/element/surrogate/effects.parquet")
-    strength = table.groupby("position")["phi:AP1"].agg(lambda effects: effects.abs().max())
+    strength = table.groupby("position")["phi"].agg(lambda effects: effects.abs().max())
     assert strength.loc[16:22].min() > 0.1 and strength.drop(range(16, 23)).isna().all()
     # The motif alone has an effect, on either strand and at either place.
     levels = pd.read_parquet(results / "loci/motifs/surrogate/levels.parquet")
-    there = levels[levels["start"] >= 0].groupby(["motif", "strand", "start"])["y:GATA"].mean()
+    there = levels[levels["start"] >= 0].groupby(["motif", "strand", "start"])["y"].mean()
     assert len(there["site"]) == 4 and there["site"].min() > 5 * there["other"].abs().max()
     spacings = pd.read_parquet(results / "loci/motifs/surrogate/spacings.parquet")
     assert {*spacings["spacing"]} == {9, 15}
     assert [row.locus for row in read_failed(results / "loci" / "failed.tsv")] == ["broken"]
     page = (results / "loci.html").read_text()
     assert 'id="locus-element"' in page and 'id="locus-motifs"' in page
-    assert "What failed" in page and "Two motifs, where" in page
+    assert "Failed loci" in page and "Pairs of motifs whose joint effect" in page
 
 
 def test_an_image_with_other_code_than_the_checkout_stops(data, tmp_path):

@@ -29,7 +29,7 @@ MOST_THREADS = 1024
 SHOWN = 20
 
 DType = Literal["uint8", "float16", "float32"]
-Layout = Literal["nlc", "ncl"]
+AxisOrder = Literal["nlc", "ncl"]
 
 
 class Mutations(NamedTuple):
@@ -89,7 +89,7 @@ class Library:
         raise NotImplementedError
 
     def _fill_one_hot(
-        self, start: int, stop: int, layout: Layout, out: np.ndarray, threads: int
+        self, start: int, stop: int, layout: AxisOrder, out: np.ndarray, threads: int
     ) -> None:
         """Write the one-hot of rows [start, stop) into out."""
         tokens = np.empty((stop - start, self.length), np.uint8)
@@ -146,7 +146,7 @@ class Library:
     def one_hot(
         self,
         dtype: DType = "uint8",
-        layout: Layout = "nlc",
+        layout: AxisOrder = "nlc",
         out: np.ndarray | None = None,
         start: int = 0,
         stop: int | None = None,
@@ -315,7 +315,7 @@ class Compiled:
         self._compiled.tokens(start, stop - start, out, threads)
 
     def _fill_one_hot(
-        self, start: int, stop: int, layout: Layout, out: np.ndarray, threads: int
+        self, start: int, stop: int, layout: AxisOrder, out: np.ndarray, threads: int
     ) -> None:
         self._compiled.one_hot(start, stop - start, out.dtype.name, layout, as_bits(out), threads)
 

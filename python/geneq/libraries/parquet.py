@@ -21,7 +21,7 @@ FORMAT, VERSION = "geneq-library", 1
 RECIPE_KEY, ABOUT_KEY = b"geneq-recipe", b"geneq-library"
 
 
-class Layout(NamedTuple):
+class ColumnFormat(NamedTuple):
     """How rows stand in a table.
 
     types: (length, alphabet) to types of the columns by name. arrays: (tokens, alphabet, threads)
@@ -95,8 +95,8 @@ def _packed_tokens(table: pa.RecordBatch, length: int, alphabet: str, threads: i
 
 
 LAYOUTS = {
-    "text": Layout(_text_types, _text_arrays, _text_tokens),
-    "packed": Layout(_packed_types, _packed_arrays, _packed_tokens),
+    "text": ColumnFormat(_text_types, _text_arrays, _text_tokens),
+    "packed": ColumnFormat(_packed_types, _packed_arrays, _packed_tokens),
 }
 
 

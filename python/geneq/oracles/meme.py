@@ -1,4 +1,4 @@
-"""Motif files in the MEME format, and families of similar motifs."""
+"""MotifMatrix files in the MEME format, and families of similar motifs."""
 
 import gzip
 import re
@@ -10,14 +10,14 @@ import numpy as np
 
 from ..errors import GeneqError, not_found
 
-__all__ = ["Motif", "families", "motif_similarity", "read_meme"]
+__all__ = ["MotifMatrix", "families", "motif_similarity", "read_meme"]
 
 DNA = "ACGT"
 PSEUDOCOUNT = 0.01
 
 
 @dataclass(frozen=True)
-class Motif:
+class MotifMatrix:
     """A motif.
 
     Attributes
@@ -41,7 +41,7 @@ class Motif:
         return np.log(p / 0.25).astype(np.float32)
 
 
-def read_meme(path: str | Path) -> list[Motif]:
+def read_meme(path: str | Path) -> list[MotifMatrix]:
     """Read a MEME motif file.
 
     Parameters
@@ -53,7 +53,7 @@ def read_meme(path: str | Path) -> list[Motif]:
 
     Returns
     -------
-    list of Motif
+    list of MotifMatrix
         In the order of the file.
 
     Raises
@@ -84,7 +84,7 @@ def read_meme(path: str | Path) -> list[Motif]:
     names = [motif.name for motif in motifs]
     repeated = {name for name in names if names.count(name) > 1}
     if repeated:
-        raise GeneqError("Motif names must differ", value=sorted(repeated)[0], file=path)
+        raise GeneqError("MotifMatrix names must differ", value=sorted(repeated)[0], file=path)
     return motifs
 
 
@@ -149,7 +149,7 @@ def _core_symbols(lines: list[str], path) -> set[str]:
 # --- motifs -----------------------------------------------------------------------------------
 
 
-def _motif(block: list[str], line: int, path) -> Motif:
+def _motif(block: list[str], line: int, path) -> MotifMatrix:
     """The motif whose `MOTIF` line is `block[0]`, at `line` (1-based) of the file."""
     words = block[0].split()
     if len(words) < 2:
@@ -178,7 +178,7 @@ def _motif(block: list[str], line: int, path) -> Motif:
             value=name,
             file=path,
         )
-    return Motif(name, matrix / matrix.sum(1, keepdims=True))
+    return MotifMatrix(name, matrix / matrix.sum(1, keepdims=True))
 
 
 def _stated_width(head: str, name: str, path) -> int | None:
@@ -201,12 +201,12 @@ def _number(text: str) -> float:
         return np.nan
 
 
-def families(motifs: list[Motif], most: int) -> list[tuple[str, list[int]]]:
+def families(motifs: list[MotifMatrix], most: int) -> list[tuple[str, list[int]]]:
     """Group similar motifs.
 
     Parameters
     ----------
-    motifs : list of Motif
+    motifs : list of MotifMatrix
     most : int
         Maximum number of families. With no more motifs than that, each is a family.
 
@@ -235,12 +235,12 @@ def families(motifs: list[Motif], most: int) -> list[tuple[str, list[int]]]:
     ]
 
 
-def motif_similarity(motifs: list[Motif]) -> np.ndarray:
+def motif_similarity(motifs: list[MotifMatrix]) -> np.ndarray:
     """Similarity of motifs.
 
     Parameters
     ----------
-    motifs : list of Motif
+    motifs : list of MotifMatrix
 
     Returns
     -------

@@ -25,7 +25,7 @@ import torch
 from ..errors import GeneqError
 from .base import BinnedOracle
 from .feeding import device, one_hot, workers
-from .meme import Motif, families, read_meme
+from .meme import MotifMatrix, families, read_meme
 
 __all__ = ["COMPOSITION", "LIMIT", "MotifOracle"]
 
@@ -40,7 +40,7 @@ class MotifOracle(BinnedOracle):
     Parameters
     ----------
     name : str
-    motifs : list of Motif
+    motifs : list of MotifMatrix
     groups : list of (str, list of int)
         The classes: name, indices into `motifs`.
     """
@@ -51,7 +51,7 @@ class MotifOracle(BinnedOracle):
     # Scores of a batch: on the CPU 4 MB, which fits its cache, on a GPU 256 MB.
     BATCH_SCORES: ClassVar = {"cpu": 2**20, "cuda": 2**26}
 
-    def __init__(self, name: str, motifs: list[Motif], groups: list[tuple[str, list[int]]]):
+    def __init__(self, name: str, motifs: list[MotifMatrix], groups: list[tuple[str, list[int]]]):
         self.name, self.motifs, self.groups = name, motifs, groups
         self.targets = [group for group, _ in groups] + COMPOSITION
         self.widths = np.array([motif.width for motif in motifs])

@@ -1,2 +1,5 @@
-"""Every figure: SVG made here, small and coloured by the page's style sheet, so that one figure
-is legible on light, dark and printed pages."""
+"""Figures, as SVG.
+
+They are coloured by the style sheet of the page, so that one figure is legible on light, dark and
+printed pages; `files.write_svg` writes one to a file.
+"""

@@ -1,10 +1,12 @@
-"""r of every model beside the ceiling: a row a cell type, or a row a data set."""
+"""r of every model beside the ceiling: a row for each cell type, or for each data set."""
 
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
 from .svg import MINUS, Panel, figure, line, number, tag, text
+
+__all__ = ["forest", "mark", "strips"]
 
 WIDTH, LEFT, TOP = 560, 150, 12
 NAMES = {
@@ -18,7 +20,8 @@ NAMES = {
 def forest(table: pd.DataFrame, title: str) -> Markup:
     """`table`: rows of METRICS of one kind and split, against expression.
 
-    A row a cell type; a line a model with its 95 % interval; the ceiling is an upright bar.
+    A row for each cell type, a line for each model with its 95 % interval; the ceiling is a
+    vertical bar.
     """
     table = table[table["against"] == "expression"]
     models = [model for model in NAMES if model in set(table["model"])]
@@ -39,8 +42,8 @@ def forest(table: pd.DataFrame, title: str) -> Markup:
 
 
 def strips(table: pd.DataFrame, title: str) -> Markup:
-    """`table`: columns dataset, model, r. A row a data set, a mark a cell type, the median of the
-    equations as an upright bar."""
+    """`table`: columns dataset, model, r. A row for each data set, a mark for each cell type, the
+    median of the equations as a vertical bar."""
     datasets = table["dataset"].drop_duplicates().tolist()
     panel = _panel(table["r"].to_numpy(float), 22 * len(datasets))
     marks = [panel.axes("Pearson r", "", xticks=8)]
@@ -86,7 +89,7 @@ def _estimate(panel: Panel, row, y: float) -> Markup:
 
 
 def mark(model: str, x: float, y: float) -> Markup:
-    """The model's shape, so that no one depends on its colour: ●, ■, ◆, ▲."""
+    """The model's shape, so that colour is not needed: ●, ■, ◆, ▲."""
     if model == "equation":
         return tag("circle", cx=float(x), cy=float(y), r=3.6, class_=f"mark {model}")
     shape = {

@@ -1,4 +1,4 @@
-"""What each sequence class does in each cell type's equation, and the order that shows it best."""
+"""Effects of sequence classes in the equations of cell types, and an order that groups them."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,17 @@ from scipy.cluster.hierarchy import leaves_list, linkage
 
 from ..equations import evaluate, parse, used_variables
 
+__all__ = ["Effect", "alike_together", "class_effects", "matrix"]
+
 DRAWS, POINTS = 128, 9
 MIXED = 0.3
 
 
 @dataclass(frozen=True)
 class Effect:
-    """How far a class moves the equation over its range, in log2 units of expression.
+    """The effect of a class on the equation over its range, in log2 units of expression.
 
-    direction: 1 up, -1 down, 0 both (it depends on the class itself or on the others).
+    direction: 1 up, -1 down, 0 both (it depends on the class itself or on others).
     """
 
     size: float
@@ -25,9 +27,9 @@ class Effect:
 def class_effects(document: dict) -> dict[str, Effect]:
     """Class → effect, for the classes of the variables in the expression of one equation.
 
-    A variable is led from the low to the high end of its training range while the others are
-    drawn uniformly from theirs (128 draws, seeded): its size is the mean distance between the
-    lowest and highest value met. Variables of one class add up.
+    A variable is varied from the low to the high end of its training range while the others are
+    drawn uniformly from theirs (128 draws, seeded): its size is the mean difference between the
+    lowest and highest value. Sizes of variables of the same class are summed.
     """
     used = used_variables(document)
     tree = parse(document["expression"])
@@ -53,7 +55,7 @@ def _direction(size: float, swing: float) -> int:
 
 
 def matrix(effects: list[dict[str, Effect]]) -> tuple[list[str], list[list[Effect | None]]]:
-    """Classes of the columns, by falling number of rows and size, and a row an equation."""
+    """Classes of the columns, by decreasing number of rows and size, and a row per equation."""
     classes = {name for row in effects for name in row}
 
     def weight(name: str) -> tuple:

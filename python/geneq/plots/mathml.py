@@ -1,4 +1,4 @@
-"""Equations typeset as MathML, which browsers draw without any script or font of ours.
+"""Equations as MathML, which browsers typeset without scripts or additional fonts.
 
 An infix expression (`c0 + c1*z_SP1`) is read with Python's own grammar and never evaluated. Each
 term of its outermost sum is one <math> element, so that a long equation wraps between terms.

@@ -6,15 +6,17 @@ from markupsafe import Markup
 
 from .svg import Panel, dots, figure, limits, line, polyline, tag, text
 
+__all__ = ["pareto"]
+
 WIDTH, HEIGHT, LOWER = 360, 250, 110
 
 
 def pareto(front: pd.DataFrame) -> Markup:
     """`front`: the rows of EQUATIONS of one cell type.
 
-    Above: out-of-fold mean squared error against measured expression, each member with the
-    paired standard error of its difference from the best (dashed), the chosen one ringed. Below:
-    R² against the teacher. Members far worse than the constant are drawn at the upper edge.
+    Above: out-of-fold mean squared error on measured expression, each member with the paired
+    standard error of its difference from the best (dashed), the selected one ringed. Below: R²
+    against the teacher. Members far worse than the constant are drawn at the upper edge.
     """
     front = front[np.isfinite(front["oof_mse"])].sort_values("complexity")
     if front.empty:

@@ -1,20 +1,24 @@
-"""Two values of the same genes against each other: dots, or a density when there are many."""
+"""Two values of the same genes or sequences against each other: dots, or a density if many."""
 
 import numpy as np
 from markupsafe import Markup
 
 from .svg import Panel, dots, figure, line, rectangles
 
+__all__ = ["scatter"]
+
 MANY = 1500
 CELLS = (46, 34)
 LEVELS = 6
 
 
-def scatter(x: np.ndarray, y: np.ndarray, xlabel: str, ylabel: str, class_: str) -> Markup:
-    """Genes as dots (up to 1,500) or as the density of a grid, with the identity dashed.
+def scatter(
+    x: np.ndarray, y: np.ndarray, xlabel: str, ylabel: str, class_: str, what: str = "genes"
+) -> Markup:
+    """Dots (up to 1,500) or the density on a grid, with the identity dashed; empty below 3 points.
 
-    x, y: float[n]; pairs that are not finite are left out. A few outliers that would squeeze
-    the rest are held at the edge. `class_` names the colour (a model).
+    x, y: float[n]; points that are not finite are dropped. A few outliers that would squeeze the
+    rest are drawn at the edge. `class_` names the colour (a model); what: the points are.
     """
     known = np.isfinite(x) & np.isfinite(y)
     x, y = np.asarray(x, float)[known], np.asarray(y, float)[known]
@@ -22,7 +26,7 @@ def scatter(x: np.ndarray, y: np.ndarray, xlabel: str, ylabel: str, class_: str)
         return Markup("")
     panel = Panel(_robust_limits(x), _robust_limits(y))
     draw = _dots if len(x) <= MANY else _density
-    title = f"{ylabel} against {xlabel}, {len(x):,} genes"
+    title = f"{ylabel} against {xlabel}, {len(x):,} {what}"
     marks = draw(panel, x, y, class_)
     return figure(
         panel.width, panel.height, title, panel.axes(xlabel, ylabel), _identity(panel), marks
@@ -30,7 +34,7 @@ def scatter(x: np.ndarray, y: np.ndarray, xlabel: str, ylabel: str, class_: str)
 
 
 def _robust_limits(values: np.ndarray) -> tuple[float, float]:
-    """All values, or the middle 98 % widened by half where the rest lies far off."""
+    """All values, or the middle 98 % widened by half if others are far away."""
     low, high = np.percentile(values, [1, 99])
     reach = 0.5 * (high - low) or 0.5 * abs(high) or 0.5
     low, high = max(values.min(), low - reach), min(values.max(), high + reach)

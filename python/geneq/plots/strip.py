@@ -1,18 +1,20 @@
-"""What a variable is: its weights over bins and sequence classes as a heat strip."""
+"""The weights of a variable over bins and sequence classes, as a heat map."""
 
 import numpy as np
 from markupsafe import Markup
 
 from .svg import figure, label, line, rectangles, text
 
+__all__ = ["strip"]
+
 CELL, LEFT, MOST, SHADES = 15, 96, 6, 6
 
 
 def strip(variable: dict, document: dict) -> Markup:
-    """`variable`: one of an equations/<n>.json, `document` the whole of it.
+    """`variable`: one of equations/<n>.json, `document`: all of it.
 
-    A row a class (the six of greatest absolute weight, the rest counted), a column a bin, bins
-    drawn equally wide with their edges below; the start of transcription as an upright line.
+    A row for each class (the six with the largest absolute weights, others counted), a column for
+    each bin, drawn equally wide with their edges below; the TSS as a vertical line.
     """
     edges = document["bin_edges"]
     bins = len(edges) - 1
@@ -33,7 +35,7 @@ def strip(variable: dict, document: dict) -> Markup:
 
 
 def _rows(weights: list[dict], bins: int) -> tuple[list[str], np.ndarray]:
-    """Classes by falling sum of absolute weights, and float[class, bin]."""
+    """Classes by decreasing sum of absolute weights, and float[class, bin]."""
     rows: dict[str, np.ndarray] = {}
     for weight in weights:
         row = rows.setdefault(weight["class"], np.zeros(bins))
@@ -43,7 +45,7 @@ def _rows(weights: list[dict], bins: int) -> tuple[list[str], np.ndarray]:
 
 
 def _cells(weights: np.ndarray, top: float, step: float) -> list[Markup]:
-    """One path a sign and shade; cells of no weight are left pale."""
+    """One path for each sign and shade; cells without a weight are pale."""
     shade = np.zeros(weights.shape, int)
     if np.abs(weights).max(initial=0) > 0:
         share = np.abs(weights) / np.abs(weights).max()
@@ -58,7 +60,7 @@ def _cells(weights: np.ndarray, top: float, step: float) -> list[Markup]:
 
 
 def _in_words(names: list[str], weights: np.ndarray, edges: list[float]) -> str:
-    """What a screen reader says: where the leading class weighs most."""
+    """The description for screen readers: where the first class has its largest weight."""
     if not names:
         return "No weights"
     b = int(np.abs(weights[0]).argmax())
@@ -74,7 +76,7 @@ def _edges(edges: list[float], base: float, step: float) -> list[Markup]:
 
 
 def _start(edges: list[float], top: float, base: float, step: float) -> list[Markup]:
-    """The upright line at position 0, where the window spans it (a promoter's does not)."""
+    """The vertical line at position 0, if the window includes it (those of promoters do not)."""
     if not edges[0] < 0 < edges[-1]:
         return []
     x = LEFT - 0.5 + step * float(np.interp(0, edges, np.arange(len(edges))))

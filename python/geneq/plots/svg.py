@@ -1,6 +1,6 @@
 """SVG elements, and a panel with two axes.
 
-Every string that enters is escaped (markupsafe). Colours are CSS classes of the page, never
+Every string is escaped (markupsafe). Colours are CSS classes of the page's style sheet, never
 written here; coordinates are rounded to a tenth of a pixel, so equal input gives equal bytes.
 """
 
@@ -10,11 +10,16 @@ import numpy as np
 from markupsafe import Markup, escape
 from matplotlib.ticker import MaxNLocator
 
+__all__ = [
+    "MINUS", "Drawing", "Panel", "dots", "figure", "label", "limits", "line", "number", "polyline",
+    "rectangles", "shorten", "tag", "text", "ticks",
+]  # fmt: skip
+
 MINUS = "\N{MINUS SIGN}"
 
 
 def tag(name: str, *children, **attributes) -> Markup:
-    """An element; `class_` is class, `stroke_width` is stroke-width; None leaves one out."""
+    """An element; `class_` is class, `stroke_width` is stroke-width; None omits an attribute."""
     written = Markup("").join(
         Markup(' {}="{}"').format(key.rstrip("_").replace("_", "-"), _value(value))
         for key, value in attributes.items()
@@ -25,7 +30,7 @@ def tag(name: str, *children, **attributes) -> Markup:
 
 
 def _value(value) -> str:
-    return number(value) if isinstance(value, float | np.floating) else str(value)
+    return number(float(value)) if isinstance(value, float | np.floating) else str(value)
 
 
 def number(value: float) -> str:
@@ -73,20 +78,34 @@ def polyline(x: np.ndarray, y: np.ndarray, class_: str) -> Markup:
     return tag("polyline", points=points, class_=class_)
 
 
-def figure(width: float, height: float, title: str, *marks) -> Markup:
-    """The svg element: scales down to its box, read out as `title`."""
-    return tag(
+class Drawing(Markup):
+    """A figure as an svg element; width and height in pixels, marks: what is in it."""
+
+    width: float
+    height: float
+    marks: Markup
+
+
+def figure(
+    width: float, height: float, title: str, *marks, scaled: bool = True, class_: str | None = None
+) -> Drawing:
+    """The svg element, read out as `title`; if `scaled`, it shrinks to the width of its box."""
+    style = f"max-width:{number(width)}px"
+    drawing = Drawing(tag(
         "svg",
         *marks,
         viewBox=f"0 0 {number(width)} {number(height)}",
-        style=f"max-width:{number(width)}px",
+        style=style if scaled else f"min-width:{number(width)}px;{style}",
         role="img",
         aria_label=title,
-    )
+        class_=class_,
+    ))  # fmt: skip
+    drawing.width, drawing.height, drawing.marks = width, height, Markup("").join(marks)
+    return drawing
 
 
-def limits(values: np.ndarray, pad: float = 0.05) -> tuple[float, float]:
-    """Lowest and highest finite value with a margin; (0, 1) where there is none."""
+def limits(values, pad: float = 0.05) -> tuple[float, float]:
+    """Lowest and highest finite value with a margin; (0, 1) if there is none."""
     values = np.asarray(values, float)
     values = values[np.isfinite(values)]
     if not len(values):
@@ -98,7 +117,7 @@ def limits(values: np.ndarray, pad: float = 0.05) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Panel:
-    """A box with axes. `x` and `y` turn data into pixels, held inside the limits."""
+    """A box with axes. `x` and `y` convert data to pixels, clipped to the limits."""
 
     xlim: tuple[float, float]
     ylim: tuple[float, float]
@@ -120,8 +139,8 @@ class Panel:
         return self.height - self.bottom - self.top
 
     def axes(self, xlabel: str, ylabel: str, *, whole_x: bool = False, xticks: int = 6) -> Markup:
-        """Grid, tick labels and axis labels; `whole_x` keeps to whole numbers on x, an empty
-        `ylabel` leaves the ticks of y out."""
+        """Grid, tick labels and axis labels; `whole_x` restricts x to whole numbers, an empty
+        `ylabel` omits the ticks of y."""
         end, base = self.width - self.right, self.height - self.bottom
         marks = []
         for tick in ticks(self.xlim, xticks, whole_x):

@@ -6,6 +6,8 @@ from markupsafe import Markup
 
 from .svg import Panel, dots, figure, limits, polyline, tag
 
+__all__ = ["trials"]
+
 
 def trials(table: pd.DataFrame) -> Markup:
     """`table`: TRIALS. Complete trials filled, pruned ones hollow, the best so far as a line,
@@ -16,7 +18,7 @@ def trials(table: pd.DataFrame) -> Markup:
     if complete.empty:
         return Markup("")
     loss, best = table["loss"], complete["loss"].min()
-    # A failed start can be worse by orders of magnitude: those stand at the upper edge.
+    # A failed start can be worse by orders of magnitude: those are drawn at the upper edge.
     high = min(loss.max(), max(best + 4 * (complete["loss"].median() - best), 1.25 * best))
     panel = Panel(limits(np.append(table["trial"], -0.5)), limits([best, high], 0.08), width=560)
     pruned = table[table["state"] != "complete"]

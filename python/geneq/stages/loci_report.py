@@ -1,12 +1,14 @@
-"""Write the page of a run's loci: one HTML file that opens offline.
+"""Write the report of all loci of a run: one HTML file that opens offline.
 
 It shows the surrogate of every locus: a logo with standard errors, the strongest pairs, scores
-against the latent phenotype, and effects of variants, with their agreement with measured ones.
-Beside loci.html stand, where there are any, the variants of all loci (variants.parquet), what is
-known of measured effects (truth.parquet, comparisons.parquet) and what failed (failed.tsv).
+against the latent phenotype, and effects of variants with their agreement with measured effects.
+Beside loci.html are written, where there are any, the variants of all loci (variants.parquet),
+their agreement with measured effects (truth.parquet, comparisons.parquet) and the loci that failed
+(failed.tsv).
 """
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,58 +16,74 @@ import numpy as np
 import pandas as pd
 
 from .. import __version__, templates
-from ..artifacts import AGREEMENT, COMPARISONS, Table, read_parquet
-from ..artifacts import VARIANTS as EFFECTS
+from ..artifacts import (
+    AGREEMENT,
+    COMPARISONS,
+    LATENT,
+    LEVELS,
+    SPACINGS,
+    SURROGATE_METRICS,
+    VARIANTS,
+    Table,
+)
 from ..errors import GeneqError
-from ..locus import FAILED, Experiment, Locus, folders, found_in, read_failed, write_failed
-from ..plots import tracks
+from ..locus import FAILED, Experiment, Locus, find_folders, read_failed, read_row, write_failed
+from ..plots.logo import glyphs, logo
+from ..plots.surrogates import curve, pair_strengths, triangle
 from ..surrogates import Effects, Surrogate, Term, levels
 
-# Logos show symbols less the mean over symbols; curves this many points and this share of noise.
-GAUGE, GRID, SHARE = "uniform", 60, 0.95
-# Rows of tables: the rest stand in the files.
-STRONGEST, VARIANTS = 6, 20
-# Tables of all loci, as geneq variants names them.
-TABLES = {"variants": EFFECTS, "truth": AGREEMENT, "comparisons": COMPARISONS}
+# Logos show effects minus the mean over symbols.
+GAUGE = "uniform"
+# Rows of tables on the page; the files have all of them.
+STRONGEST, SHOWN = 6, 20
+# Tables of all loci, by the names of the files that `geneq variants` writes.
+TABLES = {"variants": VARIANTS, "truth": AGREEMENT, "comparisons": COMPARISONS}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Options of `geneq loci_report`."""
     parser.add_argument("--surrogates", type=Path, help="folder of <locus>/surrogate.json")
     parser.add_argument(
-        "--variants", nargs="+", type=Path, default=[], help="what geneq variants wrote"
+        "--variants", nargs="+", type=Path, default=[], help="folders that geneq variants wrote"
     )
     parser.add_argument(
-        "--failed", nargs="+", type=Path, default=[], help="tables of loci that failed"
+        "--failed", nargs="+", type=Path, default=[], help="failed.tsv of the stages before"
     )
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
 
 
 def run(args: Namespace) -> None:
-    """Write the page and its tables."""
-    found = folders(args.surrogates, "surrogate.json") if args.surrogates else []
-    failed = [row for path in args.failed for row in read_failed(path)]
+    """Write the report and its tables."""
+    write_report(args.surrogates, args.variants, args.failed, args.out)
+
+
+def write_report(
+    surrogates: Path | None, variants: Sequence[Path], failures: Sequence[Path], out: Path
+) -> None:
+    """Write loci.html and its tables to `out`; arguments as the options of the command."""
+    found = find_folders(surrogates, "surrogate.json") if surrogates else []
+    failed = [row for path in failures for row in read_failed(path)]
     if not found and not failed:
         raise GeneqError(
-            "There is nothing to show",
-            value=str(args.surrogates),
-            fix="Give --surrogates, a folder that `geneq surrogate --scores` wrote",
+            "There is no surrogate and no failed locus to report",
+            value=str(surrogates),
+            fix="Give --surrogates, the folder that `geneq surrogate --scores` wrote",
         )
-    tables = {name: read_tables(args.variants, name, table) for name, table in TABLES.items()}
-    tables = {name: table for name, table in tables.items() if table is not None}
+    tables = {name: rows for name, table in TABLES.items()
+              if (rows := read_tables(variants, name, table)) is not None}  # fmt: skip
     shown = [locus(Fitted.read(folder), tables) for folder in found]
     symbols = "".join(row["symbols"] for row in shown)
-    write_failed(failed, args.out / FAILED)
+    write_failed(failed, out / FAILED)
     for name, table in tables.items():
-        TABLES[name].write(table, args.out / f"{name}.parquet")
+        TABLES[name].write(table, out / f"{name}.parquet")
     templates.write_page(
         "loci_report.html.j2",
-        args.out / "loci.html",
+        out / "loci.html",
         version=__version__,
         loci=shown,
         failed=failed,
         compared=len(tables["truth"]) if "truth" in tables else None,
-        glyphs=tracks.glyphs(symbols),
+        glyphs=glyphs(symbols),
     )
 
 
@@ -74,10 +92,10 @@ def run(args: Namespace) -> None:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A locus with its surrogate: held_out has the phenotypes and scores of rows not fitted.
+    """A locus with its surrogate and the tables of it.
 
-    row: of its sheet, None where its scores are of no sheet. motifs, spacings: tables of a
-    factorial design, None of other libraries.
+    row: of its sheet, None for scores of no sheet. held_out: LATENT. motifs, spacings: LEVELS and
+    SPACINGS of a factorial design, None for other libraries.
     """
 
     name: str
@@ -91,14 +109,19 @@ class Fitted:
     @classmethod
     def read(cls, folder: Path) -> "Fitted":
         """Read what `geneq surrogate` wrote."""
-        tables = (_parquet(folder / f"{name}.parquet") for name in ("metrics", "latent"))
-        designed = (_parquet(path) if (path := folder / f"{name}.parquet").exists() else None
-                    for name in ("levels", "spacings"))  # fmt: skip
-        return cls(folder.name, found_in(folder), Surrogate.load(folder), *tables, *designed)
+        return cls(
+            folder.name,
+            read_row(folder),
+            Surrogate.load(folder),
+            SURROGATE_METRICS.read(folder / "surrogate_metrics.parquet"),
+            LATENT.read(folder / "latent.parquet"),
+            _read_if_there(LEVELS, folder),
+            _read_if_there(SPACINGS, folder),
+        )
 
     @property
     def place(self) -> Locus | None:
-        """Where in a genome it lies."""
+        """Its row of the sheet of loci, if that is where it is from."""
         return self.row if isinstance(self.row, Locus) else None
 
     @property
@@ -114,25 +137,26 @@ class Fitted:
         return ", ".join(said + ["mean of both strands"] * self.row.reverse_complement)
 
 
-def read_tables(folders: list[Path], name: str, table: Table) -> pd.DataFrame | None:
-    """All <name>.parquet in folders that `geneq variants` wrote, as one; None without any."""
+def read_tables(folders: Sequence[Path], name: str, table: Table) -> pd.DataFrame | None:
+    """All <name>.parquet in folders that `geneq variants` wrote, as one; None if there are none."""
     paths = [folder / f"{name}.parquet" for folder in folders]
-    found = [table.read(path) for path in paths if path.exists() or table is EFFECTS]
+    found = [table.read(path) for path in paths if path.exists() or table is VARIANTS]
     return pd.concat(found, ignore_index=True) if found else None
 
 
-def _parquet(path: Path) -> pd.DataFrame:
-    return read_parquet(path).to_pandas()
+def _read_if_there(table: Table, folder: Path) -> pd.DataFrame | None:
+    path = folder / f"{table.name}.parquet"
+    return table.read(path) if path.exists() else None
 
 
 # --- what is shown --------------------------------------------------------------------------------
 
 
 def locus(fitted: Fitted, tables: dict[str, pd.DataFrame]) -> dict:
-    """The values of a locus in loci.html.j2; tables: of TABLES, by name, of all loci."""
+    """The values of a locus in the template; tables: those of TABLES, by name, of all loci."""
     place, surrogate = fitted.place, fitted.surrogate
-    own = {name: rows for name, table in tables.items()
-           if len(rows := table[table["locus"] == fitted.name])}  # fmt: skip
+    found = {name: rows for name, table in tables.items()
+             if len(rows := table[table["locus"] == fitted.name])}  # fmt: skip
     known, unknown = levels.names(surrogate.alphabet)
     wild_type = "".join(np.array([*known, unknown])[surrogate.wild_type])
     window = place.window if place else mutated(surrogate)
@@ -145,10 +169,12 @@ def locus(fitted: Fitted, tables: dict[str, pd.DataFrame]) -> dict:
         "map": surrogate.map.kind,
         "n": len(surrogate.split),
         "symbols": wild_type[slice(*window)] if fitted.motifs is None else "",
-        "targets": [target(fitted, number, wild_type, window) if fitted.motifs is None
-                    else motif_target(fitted, number) for number in range(len(surrogate.outputs))],
-        "variants": variant_table(own["variants"]) if "variants" in own else None,
-        "truth": own["truth"].to_dict("records") if "truth" in own else [],
+        "targets": [motif_target(fitted, number, fitted.motifs, fitted.spacings)
+                    if fitted.motifs is not None and fitted.spacings is not None
+                    else target(fitted, number, wild_type, window)
+                    for number in range(len(surrogate.outputs))],
+        "variants": variant_table(found["variants"]) if "variants" in found else None,
+        "truth": found["truth"].to_dict("records") if "truth" in found else [],
         "key": " ".join([fitted.name, place.chrom if place else "", fitted.scored,
                          *surrogate.targets]).lower(),
     }  # fmt: skip
@@ -161,55 +187,68 @@ def target(fitted: Fitted, number: int, wild_type: str, window: tuple[int, int])
     if surrogate.outputs[number].replicates is not None:
         errors = surrogate.errors(GAUGE, number)
     inside = slice(*window)
-    own = wild_effects(surrogate, effects)[inside]
-    strongest = window[0] + int(np.nanargmax(np.abs(own)))
+    shown = wild_effects(surrogate, effects)
     return {
         **common(fitted, number),
-        "strongest": f"{wild_type[strongest]} at {strongest}",
-        "logo": tracks.logo(
-            wild_type[inside],
-            own,
+        "strongest": strongest_symbol(wild_type, shown, window),
+        "logo": logo(
+            _of_symbols(surrogate, shown)[inside],
+            "".join(levels.names(surrogate.alphabet)[0]),
+            f"Effects of the symbols of {fitted.name} on {name}",
             wild_effects(surrogate, errors)[inside] if errors else None,
             window[0],
-            f"Effects of the symbols of {fitted.name} on {name}",
         ),
         "has_errors": errors is not None,
-        **pairs(surrogate, name, effects, errors),
+        **pairs(surrogate, number, effects, errors),
     }
 
 
+def strongest_symbol(wild_type: str, effects: np.ndarray, window: tuple[int, int]) -> str:
+    """The symbol of the largest effect and its position; "" if no effect is known."""
+    size = np.nan_to_num(np.abs(effects[slice(*window)]), nan=-1.0)
+    if size.max(initial=-1.0) < 0:
+        return ""
+    at = window[0] + int(size.argmax())
+    return f"{wild_type[at]} at {at}"
+
+
 def wild_effects(surrogate: Surrogate, effects: Effects) -> np.ndarray:
-    """float64[length]: of the wild type's symbols, NaN of unknown ones and outside of windows."""
+    """float64[length]: of the wild type's symbols, NaN for unknown ones and outside the windows."""
     length = len(surrogate.wild_type)
     table = np.pad(effects.additive(length), ((0, 0), (0, 1)), constant_values=np.nan)
     return np.where(surrogate.inside, table[np.arange(length), surrogate.wild_type], np.nan)
 
 
+def _of_symbols(surrogate: Surrogate, effects: np.ndarray) -> np.ndarray:
+    """float64[length, symbols]: effects of the wild type's symbols, 0 for others."""
+    is_wild = np.arange(surrogate.symbols) == surrogate.wild_type[:, None]
+    return np.where(is_wild, effects[:, None], 0)
+
+
 def mutated(surrogate: Surrogate) -> tuple[int, int]:
-    """From the first to behind the last position that the library mutates."""
+    """[start, end) from the first to the last position that the library mutates."""
     inside = np.flatnonzero(surrogate.inside)
     return int(inside[0]), int(inside[-1]) + 1
 
 
 def common(fitted: Fitted, number: int) -> dict:
-    """What there is of a target of any library."""
-    name = fitted.surrogate.targets[number]
-    r2 = fitted.metrics.query("target == @name and metric == 'r2'")
+    """Values of a target of any library."""
+    name, metrics, held_out = fitted.surrogate.targets[number], fitted.metrics, fitted.held_out
+    r2 = metrics[(metrics["target"] == name) & (metrics["metric"] == "r2")]
     return {
         "name": name,
         "r2": r2["value"].iloc[0] if len(r2) else None,
         "r2_error": r2["error"].iloc[0] if len(r2) else None,
-        "curve": latent(fitted, number),
+        "curve": curve(fitted.surrogate, number, held_out[held_out["target"] == name]),
     }
 
 
-def motif_target(fitted: Fitted, number: int) -> dict:
-    """Numbers of one target of a factorial design: motifs, and two by what lies between them."""
+def motif_target(fitted: Fitted, number: int, motifs: pd.DataFrame, spacings: pd.DataFrame) -> dict:
+    """Values of one target of a factorial design: effects of motifs, of two by spacing."""
     name = fitted.surrogate.targets[number]
-    there = fitted.motifs[fitted.motifs["start"] >= 0]
-    alone = there.groupby(["motif", "sequence", "strand"], sort=False)[f"y:{name}"].mean()
-    both = fitted.spacings.rename(columns={f"y:{name}": "y", f"alone:{name}": "alone",
-                                           f"se_y:{name}": "error"})  # fmt: skip
+    there = motifs[(motifs["target"] == name) & (motifs["start"] >= 0)]
+    alone = there.groupby(["motif", "sequence", "strand"], sort=False)["y"].mean()
+    both = spacings[spacings["target"] == name]
     away = (both["y"] - both["alone"]).abs().sort_values(ascending=False, kind="stable")
     return {
         **common(fitted, number),
@@ -220,37 +259,18 @@ def motif_target(fitted: Fitted, number: int) -> dict:
     }  # fmt: skip
 
 
-def latent(fitted: Fitted, number: int):
-    """Scores against the latent phenotype; no band where each row has an error of its own."""
-    surrogate = fitted.surrogate
-    name = surrogate.targets[number]
-    phi, y = (fitted.held_out[f"{what}:{name}"].to_numpy() for what in ("phi", "y"))
-    ends = (phi.min(), phi.max()) if len(phi) else (0, 1)
-    grid = np.tile(np.linspace(*ends, GRID)[:, None], len(surrogate.outputs))
-    band = None
-    if surrogate.noise.kind != "empirical":
-        band = tuple(edge[:, number] for edge in surrogate.band(grid, SHARE))
-    values = surrogate.curve(grid)[:, number]
-    title = f"Scores of {name} against the latent phenotype"
-    return tracks.curve(phi, y, grid[:, number], values, band, title)
-
-
-def pairs(surrogate: Surrogate, name: str, effects: Effects, errors: Effects | None) -> dict:
-    """The triangle of pairs, and the strongest of them with their errors."""
+def pairs(surrogate: Surrogate, number: int, effects: Effects, errors: Effects | None) -> dict:
+    """The triangle of pairs, and the strongest of them with their standard errors."""
     if len(effects.terms) < 2:
         return {"triangle": None, "pairs": []}
     term = effects.terms[1]
-    strength = np.sqrt((term.values**2).sum(axis=(1, 2)))
-    length, title = len(surrogate.wild_type), f"Pairs that act together on {name}"
-    found = strength.any()
-    return {
-        "triangle": tracks.triangle(term.sites, strength, length, title) if found else None,
-        "pairs": _strongest(surrogate.alphabet, term, errors.terms[1] if errors else None),
-    }
+    drawn = triangle(surrogate, number, term) if pair_strengths(term).any() else None
+    found = _strongest(surrogate.alphabet, term, errors.terms[1] if errors else None)
+    return {"triangle": drawn, "pairs": found}
 
 
 def _strongest(alphabet: str, term: Term, errors: Term | None) -> list[dict]:
-    """Rows of symbols at two positions, of the largest effects."""
+    """The largest effects of symbols at two positions, as rows."""
     symbols, _ = levels.names(alphabet)
     flat = np.argsort(-np.abs(term.values), axis=None, kind="stable")[:STRONGEST]
     rows = []
@@ -266,11 +286,11 @@ def _strongest(alphabet: str, term: Term, errors: Term | None) -> list[dict]:
 
 
 def variant_table(table: pd.DataFrame) -> dict:
-    """Variants of a locus, a row for each with its target, the largest effects first.
+    """Variants of a locus by target, the largest effects first.
 
-    A cell for each method: effect and standard error, None where the method has none.
+    A cell for each method: effect and standard error, None if the method has none. Methods without
+    any effect here have no column.
     """
-    # A method that says nothing here has no column.
     table = table[table.groupby("method")["effect"].transform("count") > 0]
     methods = sorted(table["method"].unique())
     keys = ["chrom", "pos", "id", "ref", "alt", "target"]
@@ -282,4 +302,4 @@ def variant_table(table: pd.DataFrame) -> dict:
         rows.append({**dict(zip(keys, key, strict=True)), "largest": largest, "notes": notes,
                      "cells": [cells.get(method) for method in methods]})  # fmt: skip
     rows.sort(key=lambda row: -row["largest"])
-    return {"methods": methods, "rows": rows[:VARIANTS], "more": max(0, len(rows) - VARIANTS)}
+    return {"methods": methods, "rows": rows[:SHOWN], "more": max(0, len(rows) - SHOWN)}

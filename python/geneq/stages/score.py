@@ -19,7 +19,16 @@ from tqdm import tqdm
 from ..errors import GeneqError
 from ..genome import Genome
 from ..libraries import Library, LibraryFile, open_library, read_recipe
-from ..locus import Experiment, Locus, open_experiments, open_loci, report, run_each
+from ..locus import (
+    ROW_FILES,
+    Experiment,
+    Locus,
+    Scoring,
+    open_experiments,
+    open_loci,
+    report,
+    run_each,
+)
 from ..oracles import Oracle, load_oracle
 from ..oracles.network import PRECISIONS
 from ..oracles.scoring import padding, score
@@ -100,7 +109,8 @@ def many(args: Namespace) -> None:
                          value=", ".join(args.target))  # fmt: skip
     genome, opened = Genome(args.genome) if args.loci else None, cache(_opened)
     found = open_loci(args.loci) if args.loci else open_experiments(args.experiments)
-    rows = {row.name: row.scored_as(args) for row in found}
+    scoring = Scoring(args.oracle, args.reduce, args.precision, args.reverse_complement)
+    rows = {row.name: row.scored_as(scoring) for row in found}
 
     def one(name: str) -> None:
         row, library = prepared(rows[name], genome)
@@ -110,7 +120,8 @@ def many(args: Namespace) -> None:
         write_scores(library, opened(row.oracle, row.precision), args.out / name, **options)
         row.save(args.out / name)
 
-    report(run_each(rows, "score", one, args.out), len(rows), args.out)
+    files = ("mave.parquet", ".parts", *ROW_FILES)
+    report(run_each(rows, "score", one, args.out, files), len(rows), args.out)
 
 
 def prepared(row: Locus | Experiment, genome: Genome | None) -> tuple[Locus | Experiment, Library]:

@@ -1,9 +1,9 @@
-"""Interactions of elements: what pairs of positions do together, summed over two windows.
+"""Interactions of elements: effects of pairs of positions, summed over two windows.
 
 The interaction of two positions is that of their symbols in the wild type, in the uniform gauge:
-what the two together add to φ, beyond what each adds where the other is any symbol. Its sum over
-two elements is φ of the wild type, less φ with the one or the other element replaced by random
-symbols, plus φ with both replaced, by the pairs of the map.
+the effect of both symbols together on φ, minus the effect that each has on average over the symbols
+at the other position. Its sum over two elements is φ of the wild type, minus φ with either element
+replaced by random symbols, plus φ with both replaced (for the pairs that the map has).
 """
 
 from collections.abc import Sequence
@@ -18,15 +18,20 @@ from scipy.sparse import csr_matrix
 from ..checks import parse_window
 from ..errors import GeneqError
 from ..mave import user_table
-from . import Effects, Surrogate
+from .gauges import Effects
 from .maps import checked
+from .surrogate import UNITS, Surrogate
+
+__all__ = [
+    "Element", "check_elements", "element_pairs", "interactions", "matrices", "read_elements",
+]  # fmt: skip
 
 GAUGE = "uniform"
 
 
 @dataclass(frozen=True)
 class Element:
-    """A part [start, end) of the sequence, 0-based, with a name."""
+    """A named part [start, end) of the sequence, 0-based."""
 
     name: str
     start: int
@@ -34,9 +39,23 @@ class Element:
 
 
 def read_elements(text: str) -> list[Element]:
-    """NAME:START-END with commas between them, or a table of name, start and end (`user_table`).
+    """Read elements from text, or from a table.
 
-    Raises GeneqError for anything else.
+    Parameters
+    ----------
+    text : str
+        NAME:START-END, separated by commas (0-based, end excluded), or the path of a table (.tsv,
+        .csv, either also .gz, or .parquet) with the columns name, start and end.
+
+    Returns
+    -------
+    list of Element
+        In the order given.
+
+    Raises
+    ------
+    GeneqError
+        For anything else.
     """
     if text.lower().endswith((".tsv", ".csv", ".gz", ".parquet")):
         return _table(Path(text))
@@ -44,7 +63,7 @@ def read_elements(text: str) -> list[Element]:
         named = (part.rsplit(":", 1) for part in text.split(","))
         return [Element(name, *parse_window(place)) for name, place in named]
     except ValueError:
-        raise GeneqError("Elements are NAME:START-END with commas between them, or a table",
+        raise GeneqError("Elements are NAME:START-END, separated by commas, or a table",
                          value=text) from None  # fmt: skip
 
 
@@ -55,14 +74,29 @@ def _table(path: Path) -> list[Element]:
         return [Element(str(name), *place)
                 for name, place in zip(table["name"], places, strict=True)]  # fmt: skip
     except (KeyError, ValueError) as error:
-        raise GeneqError("A table of elements has the columns name, start and end",
+        raise GeneqError("A table of elements has the columns name, start and end (whole numbers)",
                          value=str(error), file=path) from None  # fmt: skip
 
 
 def check_elements(elements: Sequence[Element], length: int) -> list[Element]:
-    """Elements as they lie. Raises GeneqError where they leave the sequence, overlap, share a name.
+    """Elements sorted by their starts.
 
-    length: symbols of the sequence.
+    Parameters
+    ----------
+    elements : sequence of Element
+        In any order.
+    length : int
+        Length of the sequence.
+
+    Returns
+    -------
+    list of Element
+        Sorted by start.
+
+    Raises
+    ------
+    GeneqError
+        If one exceeds the sequence, or two overlap or have the same name.
     """
     for element in elements:
         checked((element.start, element.end), length)
@@ -77,7 +111,20 @@ def check_elements(elements: Sequence[Element], length: int) -> list[Element]:
 
 
 def interactions(surrogate: Surrogate, target: int | str = 0) -> np.ndarray:
-    """float64[length, length], symmetric: interactions in φ, NaN of pairs that the map lacks."""
+    """Interactions of the wild type's symbols in φ.
+
+    Parameters
+    ----------
+    surrogate : Surrogate
+        With a map that has pairs.
+    target : int or str
+        Number or name of the target.
+
+    Returns
+    -------
+    ndarray
+        float64[length, length], symmetric; NaN for pairs that the map does not have.
+    """
     effects = surrogate.effects(GAUGE, target)
     table = np.full((len(surrogate.wild_type),) * 2, np.nan)
     one, other = effects.terms[1].sites.T
@@ -86,31 +133,43 @@ def interactions(surrogate: Surrogate, target: int | str = 0) -> np.ndarray:
 
 
 def element_pairs(surrogate: Surrogate, elements: Sequence[Element]) -> pd.DataFrame:
-    """Sums of interactions within and between elements, strongest first.
+    """Sums of interactions within and between elements, strongest first, as `artifacts.ELEMENTS`.
 
-    Columns: target, element_1, element_2; pairs, of positions in the map; phi, the sum, and y, in
-    units of scores, by the slope at the wild type; se_phi and se_y, their standard errors, where
-    the fit has replicates; variance, what these pairs add to that of φ in the library (which is 1).
-    Raises GeneqError for maps without pairs, and as `check_elements` does.
+    Parameters
+    ----------
+    surrogate : Surrogate
+        With a map that has pairs.
+    elements : sequence of Element
+        Parts of the sequence that do not overlap.
+
+    Returns
+    -------
+    DataFrame
+        A row for each target and pair of elements, each element with itself included.
+
+    Raises
+    ------
+    GeneqError
+        If the map has no pairs, and as `check_elements` does.
     """
     elements = check_elements(elements, len(surrogate.wild_type))
     if surrogate.map.kind == "additive":
         raise GeneqError("Additive maps have no interactions", fix="Fit a pairwise one")
     which = list(combinations_with_replacement(range(len(elements)), 2))
-    names = np.array([element.name for element in elements])[np.array(which)]
+    names = np.array([element.name for element in elements], object)[np.array(which)]
     sites = surrogate.layout.effects(surrogate.outputs[0].theta).terms[1].sites
     sums = _sums(elements, which, sites)
     tables = []
     for target, output in zip(surrogate.targets, surrogate.outputs, strict=True):
         phi = sums @ _wild(surrogate.effects(GAUGE, target), surrogate.wild_type)
+        errors = {f"se_{units}": np.nan if output.replicates is None
+                  else _errors(surrogate, target, units, sums) for units in UNITS}  # fmt: skip
         table = pd.DataFrame({
             "target": target, "element_1": names[:, 0], "element_2": names[:, 1],
-            "pairs": sums.getnnz(axis=1), "phi": phi, "y": phi * surrogate.slope(output),
+            "pairs": sums.getnnz(axis=1).astype(np.int64),
+            "phi": phi, "y": phi * surrogate.slope(output), **errors,
+            "variance": sums @ _variances(surrogate, target),
         })  # fmt: skip
-        if output.replicates is not None:
-            for units in ("phi", "y"):
-                table[f"se_{units}"] = _errors(surrogate, target, units, sums)
-        table["variance"] = sums @ _variances(surrogate, target)
         tables.append(table.sort_values("phi", key=np.abs, ascending=False, kind="stable"))
     return pd.concat(tables, ignore_index=True)
 
@@ -118,9 +177,20 @@ def element_pairs(surrogate: Surrogate, elements: Sequence[Element]) -> pd.DataF
 def matrices(
     table: pd.DataFrame, elements: Sequence[Element]
 ) -> dict[str, tuple[np.ndarray, np.ndarray, list[str]]]:
-    """By target, sums and standard errors as float64[elements, elements], and the elements' names.
+    """The table of `element_pairs` as matrices.
 
-    table: of `element_pairs`. NaN where the map has no pairs, and of errors that are not known.
+    Parameters
+    ----------
+    table : DataFrame
+        As of `element_pairs`.
+    elements : sequence of Element
+        In the order of rows and columns.
+
+    Returns
+    -------
+    dict of str to tuple
+        By target: sums and standard errors, float64[elements, elements] each, and the names of the
+        elements. NaN where the map has no pairs, and for unknown errors.
     """
     names = [element.name for element in elements]
     made = {}
@@ -130,13 +200,13 @@ def matrices(
                    for column in ("element_1", "element_2"))  # fmt: skip
         values, errors = np.full((2, len(names), len(names)), np.nan)
         for matrix, column in ((values, "phi"), (errors, "se_phi")):
-            matrix[at] = matrix[at[::-1]] = rows.get(column, np.nan)
+            matrix[at] = matrix[at[::-1]] = rows[column]
         made[target] = values, errors, names
     return made
 
 
 def _sums(elements: Sequence[Element], which: list[tuple[int, int]], sites: np.ndarray):
-    """What adds up pairs of positions, int[n, 2] rising, to pairs of elements: [which, n]."""
+    """The matrix [which, n] that sums pairs of positions, int[n, 2], over pairs of elements."""
     inside = [(sites >= element.start) & (sites < element.end) for element in elements]
     rows = [(inside[one] & inside[other][:, ::-1]).any(axis=1) if one != other
             else inside[one].all(axis=1) for one, other in which]  # fmt: skip

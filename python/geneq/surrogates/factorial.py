@@ -1,10 +1,10 @@
-"""Factorial designs as surrogates take them: a motif is a position, what it can be are its symbols.
+"""Factorial designs in the form that surrogates are fitted to: a motif is a position.
 
-The symbols of a motif are its levels in the design: absent, or one of its sequences at a place and
-on a strand. So additive effects are those of a motif by place and strand, pairs are interactions of
-motifs (by spacing and orientation, too), and gauges, errors and predictions are what they are for
-sequences. Backgrounds are noise; rows of one stay together when rows are split, so that what it
-adds to all of them leaves no effect.
+The symbols of this position are the levels of the motif in the design: absent, or one of its
+sequences at a place and on a strand. Additive effects are then those of a motif by place and
+strand, pairs are interactions of motifs (which depend on spacing and orientation), and gauges,
+standard errors and predictions are the same as for sequences. Backgrounds are noise; the rows of a
+background are held out together.
 """
 
 from dataclasses import dataclass
@@ -17,21 +17,32 @@ from scipy.sparse import csr_matrix
 from ..checks import check_memory
 from ..libraries import FactorialLibrary, Mutations
 from ..mave import Mave
-from . import Arrays, Surrogate, levels
+from . import levels
+from .fit import Arrays
+from .surrogate import Output, Surrogate
+
+__all__ = ["Factors", "arrays", "spacings"]
 
 # Fewest backgrounds of which some can be held out.
 FEWEST = 20
-# What the points that make a point of a spacing curve have in common.
-PLACED = ["first", "second", "sequence_1", "sequence_2", "strand_1", "strand_2", "spacing"]
+# What identifies a point of a spacing curve.
+PLACED = ["motif_1", "motif_2", "sequence_1", "sequence_2", "strand_1", "strand_2", "spacing"]
 
 
 @dataclass(frozen=True, eq=False)
 class Factors:
     """The motifs of a factorial library as positions, and their levels as symbols.
 
-    table: a row for every level: position and motif, symbol (its number, as text: 0 is absent where
-    the motif ever is), sequence (its name), start and end (0-based, end excluded; −1 if absent) and
-    strand, "" if absent. tokens: uint8[points, motifs], the levels at every design point.
+    Parameters
+    ----------
+    library : FactorialLibrary
+        The design.
+    table : DataFrame
+        A row for each level: position (number of the motif) and motif; symbol, the number of the
+        level as text ("0" is absent, if the motif can be); sequence (name), start and end (0-based,
+        end excluded) and strand: "", −1, −1 and "" if absent.
+    tokens : ndarray
+        uint8[points, motifs], the levels at every design point.
     """
 
     library: FactorialLibrary
@@ -40,7 +51,7 @@ class Factors:
 
     @classmethod
     def of(cls, library: FactorialLibrary) -> "Factors":
-        """Raises GeneqError for motifs of more levels than there are tokens."""
+        """The levels of a design. Raises GeneqError for motifs with more than 254 levels."""
         found = [_levels(library, number) for number in range(len(library.motifs))]
         tables, columns = zip(*found, strict=True)
         levels.alphabet(max(map(len, tables)))  # refused before they are tokens of a byte
@@ -49,17 +60,17 @@ class Factors:
 
     @property
     def alphabet(self) -> str:
-        """That of the motif of most levels; the others lack its last ones."""
+        """That of the motif with most levels; the others lack its last ones."""
         return levels.alphabet(self.table["position"].value_counts().max())
 
     def arrays(self, mave: Mave) -> Arrays:
         """Scores of the library, in the form that `surrogates.fit` takes.
 
-        Of a paired design, where all points share their backgrounds, what a background adds to all
-        of its rows is taken away: their mean, less that of all rows.
+        In a paired design, where all points share their backgrounds, the mean of each background is
+        subtracted and the mean of all rows added.
         """
         n, (points, motifs) = mave.n_rows, self.tokens.shape
-        check_memory(n * motifs * 16, f"The levels of {n:,} rows take about", "Leave motifs out")
+        check_memory(n * motifs * 16, f"The levels of {n:,} rows take about", "Use fewer motifs")
         background, point = np.divmod(np.arange(n), points)
         tokens = self.tokens[point]
         row, position = np.nonzero(tokens)
@@ -68,15 +79,15 @@ class Factors:
         y = mave.y.reshape(-1, points, len(mave.targets)).astype(np.float64)
         if paired:
             y += y.mean(axis=(0, 1)) - y.mean(axis=1, keepdims=True)
-        together = paired and self.library.n_backgrounds >= FEWEST
+        together = paired and len(y) >= FEWEST
         return Arrays(
             np.zeros(motifs, np.uint8), changes, y.reshape(n, -1), mave.sigma, self.alphabet,
             mave.targets, groups=background if together else None,
         )  # fmt: skip
 
-    def gauge(self, name: str) -> str | np.ndarray:
-        """A gauge of surrogates; the uniform one is over the levels that a motif has."""
-        if name != "uniform":
+    def gauge(self, name: str | np.ndarray) -> str | np.ndarray:
+        """A gauge of surrogates; "uniform" is over the levels that a motif has."""
+        if not isinstance(name, str) or name != "uniform":
             return name
         counts = self.table["position"].value_counts(sort=False).sort_index().to_numpy()
         return (np.arange(counts.max()) < counts[:, None]) / counts[:, None]
@@ -84,14 +95,21 @@ class Factors:
     def named(self, table: pd.DataFrame, suffix: str = "") -> pd.DataFrame:
         """A table of a surrogate with motif, sequence, start and strand for position and symbol.
 
-        suffix: of all these columns. Levels that a motif does not have are left out.
+        suffix: of these columns ("_1", "_2" in tables of pairs). Rows of levels that a motif does
+        not have are dropped.
         """
         keys = [f"position{suffix}", f"symbol{suffix}"]
-        own = self.table.drop(columns="end").add_suffix(suffix)
-        named = table.merge(own, on=keys)
-        at = table.columns.get_loc(keys[0])
-        front = [*table.columns[:at].drop("wild", errors="ignore"), *own.columns.drop(keys)]
-        return named[[*front, *table.columns[at:].difference(["wild", *keys], sort=False)]]
+        names = self.table.drop(columns="end").add_suffix(suffix)
+        at = list(table).index(keys[0])
+        columns = [*table.columns[:at], *names.columns.drop(keys), *table.columns[at:].drop(keys)]
+        return table.merge(names, on=keys)[[name for name in columns if name != "wild"]]
+
+
+def arrays(mave: Mave) -> Mave | Arrays:
+    """What a surrogate of `mave` is fitted to: the levels of a factorial design, else `mave`."""
+    if isinstance(mave.library, FactorialLibrary):
+        return Factors.of(mave.library).arrays(mave)
+    return mave
 
 
 def _levels(library: FactorialLibrary, number: int) -> tuple[pd.DataFrame, np.ndarray]:
@@ -110,38 +128,47 @@ def _levels(library: FactorialLibrary, number: int) -> tuple[pd.DataFrame, np.nd
     return table, which.ravel()
 
 
-# --- two motifs, by what lies between them --------------------------------------------------------
+# --- two motifs, by their spacing -----------------------------------------------------------------
 
-# What is told of both motifs, one alone, the other alone, and neither.
+# Weights of the points with both motifs, with one alone, with the other alone, and with neither.
 CONTRASTS = {"y": (1, 0, 0, -1), "alone": (0, 1, 1, -2), "phi": (1, -1, -1, 1)}
 
 
 def spacings(factors: Factors, surrogate: Surrogate, mave: Mave) -> pd.DataFrame:
-    """What two motifs do by the symbols between them, the other motifs at their first level.
+    """Joint effects of two motifs by their spacing, as `artifacts.SPACINGS`.
 
-    first, second: the motifs in the order in which they lie, with their sequences and strands;
-    spacing: symbols between them. Of every target `y:<target>`, what both do to the score together;
-    `alone:<target>`, the sum of what each does without the other; `phi:<target>`, their interaction
-    in the phenotype; with `se_` before these their standard errors, where the fit has replicates;
-    and `measured:<target>` and `se_measured:<target>`, what both do together by the scores
-    themselves: the mean over backgrounds and its standard error. Means over the places at which
-    the same lies at the same spacing.
+    Parameters
+    ----------
+    factors : Factors
+        Of the design.
+    surrogate : Surrogate
+        Fitted to `factors.arrays(mave)`.
+    mave : Mave
+        The design with its scores.
+
+    Returns
+    -------
+    DataFrame
+        A row for each target, pair of motifs with their sequences and strands, and spacing: means
+        over the places at which they have this spacing, other motifs at their first level.
     """
-    table, contrasts = _cells(factors)
+    cells, contrasts = _cells(factors)
     phi = surrogate.phi(factors.tokens)
     y = surrogate.curve(phi)
     by_background = mave.y.reshape(-1, len(factors.tokens), len(mave.targets)).astype(np.float64)
-    n = len(by_background)
-    for k, target in enumerate(surrogate.targets):
-        for name, matrix in contrasts.items():
-            table[f"{name}:{target}"] = matrix @ (phi if name == "phi" else y)[:, k]
-        if surrogate.outputs[k].replicates is not None:
-            table = table.assign(**_errors(surrogate, target, contrasts, factors.tokens))
+    n, tables = len(by_background), []
+    for k, output in enumerate(surrogate.outputs):
         measured = contrasts["y"] @ by_background[:, :, k].T
-        spread = measured.std(axis=1, ddof=1) if n > 1 else np.nan
-        table[f"measured:{target}"] = measured.mean(axis=1)
-        table[f"se_measured:{target}"] = spread / np.sqrt(n)
-    return table
+        spread = measured.std(axis=1, ddof=1) if n > 1 else np.full(len(measured), np.nan)
+        columns = {name: matrix @ (phi if name == "phi" else y)[:, k]
+                   for name, matrix in contrasts.items()}  # fmt: skip
+        columns |= {"measured": measured.mean(axis=1)}
+        columns |= _errors(surrogate, output, contrasts, factors.tokens)
+        columns |= {"se_measured": spread / np.sqrt(n)}
+        table = cells.assign(**columns)
+        table.insert(0, "target", output.target)
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
 
 
 def _cells(factors: Factors) -> tuple[pd.DataFrame, dict[str, csr_matrix]]:
@@ -158,10 +185,10 @@ def _cells(factors: Factors) -> tuple[pd.DataFrame, dict[str, csr_matrix]]:
 
 
 def _pair(factors: Factors, one: int, other: int) -> tuple[pd.DataFrame, np.ndarray]:
-    """Points where two motifs are there and the others at their first level.
+    """Points where two motifs are present and the others at their first level.
 
-    A row of PLACED for each, and int64[rows, 4]: the point, those with the one and with the other
-    motif alone, and the one with neither. Points of which the design lacks one are left out.
+    A row of PLACED for each, and int64[rows, 4]: the point, the points with either motif alone, and
+    the point with neither. Points for which the design lacks one of these are dropped.
     """
     tokens = factors.tokens
     levels = [factors.table[factors.table["position"] == number] for number in (one, other)]
@@ -179,7 +206,7 @@ def _pair(factors: Factors, one: int, other: int) -> tuple[pd.DataFrame, np.ndar
         for own, other in ((left, right), (right, left))
     )
     table = pd.DataFrame({
-        "first": first["motif"], "second": second["motif"],
+        "motif_1": first["motif"], "motif_2": second["motif"],
         "sequence_1": first["sequence"], "sequence_2": second["sequence"],
         "strand_1": first["strand"], "strand_2": second["strand"],
         "spacing": (second["start"] - first["end"]).astype(np.int32),
@@ -188,8 +215,8 @@ def _pair(factors: Factors, one: int, other: int) -> tuple[pd.DataFrame, np.ndar
 
 
 def _numbers(points: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """int64[...]: which of the points, uint8[n, motifs], each of uint8[..., motifs] is; or −1."""
-    # A row as one value: text of bytes, which compares as fast as a number.
+    """int64[...]: index in points, uint8[n, motifs], of each of uint8[..., motifs]; −1 if none."""
+    # A row as one byte string, which compares as fast as a number.
     keys, sought = (np.ascontiguousarray(rows).view(f"S{points.shape[1]}")[..., 0]
                     for rows in (points, wanted))  # fmt: skip
     order = np.argsort(keys)
@@ -198,12 +225,14 @@ def _numbers(points: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 
 
 def _errors(
-    surrogate: Surrogate, target: str, contrasts: dict[str, csr_matrix], tokens: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Standard errors of contrasts of design points, by name of the column."""
-    moved = list(surrogate.resampled_differences(tokens, target))
+    surrogate: Surrogate, output: Output, contrasts: dict[str, csr_matrix], tokens: np.ndarray
+) -> dict[str, np.ndarray | float]:
+    """Standard errors of contrasts of design points, by name of the column; NaN if unknown."""
+    if output.replicates is None:
+        return dict.fromkeys((f"se_{name}" for name in contrasts), np.nan)
+    moved = list(surrogate.resampled_differences(tokens, output.target))
     return {
-        f"se_{name}:{target}": np.sqrt(np.mean(
+        f"se_{name}": np.sqrt(np.mean(
             [(matrix @ (phi if name == "phi" else y)) ** 2 for phi, y in moved], axis=0
         ))
         for name, matrix in contrasts.items()
@@ -213,7 +242,7 @@ def _errors(
 def _contrasts(
     group: np.ndarray, quartets: np.ndarray, weights: tuple[int, ...], points: int
 ) -> csr_matrix:
-    """Of every group the mean of the weighted sums of its quartets: [groups, points]."""
+    """The matrix [groups, points] of the mean, in each group, of weighted sums of its quartets."""
     values = np.array(weights) / np.bincount(group)[group, None]
     where = (np.repeat(group, 4), quartets.ravel())
     return csr_matrix((values.ravel(), where), shape=(group.max(initial=-1) + 1, points))

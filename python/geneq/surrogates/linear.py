@@ -1,9 +1,9 @@
-"""Linear surrogates of a scored library, to compare surrogates with nonlinearities with.
+"""Linear surrogates of a scored library, as baselines for surrogates with nonlinearities.
 
-y = constant + sum of effects over a row's substitutions. Ridge and lasso shrink the effects, by a
-strength that is chosen on validation rows. LIME (Ribeiro et al. 2016) weighs rows by their nearness
-to the wild type, exp(−(substitutions / width)²), and keeps the few effects that lasso finds first,
-fitted anew without shrinkage. The path of the lasso is that of LARS (Efron et al. 2004).
+y = constant + sum of the effects of a row's substitutions. Ridge and lasso shrink the effects, with
+a strength chosen on validation rows. LIME (Ribeiro et al. 2016) weights rows by their similarity to
+the wild type, exp(−(substitutions / width)²), and keeps the few effects that enter the lasso path
+first, refitted without shrinkage. The lasso path is computed by LARS (Efron et al. 2004).
 """
 
 from dataclasses import dataclass
@@ -16,12 +16,14 @@ from sklearn.linear_model import lars_path_gram
 from ..errors import GeneqError
 from ..libraries import Mutations
 
+__all__ = ["KINDS", "linear_effects"]
+
 Kind = Literal["ridge", "lasso", "lime"]
-KINDS: tuple[str, ...] = get_args(Kind)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 VALIDATION = 0.2
-# Strengths of ridge, in shares of the mean variance of a substitution's indicator.
+# Strengths of ridge, relative to the mean variance of a substitution's indicator.
 STRENGTHS = np.logspace(-5, 3, 33)
-# Effects that LIME keeps at most, and steps of the lasso's path.
+# Largest number of effects that LIME keeps, and of steps of the lasso path.
 KEPT, STEPS = 100, 2000
 
 
@@ -52,18 +54,41 @@ def linear_effects(
     width: float | None = None,
     seed: int = 1,
 ) -> np.ndarray:
-    """Effects float64[length, symbols] in the wild-type gauge of a linear surrogate.
+    """Effects of a linear surrogate in the wild-type gauge.
 
-    mutations: of all rows of a library. y: float[rows]. wild_type: tokens uint8[length]. width: of
-    LIME's weights, by default the mean number of substitutions. seed: of the rows that validate. A
-    substitution that no training row has gets 0, and so do unknown symbols of the wild type. Raises
-    GeneqError for an unknown kind, scores that are not finite, and fewer than ten rows.
+    Parameters
+    ----------
+    mutations : Mutations
+        Of all rows of a library.
+    y : ndarray
+        float[rows], scores.
+    wild_type : ndarray
+        Tokens uint8[length].
+    symbols : int
+        Symbols of the alphabet.
+    kind : {"ridge", "lasso", "lime"}
+        The method.
+    width : float, optional
+        Of LIME's weights, in substitutions; by default their mean number.
+    seed : int
+        Of the choice of validation rows.
+
+    Returns
+    -------
+    ndarray
+        float64[length, symbols]; 0 for substitutions that no training row has, and where the wild
+        type's symbol is unknown.
+
+    Raises
+    ------
+    GeneqError
+        For an unknown kind, fewer than ten rows, and scores that are not finite.
     """
     y = np.asarray(y, np.float64)
     if kind not in KINDS:
-        raise GeneqError("Unknown kind", value=str(kind), fix=f"One of {', '.join(KINDS)}")
+        raise GeneqError("Unknown method", value=str(kind), fix=f"Use one of {', '.join(KINDS)}")
     if len(y) < 10:
-        raise GeneqError("A surrogate needs ten rows or more", value=len(y))
+        raise GeneqError("A linear surrogate needs at least ten rows", value=len(y))
     if not np.isfinite(y).all():
         raise GeneqError("Scores must be finite", value=f"row {np.flatnonzero(~np.isfinite(y))[0]}")
     column = mutations.position.astype(np.int64) * symbols + mutations.symbol
@@ -87,7 +112,7 @@ def linear_effects(
 
 
 def _best(candidates, known: Moments, x: csr_array, y: np.ndarray, weight: np.ndarray):
-    """The column of candidates with the least weighted error on these rows."""
+    """The column of candidates with the smallest weighted error on these rows."""
     constants = known.mean_y - known.mean_x @ candidates
     errors = weight @ (x @ candidates + constants - y[:, None]) ** 2
     return candidates[:, np.argmin(errors)] if errors.size else np.zeros(len(candidates))

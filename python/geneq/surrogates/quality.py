@@ -1,4 +1,4 @@
-"""How good a surrogate is, on rows that it was not fitted to, with error bars."""
+"""The quality of a surrogate on test rows, which it was not fitted to, with standard errors."""
 
 from dataclasses import asdict, dataclass
 
@@ -6,13 +6,17 @@ import numpy as np
 from scipy import special
 from scipy.spatial import cKDTree
 
-# Neighbours of the estimates of information and entropy.
+from .surrogate import Surrogate
+
+__all__ = ["Estimate", "Quality", "information", "quality", "variational_information"]
+
+# Nearest neighbours in the estimates of information and entropy.
 NEIGHBOURS = 5
 RESAMPLED = 200
 HALVES = 20
-# Noise that estimates of entropy give to y, in its standard deviations.
+# Noise added to y for estimates of entropy, in its standard deviations.
 FUZZ = 0.01
-# Central shares of the noise model whose coverage is told.
+# Central intervals of the noise model whose coverage is reported.
 SHARES = (0.5, 0.68, 0.9, 0.95)
 
 
@@ -26,13 +30,30 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Quality:
-    """Of one target, in `rows` held-out rows.
+    """The quality for one target.
 
-    r2: squared correlation of y with its prediction. explained: 1 − the mean square error in
-    variances of y. i_pred: information of φ on y; i_var: what of it the noise model accounts for,
-    at most i_pred but for chance (bits a row, Tareen et al. 2022). coverage: of every central
-    share of the noise model, the share of y that lies in it. ks, ks_p: Kolmogorov–Smirnov distance
-    of the noise model's quantiles of y from uniform, and how probable a larger one is.
+    Parameters
+    ----------
+    rows : int
+        Number of test rows.
+    r2 : Estimate
+        Squared correlation of y with its prediction.
+    explained : Estimate
+        1 − mean squared error / variance of y.
+    i_pred : Estimate
+        Mutual information of φ and y, in bits.
+    i_var : Estimate
+        Variational information, in bits: the part of it that the noise model accounts for. A lower
+        bound of i_pred, up to errors of the estimates [1]_.
+    coverage : dict of str to Estimate
+        For each central interval of the noise model, the fraction of y in it.
+    ks, ks_p : float
+        Kolmogorov–Smirnov distance between the quantiles of y under the noise model and the uniform
+        distribution, and its p-value.
+
+    References
+    ----------
+    .. [1] Tareen et al., MAVE-NN, Genome Biology 23:98, 2022.
     """
 
     rows: int
@@ -48,18 +69,46 @@ class Quality:
         return asdict(self)
 
 
-def quality(surrogate, phi: np.ndarray, y: np.ndarray, sigma=None, seed: int = 1) -> list[Quality]:
-    """The quality for every target; φ and y float64[n, targets] of held-out rows.
+def quality(
+    surrogate: Surrogate,
+    phi: np.ndarray,
+    y: np.ndarray,
+    sigma: np.ndarray | None = None,
+    seed: int = 1,
+) -> list[Quality]:
+    """The quality for every target.
 
-    Information is NaN where there are fewer than 6 rows, and its error below 12.
+    Parameters
+    ----------
+    surrogate : Surrogate
+        The surrogate.
+    phi, y : ndarray
+        float64[n, targets], latent phenotypes and scores of test rows.
+    sigma : ndarray, optional
+        float64[n, targets], measured standard errors of y.
+    seed : int
+        Of the resampling that standard errors come from.
+
+    Returns
+    -------
+    list of Quality
+        One for each target. Information is NaN below 6 rows, its standard error below 12.
     """
-    curve, losses = surrogate.curve(phi), surrogate.losses(phi, y, sigma)
-    quantiles = surrogate.cdf(phi, y, sigma)
-    columns = zip(phi.T, y.T, curve.T, losses.T, quantiles.T, strict=True)
-    return [_of_one(*map(np.float64, column), np.random.default_rng(seed)) for column in columns]
+    columns = (phi, y, surrogate.curve(phi), surrogate.losses(phi, y, sigma),
+               surrogate.cdf(phi, y, sigma))  # fmt: skip
+    found = np.moveaxis(np.asarray(columns, np.float64), -1, 0)
+    return [_of_one(*of_target, rng=np.random.default_rng(seed)) for of_target in found]
 
 
-def _of_one(phi, y, predicted, losses, quantiles, rng) -> Quality:
+def _of_one(
+    phi: np.ndarray,
+    y: np.ndarray,
+    predicted: np.ndarray,
+    losses: np.ndarray,
+    quantiles: np.ndarray,
+    *,
+    rng: np.random.Generator,
+) -> Quality:
     from scipy.stats import kstest
 
     weights = rng.multinomial(len(y), np.full(len(y), 1 / len(y)), RESAMPLED)
@@ -86,7 +135,7 @@ def _share(inside: np.ndarray) -> Estimate:
 
 
 def _resampled(measure, weights: np.ndarray, y: np.ndarray, predicted: np.ndarray) -> Estimate:
-    """A measure of all rows, and its standard deviation over bootstrap samples of rows."""
+    """A measure of all rows, with its standard deviation over bootstrap samples of rows."""
     value = measure(np.ones((1, len(y))), y, predicted)[0]
     return Estimate(float(value), float(measure(weights, y, predicted).std()))
 
@@ -111,7 +160,7 @@ def _explained(weights: np.ndarray, y: np.ndarray, predicted: np.ndarray) -> np.
 
 
 def _by_halves(estimate, rng: np.random.Generator, *columns: np.ndarray) -> Estimate:
-    """An estimate from all rows; its error from random halves, which vary √2 times more."""
+    """An estimate from all rows; its error is from random halves, which vary √2 times more."""
     n = len(columns[0])
     halves = (rng.permutation(n)[: n // 2] for _ in range(HALVES))
     values = [estimate(*(column[half] for column in columns)) for half in halves]
@@ -119,9 +168,23 @@ def _by_halves(estimate, rng: np.random.Generator, *columns: np.ndarray) -> Esti
 
 
 def information(x: np.ndarray, y: np.ndarray, neighbours: int = NEIGHBOURS) -> float:
-    """Mutual information of two float64[n] in bits: the first method of Kraskov et al. (2004).
+    """Mutual information of two variables, in bits.
 
-    NaN where there are no more rows than neighbours.
+    Parameters
+    ----------
+    x, y : ndarray
+        float64[n].
+    neighbours : int
+        Nearest neighbours of the estimate.
+
+    Returns
+    -------
+    float
+        NaN if there are not more rows than neighbours.
+
+    References
+    ----------
+    The first estimator of Kraskov, Stögbauer and Grassberger, Physical Review E 69:066138, 2004.
     """
     n = len(x)
     if n <= neighbours:
@@ -138,25 +201,32 @@ def information(x: np.ndarray, y: np.ndarray, neighbours: int = NEIGHBOURS) -> f
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:
-    """Normal scores of the ranks: information does not change when either is transformed."""
+    """Normal scores of the ranks: information is invariant under monotone transformations."""
     order = np.empty(len(values))
     order[np.argsort(values, kind="stable")] = np.arange(len(values))
     return special.ndtri((order + 0.5) / len(values))
 
 
 def variational_information(losses: np.ndarray, y: np.ndarray) -> Estimate:
-    """Entropy of y less the mean loss, −log2 of its density under the model, in bits."""
-    own = _surprise(y)
-    gain = (own - losses) / np.log(2)
+    """Entropy of y minus the mean loss, in bits.
+
+    Parameters
+    ----------
+    losses : ndarray
+        float64[n], −log density of each y under the noise model, in nats.
+    y : ndarray
+        float64[n].
+    """
+    gain = (_surprise(y) - losses) / np.log(2)
     return Estimate(float(gain.mean()), float(gain.std() / np.sqrt(len(gain))))
 
 
 def _surprise(y: np.ndarray, neighbours: int = NEIGHBOURS) -> np.ndarray:
     """−log density of each y, in nats, whose mean is the entropy (Kozachenko and Leonenko 1987).
 
-    Measured y, such as logs of counts, may be the same in many rows, where that has no end: as
-    MAVE-NN does, each gets noise of a FUZZ share of their spread. NaN where there are no more rows
-    than neighbours.
+    Measured y, such as logs of counts, may have ties, for which it would be −infinite: as in
+    MAVE-NN, noise of FUZZ standard deviations is added. NaN if there are not more rows than
+    neighbours.
     """
     n = len(y)
     if n <= neighbours:

@@ -352,22 +352,24 @@ class Surrogate:
         )
 
     def table(self, gauge: str | np.ndarray = "empirical") -> pd.DataFrame:
-        """Additive effects: position (0-based), wild, symbol; per target φ and y units.
+        """Additive effects, as `artifacts.EFFECTS`.
 
-        Columns `phi:<target>` and `y:<target>` and, where the fit has replicates, their standard
-        errors `se_phi:<target>` and `se_y:<target>`; a row for each position and symbol, NaN
-        outside of the windows.
+        A row for each target, position and symbol. Effects are NaN outside the windows, standard
+        errors where the fit has no replicates.
         """
-        length, columns = len(self.wild_type), levels.places(self.wild_type, self.alphabet)
+        length, places = len(self.wild_type), levels.places(self.wild_type, self.alphabet)
+        tables = []
         for k, output in enumerate(self.outputs):
             effects = self.effects(gauge, k).additive(length)
             effects = np.where(self.inside[:, None], effects, np.nan).ravel()
-            columns[f"phi:{output.target}"] = effects
-            columns[f"y:{output.target}"] = effects * self.slope(output)
-            for units in UNITS if output.replicates is not None else ():
-                errors = self.errors(gauge, k, units).additive(length).ravel()
-                columns[f"se_{units}:{output.target}"] = errors
-        return pd.DataFrame(columns)
+            errors = {f"se_{units}": np.nan if output.replicates is None
+                      else self.errors(gauge, k, units).additive(length).ravel()
+                      for units in UNITS}  # fmt: skip
+            tables.append(pd.DataFrame({
+                "target": output.target, **places,
+                "phi": effects, "y": effects * self.slope(output), **errors,
+            }))  # fmt: skip
+        return pd.concat(tables, ignore_index=True)
 
     # --- files --------------------------------------------------------------------------------
 

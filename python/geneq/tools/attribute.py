@@ -1,36 +1,60 @@
-"""What other methods than a surrogate say of the symbols of a locus, in the same form.
+"""Attribute the scores of a locus to its symbols by several methods, in the form of surrogates.
 
---mave is a library with scores (mave.parquet, or a table of one's own); its wild type is what is
-attributed. OUT gets effects.parquet: target, method, position (0-based), wild, symbol and effect,
-what the score gains when that symbol stands in the place of the wild type's; agreement.parquet, the
-correlations between methods, with the mean over symbols removed at each position; and a logo for
-each. The methods of --oracle are those of geneq.oracles.attribution, which ask the oracle; ridge,
-lasso and lime are fitted to the scores of the library.
+--mave is a library with scores (mave.parquet, or a user-supplied table); its wild type is what is
+attributed. OUT gets attributions.parquet: target, method, position (0-based), wild, symbol and
+effect, the score with this symbol in place of the wild type's minus the score of the wild type;
+attribution_agreement.parquet, correlations between methods of effects minus their mean at each
+position; and a logo for each method. Methods of --oracle are those of geneq.oracles.attribution;
+ridge, lasso and lime are fitted to the scores of the library.
 """
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from .. import _ext, encoding
-from ..artifacts import written_whole
+from ..artifacts import ATTRIBUTION_AGREEMENT, ATTRIBUTIONS
 from ..errors import GeneqError
 from ..mave import Mave
 from ..oracles import load_oracle
 from ..oracles.attribution import METHODS, attribute, available
-from ..plots import figures
+from ..plots.files import write_svg
+from ..plots.logo import logo
 from ..surrogates import Surrogate, levels
 from ..surrogates.linear import KINDS, linear_effects
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is compared.
+
+    oracle: FORMAT:SOURCE. surrogate: folder of `geneq surrogate`. methods: None for all that can be
+    applied; those that cannot are then skipped with a message. seed: of references and validation
+    rows.
+    """
+
+    oracle: str | None = None
+    surrogate: Path | None = None
+    methods: tuple[str, ...] | None = None
+    seed: int = 1
+    threads: int = 1
+
+
+# By target and method, effects float64[length, symbols].
+Effects = dict[str, dict[str, np.ndarray]]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Options of `geneq attribute`."""
     parser.add_argument("--mave", type=Path, required=True, help="library with scores")
-    parser.add_argument("--alphabet", default="dna", help="alphabet of a table of one's own (dna)")
-    parser.add_argument("--wild_type", help="its wild type (default: the consensus)")
+    parser.add_argument("--alphabet", default="dna", help="alphabet of a user-supplied table (dna)")
+    parser.add_argument("--wild_type", help="wild type of that table (default: the consensus)")
     parser.add_argument("--target", nargs="+", help="targets (default: all)")
     parser.add_argument("--oracle", help=f"KIND:WHAT, for {', '.join(METHODS)}")
     parser.add_argument("--surrogate", type=Path, help="folder of `geneq surrogate`, to compare")
@@ -38,88 +62,108 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--methods",
         nargs="+",
         choices=[*METHODS, *KINDS],
-        help="which (default: all that the oracle can be asked by, and these: ridge, lasso, lime)",
+        help="methods (default: all that the oracle supports, and ridge, lasso and lime)",
     )
-    parser.add_argument("--seed", type=int, default=1, help="of references and validation rows (1)")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="seed of references and validation rows (1)"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
 
 
 def run(args: Namespace) -> None:
-    """Write the effects, how they agree, and logos."""
-    oracle = load_oracle(args.oracle) if args.oracle else None
-    methods = args.methods or [*(available(oracle) if oracle else ()), *KINDS]
+    """Write the effects, their agreement, and logos."""
+    methods = None if args.methods is None else tuple(dict.fromkeys(args.methods))
+    options = Options(args.oracle, args.surrogate, methods, args.seed, args.threads)
+    targets = None if args.target is None else list(dict.fromkeys(args.target))
+    mave = Mave.open(args.mave, args.alphabet, args.wild_type).of_targets(targets)
+    effects = attributions(mave, options)
+    found = agreement(effects)
+    ATTRIBUTIONS.write(as_table(mave, effects), args.out / "attributions.parquet")
+    ATTRIBUTION_AGREEMENT.write(found, args.out / "attribution_agreement.parquet")
+    write_logos(mave, effects, args.out)
+    print(found.to_string(index=False, float_format="%.3f"))
+
+
+def attributions(mave: Mave, options: Options) -> Effects:
+    """Effects by target and method."""
+    oracle = load_oracle(options.oracle) if options.oracle else None
+    methods = options.methods or (*(available(oracle) if oracle else ()), *KINDS)
     if asking := [method for method in methods if method in METHODS and not oracle]:
-        raise GeneqError("These methods ask the oracle", value=", ".join(asking),
+        raise GeneqError("These methods need an oracle", value=", ".join(asking),
                          fix="Give --oracle")  # fmt: skip
-    mave = Mave.open(args.mave, args.alphabet, args.wild_type).of_targets(args.target)
-    effects = {
-        target: _surrogate(args.surrogate, mave, target)
-        | dict(_known(args, mave, oracle, number, methods))
+    return {
+        target: _of_surrogate(options.surrogate, mave, target)
+        | dict(_of_methods(mave, number, methods, oracle, options))
         for number, target in enumerate(mave.targets)
     }
-    agreement = _agreement(effects)
-    for name, table in (("effects", _table(mave, effects)), ("agreement", agreement)):
-        with written_whole(args.out / f"{name}.parquet") as temporary:
-            table.to_parquet(temporary, index=False)
-    for number, (target, found) in enumerate(effects.items()):
-        for method, values in found.items():
-            title = f"{target}, {method}"
-            figure = figures.logo(values, mave.alphabet, title=title, label="effect on the score")
-            with written_whole(args.out / f"{number}_{method}.svg") as temporary:
-                figure.savefig(temporary)
-    print(agreement.to_string(index=False, float_format="%.3f"))
 
 
-def _surrogate(folder: Path | None, mave: Mave, target: str) -> dict[str, np.ndarray]:
+def _of_surrogate(folder: Path | None, mave: Mave, target: str) -> dict[str, np.ndarray]:
     """Effects of the surrogate in `folder`, if one is given."""
     if folder is None:
         return {}
     surrogate = Surrogate.load(folder)
     if not np.array_equal(surrogate.wild_type, mave.wild_type):
-        raise GeneqError("The surrogate is of another wild type than the library", file=folder)
+        raise GeneqError("The surrogate has another wild type than the library", file=folder)
     effects = surrogate.effects("wild_type", target, units="y")
     return {"surrogate": effects.additive(mave.length)}
 
 
-def _known(args: Namespace, mave: Mave, oracle, number: int, methods: list[str]):
-    """Methods and their effects; what was not asked for by name and is refused is left out."""
+def _of_methods(
+    mave: Mave, number: int, methods: tuple[str, ...], oracle: Any, options: Options
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Methods and their effects on the target of this number."""
     for method in methods:
         try:
-            yield method, _effects(args, mave, oracle, number, method)
+            yield method, _of_method(mave, number, method, oracle, options)
         except GeneqError as error:
-            if args.methods:
+            if options.methods:
                 raise
-            print(f"left out: {method} of {mave.targets[number]}: {error}")
+            print(f"skipped: {method} of {mave.targets[number]}: {error}")
 
 
-def _effects(args: Namespace, mave: Mave, oracle, number: int, method: str) -> np.ndarray:
-    """Effects float64[length, symbols] of a method on a target, given by its number."""
+def _of_method(mave: Mave, number: int, method: Any, oracle: Any, options: Options) -> np.ndarray:
+    """Effects float64[length, symbols]."""
     if method in METHODS:
         wild_type = encoding.strings(mave.wild_type[None], mave.alphabet)[0]
-        return attribute(oracle, wild_type, method, mave.targets[number], seed=args.seed)
+        return attribute(oracle, wild_type, method, mave.targets[number], seed=options.seed)
     symbols = len(_ext.alphabet(mave.alphabet)[0])
-    mutations, y = mave.mutations(args.threads), mave.y[:, number]
-    return linear_effects(mutations, y, mave.wild_type, symbols, method, seed=args.seed)
+    mutations, y = mave.mutations(options.threads), mave.y[:, number]
+    return linear_effects(mutations, y, mave.wild_type, symbols, method, seed=options.seed)
 
 
-def _table(mave: Mave, effects: dict[str, dict[str, np.ndarray]]) -> pd.DataFrame:
+def as_table(mave: Mave, effects: Effects) -> pd.DataFrame:
+    """The effects as ATTRIBUTIONS."""
     places = levels.places(mave.wild_type, mave.alphabet)
     tables = [
         pd.DataFrame({"target": target, "method": method, **places, "effect": values.ravel()})
         for target, found in effects.items()
         for method, values in found.items()
     ]
+    if not tables:
+        raise GeneqError("No method can be applied", fix="Read why above, or name --methods")
     return pd.concat(tables, ignore_index=True)
 
 
-def _agreement(effects: dict[str, dict[str, np.ndarray]]) -> pd.DataFrame:
-    """Columns target, method, other, r: of effects that both know."""
+def agreement(effects: Effects) -> pd.DataFrame:
+    """Correlations of methods as ATTRIBUTION_AGREEMENT, over effects that both have."""
     rows = []
     for target, found in effects.items():
-        for method, other in combinations(found, 2):
-            both = [found[one] - found[one].mean(axis=1, keepdims=True) for one in (method, other)]
+        for names in combinations(found, 2):
+            both = [found[name] - found[name].mean(axis=1, keepdims=True) for name in names]
             known = np.isfinite(both).all(axis=0)
-            one, two = (values[known] for values in both)
-            flat = min(one.std(), two.std()) == 0
-            rows.append((target, method, other, np.nan if flat else np.corrcoef(one, two)[0, 1]))
-    return pd.DataFrame(rows, columns=["target", "method", "other", "r"])
+            one, other = (values[known] for values in both)
+            flat = not known.any() or min(one.std(), other.std()) == 0
+            rows.append((target, *names, np.nan if flat else np.corrcoef(one, other)[0, 1]))
+    return pd.DataFrame(rows, columns=list(ATTRIBUTION_AGREEMENT.columns))
+
+
+def write_logos(mave: Mave, effects: Effects, out: Path) -> None:
+    """<number of the target>_<method>.svg: names of targets need not be valid file names."""
+    symbols = "".join(levels.names(mave.alphabet)[0])
+    for number, (target, found) in enumerate(effects.items()):
+        for method, values in found.items():
+            centred = values - values.mean(axis=1, keepdims=True)
+            title = f"{target}, {method}"
+            drawing = logo(centred, symbols, f"Effects on {title}", ylabel="effect on the score")
+            write_svg(drawing, out / f"{number}_{method}.svg", title, symbols)

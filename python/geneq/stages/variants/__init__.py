@@ -1,6 +1,6 @@
 """Effects of the variants of a VCF on the scores of loci, by surrogate and by other methods.
 
---loci is a folder of loci as written by `geneq surrogate --scores`. OUT/variants.parquet has a row
+--surrogates is a folder written by `geneq surrogate --scores`. OUT/variants.parquet has a row
 for every variant × target × method; all methods have effects of substitutions, only the oracle has
 those of insertions and deletions. --truth TABLE (chrom, pos, ref, alt, value) adds how well each
 method agrees with measured effects, and tests which method agrees better.
@@ -18,7 +18,7 @@ import pandas as pd
 from ...artifacts import AGREEMENT, COMPARISONS, VARIANTS, write_json
 from ...errors import GeneqError
 from ...genome import Genome
-from ...locus import NAME, Locus, folders, keep_apart, report, run_each
+from ...locus import NAME, Locus, Scoring, find_folders, keep_apart, report, run_each
 from ...oracles import Oracle, load_oracle
 from ...oracles.network import PRECISIONS
 from ...oracles.reductions import COMPONENT
@@ -38,7 +38,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Options of `geneq variants`."""
     parser.add_argument("--vcf", type=Path, required=True, help="variants (plain, gzip or bgzip)")
     parser.add_argument("--genome", type=Path, required=True, help="folder that geneq genes wrote")
-    parser.add_argument("--loci", type=Path, required=True, help="folder of <locus>/locus.json")
+    parser.add_argument(
+        "--surrogates", type=Path, required=True, help="folder of <locus>/locus.json"
+    )
     parser.add_argument(
         "--oracle", help="TYPE:WHAT (default: this and the following options as in locus.json)"
     )
@@ -74,21 +76,24 @@ def run(args: Namespace) -> None:
             "--reduce pc1 is relative to a library and cannot be applied to single variants",
             fix="Re-score the loci with another --reduce",
         )
-    keep_apart(args.out, args.loci)
+    keep_apart(args.out, args.surrogates)
     genome = Genome(args.genome)
-    names = [path.name for path in folders(args.loci, NAME)]
+    names = [path.name for path in find_folders(args.surrogates, NAME)]
     if not names:
-        raise GeneqError("No loci found", file=args.loci, fix=f"Give a folder of <locus>/{NAME}")
+        raise GeneqError(
+            "No loci found", file=args.surrogates, fix=f"Give a folder of <locus>/{NAME}"
+        )
     truth = read_truth(args.truth, genome) if args.truth else None
     variants = read_vcf(args.vcf, genome, args.threads)
     if truth is not None:
         truth = in_vcf(truth, variants.table, genome)
     inside, found = Inside(variants.table, genome, args.threads), {}
+    scoring = Scoring(args.oracle, args.reduce, args.precision, args.reverse_complement)
 
     def make(name: str) -> None:
-        folder = args.loci / name
+        folder = args.surrogates / name
         # The folder may have been copied or renamed: its name identifies the locus.
-        locus = replace(Locus.load(folder).scored_as(args).on(genome), locus=name)
+        locus = replace(Locus.load(folder).scored_as(scoring).on(genome), locus=name)
         here = variants.table[inside.of(locus)]
         if len(here):
             found[name] = effects_of(here, locus, folder, genome, args.methods, args.threads)
