@@ -1,9 +1,9 @@
 """`geneq pseudobulk` on a generated file of 1,000,000 cells x 20,000 genes at 5 % density, beside
-reading the file whole with anndata and summing it with a sparse product.
+reading the complete file with anndata and summing it with a sparse product.
 
-Both start with the file out of the page cache, each in a process of its own. geneq also checks
-every value and computes standard errors and reliabilities; the peer computes sums alone. Where
-the peer's memory does not suffice, both also run on as many cells as fit, and the table says so.
+Both start with the file out of the page cache, each in a separate process. geneq also checks
+every value and computes standard errors and reliabilities; the peer computes only sums. If memory
+does not suffice for the peer, both also run on as many cells as fit, and the table says so.
 """
 
 import argparse
@@ -22,13 +22,14 @@ import pandas as pd
 from anndata.io import write_elem
 
 from geneq.artifacts import GENES
+from geneq.checks import available_memory
 
 GENES_OF_FILE = 20_000
 ONE_IN = 20  # density 5 %
 CELL_TYPES = 20
 SEED = 1
 LINES_AT_ONCE = 4_000
-# What the peer needs: an int32 index and a float32 value an entry, and a part to work in.
+# What the peer needs: an int32 index and a float32 value per entry, and working memory.
 PEER_BYTES_PER_CELL = GENES_OF_FILE // ONE_IN * 8 * 1.3
 FLOORS = {"seconds": 0.4, "peak memory": 15.0}
 
@@ -50,10 +51,10 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=1_000_000)
     parser.add_argument("--layout", choices=("csr", "csc"), default="csr")
     parser.add_argument("--compression", choices=("gzip", "lzf"), help="default: none")
-    parser.add_argument("--workdir", help="where the file goes (default: the temporary folder)")
-    parser.add_argument("--keep", action="store_true", help="keep the file and use it again")
+    parser.add_argument("--workdir", help="folder for the file (default: the temporary folder)")
+    parser.add_argument("--keep", action="store_true", help="keep the file for the next run")
     parser.add_argument("--quick", action="store_true", help="20,000 cells: under a minute")
-    parser.add_argument("--json", help="write the figures here too")
+    parser.add_argument("--json", help="also write the figures to this file")
     args = parser.parse_args()
     cells = 20_000 if args.quick else args.cells
     fitting = int(available_memory() * 0.8 / PEER_BYTES_PER_CELL)
@@ -88,7 +89,7 @@ def measure(cells: int, args, with_peer: bool) -> dict:
 
 @dataclass(frozen=True)
 class Run:
-    """What a process took: wall seconds, and its largest resident set in MB."""
+    """Wall seconds and the largest resident set in MB of a process."""
 
     seconds: float
     megabytes: float
@@ -98,7 +99,7 @@ class Run:
 
 
 def figure(name: str, unit: str, ours: Run, peer: Run | None, guarded: bool) -> dict:
-    """ratio: how many times the peer's figure is ours; floor: what it may not fall below."""
+    """ratio: the peer's figure over geneq's; floor: the lowest ratio allowed."""
     value, other = ours.of(name), peer.of(name) if peer else None
     ratio = round(other / value, 2) if peer else None
     floor = FLOORS[name] if guarded and peer else None
@@ -129,20 +130,14 @@ def run(command: list, path: Path) -> Run:
 
 
 def check_agreement(scratch: Path) -> None:
-    """Stop unless both came to the same log2(CPM + 1)."""
+    """Stop unless both give the same log2(CPM + 1)."""
     ours = pd.read_parquet(scratch / "ours" / "expression.parquet")
     peer = np.load(scratch / "peer.npy")
     np.testing.assert_allclose(ours["log2cpm"].to_numpy().reshape(peer.shape), peer, rtol=1e-4)
 
 
-def available_memory() -> int:
-    """Bytes that can be had without swapping."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) * 1024
-
-
 def generate(path: Path, cells: int, layout: str, compression: str | None) -> None:
-    """Write a seeded h5ad file, a part at a time; a line has one entry in every ONE_IN places."""
+    """Write a seeded h5ad file in parts; a line has one entry in every ONE_IN positions."""
     rng = np.random.default_rng(SEED)
     lines, places = (cells, GENES_OF_FILE) if layout == "csr" else (GENES_OF_FILE, cells)
     each = places // ONE_IN

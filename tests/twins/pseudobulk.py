@@ -1,13 +1,14 @@
-"""Pseudobulk as one would write it for a small file: whole, dense, one cell type at a time."""
+"""Reference implementation of pseudobulk for a small file: in memory, dense, one cell type at a
+time."""
 
 import anndata
 import numpy as np
 
 
 def profiles(h5ad, cell_type_key, gene_of_name, *, layer=None, donor_key=None, min_cells=10):
-    """{(cell type, gene id): (log2cpm, counts, n_cells, se)}, units of se as in the product.
+    """{(cell type, gene id): (log2cpm, counts, n_cells, se)}, se over cells or donors.
 
-    gene_of_name: {name in var's index: gene id}. Meant for at most 32 donors a type.
+    gene_of_name: {name in var's index: gene id}. For at most 32 donors per type.
     """
     adata = anndata.read_h5ad(h5ad)
     x = dense(adata.X if layer is None else adata.layers[layer])

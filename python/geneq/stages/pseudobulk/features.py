@@ -1,7 +1,8 @@
 """Which features of a file are genes.
 
-Antibodies, peaks, guides, tags and spike-ins are measured in other amounts than transcripts, and
-some have the name of a gene: they count neither for a gene nor for the totals of cells.
+The counts of antibodies, peaks, guides, tags and spike-ins cannot be compared with those of
+transcripts, and some of these features have the name of a gene: they are added neither to a gene
+nor to the totals of cells.
 """
 
 import re

@@ -155,17 +155,17 @@ def _read(group: h5py.Group, key: str, n_rows: int) -> Column:
     if isinstance(element, h5py.Group) and (encoding == "categorical" or not encoding):
         return _categorical(element["codes"], element["categories"], n_rows)
     if isinstance(element, h5py.Group) and encoding in NULLABLE:
-        column, missing = _factorize(_vector(element["values"], n_rows)), element["mask"][()]
-        if missing.shape != (n_rows,):
-            raise ValueError(f"its mask has shape {missing.shape} for {n_rows} rows")
-        return Column(np.where(missing.astype(bool), -1, column.codes), column.values)
+        column = _factorize(_vector(element["values"], n_rows))
+        missing = _vector(element["mask"], n_rows).astype(bool)
+        return Column(np.where(missing, -1, column.codes), column.values)
     raise ValueError(f"its encoding-type is '{encoding}'")
 
 
-def _categorical(codes: h5py.Dataset, categories: h5py.Dataset, n_rows: int) -> Column:
+def _categorical(codes: h5py.Dataset, categories: h5py.Dataset | h5py.Group, n_rows: int) -> Column:
+    codes = _vector(codes, n_rows)
     if codes.dtype.kind not in "iu":
         raise ValueError(f"its codes are {codes.dtype}, not integers")
-    codes = _vector(codes, n_rows).astype(np.int64)
+    codes = codes.astype(np.int64)
     codes[codes == NA_INTEGER] = -1
     found = _vector(categories["values"] if isinstance(categories, h5py.Group) else categories)
     values = [_decode(value) for value in found.tolist()]
@@ -186,6 +186,8 @@ def _factorize(values: np.ndarray) -> Column:
 
 def _vector(dataset: h5py.Dataset, n_rows: int | None = None) -> np.ndarray:
     """A dataset of one dimension: numbers, booleans, or object[n] of bytes."""
+    if not isinstance(dataset, h5py.Dataset):
+        raise ValueError(f"its part '{dataset.name}' is a group, not a dataset")
     if dataset.ndim != 1:
         raise ValueError(f"it has {dataset.ndim} dimensions")
     if n_rows is not None and len(dataset) != n_rows:

@@ -169,13 +169,22 @@ class Matrix:
             yield Block(self.whole_cells, first, *self._canonical(lengths, across, values))
 
     def _indices(self, entries: slice) -> np.ndarray:
-        across = self.element["indices"][entries]
-        if across.dtype not in (np.int32, np.int64):
-            across = across.astype(np.int64)
+        across = self._integers("indices", entries)
         n = self.shape[1 if self.whole_cells else 0]
         if len(across) and (across.min() < 0 or across.max() >= n):
             raise self._malformed(f"an index outside 0…{n - 1}")
         return across
+
+    def _integers(self, part: str, entries: slice) -> np.ndarray:
+        """int32 or int64, also if a part was written as another type (R has doubles)."""
+        values = self.element[part][entries]
+        if values.dtype in (np.int32, np.int64):
+            return values
+        with np.errstate(invalid="ignore"):
+            integers = values.astype(np.int64)
+        if (integers != values).any():
+            raise self._malformed(f"{part} that are not integers")
+        return integers
 
     def _canonical(self, lengths: np.ndarray, across: np.ndarray, values: np.ndarray) -> tuple:
         """Lengths, positions and values with entries of the same cell and feature added up.
@@ -192,7 +201,7 @@ class Matrix:
 
     def _indptr(self) -> tuple[np.ndarray, np.ndarray]:
         """The checked indptr and the lines (cells or features) at which blocks begin and end."""
-        indptr = self.element["indptr"][:].astype(np.int64)
+        indptr = self._integers("indptr", slice(None)).astype(np.int64)
         lines = self.shape[0 if self.whole_cells else 1]
         stored = {len(self.element["indices"]), len(self.element["data"])}
         if len(indptr) != lines + 1 or indptr[0] != 0 or (np.diff(indptr) < 0).any():
@@ -246,7 +255,9 @@ def open_matrix(file: h5py.File, layer: str | None, block_values: int = BLOCK_VA
 def available_matrices(file: h5py.File) -> dict[str, str]:
     """Matrices of the file: what a user calls them → path in the file."""
     found = {"X": "X", RAW: "raw/X"}
-    found |= {layer: f"layers/{layer}" for layer in file.get("layers", ()) if layer not in found}
+    layers = file.get("layers")
+    if isinstance(layers, h5py.Group):
+        found |= {layer: f"layers/{layer}" for layer in layers if layer not in found}
     return {name: path for name, path in found.items() if _is_present(file, path)}
 
 
@@ -257,27 +268,32 @@ def _is_present(file: h5py.File, path: str) -> bool:
 def _layout(element: h5py.Group | h5py.Dataset, name: str) -> tuple[str, tuple[int, int]]:
     """Layout and shape of a matrix. Raises GeneqError if it is in no known layout."""
     encoding = text_attribute(element, "encoding-type")
-    layout = LAYOUTS.get(encoding)
-    if layout == "dense" and isinstance(element, h5py.Dataset):
-        shape, parts = element.shape, [element]
-    elif (
-        layout in ("csr", "csc") and isinstance(element, h5py.Group) and set(PARTS) <= set(element)
-    ):
-        shape, parts = element.attrs.get("shape", ()), [element[part] for part in PARTS]
-    else:
-        shape, parts = (), []
-    if layout is None or len(np.ravel(shape)) != 2 or not all(map(_holds_numbers, parts)):
+    layout = LAYOUTS.get(encoding, "")
+    shape = _dense_shape(element) if layout == "dense" else _sparse_shape(element)
+    if not layout or len(shape) != 2 or not np.isfinite(shape).all():
         raise GeneqError(
             f"{name} must be a CSR, CSC or dense matrix of numbers",
             value=encoding or "no encoding-type",
             file=element.file.filename,
         )
-    n_cells, n_columns = np.ravel(shape).tolist()
-    return layout, (int(n_cells), int(n_columns))
+    return layout, (int(shape[0]), int(shape[1]))
 
 
-def _holds_numbers(element: h5py.Group | h5py.Dataset) -> bool:
-    return isinstance(element, h5py.Dataset) and element.dtype.kind in "biuf"
+def _dense_shape(element: h5py.Group | h5py.Dataset) -> tuple:
+    return element.shape if _has_numbers(element, 2) else ()
+
+
+def _sparse_shape(element: h5py.Group | h5py.Dataset) -> tuple:
+    if not isinstance(element, h5py.Group) or not set(PARTS) <= set(element):
+        return ()
+    shape = np.ravel(element.attrs.get("shape", ()))
+    numbers = shape.dtype.kind in "iuf" and all(_has_numbers(element[part], 1) for part in PARTS)
+    return tuple(shape.tolist()) if numbers else ()
+
+
+def _has_numbers(element: h5py.Group | h5py.Dataset, n_axes: int) -> bool:
+    numbers = isinstance(element, h5py.Dataset) and element.dtype.kind in "biuf"
+    return numbers and len(element.shape or ()) == n_axes
 
 
 def _check_shape(found: Matrix) -> None:

@@ -15,6 +15,7 @@ __all__ = ["Summed", "sum_matrix"]
 # Share of the counts above which features that are not in the gene table are worth a warning.
 MUCH_UNMAPPED = 0.03
 NAMED = 5
+WORTH_NAMING = 0.001
 
 
 @dataclass(frozen=True)
@@ -62,18 +63,20 @@ class Summed:
         return found
 
     def _note_unmapped(self) -> str:
-        total = self.by_column[self.features.genes].sum()
         columns = np.flatnonzero(self.unmapped)
-        largest = columns[np.argsort(-self.by_column[columns], kind="stable")][:NAMED]
-        named = ", ".join(
-            f"{self.features.names[column]} {self.by_column[column] / total:.1%}"
-            for column in largest
-        )
+        shares = self.by_column[columns] / self.by_column[self.features.genes].sum()
+        largest = np.argsort(-shares, kind="stable")[:NAMED]
+        named = [
+            f"{self.features.names[columns[at]]} {shares[at]:.1%}"
+            for at in largest
+            if shares[at] >= WORTH_NAMING
+        ]
         return (
             f"{len(columns):,} features of the file are not in the gene table and have "
-            f"{self.unmapped_share():.1%} of all values, most of them {named}. They count in the "
-            "totals of CPM, as genes of the genome should; remove features that are not genes from "
-            "the file, or mark them in var.feature_types."
+            f"{self.unmapped_share():.1%} of all values"
+            + (f" (largest: {', '.join(named)})" if named else "")
+            + ". They count in the totals of CPM, as genes of the genome should; remove features "
+            "that are not genes from the file, or mark them in var.feature_types."
         )
 
 
