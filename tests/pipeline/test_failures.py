@@ -18,7 +18,7 @@ BEFORE = {
     "killed": "exit 137",
     "lost": "exit 175",
     "network": "exit 104",
-    "wrong": "printf '\\\\033[31mgeneq search: error: red\\\\033[0m\\\\n\\\\nlast line\\\\n'; exit 1",
+    "wrong": r"printf '\\033[31mgeneq search: error: red\\033[0m\\n\\nlast line\\n'; exit 1",
     "missing": "exit 127",
     # A machine that was reclaimed before the task began: exit status 1, and no files.
     "spot": '${task.attempt == 1 ? "rm .command.begin; trap - EXIT; exit 1" : ""}',
@@ -177,8 +177,9 @@ def test_every_exit_status_is_judged(tmp_path):
     (tmp_path / "main.nf").write_text(
         "workflow {\n"
         f"    [{rows}].each {{ status, folder ->\n"
-        "        def task = [exitStatus: status, retryCount: 1, maxRetries: 3, attempt: 1, name: 'x',\n"
-        "            process: 'A:B', workDir: projectDir.resolve(folder), previousTrace: [store: [submit: 1]]]\n"
+        "        def task = [exitStatus: status, retryCount: 1, maxRetries: 3, attempt: 1,\n"
+        "            name: 'x', process: 'A:B', workDir: projectDir.resolve(folder),\n"
+        "            previousTrace: [store: [submit: 1]]]\n"
         '        println("judged ${status} ${folder} ${Failures.strategy(task)}")\n'
         "    }\n"
         "}\n"
@@ -196,7 +197,8 @@ def test_every_exit_status_is_judged(tmp_path):
 def test_a_scheduler_that_refuses_every_task_ends_the_run_with_its_message(tmp_path, inputs, slurm):
     refuse = (
         'printf "\\033[31msbatch: error: invalid partition specified: nosuch\\033[0m\\n'
-        'sbatch: error: Batch job submission failed: Invalid partition name specified\\n" >&2; exit 1'
+        "sbatch: error: Batch job submission failed: Invalid partition name specified\\n"
+        '" >&2; exit 1'
     )
     given = inputs("a", "b")
     run = pipeline(tmp_path, *given, *slurm(refuse), "--queue", "nosuch", timeout=90)
@@ -204,12 +206,12 @@ def test_a_scheduler_that_refuses_every_task_ends_the_run_with_its_message(tmp_p
     lines = summary(run.text)
     assert lines[0].startswith("The run stopped early, because a task could not be submitted")
     assert lines[1] == (
-        "  genome could not be submitted in GENES (exit status 1): sbatch: error: invalid partition "
-        "specified: nosuch; sbatch: error: Batch job submission failed: Invalid partition name "
-        "specified"
+        "  genome could not be submitted in GENES (exit status 1): sbatch: error: invalid "
+        "partition specified: nosuch; sbatch: error: Batch job submission failed: Invalid "
+        "partition name specified"
     )
     assert "Error is ignored" not in run.text
-    # Mended, it goes on.
+    # Once that is fixed, it goes on.
     (tmp_path / "slurm/sbatch").write_text(SBATCH % "")
     again = pipeline(tmp_path, *given, "-profile", "slurm", "-c", "fast.config", "-resume")
     assert again.status == 0, again.text
@@ -249,8 +251,8 @@ def test_on_a_cluster_resources_grow_until_the_scheduler_refuses_them(tmp_path, 
     is gone && ends gone
     if is limit; then
         ends 140
-        echo 'echo "slurmstepd: error: *** JOB 7 ON n CANCELLED AT 9:00 DUE TO TIME LIMIT ***"' >>.command.run
-        echo 'echo Terminated' >>.command.run
+        said='slurmstepd: error: *** JOB 7 ON n CANCELLED AT 9:00 DUE TO TIME LIMIT ***'
+        printf 'echo "%s"\necho Terminated\n' "$said" >>.command.run
     fi
     """
     # Where a site has limits, resources grow up to them.
