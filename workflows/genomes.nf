@@ -4,7 +4,7 @@ include { GENES } from '../modules/genes'
 include { FEATURIZE } from '../modules/featurize'
 include { JOIN } from '../modules/join'
 
-// So many genes a task, as [meta with shard and shards, folder].
+// Shards of at most so many genes, as [meta with shard and shards, folder].
 def sharded(meta, folder, most) {
     def n = new groovy.json.JsonSlurper().parseText(folder.resolve('genes.json').text).n_genes
     def shards = Math.max(1, Math.ceil(n / most).toInteger())
@@ -30,7 +30,7 @@ workflow GENOMES {
         motifs,
         options.subMap(['bin_edges', 'max_classes', 'code_digest'])
     )
-    // A group is whole when all its shards are there; they are joined in the order of the genes.
+    // A group is complete with the last of its shards; they are joined in the order of the genes.
     JOIN(
         FEATURIZE.out.shard
             .map { meta, shard -> [groupKey([genome: meta.genome], meta.shards), [meta.shard, shard]] }

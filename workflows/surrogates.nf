@@ -76,7 +76,7 @@ workflow SURROGATES {
         options.subMap(['code_digest'])
     )
 
-    // Where there is nothing there is no page.
+    // Without results there is no page.
     tables = inOrder(SCORE.out.failed.mix(SURROGATE.out.failed, VARIANTS.out.failed))
     LOCI_REPORT(
         inOrder(surrogates).map { fits -> [fits] }

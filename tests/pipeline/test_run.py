@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 
 import pandas as pd
@@ -44,10 +45,16 @@ def inputs(data):
     )
 
 
-def test_a_broken_data_set_is_named_and_stops_no_other(data, tmp_path):
-    # The locus waits for an equation of muscle.
-    run = pipeline(tmp_path, *OPTIONS, *inputs(data), "--loci", data / "loci.csv")
-    results = tmp_path / "results"
+@pytest.fixture(scope="module")
+def broken(data, tmp_path_factory):
+    """A run over both data sets, and its folder. The locus waits for an equation of muscle."""
+    folder = tmp_path_factory.mktemp("broken")
+    return folder, pipeline(folder, *OPTIONS, *inputs(data), "--loci", data / "loci.csv")
+
+
+def test_a_broken_data_set_is_named_and_stops_no_other(data, broken):
+    folder, run = broken
+    results = folder / "results"
     assert run.status != 0
     assert "Without a report: muscle\nWithout a surrogate: fibroblast_AP1\n" in run.text
     assert not (results / "loci").exists()
@@ -61,14 +68,78 @@ def test_a_broken_data_set_is_named_and_stops_no_other(data, tmp_path):
     assert "\nDISTILL:\n  geneq:" in versions
     assert f'code_digest: "{CODE_DIGEST}"' in versions
 
-    # Mended, and taken up again: only what was broken, and the atlas over both, is computed.
+    # Fixed and resumed: only what was broken, and the atlas of both, is computed.
     (data / "whole.h5ad").replace(data / "muscle.h5ad")
-    again = pipeline(tmp_path, *OPTIONS, *inputs(data), "-resume")
+    again = pipeline(folder, *OPTIONS, *inputs(data), "-resume")
     assert again.status == 0, again.text
     anew = {f"{stage} (muscle)" for stage in ("PSEUDOBULK", "SEARCH", "DISTILL", "REPORT")}
     assert set(again.submitted) == {*anew, "ATLAS (2 data sets)"}
     assert set(again.cached) == set(run.submitted) - {"ATLAS (1 data sets)", "PSEUDOBULK (muscle)"}
     assert "muscle" in (results / "atlas.html").read_text()
+
+
+def measured_times_apart(path):
+    """What a file of results holds, without the seconds that something took."""
+    if path.name == "trials.parquet":
+        return pd.read_parquet(path).drop(columns="seconds").to_csv()
+    return re.sub(rb"\d+ s of training", b"", path.read_bytes())
+
+
+def files(folder):
+    """Contents of the files below a folder, by their paths in it."""
+    return {
+        path.relative_to(folder): measured_times_apart(path)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_after_one_task_of_each_stage_was_killed_the_results_are_the_same(data, broken, tmp_path):
+    blood = [
+        row for row in (data / "samplesheet.csv").read_text().splitlines() if "muscle" not in row
+    ]
+    (data / "blood.csv").write_text("\n".join(blood))
+    (tmp_path / "loci.csv").write_text(
+        "locus,chrom,start,end,oracle,target,n\nsite,chr5,26060,26180,motifs:core,AP1,1500\n"
+    )
+    genome = ("--fasta", data / "genome.fa.gz", "--gtf", data / "genes.gtf")
+    loci = (*genome, "--loci", "loci.csv", "--vcf", data / "variants.vcf")
+    undisturbed = pipeline(tmp_path, *loci, "--outdir", "undisturbed")
+    assert undisturbed.status == 0, undisturbed.text
+
+    # The first command of the first task of each stage is killed, as if memory had run out.
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "killed" / "geneq").write_text("#!/bin/bash\nmkdir half; kill -9 $$\n")
+    (tmp_path / "killed" / "geneq").chmod(0o755)
+    (tmp_path / "kill.config").write_text(
+        "process { beforeScript = { task.index == 1 && task.attempt == 1"
+        f' ? "export PATH={tmp_path}/killed:\\$PATH" : "" }} }}\n'
+    )
+    run = pipeline(
+        *(tmp_path, *OPTIONS, "--input", data / "blood.csv", "--truth", data / "truth.parquet"),
+        *(*loci, "-c", "kill.config"),
+    )
+    assert run.status == 0, run.text
+    killed = re.findall(
+        r"Process `\w+:(\w+) .* exit status \(137\) -- Execution is retried", run.text
+    )
+    assert {*killed} == {
+        *("GENES", "FEATURIZE", "JOIN", "PSEUDOBULK", "SEARCH", "DISTILL", "REPORT", "ATLAS"),
+        *("SCORE", "SURROGATE", "VARIANTS", "LOCI_REPORT"),
+    }
+    assert len(killed) == len({*killed})
+    folder, _ = broken
+    for part, other in (
+        ("genomes", folder / "results"),
+        ("datasets/blood", folder / "results"),
+        ("loci", tmp_path / "undisturbed"),
+    ):
+        found, wanted = files(tmp_path / "results" / part), files(other / part)
+        assert {*found} == {*wanted}
+        assert [name for name in found if found[name] != wanted[name]] == []
+    page = (tmp_path / "results/loci.html").read_bytes()
+    assert page == (tmp_path / "undisturbed/loci.html").read_bytes()
+    assert (tmp_path / "results/atlas.html").exists()
 
 
 LOCI = "locus,chrom,start,end,strand,oracle,target,n,reduce"
@@ -101,7 +172,7 @@ def test_a_locus_that_fails_is_named_and_stops_no_other(data, tmp_path):
     plus = f"plus,{place},+,motifs:core,AP1,1500,"
     minus = f"minus,{place},-,motifs:core,AP1,1500,"
     bad = f"bad,{place},+,motifs:core,AP9,1500,"
-    # A task of its own, which no variant belongs to.
+    # A task by itself, without variants.
     (tmp_path / "net.py").write_text(HALVES)
     (tmp_path / "the last.py").write_text(LAST)
     far = f"far,{chrom},1000,1040,+,python:net.py:make,,800,"
@@ -142,9 +213,9 @@ def test_a_locus_that_fails_is_named_and_stops_no_other(data, tmp_path):
     strength = table.groupby("position")["y"].agg(lambda effects: effects.abs().max())
     assert strength[:20].max() < 0.1 < 0.5 < strength[20:].min()
 
-    # Mended, its task and what comes after are done again.
-    mended = sheet_of_loci(tmp_path, plus, bad.replace("AP9", "AP1"), minus, far)
-    again = pipeline(tmp_path, *options, mended, "-resume")
+    # Fixed and resumed: its task and those that depend on it run again.
+    fixed = sheet_of_loci(tmp_path, plus, bad.replace("AP9", "AP1"), minus, far)
+    again = pipeline(tmp_path, *options, fixed, "-resume")
     assert again.status == 0, again.text
     assert {*again.cached} == {"GENES (genome)", "SCORE (far)", "SURROGATE (far)"}
     assert (results / "loci" / "bad" / "surrogate" / "surrogate.npz").exists()

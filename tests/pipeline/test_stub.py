@@ -1,4 +1,4 @@
-"""The way of the data, with stubs in place of the stages."""
+"""The whole workflow, with stubs in place of the stages."""
 
 from collections import Counter
 
