@@ -42,6 +42,7 @@ class Gpu {
         if (!request) {
             return site
         }
-        return site instanceof List ? site + [request] : site ? "${site} ${request}".toString() : request
+        // Last, the site's options win where both ask for GPUs.
+        return site instanceof List ? [request] + site : site ? "${request} ${site}".toString() : request
     }
 }
