@@ -82,7 +82,7 @@ def test_wrong_parameters_are_refused_all_at_once(folder, env):
         "--queue needs a value, not 'true'",
         "--sr_engine must be one of auto, operon, pysr, not 'steam'",
         "--oracle must be motifs:core or motifs:FILE.meme, with a path without",
-        "--bin_edges must be numbers with commas between, not '-10;10'",
+        "--bin_edges must be comma-separated numbers, not '-10;10'",
         "--vcf cannot be used with --promoters: variants need genome coordinates",
         "--vcf needs --loci: only variants inside a locus are scored",
         "--variants_truth must be a path without",
