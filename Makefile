@@ -34,6 +34,7 @@ lint: install ## formatters and linters
 	else echo 'clippy is not installed: skipped'; fi
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+	@bin/geneq-nextflow-lint
 
 image: ## the container image geneq:cpu (by podman or docker)
 	@bin/geneq-image

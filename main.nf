@@ -1,6 +1,6 @@
 #!/usr/bin/env nextflow
-// Parameters to channels to workflows, and nothing else. What the parameters are stands in
-// nextflow_schema.json, what the sheets hold in python/geneq/data/.
+// Parameters to channels to workflows, and nothing else. The parameters are described in
+// nextflow_schema.json, the sheets in python/geneq/data/.
 
 include { GENOMES } from './workflows/genomes'
 include { EQUATIONS } from './workflows/equations'
@@ -17,30 +17,36 @@ def optional(name) {
 
 workflow {
     def parameters = new Parameters(projectDir.resolve('nextflow_schema.json'))
-    if (params.help) {
+    if (params.help.toString().toBoolean()) {
         println(parameters.help())
         return
     }
-    def options = parameters.checked(params) + [code_digest: Checkout.digest(projectDir)]
+    // Everything below reads these: in `params` numbers and booleans may be text.
+    def given = parameters.checked(params)
+    def options = given + [code_digest: Checkout.digest(projectDir)]
 
     def rules = projectDir.resolve('python/geneq/data')
-    def sheet = params.genomes ? Sheet.genomes(existing(params.genomes), rules.resolve('genomes.json')) : []
-    def samples = params.input ? Sheet.samples(existing(params.input), rules.resolve('samplesheet.json'), sheet*.genome) : []
+    def sheet = given.genomes ? Sheet.genomes(existing(given.genomes), rules.resolve('genomes.json')) : []
+    def samples = given.input ? Sheet.samples(existing(given.input), rules.resolve('samplesheet.json'), sheet*.genome) : []
     def located = sheet ? sheet.findAll { row -> row.fasta }*.genome : samples*.genome.take(1)
-    def places = params.loci ? Sheet.loci(existing(params.loci), rules.resolve('loci.json'), located, samples*.dataset) : []
-    def experiments = params.experiments
-        ? Sheet.experiments(existing(params.experiments), rules.resolve('experiments.json'), samples*.dataset, places*.locus)
+    def places = given.loci ? Sheet.loci(existing(given.loci), rules.resolve('loci.json'), located, samples*.dataset) : []
+    def experiments = given.experiments
+        ? Sheet.experiments(existing(given.experiments), rules.resolve('experiments.json'), samples*.dataset, places*.locus)
         : []
-    def jobs = Shards.ofLoci(places, rules.resolve('loci.json'), params.shard_bases) + Shards.ofExperiments(experiments)
-    if (params.vcf) {
+    def jobs = Shards.ofLoci(places, rules.resolve('loci.json'), given.shard_bases) + Shards.ofExperiments(experiments)
+    if (given.vcf) {
         Shards.checkOneGenome(places)
     }
     def used = (samples + places)*.genome.unique()
-    def single = [genome: used[0], fasta: params.fasta, gtf: params.gtf, promoters: params.promoters]
+    def single = [genome: used[0], fasta: given.fasta, gtf: given.gtf, promoters: given.promoters]
     def genomes = used ? (sheet ? sheet.findAll { row -> row.genome in used } : [single]) : []
-    def motifs = params.oracle == 'motifs:core' ? [] : optional(params.oracle - 'motifs:')
+    def motifs = given.oracle == 'motifs:core' ? [] : optional(given.oracle - 'motifs:')
 
-    workflow.onComplete {
+    Outdir.lock(file(given.outdir, glob: false), { text -> log.warn(text) })
+    if (given.gpu) {
+        Gpu.addRequests()
+    }
+    workflow.onComplete = {
         def failed = Failures.summary(samples, jobs)
         if (failed) {
             log.error(failed)
@@ -58,7 +64,7 @@ workflow {
         channel.fromList(samples),
         GENOMES.out.genes,
         GENOMES.out.features,
-        optional(params.truth),
+        optional(given.truth),
         options
     )
     SURROGATES(
@@ -66,8 +72,8 @@ workflow {
         GENOMES.out.folders,
         EQUATIONS.out.equations,
         motifs,
-        optional(params.vcf),
-        optional(params.variants_truth),
+        optional(given.vcf),
+        optional(given.variants_truth),
         options
     )
 
@@ -78,5 +84,5 @@ workflow {
         .map { versions -> versions.text.replaceFirst('^[A-Z]+:(?=[A-Z])', '') }
         .mix(channel.of(about))
         .unique()
-        .collectFile(name: 'versions.yml', storeDir: "${params.outdir}/pipeline_info", sort: true)
+        .collectFile(name: 'versions.yml', storeDir: "${given.outdir}/pipeline_info", sort: true)
 }

@@ -53,7 +53,8 @@ def measured(folder: Path, loci: int, rows: int, oracle: str, target: str) -> Fi
     began = time.monotonic()
     run(folder)
     seconds = time.monotonic() - began
-    trace = pd.read_csv(folder / "results/pipeline_info/trace.txt", sep="\t")
+    trace_file = max((folder / "results/pipeline_info").glob("trace-*.txt"))
+    trace = pd.read_csv(trace_file, sep="\t")
     spent = by_stage(trace)
     found = {"seconds": Figure(seconds / loci, "s per locus, from start to end")}
     found |= {

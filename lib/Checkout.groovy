@@ -2,7 +2,7 @@ import java.nio.file.Files
 import java.nio.file.Path
 import java.security.MessageDigest
 
-/** The code of a checkout, as rust_ext/build.rs writes it into the extension. */
+/** The digest of the code in a checkout, which rust_ext/build.rs also writes into the extension. */
 class Checkout {
 
     /**
@@ -22,13 +22,13 @@ class Checkout {
     }
 
     private static List<String> files(Path folder, String relative) {
-        return folder.toFile().listFiles().toList().findAll { entry -> !leftOut(entry.name) }.collectMany { entry ->
+        return folder.toFile().listFiles().toList().findAll { entry -> !ignored(entry.name) }.collectMany { entry ->
             def name = "${relative}/${entry.name}".toString()
             entry.directory ? files(entry.toPath(), name) : [name]
         }
     }
 
-    private static boolean leftOut(String name) {
+    private static boolean ignored(String name) {
         return name.startsWith('.') || name in ['target', '__pycache__'] || name ==~ /.*\.(so|pyc|pyd)/
     }
 }

@@ -2,13 +2,13 @@ import groovy.json.JsonSlurper
 import java.nio.file.Path
 import nextflow.exception.AbortOperationException
 
-/** The parameters as nextflow_schema.json describes them: their help and their checks. */
+/** The parameters that nextflow_schema.json describes: help text, types and checks. */
 class Parameters {
 
     private static final int WIDTH = 100
     private static final Map LOCATED = [
-        loci: 'loci need coordinates, and promoters given as sequences have none',
-        vcf: 'variants need coordinates, and promoters given as sequences have none',
+        loci: 'loci need genome coordinates, which promoter sequences do not have',
+        vcf: 'variants need genome coordinates, which promoter sequences do not have',
     ]
 
     final List<Map> groups
@@ -21,7 +21,7 @@ class Parameters {
         return groups.collectEntries { group -> group.properties }
     }
 
-    /** The help: every parameter with its default, by group. */
+    /** The help text: every parameter with its default, by group. */
     String help() {
         def names = described().keySet()*.length().max()
         def text = groups.collect { group ->
@@ -49,65 +49,80 @@ class Parameters {
         }
     }
 
-    /** The parameters; stops on those that are unknown, missing, of the wrong type or out of range, and names them all. */
+    /**
+     * The parameters, each in the type that the schema names: newer Nextflow passes those of the command
+     * line as text. Stops on those that are unknown, missing, of the wrong type or out of range, and
+     * names them all.
+     */
     Map checked(Map given) {
         def rules = described()
+        def values = given.collectEntries { name, value -> [name, name in rules ? cast(value, rules[name].type) : value] }
         def required = groups.collectMany { group -> group.required ?: [] }
-        def faults = given.keySet().findAll { name -> !(name in rules) }.collect { name -> unknown(name, given) }
-        faults += required.findAll { name -> given[name] == null }.collect { name -> "--${name} is required" }
-        faults += rules.findAll { name, rule -> given[name] != null }
-            .collect { name, rule -> fault(given[name], rule)?.with { reason -> "--${name} ${reason}, not '${given[name]}'" } }
+        def errors = given.keySet().findAll { name -> !(name in rules) }.collect { name -> unknown(name) }
+        errors += required.findAll { name -> given[name] == null }.collect { name -> "--${name} is required" }
+        errors += rules.findAll { name, rule -> values[name] != null }
+            .collect { name, rule -> error(values[name], rule)?.with { reason -> "--${name} ${reason}, not '${given[name]}'" } }
             .findAll()
-        faults += source(given)
-        if (faults) {
-            throw new AbortOperationException("${faults.join('\n')}\nAll parameters: nextflow run main.nf --help")
+        errors += source(values)
+        if (errors) {
+            throw new AbortOperationException("${errors.join('\n')}\nAll parameters: nextflow run main.nf --help")
         }
-        return new LinkedHashMap(given)
+        return values
     }
 
-    private String unknown(String name, Map given) {
+    private String unknown(String name) {
         def bare = { text -> text.toLowerCase().replaceAll(/[-_]/, '') }
         def known = described().keySet().groupBy(bare)
         def near = known.keySet().toList().closest(bare(name)).collectMany { key -> known[key] }
-        return "--${name} is no parameter" + (near ? "; is --${near.first()} meant?" : '')
+        return "--${name} is not a parameter" + (near ? "; did you mean --${near.first()}?" : '')
     }
 
-    private static String fault(value, Map rule) {
-        // Nextflow makes numbers of what looks like one: `--valid_chroms 20` is still a name.
+    /** The value in the type named, or as it is where it cannot be that. */
+    private static Object cast(value, String type) {
+        def text = value instanceof CharSequence || value instanceof Number ? value.toString() : null
+        if (type == 'integer' && text ==~ /[+-]?[0-9]{1,18}/) {
+            // One class for one number: it is part of a task's hash.
+            return text.isInteger() ? text.toInteger() : text.toLong()
+        }
+        if (type == 'boolean' && text ==~ /(?i)true|false/) {
+            return text.toBoolean()
+        }
+        return type == 'string' && text != null ? text : value
+    }
+
+    private static String error(value, Map rule) {
         def right = [
             integer: value instanceof Integer || value instanceof Long,
             boolean: value instanceof Boolean,
-            string: !(value instanceof Boolean),
+            // A parameter without a value is `true`, as text or not.
+            string: value instanceof String && value.trim() && !(value ==~ /(?i)true|false/),
         ]
         if (!right[rule.type]) {
-            return "must be ${[integer: 'a whole number', boolean: 'true or false', string: 'given a value'][rule.type]}"
+            return [integer: 'must be a whole number', boolean: 'must be true or false', string: 'needs a value'][rule.type]
         }
-        if (rule.enum && !(value.toString() in rule.enum)) {
+        if (rule.enum && !(value in rule.enum)) {
             return "must be one of ${rule.enum.join(', ')}"
         }
-        if (rule.pattern && !(value.toString() =~ rule.pattern)) {
+        if (rule.pattern && !(value =~ rule.pattern)) {
             return "must be ${rule.errorMessage}"
         }
-        if (rule.minimum != null && value < rule.minimum) {
-            return "must be at least ${rule.minimum}"
-        }
-        return rule.maximum != null && value > rule.maximum ? "must be at most ${rule.maximum}" : null
+        return rule.minimum != null && value < rule.minimum ? "must be at least ${rule.minimum}" : null
     }
 
     private static List<String> source(Map given) {
         def wanted = ['input', 'loci', 'experiments']
         if (!wanted.any { name -> given[name] != null }) {
-            return ['Give --input, --loci or --experiments: a sheet of data sets, loci or experiments']
+            return ['Give at least one of --input, --loci and --experiments']
         }
-        def faults = given.promoters ? LOCATED.findAll { name, reason -> given[name] != null }
+        def errors = given.promoters ? LOCATED.findAll { name, reason -> given[name] != null }
             .collect { name, reason -> "--${name} cannot be used with --promoters: ${reason}".toString() } : []
         if (given.vcf != null && given.loci == null) {
-            faults << '--vcf goes with --loci: variants are looked for in loci'
+            errors << '--vcf needs --loci: only variants inside a locus are scored'
         }
         if (given.variants_truth != null && given.vcf == null) {
-            faults << '--variants_truth goes with --vcf: it has measured effects of its variants'
+            errors << '--variants_truth needs --vcf: it lists measured effects of those variants'
         }
-        return faults + genome(given)
+        return errors + genome(given)
     }
 
     private static List<String> genome(Map given) {
@@ -116,7 +131,7 @@ class Parameters {
         if (named in [['genomes'], ['fasta', 'gtf'], ['promoters']] || !(named || needed)) {
             return []
         }
-        def found = named ? "given: ${named.collect { name -> "--${name}" }.join(', ')}" : 'none is given'
-        return ["Give the genome as --fasta with --gtf, as --promoters, or as a sheet of --genomes (${found})".toString()]
+        def found = named ? "given: ${named.collect { name -> "--${name}" }.join(', ')}" : 'none was given'
+        return ["Give the genome as --fasta with --gtf, as --promoters, or as --genomes, a sheet (${found})".toString()]
     }
 }

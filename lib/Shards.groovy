@@ -6,9 +6,9 @@ import nextflow.exception.AbortOperationException
 class Shards {
 
     /**
-     * Shards [name, genome, oracle, rows]: loci of one genome and one oracle, reduced alike, in the
-     * order of the sheet, of `most` bases (rows x length) together, or a single locus with more.
-     * What a row does not say is the default of its sheet's schema.
+     * Shards [name, genome, oracle, rows]: loci of one genome, one oracle and one reduction, in the
+     * order of the sheet, until they reach `most` bases (rows x length), or a single locus with more.
+     * Empty cells take the default of the schema.
      */
     static List<Map> ofLoci(List<Map> rows, Path schema, long most) {
         def rules = new JsonSlurper().parse(schema.toFile()).properties
@@ -33,15 +33,15 @@ class Shards {
         return rows.collect { row -> [name: row.experiment, genome: null, oracle: row.oracle, rows: [row]] }
     }
 
-    /** Stop where variants of one genome would be looked for in several. */
+    /** Stop if the loci, whose variants are in one file, are of several genomes. */
     static void checkOneGenome(List<Map> loci) {
         def genomes = loci*.genome.unique()
         if (genomes.size() > 1) {
-            throw new AbortOperationException("--vcf goes with loci of one genome, and these are of ${genomes.join(', ')}: run once for each genome, with its loci and its variants")
+            throw new AbortOperationException("--vcf needs loci of a single genome, but these are of ${genomes.join(', ')}. Run the pipeline once for each genome, with its loci and variants")
         }
     }
 
-    /** Symbols that are scored for a locus. */
+    /** Bases that are scored for a locus. */
     private static long work(Map row, Map rules) {
         def given = { name -> row[name] == null ? rules[name].default : row[name] }
         def length = row.end - row.start
@@ -54,8 +54,8 @@ class Shards {
     }
 
     /**
-     * What a task needs to know of a shard: name; loci: names; genome, null for an experiment; sheet:
-     * of its rows, as the task's folder holds their files.
+     * What a task needs of a shard: name; loci: their names; genome, null for an experiment; sheet: its
+     * rows, with the names that their files have in the task's folder.
      */
     static Map meta(Map shard, Named oracle) {
         return [
@@ -66,7 +66,7 @@ class Shards {
         ]
     }
 
-    /** The files of a shard's oracle, and of what reduces its profiles, which may be the same. */
+    /** The files of a shard's oracle and of its reduction, which may be the same. */
     static List<Path> files(Map shard, Named oracle) {
         return [oracle, shard.rows[0].reduce]*.file.findAll().unique()
     }

@@ -1,32 +1,37 @@
 import groovy.json.JsonSlurper
+import java.nio.charset.CharacterCodingException
+import java.nio.file.Files
 import java.nio.file.Path
 import nextflow.Nextflow
 import nextflow.exception.AbortOperationException
 
 /**
- * A sheet of comma-separated values, read and checked by the rules of its schema, which
- * `geneq validate` reads too; all its faults are named at once, each with line and column.
- * A row maps columns to the values of the cells that are not empty, paths to files; `line` is
- * the row's line (from 1).
+ * A sheet, read and checked by the rules of its schema, which `geneq validate` reads too; both give
+ * the same messages (python/geneq/sheets.py), with all errors of a sheet at once. Fields are
+ * separated by commas, or by semicolons or tabs where the header is. Empty rows, and empty fields
+ * after the last column of the header, are ignored. A row maps columns to the values of the cells
+ * that are not empty, paths to files; `line` is the row's line (from 1).
  */
 class Sheet {
 
-    private static final String FIELD = /"(?:[^"]|"")*+"|[^",][^,]*|/
+    private static final List<String> SEPARATORS = [',', ';', '\t']
 
-    // A function in a file of one's own.
-    private static final String OWN = /^python:(.+\.py)(:.+)$/
+    // A function in a user's file.
+    private static final String IN_FILE = /^python:(.+\.py)(:.+)$/
 
     final Path path
+    final String title
     final Map columns
     final List<String> required
+    final String separator
     final List<Map> rows = []
-    private final List<List> faults = []
+    private final List<List> errors = []
 
     /** The rows of a samplesheet, each with a genome: one of `genomes`, or, with none, any single one. */
     static List<Map> samples(Path path, Path schema, List<String> genomes) {
         def sheet = new Sheet(path, schema)
         sheet.nameGenomes(genomes, 'the genomes given')
-        sheet.stopOnFaults()
+        sheet.stopOnErrors()
         return sheet.rows
     }
 
@@ -35,10 +40,10 @@ class Sheet {
         def sheet = new Sheet(path, schema)
         sheet.rows.each { row ->
             if (!(row.keySet().intersect(['fasta', 'gtf', 'promoters']).sort() in [['fasta', 'gtf'], ['promoters']])) {
-                sheet.fault(row.line, null, 'a genome has fasta and gtf, or promoters alone')
+                sheet.error(row.line, null, 'give either fasta and gtf, or promoters alone')
             }
         }
-        sheet.stopOnFaults()
+        sheet.stopOnErrors()
         return sheet.rows
     }
 
@@ -47,20 +52,20 @@ class Sheet {
         def sheet = new Sheet(path, schema)
         sheet.nameGenomes(genomes, 'the genomes with coordinates')
         sheet.checkDatasets(datasets)
-        def faulty = sheet.faults.collect { fault -> fault[0] }
-        sheet.rows.findAll { row -> !(row.line in faulty) }.each { row -> sheet.checkCoordinates(row) }
-        sheet.stopOnFaults()
+        def wrong = sheet.errors.collect { error -> error[0] }
+        sheet.rows.findAll { row -> !(row.line in wrong) }.each { row -> sheet.checkCoordinates(row) }
+        sheet.stopOnErrors()
         return sheet.rows
     }
 
-    /** The rows of a sheet of experiments; `loci` are names that are taken. */
+    /** The rows of a sheet of experiments; `loci` are names that no experiment may have. */
     static List<Map> experiments(Path path, Path schema, List<String> datasets, List<String> loci) {
         def sheet = new Sheet(path, schema)
         sheet.checkDatasets(datasets)
         sheet.rows.findAll { row -> row.experiment in loci }.each { row ->
-            sheet.fault(row.line, 'experiment', 'a locus has this name', row.experiment)
+            sheet.error(row.line, 'experiment', 'a locus has the same name', row.experiment)
         }
-        sheet.stopOnFaults()
+        sheet.stopOnErrors()
         return sheet.rows
     }
 
@@ -68,10 +73,10 @@ class Sheet {
         def allowed = genomes ?: rows*.genome.findAll().take(1)
         rows.each { row ->
             if (!row.genome && allowed.size() > 1) {
-                fault(row.line, 'genome', "must be one of ${allowed.join(', ')}")
+                error(row.line, 'genome', "must be one of ${allowed.join(', ')}")
             }
             if (row.genome && !(row.genome in allowed)) {
-                fault(row.line, 'genome', "must be one of ${what} (${allowed.join(', ')})", row.genome)
+                error(row.line, 'genome', "must be one of ${what} (${allowed.join(', ')})", row.genome)
             }
             row.genome = row.genome ?: (allowed ? allowed.first() : 'genome')
         }
@@ -80,104 +85,132 @@ class Sheet {
     private void checkDatasets(List<String> datasets) {
         rows.findAll { row -> row.oracle instanceof Named && row.oracle.dataset }.each { row ->
             if (!(row.oracle.dataset in datasets)) {
-                fault(row.line, 'oracle', 'the samplesheet has no such data set', row.oracle.dataset)
+                error(row.line, 'oracle', 'the samplesheet has no such data set', row.oracle.dataset)
             }
         }
     }
 
     private void checkCoordinates(Map row) {
         if (row.end <= row.start) {
-            fault(row.line, 'end', "must be above start, which is ${row.start}", row.end.toString())
+            error(row.line, 'end', "must be greater than start (${row.start})", row.end.toString())
         }
         if ((row.window_start == null) != (row.window_end == null)) {
-            fault(row.line, null, 'window_start and window_end go together')
+            error(row.line, null, 'give both window_start and window_end, or neither')
         }
         else if (row.window_start != null && !(row.start <= row.window_start && row.window_start < row.window_end && row.window_end <= row.end)) {
-            fault(row.line, null, "the window must lie in ${row.start}-${row.end}", "${row.window_start}-${row.window_end}")
+            error(row.line, null, "the window must be inside ${row.start}-${row.end}", "${row.window_start}-${row.window_end}")
         }
     }
 
     Sheet(Path path, Path schema) {
         this.path = path
         def rules = new JsonSlurper().parse(schema.toFile())
+        title = rules.title
         columns = rules.properties
         required = rules.required
-        def lines = path.getText('UTF-8').replaceFirst('^\uFEFF', '').split(/\r\n|\r|\n/, -1).toList()
-        def header = fields(lines.head(), 1)
-        checkHeader(header)
-        stopOnFaults()
-        lines.eachWithIndex { text, index ->
-            if (index > 0 && text.trim()) {
-                addRow(header, fields(text, index + 1), index + 1)
-            }
-        }
-        if (!rows && !faults) {
-            fault(2, null, 'there must be at least one row below the header')
+        def lines = text().split(/\r\n|\r|\n/, -1).toList()
+        def first = Math.max(0, lines.findIndexOf { line -> line =~ /(?U)[^\s,;\x1c-\x1f]/ })
+        separator = SEPARATORS.max { mark -> lines[first].count(mark) }
+        def header = withoutEmptyEnd(fields(lines[first], first + 1), 0)
+        checkHeader(header, first + 1)
+        stopOnErrors()
+        lines.drop(first + 1).eachWithIndex { line, index -> addRow(header, fields(line, first + index + 2), first + index + 2) }
+        if (!rows && !errors) {
+            error(first + 2, null, 'there must be at least one row below the header')
         }
         checkUnique()
     }
 
-    private void fault(int line, String column, String text, String value = null) {
-        def place = "line ${line}" + (column ? ", column ${column}" : '')
-        faults << [line, "${place}: ${text}${value == null ? '' : ": '${value}'"}"]
+    private String text() {
+        try {
+            return Files.readString(path).replaceFirst('^\uFEFF', '')
+        }
+        catch (CharacterCodingException e) {
+            throw new AbortOperationException("A sheet must be UTF-8 text (in ${path}). Save it as CSV (UTF-8).")
+        }
+        catch (IOException e) {
+            throw new AbortOperationException("File not found (in ${path}).")
+        }
     }
 
-    private void stopOnFaults() {
-        if (faults) {
-            def texts = faults.sort(false) { fault -> fault[0] }.collect { fault -> fault[1] }.join('\n  ')
-            throw new AbortOperationException("${path.name} breaks the rules of its sheet\n  ${texts}")
+    private void error(int line, String column, String text, String value = null) {
+        def place = "line ${line}" + (column ? ", column ${column}" : '')
+        errors << [line, "${place}: ${text}${value == null ? '' : ": '${value}'"}"]
+    }
+
+    private void stopOnErrors() {
+        if (errors) {
+            def texts = errors.sort(false) { error -> error[0] }.collect { error -> error[1] }.join('\n  ')
+            throw new AbortOperationException("${path.name} is not a valid ${title}\n  ${texts}")
         }
     }
 
     private List<String> fields(String text, int line) {
-        if (!(text ==~ "(?:${FIELD})(?:,(?:${FIELD}))*")) {
-            fault(line, null, 'quotes must enclose a whole field and be closed on its line')
+        def field = /"(?:[^"]|"")*+"|[^"${separator}][^${separator}]*|/
+        if (!(text ==~ "(?:${field})(?:${separator}(?:${field}))*")) {
+            error(line, null, 'quotes must enclose a complete field and be closed on its line')
             return []
         }
-        return (",${text}" =~ ",(${FIELD})").collect { match -> bare(match[1]).trim() }
+        return ("${separator}${text}" =~ "${separator}(${field})").collect { match -> stripped(bare(match[1])) }
+    }
+
+    private static String stripped(String text) {
+        return text.replaceAll(/(?U)^[\s\x1c-\x1f]+|[\s\x1c-\x1f]+$/, '')
+    }
+
+    // Without the empty fields after the last that is not, but at least `n` where there are so many.
+    private static List<String> withoutEmptyEnd(List<String> fields, int n) {
+        return fields.take(Math.max(fields.findLastIndexOf { field -> field } + 1, n))
     }
 
     private static String bare(String field) {
         return field.startsWith('"') ? field.substring(1, field.length() - 1).replace('""', '"') : field
     }
 
-    private void checkHeader(List<String> header) {
-        header.unique(false).each { name ->
-            if (!(name in columns)) {
-                fault(1, name, "there is no such column; the columns are ${columns.keySet().join(', ')}")
-            }
-            else if (header.count(name) > 1) {
-                fault(1, name, 'the column stands there twice')
+    private void checkHeader(List<String> header, int line) {
+        header.eachWithIndex { name, index ->
+            if (!name) {
+                error(line, null, "column ${index + 1} has no name")
             }
         }
-        required.findAll { name -> !(name in header) }.each { name -> fault(1, name, 'the column is missing') }
+        header.unique(false).findAll().each { name ->
+            if (!(name in columns)) {
+                error(line, name, "unknown column; the columns are ${columns.keySet().join(', ')}")
+            }
+            else if (header.count(name) > 1) {
+                error(line, name, 'the column occurs twice')
+            }
+        }
+        required.findAll { name -> !(name in header) }.each { name -> error(line, name, 'the column is missing') }
     }
 
-    private void addRow(List<String> header, List<String> fields, int line) {
+    private void addRow(List<String> header, List<String> cells, int line) {
+        if (!cells.any()) {
+            return
+        }
+        def fields = withoutEmptyEnd(cells, header.size())
         if (fields.size() != header.size()) {
-            if (fields) {
-                fault(line, null, "has ${fields.size()} fields where the header has ${header.size()}")
-            }
+            error(line, null, "has ${fields.size()} fields, but the header has ${header.size()}")
             return
         }
         def row = [header, fields].transpose().collectEntries().findAll { name, value -> value }
-        required.findAll { name -> !(name in row) }.each { name -> fault(line, name, 'a value is missing') }
+        required.findAll { name -> !(name in row) }.each { name -> error(line, name, 'a value is missing') }
         rows << row.collectEntries { name, value -> [name, checked(line, name, value)] } + [line: line]
     }
 
     private Object checked(int line, String name, String value) {
         def rule = columns[name]
-        def before = faults.size()
+        def before = errors.size()
         if (rule.pattern && !(value ==~ rule.pattern)) {
-            fault(line, name, rule.errorMessage, value)
+            error(line, name, rule.errorMessage, value)
         }
         if (rule.enum && !(value in rule.enum)) {
-            fault(line, name, "must be one of ${rule.enum.join(', ')}", value)
+            error(line, name, "must be one of ${rule.enum.join(', ')}", value)
         }
         if (rule.format == 'file-path') {
             return found(line, name, value)
         }
-        if (faults.size() > before) {
+        if (errors.size() > before) {
             return value
         }
         return rule.format in ['oracle', 'function'] ? named(line, name, value) : typed(rule.type, value)
@@ -189,19 +222,19 @@ class Sheet {
     }
 
     private Named named(int line, String name, String value) {
-        def own = value =~ OWN
+        def inFile = value =~ IN_FILE
         def ofFiles = columns[name].files ?: []
-        def what = own ? own[0][1] : value.substring(value.indexOf(':') + 1)
-        def isFile = own || value.tokenize(':')[0] in ofFiles && !(value in columns[name].names)
+        def what = inFile ? inFile[0][1] : value.substring(value.indexOf(':') + 1)
+        def isFile = inFile || value.tokenize(':')[0] in ofFiles && !(value in columns[name].names)
         def file = isFile ? found(line, name, what) : ofFiles ? resolved(what) : null
-        return new Named(value, isFile || file?.isFile() ? file : null, own ? own[0][2] : '')
+        return new Named(value, isFile || file?.isFile() ? file : null, inFile ? inFile[0][2] : '')
     }
 
     private Path found(int line, String name, String value) {
         def file = resolved(value)
         if (!file.isFile()) {
-            def hint = isUrl(value) ? '' : " (relative paths start at the sheet's folder)"
-            fault(line, name, "there is no such file${hint}", value)
+            def hint = isUrl(value) ? '' : ' (relative paths start at the folder of the sheet)'
+            error(line, name, "file not found${hint}", value)
         }
         return file
     }
@@ -217,7 +250,7 @@ class Sheet {
     private void checkUnique() {
         columns.findAll { name, rule -> rule.unique }.keySet().each { name ->
             rows.findAll { row -> row[name] }.groupBy { row -> row[name] }.each { value, same ->
-                same.drop(1).each { row -> fault(row.line, name, "must be unlike that of line ${same[0].line}", value) }
+                same.drop(1).each { row -> error(row.line, name, "already used in line ${same[0].line}", value) }
             }
         }
     }

@@ -1,7 +1,7 @@
-/** What may stand in a shell line. */
+/** Options for a command line, quoted. */
 class Shell {
 
-    /** `--name=value` for every value that is not null, quoted where the shell would read it. */
+    /** `--name=value` for every value that is not null, quoted where the shell needs it. */
     static String options(Map values) {
         return values.findAll { name, value -> value != null }
             .collect { name, value -> "--${name}=${quoted(value.toString())}" }

@@ -1,16 +1,19 @@
-"""Samplesheets: every fault is named with its line and column, all at once."""
+"""Sheets: every error is reported with its line and column, all at once."""
 
 import csv
 import io
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import sheet_cases
 from geneq import cli
 from geneq.errors import GeneqError
 from geneq.sheets import Sheet, read_experiments, read_genomes, read_loci, read_samples
 
+ODDITIES = Path(__file__).parents[2] / "shared" / "data" / "oddities" / "sheet"
 HEADER = "dataset,h5ad,cell_type_key,layer,scale,donor_key,genome"
 
 
@@ -68,28 +71,28 @@ def test_odd_names_are_refused(folder, name):
     row = io.StringIO()
     csv.writer(row).writerow([name, "a.h5ad", "k"])
     text = message(folder, "dataset,h5ad,cell_type_key", row.getvalue().strip("\r\n"))
-    assert "line 2, column dataset: must begin with a letter or digit" in text
+    assert "line 2, column dataset: must start with a letter or digit" in text
     assert f"'{name}'" in text
 
 
 @pytest.mark.parametrize(
-    ("lines", "faults"),
+    ("lines", "errors"),
     [
-        ([HEADER, "a,gone.h5ad,k,,,,"], ["line 2, column h5ad: there is no such file"]),
+        ([HEADER, "a,gone.h5ad,k,,,,"], ["line 2, column h5ad: file not found"]),
         ([HEADER, "a,a.h5ad,,,,,"], ["line 2, column cell_type_key: a value is missing"]),
         ([HEADER, "a,a.h5ad,k,,log,,"], ["line 2, column scale: must be one of auto, counts, cpm"]),
         (
             [HEADER, "a,a.h5ad,k,,,,", "", "a,a.h5ad,k,,,,"],
-            ["line 4, column dataset: must be unlike that of line 2: 'a'"],
+            ["line 4, column dataset: already used in line 2: 'a'"],
         ),
         (["dataset,h5ad", "a,a.h5ad"], ["line 1, column cell_type_key: the column is missing"]),
         (
             ["dataset,h5ad,cell_type_key,sex", "a,a.h5ad,k,f"],
-            ["line 1, column sex: there is no such column; the columns are dataset, h5ad"],
+            ["line 1, column sex: unknown column; the columns are dataset, h5ad"],
         ),
-        ([HEADER + ",layer", "a"], ["line 1, column layer: the column stands there twice"]),
-        ([HEADER, "a,a.h5ad"], ["line 2: has 2 fields where the header has 7"]),
-        ([HEADER, '"a,a.h5ad,k,,,,'], ["line 2: quotes must enclose a whole field"]),
+        ([HEADER + ",layer", "a"], ["line 1, column layer: the column occurs twice"]),
+        ([HEADER, "a,a.h5ad"], ["line 2: has 2 fields, but the header has 7"]),
+        ([HEADER, '"a,a.h5ad,k,,,,'], ["line 2: quotes must enclose a complete field"]),
         ([HEADER], ["line 2: there must be at least one row below the header"]),
         ([HEADER, "", "  "], ["line 2: there must be at least one row below the header"]),
         ([""], ["line 1, column dataset: the column is missing"]),
@@ -108,11 +111,11 @@ def test_odd_names_are_refused(folder, name):
         ),
     ],
 )
-def test_faults_are_named(folder, lines, faults):
+def test_errors_name_line_and_column(folder, lines, errors):
     text = message(folder, *lines)
-    assert text.startswith("sheet.csv breaks the rules of its sheet\n")
-    for fault in faults:
-        assert fault in text
+    assert text.startswith("sheet.csv is not a valid samplesheet\n")
+    for error in errors:
+        assert error in text
 
 
 def test_several_genomes_must_be_told_apart(folder):
@@ -137,13 +140,13 @@ def test_a_genome_has_fasta_and_gtf_or_promoters(folder):
     )
     with pytest.raises(GeneqError) as caught:
         read_genomes(bad)
-    assert "line 2: a genome has fasta and gtf, or promoters alone" in str(caught.value)
-    assert "line 3: a genome has" in str(caught.value)
-    assert "line 4, column genome: must be unlike that of line 2: 'a'" in str(caught.value)
+    assert "line 2: give either fasta and gtf, or promoters alone" in str(caught.value)
+    assert "line 3: give either" in str(caught.value)
+    assert "line 4, column genome: already used in line 2: 'a'" in str(caught.value)
 
 
 def test_a_missing_sheet_and_one_that_is_no_text(folder):
-    with pytest.raises(GeneqError, match="There is no such file"):
+    with pytest.raises(GeneqError, match="File not found"):
         read_samples(folder / "none.csv")
     (folder / "sheet.csv").write_bytes(b"\xff\xfe\x00d")
     with pytest.raises(GeneqError, match="must be UTF-8 text"):
@@ -153,10 +156,49 @@ def test_a_missing_sheet_and_one_that_is_no_text(folder):
 def test_the_command_says_what_it_found(folder, capsys):
     good = write(folder, "dataset,h5ad,cell_type_key", "a,a.h5ad,k")
     assert cli.main(["validate", "--input", str(good)]) == 0
-    assert "1 data sets, no fault" in capsys.readouterr().out
+    assert "1 data sets, no errors" in capsys.readouterr().out
     bad = write(folder, "dataset,h5ad,cell_type_key", "a a,a.h5ad,k")
     assert cli.main(["validate", "--input", str(bad)]) == 1
     assert "line 2, column dataset" in capsys.readouterr().err
+
+
+# --- as spreadsheet programs save them ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sheet_cases.READ)
+def test_a_sheet_saved_by_a_spreadsheet_program_is_read(folder, name):
+    (folder / "sheet.csv").write_bytes(sheet_cases.READ[name])
+    rows = read_samples(folder / "sheet.csv")
+    assert [{key: row[key] for key in ("dataset", "cell_type_key")} for row in rows] == (
+        sheet_cases.ROWS
+    )
+
+
+@pytest.mark.parametrize("name", sheet_cases.REFUSED)
+def test_a_sheet_that_cannot_be_read_says_why(folder, name):
+    content, errors = sheet_cases.REFUSED[name]
+    (folder / "sheet.csv").write_bytes(content)
+    with pytest.raises(GeneqError) as caught:
+        read_samples(folder / "sheet.csv")
+    assert str(caught.value) == "\n  ".join(["sheet.csv is not a valid samplesheet", *errors]) + "."
+
+
+@pytest.mark.parametrize("name", sheet_cases.NOT_UTF8)
+def test_a_sheet_that_is_not_text_says_how_to_save_it(folder, name):
+    (folder / "sheet.csv").write_bytes(sheet_cases.NOT_UTF8[name])
+    with pytest.raises(GeneqError, match=r"must be UTF-8 text.*Save it as CSV \(UTF-8\)"):
+        read_samples(folder / "sheet.csv")
+
+
+@pytest.mark.parametrize("name", ["excel_rows.csv", "excel_cols.csv"])
+def test_sheets_that_excel_saved(tmp_path, name):
+    source = ODDITIES / name
+    if not source.exists():
+        pytest.skip(f"{source} is missing")
+    (tmp_path / "sheet.csv").write_bytes(source.read_bytes())
+    (tmp_path / "pbmc.h5ad").touch()
+    (row,) = read_samples(tmp_path / "sheet.csv")
+    assert (row["dataset"], row["cell_type_key"], row["line"]) == ("pbmc", "cell_type", 2)
 
 
 cells = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=20)
@@ -210,11 +252,11 @@ def test_validate_checks_all_sheets_of_a_run(folder, capsys):
     experiments.write_text("experiment,recipe,oracle\na,a.h5ad,motifs:core\n")
     words = ["--input", folder / "samples.csv", "--loci", loci]
     assert cli.main(["validate", *map(str, words)]) == 0
-    assert "1 loci, no fault" in capsys.readouterr().out
+    assert "1 loci, no errors" in capsys.readouterr().out
     assert cli.main(["validate", *map(str, [*words, "--experiments", experiments])]) == 1
-    assert "a locus has this name: 'a'" in capsys.readouterr().err
+    assert "a locus has the same name: 'a'" in capsys.readouterr().err
     assert cli.main(["validate", "--loci", str(loci)]) == 1
     assert "the samplesheet has no such data set: 'blood'" in capsys.readouterr().err
     assert cli.main(["validate"]) == 1
-    assert "Give --input, --loci or --experiments" in capsys.readouterr().err
+    assert "Give at least one of --input, --genomes, --loci" in capsys.readouterr().err
     assert len(read_experiments(experiments)) == 1

@@ -1,165 +1,263 @@
-"""Sheets of comma-separated values, with all their faults named at once.
+"""Sheets of a run (CSV): read and checked, with all errors of a sheet reported at once.
 
-The rules of each sheet stand in `data/<sheet>.json`; the pipeline reads the same files.
+The rules of each sheet are in `data/<sheet>.json`. The pipeline reads the same files and gives the
+same messages (`lib/Sheet.groovy`).
 """
 
 import csv
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from .errors import GeneqError
+from .errors import GeneqError, not_found
+
+__all__ = ["Sheet", "read_experiments", "read_genomes", "read_loci", "read_samples"]
 
 URL = re.compile(r"[a-z][a-z0-9+.-]*://")
-ABSENT = "there is no such file (relative paths start at the sheet's folder)"
-# A function in a file of one's own.
-OWN = re.compile(r"python:(.+\.py)(:.+)")
-# The kind of oracle that is the equation which a run of the pipeline finds for a cell type.
+NO_FILE = "file not found (relative paths start at the folder of the sheet)"
+# A function in a user's file.
+IN_FILE = re.compile(r"python:(.+\.py)(:.+)")
+# The type of oracle that is an equation which the same run of the pipeline finds.
 OF_THE_RUN = "distill"
-TYPES = {"integer": int, "number": float, "boolean": lambda value: value == "true"}
+TYPES: dict[str, Callable[[str], str | int | float | bool]] = {
+    "string": str,
+    "integer": int,
+    "number": float,
+    "boolean": lambda value: value == "true",
+}
+# What spreadsheet programs put between fields.
+SEPARATORS = (",", ";", "\t")
 
 
-# --- the sheets there are ---------------------------------------------------------------------
+# --- the sheets -------------------------------------------------------------------------------
 
 
 def read_samples(path: str | Path, genomes: Sequence[str] = ()) -> list[dict]:
-    """The rows of the samplesheet at `path`: column → value, without empty cells; `line` is the
-    row's line; `genome` is always given.
+    """Read a samplesheet.
 
-    genomes: the names a row may give; none stands for a single genome of any name. Raises
-    GeneqError naming line and column of every fault.
+    Parameters
+    ----------
+    path
+        The sheet.
+    genomes
+        Names that a row may give as its genome; empty for a single genome of any name.
+
+    Returns
+    -------
+    list of dict
+        One per row: column → value of the cells that are not empty, `line`, the row's line in the
+        file (from 1), and always `genome`.
+
+    Raises
+    ------
+    GeneqError
+        With line and column of every error in the sheet.
     """
     sheet = Sheet(path, "samplesheet")
     _name_genomes(sheet, genomes, "the genomes given")
-    sheet.stop_on_faults()
+    sheet.stop_on_errors()
     return sheet.rows
 
 
 def read_genomes(path: str | Path) -> list[dict]:
-    """The rows of the sheet of genomes at `path`, as `read_samples` gives those of its sheet."""
+    """Read a sheet of genomes.
+
+    Parameters
+    ----------
+    path
+        The sheet.
+
+    Returns
+    -------
+    list of dict
+        As from `read_samples`.
+
+    Raises
+    ------
+    GeneqError
+        With line and column of every error in the sheet.
+    """
     sheet = Sheet(path, "genomes")
     for row in sheet.rows:
         if row.keys() & {"fasta", "gtf", "promoters"} not in ({"fasta", "gtf"}, {"promoters"}):
-            sheet.fault(row["line"], None, "a genome has fasta and gtf, or promoters alone")
-    sheet.stop_on_faults()
+            sheet.error(row["line"], None, "give either fasta and gtf, or promoters alone")
+    sheet.stop_on_errors()
     return sheet.rows
 
 
 def read_loci(
     path: str | Path, genomes: Sequence[str] = (), datasets: Sequence[str] | None = None
 ) -> list[dict]:
-    """The rows of the sheet of loci at `path`, as `read_samples` gives those of its sheet.
+    """Read a sheet of loci.
 
-    genomes: names of those with coordinates. datasets: names of the samplesheet; None where there
-    is no run that oracles could be equations of. Paths of oracles are resolved against the sheet's
-    folder.
+    Parameters
+    ----------
+    path
+        The sheet.
+    genomes
+        Names of the genomes with coordinates; empty for a single genome of any name.
+    datasets
+        Names in the samplesheet, which `distill:DATASET:CELL TYPE` may refer to; None outside a
+        run of the pipeline, where this is not checked.
+
+    Returns
+    -------
+    list of dict
+        As from `read_samples`; paths of oracles are resolved against the folder of the sheet.
+
+    Raises
+    ------
+    GeneqError
+        With line and column of every error in the sheet.
     """
     sheet = Sheet(path, "loci")
     _name_genomes(sheet, genomes, "the genomes with coordinates")
     _check_datasets(sheet, datasets)
-    faulty = {line for line, _ in sheet.faults}
+    wrong = {line for line, _ in sheet.errors}
     for row in sheet.rows:
-        if row["line"] not in faulty:
+        if row["line"] not in wrong:
             _check_coordinates(sheet, row)
-    sheet.stop_on_faults()
+    sheet.stop_on_errors()
     return sheet.rows
 
 
 def read_experiments(
     path: str | Path, datasets: Sequence[str] | None = None, loci: Sequence[str] = ()
 ) -> list[dict]:
-    """The rows of the sheet of experiments at `path`, as `read_loci` gives those of its sheet.
+    """Read a sheet of experiments.
 
-    loci: names that are taken. Paths of recipes are as they stand there.
+    Parameters
+    ----------
+    path
+        The sheet.
+    datasets
+        As for `read_loci`.
+    loci
+        Names of loci in the same run, which no experiment may have.
+
+    Returns
+    -------
+    list of dict
+        As from `read_loci`; paths of recipes are not resolved.
+
+    Raises
+    ------
+    GeneqError
+        With line and column of every error in the sheet.
     """
     sheet = Sheet(path, "experiments")
     _check_datasets(sheet, datasets)
     for row in sheet.rows:
         if (name := row.get("experiment")) in loci:
-            sheet.fault(row["line"], "experiment", "a locus has this name", name)
-    sheet.stop_on_faults()
+            sheet.error(row["line"], "experiment", "a locus has the same name", name)
+    sheet.stop_on_errors()
     return sheet.rows
 
 
 def _name_genomes(sheet: "Sheet", genomes: Sequence[str], what: str) -> None:
-    """Check the genomes of the rows; give a row without one the only one there is."""
+    """Check the genomes of the rows; rows without one get the only one there is."""
     allowed = list(genomes) or [row["genome"] for row in sheet.rows if "genome" in row][:1]
     for row in sheet.rows:
         if "genome" not in row and len(allowed) > 1:
-            sheet.fault(row["line"], "genome", f"must be one of {', '.join(allowed)}")
+            sheet.error(row["line"], "genome", f"must be one of {', '.join(allowed)}")
         elif "genome" in row and row["genome"] not in allowed:
             text = f"must be one of {what} ({', '.join(allowed)})"
-            sheet.fault(row["line"], "genome", text, row["genome"])
+            sheet.error(row["line"], "genome", text, row["genome"])
         else:
             row.setdefault("genome", allowed[0] if allowed else "genome")
 
 
 def _check_datasets(sheet: "Sheet", datasets: Sequence[str] | None) -> None:
-    """Check that oracles which are equations of a run are those of its data sets."""
-    for row in sheet.rows if datasets is not None else ():
-        kind, _, what = row.get("oracle", "").partition(":")
+    """Check that equations of this run belong to data sets of this run."""
+    if datasets is None:
+        return
+    for row in sheet.rows:
+        oracle, _, what = row.get("oracle", "").partition(":")
         dataset = what.partition(":")[0]
-        if kind == OF_THE_RUN and dataset not in datasets:
+        if oracle == OF_THE_RUN and dataset not in datasets:
             text = "the samplesheet has no such data set"
-            sheet.fault(row["line"], "oracle", text, dataset)
+            sheet.error(row["line"], "oracle", text, dataset)
 
 
 def _check_coordinates(sheet: "Sheet", row: dict) -> None:
     start, end = row["start"], row["end"]
     if end <= start:
-        sheet.fault(row["line"], "end", f"must be above start, which is {start}", str(end))
+        sheet.error(row["line"], "end", f"must be greater than start ({start})", str(end))
     if ("window_start" in row) != ("window_end" in row):
-        sheet.fault(row["line"], None, "window_start and window_end go together")
+        sheet.error(row["line"], None, "give both window_start and window_end, or neither")
     elif "window_start" in row and not start <= row["window_start"] < row["window_end"] <= end:
         window = f"{row['window_start']}-{row['window_end']}"
-        sheet.fault(row["line"], None, f"the window must lie in {start}-{end}", window)
+        sheet.error(row["line"], None, f"the window must be inside {start}-{end}", window)
 
 
 # --- reading and checking ---------------------------------------------------------------------
 
 
 class Sheet:
-    """A sheet of comma-separated values, read and checked by the rules of its schema.
+    """A sheet, read and checked by the rules of its schema.
 
-    rows: column → value for the cells that are not empty, and `line`, the row's line (from 1).
+    Fields are separated by commas, or by semicolons or tabs where the header is: spreadsheet
+    programs of many countries save CSV so. Empty rows, and empty fields after the last column of
+    the header, are ignored.
+
+    Parameters
+    ----------
+    path
+        The sheet (UTF-8, with or without a byte order mark).
+    schema
+        Name of the schema: samplesheet, genomes, loci or experiments.
+
+    Attributes
+    ----------
+    rows : list of dict
+        Column → value of the cells that are not empty, and `line`, the row's line (from 1).
+    errors : list of (int, str)
+        Line and message of what is wrong in the rows.
+
+    Raises
+    ------
+    GeneqError
+        If the file cannot be read, or its header is wrong.
     """
 
     def __init__(self, path: str | Path, schema: str):
         self.path = Path(path)
         self.rows: list[dict] = []
-        self.faults: list[tuple[int, str]] = []
+        self.errors: list[tuple[int, str]] = []
         rules = json.loads((files("geneq") / "data" / f"{schema}.json").read_text())
-        self.columns, self.required = rules["properties"], rules["required"]
+        self.title, self.required = rules["title"], rules["required"]
+        self.columns = rules["properties"]
         lines = re.split(r"\r\n|\r|\n", self._text())
-        header = self._fields(lines[0], 1)
-        self._check_header(header)
-        self.stop_on_faults()
-        for number, text in enumerate(lines[1:], 2):
-            if text.strip():
-                self._add_row(header, self._fields(text, number), number)
-        if not self.rows and not self.faults:
-            self.fault(2, None, "there must be at least one row below the header")
+        first = next((i for i, text in enumerate(lines) if re.search(r"[^\s,;]", text)), 0)
+        self.separator = max(SEPARATORS, key=lines[first].count)
+        header = _without_empty_end(self._fields(lines[first], first + 1), 0)
+        self._check_header(header, first + 1)
+        self.stop_on_errors()
+        for number, text in enumerate(lines[first + 1 :], first + 2):
+            self._add_row(header, self._fields(text, number), number)
+        if not self.rows and not self.errors:
+            self.error(first + 2, None, "there must be at least one row below the header")
         self._check_unique()
 
-    def fault(self, line: int, column: str | None, text: str, value: str | None = None) -> None:
-        """Note that a rule is broken."""
+    def error(self, line: int, column: str | None, text: str, value: str | None = None) -> None:
+        """Note an error, to be raised by `stop_on_errors`."""
         place = f"line {line}" + (f", column {column}" if column else "")
         shown = "" if value is None else f": '{value}'"
-        self.faults.append((line, f"{place}: {text}{shown}"))
+        self.errors.append((line, f"{place}: {text}{shown}"))
 
-    def stop_on_faults(self) -> None:
-        """Raise GeneqError with all faults noted, if there are any."""
-        if self.faults:
-            texts = "\n  ".join(text for _, text in sorted(self.faults, key=lambda fault: fault[0]))
-            raise GeneqError(f"{self.path.name} breaks the rules of its sheet\n  {texts}")
+    def stop_on_errors(self) -> None:
+        """Raise GeneqError with all errors noted, in the order of their lines, if there are any."""
+        if self.errors:
+            texts = "\n  ".join(text for _, text in sorted(self.errors, key=lambda error: error[0]))
+            raise GeneqError(f"{self.path.name} is not a valid {self.title}\n  {texts}")
 
     def _text(self) -> str:
         try:
             return self.path.read_text(encoding="utf-8-sig")
         except (FileNotFoundError, IsADirectoryError):
-            raise GeneqError("There is no such file", file=self.path) from None
+            raise not_found(self.path) from None
         except UnicodeDecodeError:
             raise GeneqError(
                 "A sheet must be UTF-8 text", file=self.path, fix="Save it as CSV (UTF-8)"
@@ -167,32 +265,38 @@ class Sheet:
 
     def _fields(self, text: str, line: int) -> list[str]:
         try:
-            return [field.strip() for field in next(csv.reader([text], strict=True), [])]
+            reader = csv.reader([text], delimiter=self.separator, strict=True)
+            return [field.strip() for field in next(reader, [])]
         except csv.Error:
-            self.fault(line, None, "quotes must enclose a whole field and be closed on its line")
+            self.error(line, None, "quotes must enclose a complete field and be closed on its line")
             return []
 
-    def _check_header(self, header: list[str]) -> None:
+    def _check_header(self, header: list[str], line: int) -> None:
         known = ", ".join(self.columns)
-        for name in dict.fromkeys(header):
+        for number, name in enumerate(header, 1):
+            if not name:
+                self.error(line, None, f"column {number} has no name")
+        for name in filter(None, dict.fromkeys(header)):
             if name not in self.columns:
-                self.fault(1, name, f"there is no such column; the columns are {known}")
+                self.error(line, name, f"unknown column; the columns are {known}")
             elif header.count(name) > 1:
-                self.fault(1, name, "the column stands there twice")
+                self.error(line, name, "the column occurs twice")
         for name in self.required:
             if name not in header:
-                self.fault(1, name, "the column is missing")
+                self.error(line, name, "the column is missing")
 
     def _add_row(self, header: list[str], fields: list[str], line: int) -> None:
+        if not any(fields):
+            return
+        fields = _without_empty_end(fields, len(header))
         if len(fields) != len(header):
-            if fields:
-                text = f"has {len(fields)} fields where the header has {len(header)}"
-                self.fault(line, None, text)
+            text = f"has {len(fields)} fields, but the header has {len(header)}"
+            self.error(line, None, text)
             return
         row = {name: value for name, value in zip(header, fields, strict=True) if value}
         for name in self.required:
             if name not in row:
-                self.fault(line, name, "a value is missing")
+                self.error(line, name, "a value is missing")
         self.rows.append({
             **{name: self._checked(line, name, value) for name, value in row.items()},
             "line": line,
@@ -200,34 +304,34 @@ class Sheet:
 
     def _checked(self, line: int, name: str, value: str) -> str | int | float | bool:
         """The value, in the type that its rule names."""
-        rule, before = self.columns[name], len(self.faults)
+        rule, before = self.columns[name], len(self.errors)
         if "pattern" in rule and not re.fullmatch(rule["pattern"], value):
-            self.fault(line, name, rule["errorMessage"], value)
+            self.error(line, name, rule["errorMessage"], value)
         if "enum" in rule and value not in rule["enum"]:
-            self.fault(line, name, f"must be one of {', '.join(rule['enum'])}", value)
-        if rule.get("format") == "file-path" and not self._is_there(value):
-            self.fault(line, name, ABSENT, value)
-        if len(self.faults) > before:
+            self.error(line, name, f"must be one of {', '.join(rule['enum'])}", value)
+        if rule.get("format") == "file-path" and not self._exists(value):
+            self.error(line, name, NO_FILE, value)
+        if len(self.errors) > before:
             return value
         if rule.get("format") in ("oracle", "function"):
             return self._named(line, name, value)
-        return TYPES.get(rule["type"], str)(value)
+        return TYPES[rule["type"]](value)
 
     def _named(self, line: int, name: str, value: str) -> str:
-        """KIND:WHAT, its file against the sheet's folder where it has one."""
-        (kind, _, file), rule = value.partition(":"), self.columns[name]
+        """TYPE:WHAT, with the path of its file resolved against the folder of the sheet."""
+        (type_, _, file), rule = value.partition(":"), self.columns[name]
         of_files = rule.get("files", ())
-        is_file, rest = kind in of_files and value not in rule["names"], ""
-        if own := OWN.fullmatch(value):
-            is_file, (file, rest) = True, own.groups()
-        if (is_file or of_files) and self._is_there(file):
-            return f"{kind}:{file if URL.match(file) else self.path.parent / file}{rest}"
+        is_file, rest = type_ in of_files and value not in rule["names"], ""
+        if match := IN_FILE.fullmatch(value):
+            is_file, (file, rest) = True, match.groups()
+        if (is_file or of_files) and self._exists(file):
+            return f"{type_}:{file if URL.match(file) else self.path.parent / file}{rest}"
         if is_file:
-            self.fault(line, name, ABSENT, file)
+            self.error(line, name, NO_FILE, file)
         return value
 
-    def _is_there(self, value: str) -> bool:
-        # What stands at a URL is looked for by the pipeline, which has the ways to read it.
+    def _exists(self, value: str) -> bool:
+        # URLs are checked by the pipeline, which can read them.
         return bool(URL.match(value)) or (self.path.parent / value).is_file()
 
     def _check_unique(self) -> None:
@@ -236,5 +340,10 @@ class Sheet:
             for row in self.rows:
                 line = first.setdefault(row.get(name, f"line {row['line']}"), row["line"])
                 if line != row["line"]:
-                    text = f"must be unlike that of line {line}"
-                    self.fault(row["line"], name, text, row[name])
+                    self.error(row["line"], name, f"already used in line {line}", row[name])
+
+
+def _without_empty_end(fields: list[str], n: int) -> list[str]:
+    """`fields` without the empty ones after the last that is not, but at least `n` where given."""
+    length = max((i for i, field in enumerate(fields, 1) if field), default=0)
+    return fields[: max(length, n)]

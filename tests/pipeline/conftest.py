@@ -29,12 +29,12 @@ class Run:
         return re.findall(r"Cached process > (?:[A-Z]+:)*(.+)", self.text)
 
 
-def nextflow(folder: Path, *words, timeout: int = 600) -> Run:
-    """Run `geneq-nextflow WORDS` in `folder`."""
+def nextflow(folder: Path, *words, timeout: int = 600, env: dict | None = None) -> Run:
+    """Run `geneq-nextflow WORDS` in `folder`; `env` is added to the environment."""
     done = subprocess.run(
         [ROOT / "bin" / "geneq-nextflow", *map(str, words)],
         cwd=folder,
-        env={**os.environ, "NXF_ANSI_LOG": "false"},
+        env={**os.environ, "NXF_ANSI_LOG": "false", **(env or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -43,9 +43,18 @@ def nextflow(folder: Path, *words, timeout: int = 600) -> Run:
     return Run(done.returncode, done.stdout)
 
 
-def pipeline(folder: Path, *words, checkout: Path = ROOT, timeout: int = 600) -> Run:
+def pipeline(
+    folder: Path, *words, checkout: Path = ROOT, timeout: int = 600, env: dict | None = None
+) -> Run:
     """Run the pipeline of `checkout` in `folder`."""
-    return nextflow(folder, "run", checkout / "main.nf", *words, timeout=timeout)
+    return nextflow(folder, "run", checkout / "main.nf", *words, timeout=timeout, env=env)
+
+
+def with_lib(folder: Path, script: str) -> Run:
+    """Run `script`, the body of a workflow that uses the classes in lib/."""
+    (folder / "lib").symlink_to(ROOT / "lib")
+    (folder / "main.nf").write_text(f"workflow {{\n{script}\n}}\n")
+    return nextflow(folder, "run", folder / "main.nf")
 
 
 def pytest_collection_modifyitems(items):

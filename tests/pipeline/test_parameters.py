@@ -1,16 +1,19 @@
-"""Parameters and sheets are checked before any task starts."""
+"""Parameters and sheets are checked before any task starts, by the same rules everywhere."""
 
 import json
 import re
 
 import pytest
 
+import sheet_cases
 from geneq.errors import GeneqError
 from geneq.sheets import read_experiments, read_genomes, read_loci, read_samples
 
-from .conftest import ROOT, nextflow, pipeline
+from .conftest import ROOT, nextflow, pipeline, with_lib
 
 SCHEMA = json.loads((ROOT / "nextflow_schema.json").read_text())
+# Nextflow detects the types of parameters on the command line, or, from 26.04 on, passes text.
+DETECTED, TEXT = {}, {"NXF_DISABLE_PARAMS_TYPE_DETECTION": "true"}
 PARAMETERS = {
     name: rule for group in SCHEMA["$defs"].values() for name, rule in group["properties"].items()
 }
@@ -23,7 +26,7 @@ def folder(tmp_path):
     return tmp_path
 
 
-def faults(text):
+def errors(text):
     """The lines of a message that name a line of a sheet."""
     return [
         line.split(" -- ")[0].strip() for line in text.splitlines() if line.startswith("  line")
@@ -55,34 +58,154 @@ def test_the_schema_and_the_configuration_have_the_same_parameters_and_defaults(
     }
 
 
-def test_wrong_parameters_are_refused_all_at_once(folder):
+@pytest.mark.parametrize("env", [DETECTED, TEXT], ids=["detected", "text"])
+def test_wrong_parameters_are_refused_all_at_once(folder, env):
     run = pipeline(
         folder,
         *("--input", "sheet.csv", "--min_cels", 5, "--shardGenes", 5, "--flavour", "sweet"),
         *("--trials", 0, "--seed", "many", "--sr_engine", "steam", "--oracle", "sei"),
+        *("--min_cells", 2.5, "--cv", "maybe", "--queue"),
         *("--bin_edges=-10;10", "--promoters", "p.fa", "--fasta", "genome.fa", "--vcf", "x.vcf"),
         *("--variants_truth", "a*.tsv"),
+        env=env,
     )
     assert run.status != 0
     assert run.submitted == []
     for text in (
-        "--min_cels is no parameter; is --min_cells meant?",
-        "--shardGenes is no parameter; is --shard_genes meant?",
-        "--flavour is no parameter\n",
+        "--min_cels is not a parameter; did you mean --min_cells?",
+        "--shardGenes is not a parameter; did you mean --shard_genes?",
+        "--flavour is not a parameter\n",
         "--trials must be at least 1, not '0'",
         "--seed must be a whole number, not 'many'",
+        "--min_cells must be a whole number, not '2.5'",
+        "--cv must be true or false, not 'maybe'",
+        "--queue needs a value, not 'true'",
         "--sr_engine must be one of auto, operon, pysr, not 'steam'",
         "--oracle must be motifs:core or motifs:FILE.meme, with a path without",
-        "--bin_edges must be numbers with commas between, not '-10;10'",
-        "--vcf cannot be used with --promoters: variants need coordinates",
-        "--vcf goes with --loci: variants are looked for in loci",
+        "--bin_edges must be comma-separated numbers, not '-10;10'",
+        "--vcf cannot be used with --promoters: variants need genome coordinates",
+        "--vcf needs --loci: only variants inside a locus are scored",
         "--variants_truth must be a path without",
-        "as a sheet of --genomes (given: --fasta, --promoters)",
+        "as --genomes, a sheet (given: --fasta, --promoters)",
     ):
         assert text in run.text
 
 
-def test_faults_of_a_samplesheet_are_those_that_validate_names(folder):
+CASTS = [
+    ("trials", "5", 5),
+    ("trials", 5, 5),
+    ("trials", "007", 7),
+    ("seed", str(2**40), 2**40),
+    ("cv", "false", False),
+    ("cv", "True", True),
+    ("cv", True, True),
+    ("valid_chroms", "20", "20"),
+    ("valid_chroms", 20, "20"),
+    ("queue", 1, "1"),
+    ("bin_edges", "-8,0,8", "-8,0,8"),
+    ("region", None, None),
+    ("trials", "5.0", "--trials must be a whole number, not '5.0'"),
+    ("trials", 2.5, "--trials must be a whole number, not '2.5'"),
+    ("trials", True, "--trials must be a whole number, not 'true'"),
+    ("trials", [5], "--trials must be a whole number, not '[5]'"),
+    ("trials", "0", "--trials must be at least 1, not '0'"),
+    ("seed", str(10**30), f"--seed must be a whole number, not '{10**30}'"),
+    ("cv", 1, "--cv must be true or false, not '1'"),
+    ("cv", "yes", "--cv must be true or false, not 'yes'"),
+    ("queue", True, "--queue needs a value, not 'true'"),
+    ("queue", " ", "--queue needs a value, not ' '"),
+    ("queue", ["a"], "--queue needs a value, not '[a]'"),
+    (
+        "publish_mode",
+        "carry",
+        "--publish_mode must be one of copy, symlink, link, move, not 'carry'",
+    ),
+]
+
+
+def test_parameters_are_cast_by_the_schema(folder):
+    (folder / "cases.json").write_text(json.dumps([case[:2] for case in CASTS]))
+    run = with_lib(
+        folder,
+        f"""
+        def parameters = new Parameters(file('{ROOT}/nextflow_schema.json'))
+        def cases = new groovy.json.JsonSlurper().parse(file('cases.json').toFile())
+        cases.each {{ name, value ->
+            def found
+            try {{
+                def given = [experiments: 'x.csv', outdir: 'o', (name): value]
+                found = parameters.checked(given)[name]
+            }}
+            catch (nextflow.exception.AbortOperationException error) {{
+                found = error.message.readLines().head()
+            }}
+            println('CASE ' + groovy.json.JsonOutput.toJson([found, found?.getClass()?.simpleName]))
+        }}
+        """,
+    )
+    assert run.status == 0, run.text
+    found = [json.loads(text) for text in re.findall("CASE (.*)", run.text)]
+    assert [value for value, _ in found] == [case[2] for case in CASTS]
+    # Of one class, which is part of a task's hash, whatever they were given as.
+    classes = {int: "Integer", str: "String", bool: "Boolean", type(None): None}
+    for (value, name), case in zip(found, CASTS, strict=True):
+        assert name == ("Long" if value == 2**40 else classes[type(value)]), case
+
+
+def test_parameters_mean_the_same_as_text_in_a_file_or_by_detected_type(folder):
+    (folder / "sheet.csv").write_text("dataset,h5ad,cell_type_key\na,a.h5ad,k\n")
+    given = {"trials": 5, "cv": False, "valid_chroms": "20", "queue": "1", "gpu": False}
+    words = ("-stub", "--input", "sheet.csv", "--fasta", "genome.fa", "--gtf", "genes.gtf")
+    words += ("--outdir", 2024)
+    typed = [word for name, value in given.items() for word in (f"--{name}", str(value).lower())]
+    first = pipeline(folder, *words, *typed)
+    assert first.status == 0, first.text
+    assert len([name for name in first.submitted if name.startswith("SEARCH")]) == 1
+    assert (folder / "2024" / "atlas.html").exists()
+    again = pipeline(folder, *words, *typed, "-resume", env=TEXT)
+    (folder / "params.json").write_text(json.dumps(given))
+    file = pipeline(folder, *words, "-params-file", "params.json", "-resume")
+    for run in (again, file):
+        assert run.status == 0, run.text
+        assert (run.submitted, {*run.cached}) == ([], {*first.submitted})
+
+
+def test_sheets_of_spreadsheet_programs_are_read_as_validate_reads_them(folder):
+    (folder / "sheets").mkdir()
+    cases = {**sheet_cases.READ, **sheet_cases.NOT_UTF8}
+    cases |= {name: content for name, (content, _) in sheet_cases.REFUSED.items()}
+    for number, content in enumerate(cases.values()):
+        (folder / "sheets" / f"{number}.csv").write_bytes(content)
+        (folder / "sheets" / "a.h5ad").touch()
+    run = with_lib(
+        folder,
+        f"""
+        (0..<{len(cases)}).each {{ number ->
+            def found
+            try {{
+                def sheet = file("sheets/${{number}}.csv")
+                found = Sheet.samples(sheet, file('{ROOT}/python/geneq/data/samplesheet.json'), [])
+                    .collect {{ row -> row.subMap(['dataset', 'cell_type_key']) }}
+            }}
+            catch (nextflow.exception.AbortOperationException error) {{
+                found = error.message
+            }}
+            println('CASE ' + groovy.json.JsonOutput.toJson(found))
+        }}
+        """,
+    )
+    assert run.status == 0, run.text
+    found = dict(zip(cases, map(json.loads, re.findall("CASE (.*)", run.text)), strict=True))
+    for name in sheet_cases.READ:
+        assert found[name] == sheet_cases.ROWS, name
+    for name, (_, texts) in sheet_cases.REFUSED.items():
+        head, *rest = found[name].split("\n  ")
+        assert head.endswith(".csv is not a valid samplesheet") and rest == texts, name
+    for name in sheet_cases.NOT_UTF8:
+        assert found[name].startswith("A sheet must be UTF-8 text (in "), name
+
+
+def test_errors_of_a_samplesheet_are_those_that_validate_reports(folder):
     sheet = folder / "sheet.csv"
     rows = [
         "dataset,h5ad,cell_type_key,scale,genome",
@@ -103,12 +226,12 @@ def test_faults_of_a_samplesheet_are_those_that_validate_names(folder):
         read_samples(sheet)
     assert run.status != 0
     assert run.submitted == []
-    assert faults(run.text) == [line.rstrip(".") for line in faults(str(caught.value))]
-    assert len(faults(run.text)) == 12
-    assert "line 2, column dataset: must begin with a letter or digit" in run.text
+    assert errors(run.text) == [line.rstrip(".") for line in errors(str(caught.value))]
+    assert len(errors(run.text)) == 12
+    assert "line 2, column dataset: must start with a letter or digit" in run.text
 
 
-def test_faults_of_a_sheet_of_genomes_are_those_that_validate_names(folder):
+def test_errors_of_a_sheet_of_genomes_are_those_that_validate_reports(folder):
     sheet = folder / "genomes.csv"
     sheet.write_text("genome,fasta,gtf,promoters\na,genome.fa,,\na,,,gone.fa\n,,,genome.fa\n")
     (folder / "sheet.csv").write_text("dataset,h5ad,cell_type_key\na,a.h5ad,k\n")
@@ -117,11 +240,11 @@ def test_faults_of_a_sheet_of_genomes_are_those_that_validate_names(folder):
         read_genomes(sheet)
     assert run.status != 0
     assert run.submitted == []
-    assert faults(run.text) == [line.rstrip(".") for line in faults(str(caught.value))]
-    assert "line 2: a genome has fasta and gtf, or promoters alone" in run.text
+    assert errors(run.text) == [line.rstrip(".") for line in errors(str(caught.value))]
+    assert "line 2: give either fasta and gtf, or promoters alone" in run.text
 
 
-def test_faults_of_a_sheet_of_loci_are_those_that_validate_names(folder):
+def test_errors_of_a_sheet_of_loci_are_those_that_validate_reports(folder):
     sheet = folder / "loci.csv"
     sheet.write_text(
         "locus,genome,chrom,start,end,strand,oracle,window_start,window_end,library,n,rate,"
@@ -142,23 +265,23 @@ def test_faults_of_a_sheet_of_loci_are_those_that_validate_names(folder):
         read_loci(sheet, datasets=[])
     assert run.status != 0
     assert run.submitted == []
-    assert faults(run.text) == [line.rstrip(".") for line in faults(str(caught.value))]
+    assert errors(run.text) == [line.rstrip(".") for line in errors(str(caught.value))]
     for text in (
         "line 3, column strand: must be one of +, -: '.'",
-        "line 4, column locus: must be unlike that of line 2: 'a'",
-        "line 4, column oracle: there is no such file (relative paths start at the sheet's",
-        "line 4, column rate: must be a number from 0 to 1, as 0.1: '2'",
+        "line 4, column locus: already used in line 2: 'a'",
+        "line 4, column oracle: file not found (relative paths start at the folder of the sheet)",
+        "line 4, column rate: must be a number between 0 and 1, such as 0.1: '2'",
         "line 3, column reduce: must be sum, max, START:END (bins), pc1 or python:MODULE:FUNCTION",
         "line 3, column precision: must be one of float32, bfloat16, float16: 'float64'",
         "line 3, column reverse_complement: must be one of true, false: 'yes'",
         "line 5, column reduce: must be sum, max",
-        "line 11, column reduce: there is no such file",
+        "line 11, column reduce: file not found",
         "line 5, column genome: must be one of the genomes with coordinates (human): 'fly'",
-        "line 6, column end: must be above start, which is 60: '60'",
+        "line 6, column end: must be greater than start (60): '60'",
         "line 7, column oracle: the samplesheet has no such data set: 'blood'",
-        "line 8: window_start and window_end go together",
-        "line 9: the window must lie in 10-60: '5-20'",
-        "line 11, column oracle: there is no such file (relative paths start at the sheet's",
+        "line 8: give both window_start and window_end, or neither",
+        "line 9: the window must be inside 10-60: '5-20'",
+        "line 11, column oracle: file not found (relative paths start at the folder of the sheet)",
     ):
         assert text in run.text
 
@@ -175,12 +298,12 @@ def test_variants_of_loci_in_two_genomes_are_refused(folder):
     given = ("--loci", "loci.csv", "--genomes", "genomes.csv")
     run = pipeline(folder, *given, "--vcf", "in.vcf", "--variants_truth", "in.vcf")
     assert run.status != 0 and run.submitted == []
-    assert "--vcf goes with loci of one genome, and these are of human, fly: run once" in run.text
+    assert "--vcf needs loci of a single genome, but these are of human, fly" in run.text
     run = pipeline(folder, *given, "--variants_truth", "in.vcf")
-    assert "--variants_truth goes with --vcf" in run.text
+    assert "--variants_truth needs --vcf" in run.text
 
 
-def test_faults_of_a_sheet_of_experiments_are_those_that_validate_names(folder):
+def test_errors_of_a_sheet_of_experiments_are_those_that_validate_reports(folder):
     sheet = folder / "experiments.csv"
     sheet.write_text(
         "experiment,recipe,oracle,map,reduce,precision\na,a.h5ad,motifs:core,,max,float16\n"
@@ -192,5 +315,5 @@ def test_faults_of_a_sheet_of_experiments_are_those_that_validate_names(folder):
     with pytest.raises(GeneqError) as caught:
         read_experiments(sheet, loci=["a"])
     assert run.status != 0
-    assert faults(run.text) == [line.rstrip(".") for line in faults(str(caught.value))]
-    assert "line 2, column experiment: a locus has this name: 'a'" in run.text
+    assert errors(run.text) == [line.rstrip(".") for line in errors(str(caught.value))]
+    assert "line 2, column experiment: a locus has the same name: 'a'" in run.text

@@ -1,8 +1,8 @@
-"""Check the sheets of a run of the pipeline before anything runs.
+"""Check the sheets of a run of the pipeline before anything is computed.
 
-Samplesheet, and sheets of genomes, loci and experiments: the rules of each stand in
-`data/<sheet>.json`; the pipeline reads the same files. All faults of a sheet are named at once,
-each with its line and column.
+Samplesheet, and sheets of genomes, loci and experiments: the rules of each are in
+`data/<sheet>.json`, which the pipeline reads too. All errors of a sheet are reported at once, each
+with its line and column.
 """
 
 from pathlib import Path
@@ -20,20 +20,22 @@ def add_arguments(parser) -> None:
 
 
 def run(args) -> None:
-    """Check the sheets; say how many rows they have."""
-    if not (args.input or args.loci or args.experiments):
-        raise GeneqError("Give --input, --loci or --experiments, a sheet of each")
+    """Check the sheets; print the number of rows of each."""
+    if not (args.input or args.genomes or args.loci or args.experiments):
+        raise GeneqError("Give at least one of --input, --genomes, --loci and --experiments")
     genomes = read_genomes(args.genomes) if args.genomes else []
+    if args.genomes:
+        print(f"{args.genomes}: {len(genomes)} genomes, no errors")
     samples = read_samples(args.input, [row["genome"] for row in genomes]) if args.input else []
+    if args.input:
+        print(f"{args.input}: {len(samples)} data sets, no errors")
     datasets = [row["dataset"] for row in samples]
-    # Without a sheet of genomes there is one, and the samplesheet may have a name for it.
+    # Without a sheet of genomes there is only one, which the samplesheet may name.
     located = [row["genome"] for row in genomes if "fasta" in row]
     located = located if genomes else [row["genome"] for row in samples[:1]]
-    if args.input:
-        print(f"{args.input}: {len(samples)} data sets, no fault")
     loci = read_loci(args.loci, located, datasets) if args.loci else []
     if args.loci:
-        print(f"{args.loci}: {len(loci)} loci, no fault")
+        print(f"{args.loci}: {len(loci)} loci, no errors")
     if args.experiments:
         experiments = read_experiments(args.experiments, datasets, [row["locus"] for row in loci])
-        print(f"{args.experiments}: {len(experiments)} experiments, no fault")
+        print(f"{args.experiments}: {len(experiments)} experiments, no errors")
