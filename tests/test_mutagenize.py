@@ -29,7 +29,7 @@ from geneq.libraries import (
     open_library,
     transition_bias,
 )
-from geneq.libraries.files import FORMATS, recipe_path
+from geneq.libraries.writing import FORMATS, recipe_path
 from geneq.tools.mutagenize import OPTIONS
 from test_variant_library import CONTIGS, indexed, vcf_text
 

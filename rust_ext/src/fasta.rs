@@ -1,4 +1,4 @@
-//! One pass over a FASTA file in chunks: checks it, notes its layout, gives its canonical text.
+//! One pass over a FASTA file in chunks: checks it, records its layout, returns its canonical text.
 //!
 //! Canonical text: a line `>NAME` for every record, then its sequence in upper case, `WIDTH`
 //! symbols a line. Whatever the case, line width and line ends of a file were, the same sequences
@@ -35,7 +35,7 @@ impl Record {
     }
 }
 
-/// A broken rule of FASTA, with the 1-based row it stands in.
+/// A violated rule of FASTA, with its 1-based row.
 #[derive(Debug, PartialEq, Eq)]
 pub struct FastaError {
     pub row: u64,
@@ -59,7 +59,7 @@ pub struct Scanner {
     line: Line,
 }
 
-/// What the current line of sequence has held so far.
+/// The content of the current line of sequence so far.
 #[derive(Default)]
 struct Line {
     bytes: u64,
@@ -90,7 +90,7 @@ impl Scanner {
         Ok(())
     }
 
-    /// End of the file; appends the rest of the canonical text and gives the records.
+    /// End of the file; appends the rest of the canonical text and returns the records.
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<Vec<Record>, FastaError> {
         if self.header.is_some() {
             self.in_header(b'\n', out)?;
@@ -98,7 +98,7 @@ impl Scanner {
         self.end_of_line();
         self.end_of_record(out)?;
         if self.records.is_empty() {
-            return self.fail("the file holds no record (a line that begins with '>')");
+            return self.fail("the file has no record (a line that begins with '>')");
         }
         Ok(self.records)
     }
@@ -127,7 +127,7 @@ impl Scanner {
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(b"\n");
         if !self.names.insert(name.clone()) {
-            return self.fail(&format!("the name '{name}' stands there a second time"));
+            return self.fail(&format!("the name '{name}' occurs twice"));
         }
         self.records.push(record);
         self.line = Line::default();
@@ -162,10 +162,10 @@ impl Scanner {
             let name = record.name().to_owned();
             let shown = byte.escape_ascii();
             let rule =
-                format!("column {column}: '{shown}' is no nucleotide symbol (record '{name}')");
+                format!("column {column}: '{shown}' is not a nucleotide symbol (record '{name}')");
             return self.fail(&rule);
         }
-        // Symbols after white space: `.fai` knows no such lines.
+        // Symbols after white space: `.fai` cannot describe such lines.
         record.even &= self.line.bytes == self.line.bases + 1;
         record.length += 1;
         self.line.bases += 1;
@@ -200,7 +200,7 @@ impl Scanner {
             return Ok(());
         };
         if record.length == 0 {
-            let rule = format!("the record '{}' holds no sequence", record.name());
+            let rule = format!("the record '{}' has no sequence", record.name());
             return self.fail(&rule);
         }
         if record.length % WIDTH != 0 {
@@ -277,7 +277,7 @@ mod tests {
             ("ACGT\n", 1, "before the first header"),
             (">a\nAC\nAXG\n", 3, "column 2: 'X'"),
             (">a\nAC>b\n", 2, "column 3: '>'"),
-            (">a\nAC\n>a b\nAC\n", 3, "'a' stands there a second time"),
+            (">a\nAC\n>a b\nAC\n", 3, "'a' occurs twice"),
             (">a\n>b\nAC\n", 2, "'a' holds no sequence"),
             ("> \nAC\n", 1, "without a name"),
             (">a", 2, "'a' holds no sequence"),
