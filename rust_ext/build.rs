@@ -14,7 +14,7 @@ fn main() {
         return;
     }
     let manifest = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("set by cargo"));
-    let root = manifest.parent().expect("rust_ext lies in the checkout");
+    let root = manifest.parent().expect("rust_ext must be in the checkout");
     let mut files = Vec::new();
     for folder in ["python", "rust_ext"] {
         collect(&root.join(folder), folder, &mut files);

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from children import interruptible
 from geneq import _ext
 from geneq.errors import GeneqError
 from geneq.libraries import (
@@ -676,9 +677,7 @@ except KeyboardInterrupt:
 )
 def test_ctrl_c_is_heard_within_a_second(ask, rate):
     code = ENDLESS.format(ask=ask, rate=rate)
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as child:
+    with interruptible([sys.executable, "-c", code]) as child:
         assert child.stdout.readline() == "ready\n"
         time.sleep(0.3)
         sent = time.monotonic()

@@ -32,7 +32,7 @@ from geneq.libraries import (
     VariantLibrary,
     open_library,
 )
-from geneq.libraries.files import FORMATS, MOST, recipe_path
+from geneq.libraries.writing import FORMATS, MOST, recipe_path
 from test_variant_library import CONTIGS, indexed, vcf_text
 
 WILD_TYPE = "ACGTTGCAACGGTNNRCATGACGTTGCAACGGTACATGT"

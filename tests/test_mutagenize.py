@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from children import ignoring_interrupts, interruptible
 from geneq import cli
 from geneq.libraries import (
     CombinatorialLibrary,
@@ -28,7 +29,7 @@ from geneq.libraries import (
     open_library,
     transition_bias,
 )
-from geneq.libraries.files import FORMATS, recipe_path
+from geneq.libraries.writing import FORMATS, recipe_path
 from geneq.tools.mutagenize import OPTIONS
 from test_variant_library import CONTIGS, indexed, vcf_text
 
@@ -293,9 +294,7 @@ def test_ctrl_c_stops_it_within_a_second_and_leaves_what_was_there(tmp_path, suf
     out = tmp_path / f"x{suffix}"
     out.write_bytes(b"what was there")
     options = ["--kind", "random", "--sequence", "ACGT" * 500, "--n", 10**8, *batch]
-    with subprocess.Popen(
-        command(out, *options), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with interruptible(command(out, *options)) as process:
         while not any(path.stat().st_size for path in tmp_path.glob(f".{out.name}.*/*")):
             assert process.poll() is None
             time.sleep(0.01)
@@ -311,3 +310,17 @@ def test_ctrl_c_stops_it_within_a_second_and_leaves_what_was_there(tmp_path, suf
         out.name: b"what was there"
     }
     assert seconds < 1
+
+
+def test_a_background_job_goes_on_when_the_terminal_is_interrupted(tmp_path):
+    """A shell ignores SIGINT for jobs that it puts into the background, as `nohup` does."""
+    out = tmp_path / "x.fa"
+    options = ["--kind", "random", "--sequence", "ACGT" * 500, "--n", 20_000]
+    with ignoring_interrupts(command(out, *options)) as process:
+        while not any(path.stat().st_size for path in tmp_path.glob(f".{out.name}.*/*")):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (0, "")
+    assert open_library(out).n_rows == 20_000

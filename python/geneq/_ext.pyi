@@ -1,18 +1,42 @@
 """Sequence reading and encoding in Rust. Bases A, C, G, T are tokens 0…3, N is 4.
 
 The symbols of any alphabet are tokens by their place in it; the unknown symbol is the token after
-them. An alphabet is "dna", "rna", "protein", "diploid" (unphased genotypes), or "symbols:" and the
-symbols of one's own. Numbers of half precision cross as their bits, in uint16.
+them. An alphabet is "dna", "rna", "protein", "diploid" (unphased genotypes), or "symbols:" followed
+by custom symbols. Half-precision numbers are passed as their bits, in uint16.
 
-Every function raises ValueError for a wrong dtype, shape, order in memory or value, and lets go
-of the GIL while it works. Results do not depend on `threads`.
+Every function raises ValueError for a wrong dtype, shape, memory layout or value, and releases the
+GIL while it works. Results do not depend on `threads`.
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
+
+__all__ = [
+    "CODE_DIGEST",
+    "Background",
+    "FastaScanner",
+    "FeatureRows",
+    "Library",
+    "PairLayout",
+    "alphabet",
+    "decode",
+    "edited_windows",
+    "from_one_hot",
+    "one_hot",
+    "pack",
+    "random_sequences",
+    "reverse_complement",
+    "shuffle",
+    "symbol_one_hot",
+    "symbol_tokens",
+    "tokens",
+    "unpack",
+    "vcf_alleles",
+    "windows",
+]
 
 CODE_DIGEST: str
 """sha256 of the code this was built from: the files under python/ and rust_ext/."""
@@ -23,8 +47,8 @@ def alphabet(name: str) -> tuple[str, str, int]:
 def tokens(text: bytes, alphabet: str = "dna") -> NDArray[np.uint8]:
     """Tokens uint8[symbols] of sequence text without headers.
 
-    Either case; every IUPAC ambiguity symbol of DNA is N; line ends are passed over. Any other byte
-    is a ValueError that names its row, its column and itself.
+    Upper or lower case; every IUPAC ambiguity code of DNA is N; line breaks are skipped. Any other
+    byte is a ValueError with its row and column.
     """
 
 def decode(tokens: NDArray[np.uint8], alphabet: str = "dna") -> bytes:
@@ -33,7 +57,7 @@ def decode(tokens: NDArray[np.uint8], alphabet: str = "dna") -> bytes:
 def reverse_complement(
     tokens: NDArray[np.uint8], threads: int = 1, alphabet: str = "dna"
 ) -> NDArray[np.uint8]:
-    """The other strand of uint8[..., length] tokens, as a new array; N stays N."""
+    """Reverse complement of uint8[..., length] tokens, as a new array; N stays N."""
 
 def windows(
     contig: NDArray[np.uint8],
@@ -44,8 +68,8 @@ def windows(
 ) -> NDArray[np.uint8]:
     """Cut windows uint8[n, length] from the tokens of a contig.
 
-    starts: int64[n], 0-based on the forward strand; may lie anywhere, positions outside of the
-    contig are N. minus: bool[n], give the window on the reverse strand.
+    starts: int64[n], 0-based on the forward strand, of any value; positions outside of the contig
+    are N. minus: bool[n], whether to return the window on the reverse strand.
     """
 
 def one_hot(
@@ -58,8 +82,8 @@ def one_hot(
 ) -> NDArray:
     """One-hot of uint8[n, length] tokens: [n, length, 4] ("nlc") or [n, 4, length] ("ncl").
 
-    As many columns as the alphabet has symbols; genotypes count the bases A, C, G, T. The unknown
-    symbol is all zero. `out`, of that dtype and shape, is filled and returned when given.
+    There is a column for every symbol; genotypes count the bases A, C, G, T. The unknown symbol is
+    all zero. `out`, of that dtype and shape, is filled and returned if given.
     """
 
 def symbol_tokens(
@@ -67,8 +91,8 @@ def symbol_tokens(
 ) -> NDArray[np.uint8]:
     """Tokens uint8[n, length] of the bytes uint8[n, length] of symbols.
 
-    A byte that is no symbol is a ValueError that names its row and column (from 1) and itself; the
-    byte 0 is said to be the end of a row.
+    A byte that is not a symbol is a ValueError with its row and column (from 1); the byte 0 is
+    reported as the end of a row.
     """
 
 def symbol_one_hot(
@@ -79,14 +103,14 @@ def symbol_one_hot(
     threads: int = 1,
     alphabet: str = "dna",
 ) -> NDArray:
-    """`one_hot` of `symbol_tokens`, at once. After an error the content of `out` is undefined."""
+    """`one_hot` of `symbol_tokens` in one step. After an error the content of `out` is undefined."""
 
 def from_one_hot(
     hot: NDArray, layout: Literal["nlc", "ncl"] = "nlc", threads: int = 1, alphabet: str = "dna"
 ) -> NDArray[np.uint8]:
     """Tokens uint8[n, length] of one-hot in uint8, uint16 (half precision) or float32.
 
-    Columns that are those of no symbol are a ValueError that names row and column (from 1).
+    Values that encode no symbol are a ValueError with row and column (from 1).
     """
 
 def pack(
@@ -94,7 +118,7 @@ def pack(
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int32]]:
     """Tokens uint8[n, length] in as few bits as the alphabet needs: (data, row, position).
 
-    data: uint8[n, ceil(length * bits / 8)], least significant bits first, rows filled up with zero
+    data: uint8[n, ceil(length * bits / 8)], least significant bits first, rows padded with zero
     bits. Unknown symbols are zero there; their rows and positions (0-based) are listed in order.
     """
 
@@ -106,7 +130,7 @@ def unpack(
     threads: int = 1,
     alphabet: str = "dna",
 ) -> NDArray[np.uint8]:
-    """Tokens uint8[n, length] of what `pack` gave."""
+    """Tokens uint8[n, length] from the output of `pack`."""
 
 def shuffle(
     tokens: NDArray[np.uint8],
@@ -122,7 +146,7 @@ def shuffle(
 
     Each is drawn uniformly from all rows with the same k-mers, first and last (k-1)-mer. The
     unknown symbol is a symbol like the others. k: 1…length. Copy c of row i depends on tokens[i],
-    seed, first_row + i and c alone. `out` is filled and returned when given.
+    seed, first_row + i and c only. `out` is filled and returned if given.
     """
 
 def random_sequences(
@@ -135,11 +159,11 @@ def random_sequences(
     threads: int = 1,
     alphabet: str = "dna",
 ) -> NDArray[np.uint8]:
-    """Tokens uint8[n, length], each drawn by itself.
+    """Tokens uint8[n, length], each drawn independently.
 
-    composition: a weight for each symbol, all equal by default; probabilities are rounded to
-    multiples of 2^-32. Row i depends on seed and first_row + i alone. `out` is filled and returned
-    when given.
+    composition: a weight for each symbol, uniform by default; probabilities are rounded to
+    multiples of 2^-32. Row i depends on seed and first_row + i only. `out` is filled and returned
+    if given.
     """
 
 def edited_windows(
@@ -149,11 +173,11 @@ def edited_windows(
     out: NDArray[np.uint8],
     threads: int = 1,
 ) -> None:
-    """Fill the rows of uint8[n, length] `out` with windows of a contig in which symbols are put.
+    """Fill the rows of uint8[n, length] `out` with windows of a contig with edits.
 
-    edits: int64[n, 5] of start, end, place, first, last: symbols[first:last] (tokens) stand from
-    column place on, in place of [start, end) of the contig (0-based). What stands left of them
-    ends at start, what stands right of them begins at end; positions outside of the contig are N.
+    edits: int64[n, 5] of start, end, place, first, last: symbols[first:last] (tokens), from column
+    place on, replace [start, end) of the contig (0-based). To their left is the contig up to start,
+    to their right the contig from end; positions outside of the contig are N.
     """
 
 def vcf_alleles(
@@ -168,40 +192,43 @@ def vcf_alleles(
     ValueError that names its line.
     """
 
+@final
 class FastaScanner:
     """One pass over a FASTA file, in chunks: checks it and gives its canonical text.
 
     Canonical text has a line ">NAME" for every record and its sequence in upper case, 60 symbols
-    a line. A broken rule is a ValueError that names its row; the scanner is then finished.
+    per line. Invalid FASTA is a ValueError with the row; the scanner is then finished.
     """
 
-    def __init__(self) -> None: ...
+    def __new__(cls) -> FastaScanner: ...
     def feed(self, chunk: bytes) -> bytes:
         """Read the next bytes of the file; returns their canonical text."""
 
     def finish(self) -> tuple[bytes, list[tuple[str, int]]]:
         """The rest of the canonical text; header and length of the records, in their order."""
 
+@final
 class Background:
-    """What elements and motifs are put into; every background is a function of seed and number."""
+    """Backgrounds of elements and motifs; each is a function of the seed and its number."""
 
     @staticmethod
     def random(alphabet: str, composition: NDArray[np.float64] | None = None) -> Background:
-        """Symbols drawn one by one, all alike or by a weight for each."""
+        """Symbols drawn independently, uniformly or by a weight for each."""
 
     @staticmethod
     def shuffled(sources: NDArray[np.uint8], k: int, alphabet: str) -> Background:
-        """Shuffles of uint8[sources, length] that keep their k-mers, of the sources in turn."""
+        """Shuffles of uint8[sources, length] that keep their k-mer counts, using sources in turn."""
 
     @staticmethod
     def given(sources: NDArray[np.uint8], alphabet: str) -> Background:
         """uint8[sources, length] as they are, in turn."""
 
+@final
 class Library:
-    """A library made ready: a kind with its numbers, checked, that gives any of its rows.
+    """A compiled library: a checked recipe that can make any of its rows.
 
-    Every constructor takes the wild type as uint8[length] tokens and the positions that may change
-    as uint32[n], 0-based and rising, none with the unknown symbol. Symbols are tokens.
+    The constructors take the wild type as uint8[length] tokens and the positions that may change
+    as uint32[n], 0-based and ascending, none with the unknown symbol. Symbols are tokens.
     """
 
     @staticmethod
@@ -220,11 +247,11 @@ class Library:
     ) -> Library:
         """Random mutations in every row.
 
-        numbers: of poisson the mean, of binomial the chance of a position, of fixed the count, of
-        table the weights of 0, 1, 2… mutations, of rates the chance of every position.
-        symbol_weights: by wild-type symbol, then by new symbol; the diagonal is not read.
-        wild_first: row 0 is the wild type. distinct: a row that repeats an earlier one is drawn
-        again, which is done here, by `threads`.
+        numbers: for poisson the mean, for binomial the probability per position, for fixed the
+        count, for table the weights of 0, 1, 2… mutations, for rates the probability of every
+        position. symbol_weights: by wild-type symbol, then by new symbol; the diagonal is ignored.
+        wild_first: row 0 is the wild type. distinct: rows that repeat an earlier one are drawn
+        again; this is done here, using `threads`.
         """
 
     @staticmethod
@@ -239,7 +266,7 @@ class Library:
     ) -> Library:
         """All combinations of min_order to max_order substitutions, or `rows` of them.
 
-        They rise by order, positions, symbols; a sample is drawn without replacement.
+        They are ordered by order, positions, symbols; a sample is drawn without replacement.
         """
 
     @staticmethod
@@ -250,7 +277,7 @@ class Library:
         alphabet: str,
         singles: bool = True,
     ) -> Library:
-        """The wild type, the substitutions at `first` and at `second` if asked for, their pairs.
+        """The wild type, the substitutions at `first` and at `second` if requested, their pairs.
 
         No position is in both.
         """
@@ -270,15 +297,15 @@ class Library:
     ) -> Library:
         """Every single edit: substitutions, deletions and insertions of up to so many symbols.
 
-        left, right: uint8[n], the symbols that stand beside the sequence. keep: the side of a
-        deletion or insertion that stays in place.
+        left, right: uint8[n], the symbols that flank the sequence. keep: the side of a deletion or
+        insertion that stays in place.
         """
 
     @staticmethod
     def in_background(element: Library, background: Background) -> Library:
         """A random library whose symbols outside of its positions are background `row`.
 
-        Backgrounds are as long as what lies outside, the stretches joined.
+        Backgrounds are as long as everything outside of the positions, joined.
         """
 
     @staticmethod
@@ -290,23 +317,23 @@ class Library:
         chosen: NDArray[np.int32],
         backgrounds: int,
         seed: int,
-        anew: bool = False,
+        unpaired: bool = False,
     ) -> Library:
-        """Words put into backgrounds; row b * points + p is point p in background b.
+        """Words in backgrounds; row b * points + p is point p in background b.
 
-        words: for every place a bit for each symbol that may stand there (one is drawn for every
-        background), none where the background's stays. starts: int32[points, motifs], -1 where a
-        motif is absent. chosen: as starts, twice the word, and 1 more for its other strand. anew:
-        every row has a background of its own.
+        words: for every position a bit for each allowed symbol (one is drawn for every
+        background), none where the background's is kept. starts: int32[points, motifs], -1 where
+        a motif is absent. chosen: as starts, twice the word, plus 1 for its reverse complement.
+        unpaired: every row has its own background.
         """
 
     @property
     def rows(self) -> int:
-        """Sequences in the library."""
+        """Number of sequences in the library."""
 
     @property
     def length(self) -> int:
-        """Symbols of every sequence."""
+        """Number of symbols in every sequence."""
 
     def tokens(
         self, first: int, rows: int, out: NDArray[np.uint8] | None = None, threads: int = 1
@@ -332,33 +359,33 @@ class Library:
     ) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.uint8]]:
         """Row, position and new symbol of the substitutions in rows [first, end), in that order.
 
-        Not of a saturation library, whose rows may be more than substitutions.
+        Not for saturation libraries, whose rows may have indels.
         """
 
     def edits(self, first: int, end: int) -> list[tuple[int, int, bytes] | None]:
         """Position, number of deleted symbols, tokens of the inserted ones, of rows [first, end).
 
-        None is the wild type. Only of a saturation library.
+        None is the wild type. Only for saturation libraries.
         """
 
+@final
 class FeatureRows:
-    """The features of every row: of a library of substitutions, its mutations.
+    """The features of every row: the mutations of a library of substitutions.
 
-    Row i has features[starts[i] : starts[i + 1]], rising, all below size. Tables and weights may
-    be k at a time, with an axis of k before: then so is what is made of them, faster than one by
-    one.
+    Row i has features[starts[i] : starts[i + 1]], ascending, all below size. Tables and weights may
+    have a leading axis of k; then so have the results, faster than one by one.
     """
 
-    def __init__(
-        self, starts: NDArray[np.int64], features: NDArray[np.uint32], size: int
-    ) -> None: ...
+    def __new__(
+        cls, starts: NDArray[np.int64], features: NDArray[np.uint32], size: int
+    ) -> FeatureRows: ...
     @property
     def rows(self) -> int:
-        """Rows there are."""
+        """Number of rows."""
 
     @property
     def size(self) -> int:
-        """Features there are."""
+        """Number of features."""
 
     def sums(self, table: NDArray[np.float64], threads: int = 1) -> NDArray[np.float64]:
         """float64[rows]: the sum of table[feature], float64[size], over the features of a row."""
@@ -366,17 +393,18 @@ class FeatureRows:
     def transposed(self, weights: NDArray[np.float64], threads: int = 1) -> NDArray[np.float64]:
         """float64[size]: the sum of weights, float64[rows], over the rows that have a feature."""
 
+@final
 class PairLayout:
     """Which pairs of features have an entry in a table: feature f with first[f] to ends[f] - 1.
 
-    The entries lie by first feature, then by second. Partners are later features. Tables, weights
-    and single may be k at a time, as in FeatureRows.
+    The entries are ordered by first feature, then by second. Partners are later features. Tables,
+    weights and single may have a leading axis of k, as in FeatureRows.
     """
 
-    def __init__(self, first: NDArray[np.uint32], ends: NDArray[np.uint32]) -> None: ...
+    def __new__(cls, first: NDArray[np.uint32], ends: NDArray[np.uint32]) -> PairLayout: ...
     @property
     def size(self) -> int:
-        """Entries of the table."""
+        """Number of entries of the table."""
 
     def sums(
         self, rows: FeatureRows, table: NDArray[np.float64], threads: int = 1
@@ -391,7 +419,7 @@ class PairLayout:
     ) -> NDArray[np.float64]:
         """float64[features]: for every feature the sum of table[f, g] · centre[g] over its pairs.
 
-        So much less is its own effect where table, float64[size], is of centred features.
+        This is subtracted from its additive effect if table, float64[size], is of centred features.
         """
 
     def transposed(
@@ -404,6 +432,6 @@ class PairLayout:
     ) -> NDArray[np.float64]:
         """float64[size]: the sum of weights, float64[rows], over the rows that have a pair.
 
-        Less single[f] · centre[g] + single[g] · centre[f], both float64[features]. Where weights
-        are many they are added in float32.
+        Minus single[f] · centre[g] + single[g] · centre[f], both float64[features]. With a leading
+        axis of k, weights are added in float32.
         """

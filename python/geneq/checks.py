@@ -17,7 +17,7 @@ SHOWN = 20
 
 
 def check_int(value, name: str, least: int, most: int = 2**63 - 1) -> int:
-    """`value` as an int in [least, most]. Raises GeneqError that names it otherwise."""
+    """`value` as an int in [least, most]. Raises GeneqError, which names it, otherwise."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise GeneqError(f"{name} must be a whole number", value=repr(value))
     if not least <= value <= most:
@@ -26,36 +26,36 @@ def check_int(value, name: str, least: int, most: int = 2**63 - 1) -> int:
 
 
 def check_rate(value, name: str) -> float:
-    """`value` as a float in [0, 1]. Raises GeneqError that names it otherwise."""
+    """`value` as a float in [0, 1]. Raises GeneqError, which names it, otherwise."""
     value = check_number(value, name)
     if not 0 <= value <= 1:
-        raise GeneqError(f"{name} must lie in [0, 1]", value=value)
+        raise GeneqError(f"{name} must be in [0, 1]", value=value)
     return value
 
 
 def check_number(value, name: str) -> float:
-    """`value` as a float. Raises GeneqError that names it otherwise."""
+    """`value` as a finite float. Raises GeneqError, which names it, otherwise."""
     plain = value.item() if isinstance(value, np.generic) else value
-    kinds = int | float
-    if isinstance(plain, bool) or not isinstance(plain, kinds) or abs(plain) > float_info.max:
+    if (isinstance(plain, bool) or not isinstance(plain, int | float)
+            or not abs(plain) <= float_info.max):  # fmt: skip
         raise GeneqError(f"{name} must be a number", value=short(value))
     return float(plain)
 
 
 def check_numbers(values, name: str) -> tuple[float, ...]:
-    """`values` as floats. Raises GeneqError that names them otherwise."""
+    """`values` as finite floats. Raises GeneqError, which names them, otherwise."""
     return tuple(check_number(value, f"Each of {name}") for value in check_list(values, name))
 
 
 def check_bool(value, name: str) -> bool:
-    """`value` as a bool. Raises GeneqError that names it otherwise."""
+    """`value` as a bool. Raises GeneqError, which names it, otherwise."""
     if not isinstance(value, bool | np.bool_):
         raise GeneqError(f"{name} must be true or false", value=short(value))
     return bool(value)
 
 
 def check_list(values, name: str) -> list:
-    """`values`, a sequence or an array, as a list. Raises GeneqError that names it otherwise."""
+    """`values`, a sequence or array, as a list. Raises GeneqError, which names it, otherwise."""
     if isinstance(values, np.ndarray) and values.ndim:
         return values.tolist()
     if isinstance(values, str | bytes) or not isinstance(values, Sequence):
@@ -64,7 +64,7 @@ def check_list(values, name: str) -> list:
 
 
 def check_buffer(out: np.ndarray, shape: tuple[int, ...], dtype: str) -> None:
-    """Raises GeneqError unless `out` can be filled with that shape and dtype."""
+    """Raises GeneqError unless `out` has that shape and dtype and can be filled."""
     if not isinstance(out, np.ndarray):
         raise GeneqError("out must be a NumPy array", value=short(out))
     if out.shape != shape or out.dtype != dtype or not out.flags.carray:
@@ -75,12 +75,12 @@ def check_buffer(out: np.ndarray, shape: tuple[int, ...], dtype: str) -> None:
 
 
 def check_memory(size: int, what: str, fix: str) -> None:
-    """Raises GeneqError when `size` bytes are not to be had; it says `what` they are."""
-    room = available_memory()
-    if size > room:
+    """Raises GeneqError if `size` bytes are not available; it says `what` they are for."""
+    available = available_memory()
+    if size > available:
         raise GeneqError(
-            "The library is too big for memory",
-            value=f"{what} {size / 1e9:,.1f} GB, {room / 1e9:,.1f} GB are free",
+            "The result is too big for memory",
+            value=f"{what} {size / 1e9:,.1f} GB, {available / 1e9:,.1f} GB are available",
             fix=fix,
         )
 
@@ -88,7 +88,7 @@ def check_memory(size: int, what: str, fix: str) -> None:
 def check_format(document, what: str, name: str, version: int, file=None) -> dict:
     """`document`, if it is a dict with `format` = name and `version` = version.
 
-    what: the kind of file, for errors, as "a recipe". Raises GeneqError for anything else.
+    what: the type of file, for errors, such as "a recipe". Raises GeneqError for anything else.
     """
     found = document.get("format") if isinstance(document, dict) else None
     if found != name:
@@ -98,7 +98,7 @@ def check_format(document, what: str, name: str, version: int, file=None) -> dic
             f"This geneq reads {what} of format version {version}",
             value=document.get("version"),
             file=file,
-            fix="Install the geneq that wrote it, or make the file again",
+            fix="Install the version of geneq that wrote it, or make the file again",
         )
     return document
 
@@ -109,6 +109,7 @@ def choices(names) -> str:
 
 
 def short(value) -> str:
+    """`value` as text of limited length, for an error."""
     if isinstance(value, str) and len(value) > SHOWN:
         return f"'{value[:SHOWN]}…' ({len(value):,} symbols)"
     text = repr(value)
@@ -119,7 +120,7 @@ def short(value) -> str:
 
 
 class WindowError(ArgumentTypeError, ValueError):
-    """Not a window; argparse shows the message as it is."""
+    """Not a window; argparse shows the message unchanged."""
 
 
 def parse_window(text: str) -> tuple[int, int]:
@@ -146,7 +147,7 @@ def parse_windows(text: str) -> list[tuple[int, int]]:
 # --- memory -----------------------------------------------------------------------------------
 
 
-# Of a container, for the two versions of control groups: folder, limit, used, cache in use.
+# Files of a container, for both versions of control groups: folder, limit, used, inactive cache.
 _GROUPS = (
     ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
     (
@@ -159,7 +160,7 @@ _GROUPS = (
 
 
 def available_memory() -> int:
-    """Bytes that can be allocated: what the system says is available, or less in a container."""
+    """Bytes that can be allocated: what the system reports as available, or less in a container."""
     limits = [limit for limit in (_system(), *map(_group, _GROUPS)) if limit is not None]
     return min(limits, default=2**62)
 
@@ -169,16 +170,16 @@ def _system() -> int | None:
         lines = Path("/proc/meminfo").read_text().splitlines()
         sizes = dict(line.split(":") for line in lines)
         return int(sizes["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError):  # no such file, or the kernel does not say
+    except (OSError, KeyError):  # no such file or line
         return None
 
 
 def _group(group: tuple[str, str, str, str]) -> int | None:
     folder, limit, used, cache = group
     try:
-        limit, used = (int(Path(folder, file).read_text()) for file in (limit, used))
+        most, taken = (int(Path(folder, file).read_text()) for file in (limit, used))
         lines = Path(folder, "memory.stat").read_text().splitlines()
     except (OSError, ValueError):  # no such group, or "max": no limit
         return None
     stat = dict(line.split() for line in lines)
-    return max(0, limit - used + int(stat.get(cache, 0)))
+    return max(0, most - taken + int(stat.get(cache, 0)))

@@ -1,24 +1,23 @@
-"""Symbols to tokens to one-hot and back, the other strand, packed tokens: as functions.
+"""Convert sequences to tokens, one-hot or packed tokens and back, and reverse-complement them.
 
 An alphabet is named by a string. Its symbols are tokens 0, 1, … in its order; the token after them
 is the unknown symbol, which is all zero in one-hot.
 
-| alphabet | symbols | unknown | refused |
+| alphabet | symbols | unknown | not allowed |
 |---|---|---|---|
 | "dna" | A C G T | N, and every other IUPAC ambiguity code | U |
 | "rna" | A C G U | N, and every other IUPAC ambiguity code | T |
 | "protein" | A C D E F G H I K L M N P Q R S T V W Y | X, and B J O U Z | `*` `-` |
 | "diploid" | A C G T R Y S W K M, unphased genotypes | N, and B D H V | |
-| "symbols:…" | up to 64 of one's own (printable ASCII, no lower case, no `?`) | N, X or ? | |
+| "symbols:…" | up to 64 custom ones (printable ASCII, no lower case, no `?`) | N, X or ? | |
 
-Of a custom alphabet the unknown symbol is the first of N, X, ? that is not among its symbols. Lower
-case is read as upper case everywhere; any symbol not named here is an error, which says where it
-stands (rows and columns in messages are counted from 1). One-hot has a column for every symbol;
-genotypes count the bases A, C, G, T instead: A is [2, 0, 0, 0], R is [1, 0, 1, 0].
+The unknown symbol of a custom alphabet is the first of N, X, ? that is not among its symbols. Lower
+case is read as upper case everywhere; any other character is an error, which gives its row and
+column (counted from 1). One-hot has a column for every symbol; genotypes count the bases A, C, G, T
+instead: A is [2, 0, 0, 0], R is [1, 0, 1, 0].
 
 Sequences are a list of str or bytes, a NumPy array S<length>[n], S1[n, length] (both read without a
-copy) or of str, or one str. They must be equally long. What the user gets wrong raises GeneqError.
-Results do not depend on `threads`.
+copy) or of str, or one str. All must have the same length. Results do not depend on `threads`.
 """
 
 from collections.abc import Iterator
@@ -30,16 +29,28 @@ import numpy as np
 from . import _ext
 from .errors import GeneqError
 
+__all__ = [
+    "Packed",
+    "from_one_hot",
+    "one_hot",
+    "pack",
+    "reverse_complement",
+    "strings",
+    "symbols",
+    "tokens",
+    "unpack",
+]
+
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Turn what the extension refuses into GeneqError."""
+    """Turn errors of the extension into GeneqError."""
     try:
         yield
     except (ValueError, OverflowError) as error:
         raise GeneqError(str(error)) from None
     except MemoryError as error:
-        raise GeneqError(str(error), fix="Take fewer rows at a time") from None
+        raise GeneqError(str(error), fix="Process fewer rows at a time") from None
 
 
 # --- symbols ----------------------------------------------------------------------------------
@@ -61,7 +72,7 @@ def _symbols(sequences) -> np.ndarray:
     raise GeneqError(
         "Sequences must be S<length>[n] or S1[n, length]",
         value=f"{sequences.dtype} of shape {sequences.shape}",
-        fix="Give codes of symbols as codes.view('S1'), tokens as uint8",
+        fix="Pass character codes as codes.view('S1'), and tokens as uint8",
     )
 
 
@@ -71,21 +82,21 @@ def _word(row) -> str | bytes:
 
 
 def _joined(rows: list) -> np.ndarray:
-    """The bytes uint8[n, length] of str or bytes that are equally long."""
+    """The bytes uint8[n, length] of str or bytes of the same length."""
     if not rows:
-        raise GeneqError("There are no sequences", fix="Give one or more")
-    kinds = set(map(type, rows))
-    if not all(issubclass(kind, str | bytes) for kind in kinds):
+        raise GeneqError("There must be at least one sequence")
+    types = set(map(type, rows))
+    if not all(issubclass(one, str | bytes) for one in types):
         row, wrong = next((i, x) for i, x in enumerate(rows, 1) if not isinstance(x, str | bytes))
         raise GeneqError("A sequence must be str or bytes", value=f"row {row} is {type(wrong)}")
     length = len(rows[0])
     if set(map(len, rows)) != {length}:
         row, wrong = next((i, x) for i, x in enumerate(rows, 1) if len(x) != length)
         raise GeneqError(
-            "Sequences must be equally long",
+            "Sequences must have the same length",
             value=f"row {row} has {len(wrong)} symbols, row 1 has {length}",
         )
-    if any(issubclass(kind, str) for kind in kinds):
+    if any(issubclass(one, str) for one in types):
         rows = [row.decode("latin-1") if isinstance(row, bytes) else row for row in rows]
         text = _ascii("".join(rows), length)
     else:
@@ -99,17 +110,50 @@ def _ascii(text: str, length: int) -> bytes:
         return text.encode()
     place = next(place for place, symbol in enumerate(text) if not symbol.isascii())
     row, column = divmod(place, length)
-    raise GeneqError(f"row {row + 1}, column {column + 1}: {text[place]!r} is no symbol")
+    raise GeneqError(f"row {row + 1}, column {column + 1}: {text[place]!r} is not a symbol")
 
 
 def tokens(sequences, alphabet: str = "dna", threads: int = 1) -> np.ndarray:
-    """Tokens uint8[n, length] of sequences."""
+    """Encode sequences as tokens.
+
+    Parameters
+    ----------
+    sequences : str, list or ndarray
+        Sequences of the same length, see the module's description.
+    alphabet : str
+    threads : int
+
+    Returns
+    -------
+    uint8[n, length]
+
+    Raises
+    ------
+    GeneqError
+        If a character is not in the alphabet, or lengths differ.
+    """
     with _refusals():
         return _ext.symbol_tokens(_symbols(sequences), threads, alphabet)
 
 
 def symbols(tokens: np.ndarray, alphabet: str = "dna") -> np.ndarray:
-    """Upper-case symbols S<length>[n] of tokens uint8[n, length]; read-only, one byte a symbol."""
+    """Decode tokens to an array of bytes.
+
+    Parameters
+    ----------
+    tokens : uint8[n, length]
+    alphabet : str
+
+    Returns
+    -------
+    S<length>[n]
+        Upper-case symbols, one byte each; read-only.
+
+    Raises
+    ------
+    GeneqError
+        If the array has another dtype or shape, or a token is out of range.
+    """
     n, length = _shape(tokens)
     with _refusals():
         text = _ext.decode(np.ascontiguousarray(tokens).reshape(-1), alphabet)
@@ -119,7 +163,7 @@ def symbols(tokens: np.ndarray, alphabet: str = "dna") -> np.ndarray:
 
 
 def strings(tokens: np.ndarray, alphabet: str = "dna") -> list[str]:
-    """Upper-case symbols of tokens uint8[n, length], a str a row."""
+    """Decode tokens to a list of str, one per row; see `symbols`."""
     n, length = _shape(tokens)
     with _refusals():
         text = _ext.decode(np.ascontiguousarray(tokens).reshape(-1), alphabet).decode()
@@ -135,11 +179,24 @@ def _shape(tokens: np.ndarray) -> tuple[int, int]:
 
 
 def reverse_complement(sequences, alphabet: str = "dna", threads: int = 1):
-    """The other strand of tokens uint8[..., length], or of sequences.
+    """Reverse-complement tokens or sequences.
 
-    Tokens give tokens, an array of bytes gives S<length>[n], anything else a list of str. Symbols
-    come back in upper case, ambiguity codes as the unknown symbol. Raises GeneqError for alphabets
-    whose symbols do not pair (protein, custom ones).
+    Parameters
+    ----------
+    sequences : uint8[..., length], or sequences
+    alphabet : str
+    threads : int
+
+    Returns
+    -------
+    uint8[..., length], S<length>[n] or list of str
+        Tokens for tokens, an array of bytes for such an array, otherwise a list of str. Symbols are
+        in upper case, ambiguity codes become the unknown symbol.
+
+    Raises
+    ------
+    GeneqError
+        If the symbols of the alphabet have no complement (protein, custom alphabets).
     """
     given = isinstance(sequences, np.ndarray) and sequences.dtype.kind
     if given == "u":
@@ -160,12 +217,29 @@ def one_hot(
     out: np.ndarray | None = None,
     threads: int = 1,
 ) -> np.ndarray:
-    """One-hot of sequences, or of tokens uint8[n, length].
+    """One-hot encode sequences or tokens.
 
-    dtype: uint8, float16 or float32. layout: "nlc" gives [n, length, columns], "ncl"
-    [n, columns, length]. `out`, C-contiguous and of that dtype and shape, is filled and returned
-    when given; after an error its content is undefined. A uint8 array is taken for tokens: codes of
-    symbols are given as codes.view("S1").
+    Parameters
+    ----------
+    sequences : uint8[n, length], or sequences
+        A uint8 array is taken as tokens; pass character codes as codes.view("S1").
+    alphabet : str
+    dtype : {"uint8", "float16", "float32"}
+    layout : {"nlc", "ncl"}
+        "nlc" gives [n, length, columns], "ncl" [n, columns, length].
+    out : ndarray, optional
+        A C-contiguous array of that dtype and shape, which is filled and returned; after an error
+        its content is undefined.
+    threads : int
+
+    Returns
+    -------
+    ndarray of `dtype`
+
+    Raises
+    ------
+    GeneqError
+        If a character is not in the alphabet, lengths differ, or `out` does not fit.
     """
     dtype = _dtype(dtype)
     half = dtype == np.float16
@@ -193,9 +267,23 @@ def _dtype(dtype) -> np.dtype:
 def from_one_hot(
     hot: np.ndarray, layout: str = "nlc", alphabet: str = "dna", threads: int = 1
 ) -> np.ndarray:
-    """Tokens uint8[n, length] of one-hot in uint8, float16 or float32: the inverse of `one_hot`.
+    """Decode one-hot to tokens: the inverse of `one_hot`.
 
-    Raises GeneqError, with row and column, where the columns are those of no symbol.
+    Parameters
+    ----------
+    hot : uint8, float16 or float32[n, length, columns] or [n, columns, length]
+    layout : {"nlc", "ncl"}
+    alphabet : str
+    threads : int
+
+    Returns
+    -------
+    uint8[n, length]
+
+    Raises
+    ------
+    GeneqError
+        If the values of a position encode no symbol; gives its row and column.
     """
     with _refusals():
         if isinstance(hot, np.ndarray):
@@ -211,10 +299,16 @@ def from_one_hot(
 class Packed:
     """Tokens in as few bits as the alphabet needs: DNA and RNA 2, genotypes 4, protein 5.
 
-    data: uint8[n, ceil(length * bits / 8)]. Token i of a row is in its bits from i * bits; bit k of
-    a row is bit k % 8, counted from the least significant, of its byte k // 8. What is left of the
-    last byte is zero. Unknown symbols are zero there and listed, 0-based and in order, by
-    unknown_row (int64) and unknown_position (int32).
+    Attributes
+    ----------
+    data : uint8[n, ceil(length * bits / 8)]
+        Token i of a row is in its bits from i * bits; bit k of a row is bit k % 8, counted from the
+        least significant, of its byte k // 8. The rest of the last byte is zero.
+    length : int
+    alphabet : str
+    unknown_row : int64[m]
+    unknown_position : int32[m]
+        Rows and positions of unknown symbols, 0-based and in order; they are zero in data.
     """
 
     data: np.ndarray
@@ -225,7 +319,23 @@ class Packed:
 
 
 def pack(tokens: np.ndarray, alphabet: str = "dna", threads: int = 1) -> Packed:
-    """Pack tokens uint8[n, length]; `unpack` gives them back exactly."""
+    """Pack tokens into few bits; `unpack` restores them exactly.
+
+    Parameters
+    ----------
+    tokens : uint8[n, length]
+    alphabet : str
+    threads : int
+
+    Returns
+    -------
+    Packed
+
+    Raises
+    ------
+    GeneqError
+        If the array has another dtype or shape, or a token is out of range.
+    """
     _, length = _shape(tokens)
     with _refusals():
         data, row, position = _ext.pack(np.ascontiguousarray(tokens), threads, alphabet)
@@ -233,10 +343,22 @@ def pack(tokens: np.ndarray, alphabet: str = "dna", threads: int = 1) -> Packed:
 
 
 def unpack(packed: Packed, threads: int = 1) -> np.ndarray:
-    """Tokens uint8[n, length].
+    """Unpack tokens.
 
-    Raises GeneqError for data that no `pack` gave: of another width, with values that are no
-    symbol, or with unknown symbols outside of the rows.
+    Parameters
+    ----------
+    packed : Packed
+    threads : int
+
+    Returns
+    -------
+    uint8[n, length]
+
+    Raises
+    ------
+    GeneqError
+        If the data cannot come from `pack`: another width, a value that is not a symbol, or an
+        unknown symbol out of range.
     """
     with _refusals():
         return _ext.unpack(

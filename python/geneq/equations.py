@@ -177,10 +177,11 @@ class Form:
     def of(cls, expression: sympy.Expr) -> "Form":
         """Name each number that can be fitted.
 
-        sympy has gathered numbers and multiplied numeric factors into sums, so that however an
+        Numbers are gathered and numeric factors multiplied into sums first, so that however an
         engine writes a form, its numbers are the same ones. A sum without a constant summand gets
         one. Integer exponents stay as they are.
         """
+        expression = expression.replace(lambda part: part.is_Mul, _factor_into_sum)
         if not any(term.is_number for term in sympy.Add.make_args(expression)):
             expression = sympy.Add(sympy.Float(0), expression, evaluate=False)
         start: list[float] = []
@@ -258,6 +259,19 @@ class Form:
 
 def _constant(i: int) -> sympy.Symbol:
     return sympy.Symbol(f"c{i}", real=True)
+
+
+def _factor_into_sum(product: sympy.Expr) -> sympy.Expr:
+    """The numeric factor of a product multiplied into one of its sums, if it has any.
+
+    sympy does so itself only for products of a number and a sum alone.
+    """
+    number, rest = product.as_coeff_Mul()
+    factors = sympy.Mul.make_args(rest)
+    sums = [factor for factor in factors if factor.is_Add]
+    if number == 1 or not sums:
+        return product
+    return sympy.Mul(number * sums[0], *(factor for factor in factors if factor is not sums[0]))
 
 
 def _name_numbers(expression: sympy.Expr, start: list[float]) -> sympy.Expr:

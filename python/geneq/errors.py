@@ -1,18 +1,31 @@
-"""The one error a user of geneq should ever see."""
+"""The one exception that users of geneq should see."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-# Of many wrong rows, how many an error names.
+import numpy as np
+
+# An error names at most so many of the wrong rows.
 NAMED = 5
 
 
 class GeneqError(Exception):
     """Input that breaks a rule.
 
-    The message names the rule, the value that breaks it, the file it stands in and what to do,
-    in that order; parts that do not apply are left out.
+    The message gives the rule, the value that breaks it, the file that contains it and what to do,
+    in that order; parts that do not apply are omitted.
+
+    Parameters
+    ----------
+    rule : str
+        What must hold, or what is wrong.
+    value : optional
+        The value that breaks the rule.
+    file : str or Path, optional
+        The file that contains it.
+    fix : str, optional
+        What the user can do.
     """
 
     def __init__(self, rule: str, *, value=None, file=None, fix: str | None = None):
@@ -30,7 +43,7 @@ class GeneqError(Exception):
 
 @contextmanager
 def in_file(path: str | Path) -> Iterator[None]:
-    """Put the name of the file into errors that lack it."""
+    """Add the name of the file to errors without one."""
     try:
         yield
     except GeneqError as error:
@@ -43,7 +56,7 @@ def not_found(path: str | Path) -> GeneqError:
     return GeneqError("File not found", file=path)
 
 
-def some(rows: Sequence[int]) -> str:
+def some(rows: Sequence[int] | np.ndarray) -> str:
     """The first of `rows`, and how many more there are."""
     more = f" and {len(rows) - NAMED:,} more" if len(rows) > NAMED else ""
     return ", ".join(map(str, rows[:NAMED])) + more

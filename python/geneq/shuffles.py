@@ -1,12 +1,14 @@
-"""Shuffled and random sequences: what a motif or a region is compared with, or put into."""
+"""Shuffled and random sequences, as controls and as backgrounds."""
 
 import operator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from geneq import _ext
-from geneq.errors import GeneqError
+from . import _ext
+from .errors import GeneqError
+
+__all__ = ["random_sequences", "shuffle"]
 
 
 def shuffle(
@@ -18,25 +20,50 @@ def shuffle(
     threads: int = 1,
     first_row: int = 0,
 ) -> NDArray[np.uint8]:
-    """Shuffle every sequence `n` times, keeping how often it has each k-mer.
+    """Shuffle every sequence `n` times, keeping its k-mer counts.
 
-    sequences: equally long strings or bytes (one, a list or an array of them), or uint8[rows,
-    length] tokens. Returns tokens uint8[rows, n, length].
+    A shuffle is drawn uniformly from all sequences with the same k-mer counts and the same first
+    and last (k-1)-mer. This may be the sequence itself, and always is for k = length.
 
-    k = 2 keeps dinucleotides, k = 1 symbols alone. A shuffle is drawn uniformly from all sequences
-    with the same k-mer counts and the same first and last (k-1)-mer (Altschul & Erickson 1985;
-    Kandel et al. 1996), which may be the sequence itself, and is for k = length. The unknown symbol
-    (N) counts as a symbol of its own and is moved with the others.
+    Parameters
+    ----------
+    sequences : str, bytes, list, ndarray or uint8[rows, length]
+        Sequences of the same length, or tokens.
+    k : int
+        1 to length; 2 keeps dinucleotide counts, 1 symbol counts.
+    n : int
+        Shuffles per sequence.
+    seed : int
+        Shuffle j of row i depends on the sequence, `seed`, `first_row` + i and j only: rows can be
+        shuffled in parts, and more shuffles do not change the first ones.
+    alphabet : str
+        See `geneq.encoding`. The unknown symbol (N) counts as a symbol and is moved like the
+        others.
+    threads : int
+        The result does not depend on it.
+    first_row : int
+        Number of the first row.
 
-    Shuffle j of row i depends on the sequence, `seed`, `first_row` + i and j alone: rows can be
-    shuffled in parts, and more shuffles do not change the first ones. Raises GeneqError where k
-    is not 1…length, for symbols that the alphabet lacks and for sequences of different lengths.
+    Returns
+    -------
+    uint8[rows, n, length]
+        Tokens.
+
+    Raises
+    ------
+    GeneqError
+        If k is not in 1…length, a character is not in the alphabet, or lengths differ.
+
+    References
+    ----------
+    Altschul & Erickson 1985, "Significance of nucleotide sequence alignments"; Kandel et al. 1996,
+    "Shuffling biological sequences".
     """
     tokens = _tokens(sequences, alphabet)
     rows, length = tokens.shape
     k, n = _whole("k", k, 1), _whole("n", n, 1)
     if 0 < length < k:
-        rule = "k is at most the length of the sequences"
+        rule = "k must be at most the length of the sequences"
         raise GeneqError(rule, value=f"k = {k}, length {length}")
     out = _empty((rows, n, length))
     return _call(
@@ -59,14 +86,33 @@ def random_sequences(
     threads: int = 1,
     first_row: int = 0,
 ) -> NDArray[np.uint8]:
-    """Draw `n` sequences, every symbol by itself; returns tokens uint8[n, length].
+    """Draw `n` random sequences, every symbol independently.
 
-    composition: a weight of at least 0 for each symbol in the alphabet's order (they need not sum
-    to 1), or None for equal ones. A probability is exact to 2^-32; a symbol of weight 0 never
-    occurs, nor does the unknown symbol.
+    Parameters
+    ----------
+    n, length : int
+        Number and length of the sequences.
+    composition : array_like, optional
+        A nonnegative weight for each symbol in the alphabet's order (they need not sum to 1); by
+        default uniform. Probabilities are exact to 2^-32; a symbol of weight 0 never occurs, nor
+        does the unknown symbol.
+    seed : int
+        Row i depends on `seed`, `first_row` + i, `length` and the composition only.
+    alphabet : str
+    threads : int
+        The result does not depend on it.
+    first_row : int
+        Number of the first row.
 
-    Row i depends on `seed`, `first_row` + i, `length` and the composition alone. Raises GeneqError
-    for weights that are no distribution and for more symbols than fit into memory.
+    Returns
+    -------
+    uint8[n, length]
+        Tokens.
+
+    Raises
+    ------
+    GeneqError
+        If the weights are not a distribution, or the sequences do not fit into memory.
     """
     shape = _whole("n", n, 0), _whole("length", length, 0)
     weights = None if composition is None else _weights(composition)
@@ -81,30 +127,30 @@ def random_sequences(
 
 
 def _tokens(sequences, alphabet: str) -> NDArray[np.uint8]:
-    """Tokens [rows, length] of what the user calls sequences."""
+    """Tokens [rows, length] of sequences in any form."""
     if isinstance(sequences, np.ndarray) and sequences.dtype.kind not in "SUO":
         if sequences.dtype != np.uint8 or sequences.ndim != 2:
             value = f"{sequences.dtype} of shape {sequences.shape}"
-            raise GeneqError("tokens are a uint8 array with 2 axes", value=value)
+            raise GeneqError("Tokens must be a uint8 array with 2 axes", value=value)
         return np.ascontiguousarray(sequences)
     rows = [sequences] if isinstance(sequences, str | bytes) else list(sequences)
     for index, row in enumerate(rows):
         _check_row(index, row, rows[0])
     text = [row if isinstance(row, bytes) else row.encode() for row in rows]
-    # A row a line, so that an error names both; line ends are no symbols.
+    # One row per line, so that an error gives row and column; line breaks are not symbols.
     tokens = _call(_ext.tokens, b"\n".join(text), alphabet)
     length = len(rows[0]) if rows else 0
     if tokens.size != len(rows) * length:
-        raise GeneqError("sequences must not have line ends")
+        raise GeneqError("Sequences must not contain line breaks")
     return tokens.reshape(len(rows), length)
 
 
 def _check_row(index: int, row, first) -> None:
     if not isinstance(row, str | bytes):
-        rule = "sequences are strings, bytes or a uint8 array of tokens"
+        rule = "Sequences must be strings, bytes or a uint8 array of tokens"
         raise GeneqError(rule, value=f"row {index} is {type(row).__name__}")
     if len(row) != len(first):
-        rule = "sequences must be equally long"
+        rule = "Sequences must have the same length"
         value = f"row {index} has {len(row)} symbols, row 0 has {len(first)}"
         raise GeneqError(rule, value=value)
 
@@ -113,7 +159,9 @@ def _weights(composition: ArrayLike) -> NDArray[np.float64]:
     try:
         return np.ascontiguousarray(composition, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise GeneqError("composition is a weight for each symbol", value=composition) from error
+        raise GeneqError(
+            "composition must be a weight for each symbol", value=composition
+        ) from error
 
 
 def _whole(name: str, value, least: int, end: int = 1 << 63) -> int:
@@ -123,7 +171,7 @@ def _whole(name: str, value, least: int, end: int = 1 << 63) -> int:
     except TypeError:
         number = None
     if number is None or not least <= number < end:
-        rule = f"{name} is a whole number from {least} to {end - 1}"
+        rule = f"{name} must be a whole number from {least} to {end - 1}"
         raise GeneqError(rule, value=value)
     return number
 
@@ -141,14 +189,14 @@ def _empty(shape: tuple[int, ...]) -> NDArray[np.uint8]:
         return np.empty(shape, dtype=np.uint8)
     except (MemoryError, ValueError) as error:
         raise GeneqError(
-            "the sequences do not fit into memory",
+            "The sequences do not fit into memory",
             value=" × ".join(map(str, shape)) + " bytes",
-            fix="Make fewer at a time, from `first_row` on",
+            fix="Make fewer at a time, with first_row",
         ) from error
 
 
 def _call(function, *arguments, **options):
-    """What the extension gives; what it refuses is the user's error."""
+    """Call a function of the extension; its ValueErrors become GeneqError."""
     try:
         return function(*arguments, **options)
     except ValueError as error:

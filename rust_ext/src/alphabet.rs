@@ -3,13 +3,13 @@
 //! The symbols of an alphabet are tokens 0…size-1, in its order; the token after them is the
 //! unknown symbol, whose one-hot is all zero. Lower case is the same as upper case.
 
-/// Token of a byte that is no symbol.
+/// Token of a byte that is not a symbol.
 pub const BAD: u8 = 255;
 /// Most symbols an alphabet may have.
 pub const MOST: usize = 64;
-/// IUPAC codes for two bases or more: of DNA and RNA they are known to be one of several.
+/// IUPAC codes for two or more bases of DNA and RNA.
 const AMBIGUOUS: &[u8] = b"NRYSWKMBDHV";
-/// The pair of every token of DNA and RNA.
+/// The complement of every token of DNA and RNA.
 pub const PAIRS: [u8; 5] = [3, 2, 1, 0, 4];
 
 const NUCLEOTIDES: [u8; 256] = byte_table(b"ACGT", AMBIGUOUS);
@@ -37,10 +37,10 @@ pub fn is_nucleotide(byte: u8) -> bool {
     NUCLEOTIDES[usize::from(byte)] != BAD
 }
 
-/// The symbols of a kind of sequence.
+/// The symbols of a type of sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alphabet {
-    /// What one of its symbols is called.
+    /// The name of one of its symbols, with its article.
     what: &'static str,
     symbols: Vec<u8>,
     unknown: u8,
@@ -53,7 +53,7 @@ pub struct Alphabet {
 }
 
 impl Alphabet {
-    /// Symbols each of which is a column of its own; `unknown` are upper case, the first is shown.
+    /// Symbols with one column each; `unknown` are upper case, and the first is the one shown.
     fn plain(what: &'static str, symbols: &[u8], unknown: &[u8], pairs: Option<&[u8]>) -> Self {
         let columns = symbols.len();
         let mut hot = vec![0; (columns + 1) * columns];
@@ -73,21 +73,21 @@ impl Alphabet {
         }
     }
 
-    /// A, C, G, T. Every IUPAC ambiguity code is the unknown symbol N; U is no symbol.
+    /// A, C, G, T. Every IUPAC ambiguity code is the unknown symbol N; U is not a symbol.
     pub fn dna() -> Self {
-        Self::plain("nucleotide symbol", b"ACGT", AMBIGUOUS, Some(&PAIRS))
+        Self::plain("a nucleotide symbol", b"ACGT", AMBIGUOUS, Some(&PAIRS))
     }
 
-    /// A, C, G, U. Every IUPAC ambiguity code is the unknown symbol N; T is no symbol.
+    /// A, C, G, U. Every IUPAC ambiguity code is the unknown symbol N; T is not a symbol.
     pub fn rna() -> Self {
         Self::plain("RNA symbol", b"ACGU", AMBIGUOUS, Some(&PAIRS))
     }
 
     /// The 20 amino acids by their symbol. B, J, O, U and Z are the unknown symbol X; the stop `*`
-    /// and the gap `-` are no symbols.
+    /// and the gap `-` are not symbols.
     pub fn protein() -> Self {
         let symbols = b"ACDEFGHIKLMNPQRSTVWY";
-        Self::plain("amino acid symbol", symbols, b"XBJOUZ", None)
+        Self::plain("an amino acid symbol", symbols, b"XBJOUZ", None)
     }
 
     /// Unphased genotypes of a diploid: A, C, G, T homozygous, R, Y, S, W, K, M as IUPAC codes of
@@ -106,11 +106,11 @@ impl Alphabet {
         Alphabet {
             hot,
             columns: 4,
-            ..Self::plain("genotype symbol", b"ACGTRYSWKM", b"NBDHV", Some(&pairs))
+            ..Self::plain("a genotype symbol", b"ACGTRYSWKM", b"NBDHV", Some(&pairs))
         }
     }
 
-    /// Symbols of the user's own: 1 to 64 distinct printable ASCII bytes, neither lower case nor
+    /// Custom symbols: 1 to 64 distinct printable ASCII bytes, neither lower case nor
     /// blank nor `?`. The unknown symbol is the first of N, X, ? that is not among them.
     pub fn custom(symbols: &[u8]) -> Option<Self> {
         let fine = |(index, byte): (usize, &u8)| {
@@ -124,7 +124,7 @@ impl Alphabet {
         }
         let unknown = b"NX?".iter().find(|byte| !symbols.contains(byte))?;
         Some(Self::plain(
-            "symbol of the alphabet",
+            "a symbol of the alphabet",
             symbols,
             &[*unknown],
             None,
@@ -157,7 +157,7 @@ impl Alphabet {
         self.columns
     }
 
-    /// Is every symbol a column of its own? Else the columns are the bases A, C, G, T.
+    /// Whether every symbol has its own column; otherwise the columns are the bases A, C, G, T.
     pub fn is_plain(&self) -> bool {
         self.columns == self.size()
     }
@@ -194,14 +194,14 @@ impl Alphabet {
         self.pairs.as_deref()
     }
 
-    /// What is wrong with `byte`, which is no symbol.
+    /// The error message for `byte`, which is not a symbol.
     pub fn refusal(&self, byte: u8) -> String {
         let hint = match (self.symbols.as_slice(), byte.to_ascii_uppercase()) {
             (b"ACGT", b'U') => "; RNA is the alphabet 'rna'",
             (b"ACGU", b'T') => "; DNA is the alphabet 'dna'",
             _ => "",
         };
-        format!("'{}' is no {}{hint}", byte.escape_ascii(), self.what)
+        format!("'{}' is not {}{hint}", byte.escape_ascii(), self.what)
     }
 }
 

@@ -1,4 +1,4 @@
-//! What motifs and elements are put into: random, shuffled or given sequences.
+//! Backgrounds for motifs and elements: random, shuffled or given sequences.
 
 use crate::parallel::for_rows_with;
 use crate::rng::{Domain, Rng};
@@ -19,7 +19,7 @@ impl Composition {
         Self::shares(&vec![1.0; size], size as f64)
     }
 
-    /// Probabilities that are as `weights`, rounded to multiples of 2^-32; none for a weight of 0.
+    /// Probabilities proportional to `weights`, rounded to multiples of 2^-32; none for a weight of 0.
     ///
     /// None if there are no weights or over 256, one is negative or not a number, or their sum is
     /// 0 or not finite.
@@ -51,7 +51,7 @@ impl Composition {
         }
     }
 
-    /// Draw rows of `length` tokens (above 0) from `first_row` on, each by its own index alone.
+    /// Draw rows of `length` tokens (above 0) from `first_row` on, each a function of its index only.
     pub fn rows(&self, seed: u64, first_row: u64, length: usize, out: &mut [u8], threads: usize) {
         let rng = || Rng::new(seed, Domain::Background);
         for_rows_with(out, length, threads, rng, |rng, index, row| {
@@ -60,15 +60,15 @@ impl Composition {
         });
     }
 
-    /// Draw every token of `out` by itself.
+    /// Draw every token of `out` independently.
     pub fn fill(&self, rng: &mut Rng, out: &mut [u8]) {
-        // Of its own the generator stays in registers.
-        let mut own = *rng;
+        // A local copy of the generator stays in registers.
+        let mut local = *rng;
         match self.bits {
-            Some(bits) => fill_evenly(bits, &mut own, out),
-            None => self.fill_weighted(&mut own, out),
+            Some(bits) => fill_evenly(bits, &mut local, out),
+            None => self.fill_weighted(&mut local, out),
         }
-        *rng = own;
+        *rng = local;
     }
 
     #[inline(always)]
@@ -124,9 +124,9 @@ fn sixteen(number: u32) -> [u8; 16] {
 /// Where the sequences around an element come from.
 #[derive(Clone, Debug)]
 pub enum Background {
-    /// Symbols drawn one by one.
+    /// Symbols drawn independently.
     Random(Composition),
-    /// Rows of `length` tokens, shuffled so that the number of each k-mer stays.
+    /// Rows of `length` tokens, shuffled such that all k-mer counts are kept.
     Shuffled {
         sources: Vec<u8>,
         length: usize,
@@ -138,7 +138,7 @@ pub enum Background {
 }
 
 impl Background {
-    /// Symbols of every background; None where they are drawn in any number.
+    /// Length of every background; None if any length can be drawn.
     pub fn length(&self) -> Option<usize> {
         match self {
             Background::Random(_) => None,
@@ -146,7 +146,7 @@ impl Background {
         }
     }
 
-    /// Background `row` of the library of `seed`, a function of these two alone.
+    /// Background `row` of the library of `seed`, a function of these two only.
     ///
     /// Rows that run out are taken from the first again. `out` must be as long as they are.
     pub fn fill(&self, seed: u64, row: u64, scratch: &mut ShuffleScratch, out: &mut [u8]) {

@@ -1,9 +1,9 @@
-//! Windows of a contig in which some symbols stand in place of others.
+//! Windows of a contig with edits.
 
 use crate::parallel::for_rows;
 use crate::windows::cut;
 
-/// One window: `symbols` from column `place` on, in place of [start, end) of the contig.
+/// One window: `symbols`, from column `place` on, replace [start, end) of the contig.
 #[derive(Clone, Copy, Debug)]
 pub struct Edit<'a> {
     pub start: i64,
@@ -14,8 +14,9 @@ pub struct Edit<'a> {
 
 /// Write the window of every one of `edits` into its `length`-long row of `out`.
 ///
-/// What stands left of the symbols ends at `start`, what stands right of them begins at `end`;
-/// positions outside of the contig are N. The symbols must lie in the window, `length` be above 0.
+/// To the left of the symbols is the contig up to `start`, to their right the contig from `end`;
+/// positions outside of the contig are N. The symbols must be within the window, and `length`
+/// above 0.
 pub fn edited(contig: &[u8], edits: &[Edit], length: usize, out: &mut [u8], threads: usize) {
     for_rows(out, length, threads, |index, row| {
         let edit = &edits[index];

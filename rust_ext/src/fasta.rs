@@ -72,7 +72,7 @@ impl Scanner {
         Ok(())
     }
 
-    /// End of the file; appends the rest of the canonical text and gives the records.
+    /// End of the file; appends the rest of the canonical text and returns the records.
     pub fn finish(mut self, out: &mut Vec<u8>) -> Result<Vec<Record>, FastaError> {
         if self.header.is_some() {
             self.in_header(b'\n', out)?;

@@ -1,7 +1,7 @@
 //! Sequence reading and encoding. Symbols are tokens by their place in the alphabet; of DNA A, C, G,
 //! T are 0…3 and N is 4.
 //!
-//! The core modules know nothing of Python; `ffi` is the only door to it.
+//! The core modules do not depend on Python; `ffi` is the only module that uses PyO3.
 
 pub mod alphabet;
 pub mod background;

@@ -1,4 +1,4 @@
-//! Rows of a buffer shared out among threads.
+//! Rows of a buffer distributed over threads.
 
 use std::ops::Range;
 use std::panic::resume_unwind;
@@ -7,7 +7,7 @@ use std::thread;
 /// Call `work(row index, row)` for every `width`-long row of `out` on up to `threads` threads.
 ///
 /// What is written does not depend on the number of threads. `width` must be above 0; the last row
-/// is shorter where it does not divide the length of `out`.
+/// is shorter if it does not divide the length of `out`.
 pub fn for_rows<T, F>(out: &mut [T], width: usize, threads: usize, work: F)
 where
     T: Send,
@@ -37,7 +37,7 @@ where
     });
 }
 
-/// Call `work(first row, rows)` for the share of every thread; gives what they return, in order.
+/// Call `work(first row, rows)` for the share of every thread; returns their results, in order.
 pub fn map_parts<T, R, F>(out: &mut [T], width: usize, threads: usize, work: F) -> Vec<R>
 where
     T: Send,
@@ -60,7 +60,7 @@ where
     })
 }
 
-/// Call `work` with the share of `rows` of every thread; gives what they return, in order.
+/// Call `work` with the share of `rows` of every thread; returns their results, in order.
 pub fn map_shares<R, F>(rows: Range<u64>, threads: usize, work: F) -> Vec<R>
 where
     R: Send,

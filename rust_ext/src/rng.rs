@@ -3,14 +3,14 @@
 //! A counter-based generator, Philox4x64-10 (Salmon et al. 2011, "Parallel random numbers: as easy
 //! as 1, 2, 3"), with key (seed, domain) and counter (0, row, attempt, 0) gives 256 bits; they are
 //! the state from which xoshiro256++ (Blackman and Vigna 2021, "Scrambled linear pseudorandom
-//! number generators") draws the row's numbers, which it does faster. So any row of any library
-//! can be made by any thread at any time, and comes out the same.
+//! number generators") draws the row's numbers, faster. So any row of any library can be made by any
+//! thread at any time, with the same result.
 
 const MULTIPLIERS: [u64; 2] = [0xD2E7_470E_E14C_6C93, 0xCA5A_8263_9512_1157];
 const WEYL: [u64; 2] = [0x9E37_79B9_7F4A_7C15, 0xBB67_AE85_84CA_A73B];
 const ROUNDS: usize = 10;
 
-/// What random numbers are drawn for: libraries of one seed must not share them.
+/// The purpose of random numbers: different purposes must not share them under one seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Domain {
@@ -60,7 +60,7 @@ impl Rng {
         }
     }
 
-    /// Go to the first number of `row`; another `attempt` at a row has numbers of its own.
+    /// Go to the first number of `row`; each `attempt` at a row has different numbers.
     #[inline]
     pub fn start(&mut self, row: u64, attempt: u64) {
         self.state = philox([0, row, attempt, 0], self.key);
@@ -126,8 +126,8 @@ impl Rng {
         }
     }
 
-    /// `below_both` twice, of (first, second) and (first + 1, second), at a place where no half of a
-    /// word is left. None, and no number is taken, where one would have to be drawn again.
+    /// `below_both` twice, of (first, second) and (first + 1, second), at a point where no half of
+    /// a word is left. None, without taking any number, if one would have to be drawn again.
     #[inline(always)]
     pub fn below_both_twice(&mut self, first: u32, second: u32) -> Option<[(u32, u32); 2]> {
         let mut ahead = *self;

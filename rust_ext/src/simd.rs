@@ -1,7 +1,7 @@
 //! One-hot by AVX2, where the processor has it: the one module with `unsafe`.
 //!
-//! A large output is written past the caches: it would not stay in them, and a store that goes
-//! through them reads the memory first. `Four::by_symbol` is the twin that runs anywhere.
+//! A large output is written with streaming stores: it would not stay in the caches, and other
+//! stores read the memory first. `Four::by_symbol` is the portable reference implementation.
 
 use crate::encode::Four;
 use std::arch::x86_64::*;
@@ -10,7 +10,7 @@ use std::arch::x86_64::*;
 const SYMBOLS: usize = 8;
 /// Bytes of one vector.
 const BYTES: usize = 4 * SYMBOLS;
-/// Miri knows no streams: it checks stores that need the same alignment.
+/// Miri does not support streaming stores: it checks stores that need the same alignment.
 const MIRI: bool = cfg!(miri);
 
 /// `Four::by_symbol` for `u8`. `large`: nobody reads `out` soon.
@@ -20,7 +20,7 @@ pub fn by_symbol(four: Four, source: &[u8], out: &mut [u8], large: bool) -> bool
     if source.len() < SYMBOLS || !is_x86_feature_detected!("avx2") {
         return four.by_symbol(source, out);
     }
-    // SAFETY: AVX2 is there, `source` fills a vector, and `out` holds four bytes a symbol.
+    // SAFETY: AVX2 is available, `source` fills a vector, and `out` holds four bytes a symbol.
     unsafe {
         if large && out.as_ptr().align_offset(4) == 0 {
             vectors::<true>(four, source, out)
@@ -120,7 +120,7 @@ mod tests {
     proptest! {
         /// Every start in memory, every rest of a vector, all symbols known or not.
         #[test]
-        fn vectors_write_what_the_scalar_twin_writes(
+        fn vectors_write_what_the_scalar_code_writes(
             text in prop::collection::vec(byte(), 0..150),
             clean in any::<bool>(),
             symbols in any::<bool>(),

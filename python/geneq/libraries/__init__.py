@@ -1,8 +1,8 @@
-"""Mutagenesis libraries: recipes over the extension, one class a kind.
+"""Mutagenesis libraries: recipes over the extension, one class per type of library.
 
-A recipe is frozen, prints itself and goes to JSON and back; its rows come as tokens, as one-hot, as
-a stream, or (libraries of substitutions) in sparse form; `write` puts them into a file, and
-`open_library` reads that back.
+A recipe is immutable, has a readable repr and converts to JSON and back. Its rows are available as
+tokens, as one-hot, as a stream, or (libraries of substitutions) in sparse form; `write` writes them
+to a file, and `open_library` reads it back.
 
     library = RandomLibrary(sequence, n=100_000, rate=0.1, seed=7)
     for tokens in library.stream(batch=4096):

@@ -1,4 +1,4 @@
-"""What every library offers: rows as tokens or one-hot, in memory or as a stream, and a recipe."""
+"""What all libraries have: rows as tokens or one-hot, in memory or as a stream, and a recipe."""
 
 import json
 from collections import deque
@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from threading import Event
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,25 +17,30 @@ import pandas as pd
 from .. import _ext
 from ..checks import check_buffer, check_format, check_int, check_list, check_memory, choices, short
 from ..errors import GeneqError
+from .writing import BATCH, write_library
 
 FORMAT, VERSION = "geneq-recipe", 1
-# Symbols that a thread makes without a look at the signals (the slowest recipes make 30 million a
-# second), and symbols of a batch where the user names none.
+# Symbols that a thread makes between two checks for signals (the slowest recipes make 30 million a
+# second).
 CHUNK = 1 << 24
-BATCH = 1 << 23
-# More threads than any machine has cores: where a system gives no more, to ask for them is fatal.
+# More threads than any machine has cores: asking a system for more than it can start is fatal.
 MOST_THREADS = 1024
-# Symbols of a sequence that a recipe shows when it prints itself.
-SHOWN = 20
 
 DType = Literal["uint8", "float16", "float32"]
+Made = TypeVar("Made")
 AxisOrder = Literal["nlc", "ncl"]
 
 
 class Mutations(NamedTuple):
-    """Substitutions of a library, by row and position.
+    """Substitutions of a library, ordered by row and position.
 
-    row: int64[m]. position: int32[m], 0-based in the sequence. symbol: uint8[m], the new token.
+    Attributes
+    ----------
+    row : int64[m]
+    position : int32[m]
+        0-based in the sequence.
+    symbol : uint8[m]
+        The new token.
     """
 
     row: np.ndarray
@@ -45,11 +50,17 @@ class Mutations(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Library:
-    """A mutagenesis library as its recipe: rows are made when they are asked for.
+    """A mutagenesis library, held as its recipe: rows are made on demand.
 
-    The same recipe gives the same rows, whatever the threads, the batches and the machine.
+    The same recipe gives the same rows, whatever the number of threads, the batch size and the
+    machine. This is the base class of all types of library.
 
-    alphabet: "dna", "rna", "protein", "diploid", or "symbols:" and symbols. seed: 0 to 2^64 - 1.
+    Parameters
+    ----------
+    alphabet : str
+        "dna", "rna", "protein", "diploid", or "symbols:" followed by custom symbols.
+    seed : int
+        0 to 2^64 - 1.
     """
 
     kind: ClassVar[str]
@@ -72,16 +83,16 @@ class Library:
         except (ValueError, TypeError) as error:
             raise GeneqError("Not an alphabet", value=str(error)) from None
 
-    # --- what a kind of library gives ---------------------------------------------------------
+    # --- what each type of library defines ----------------------------------------------------
 
     @property
     def n_rows(self) -> int:
-        """Sequences in the library."""
+        """Number of sequences in the library."""
         raise NotImplementedError
 
     @property
     def length(self) -> int:
-        """Symbols of every sequence."""
+        """Number of symbols in every sequence."""
         raise NotImplementedError
 
     def _fill(self, start: int, stop: int, out: np.ndarray, threads: int) -> None:
@@ -97,9 +108,23 @@ class Library:
         _ext.one_hot(tokens, out.dtype.name, layout, as_bits(out), threads, self.alphabet)
 
     def mutations(self, start: int = 0, stop: int | None = None, threads: int = 1) -> Mutations:
-        """The substitutions that make rows [start, stop) from the wild type.
+        """The substitutions that turn the wild type into rows [start, stop).
 
-        Raises GeneqError where rows are more than a wild type with substitutions.
+        Parameters
+        ----------
+        start, stop : int
+            Range of rows; by default all.
+        threads : int
+            Threads to use; the result does not depend on it.
+
+        Returns
+        -------
+        Mutations
+
+        Raises
+        ------
+        GeneqError
+            If rows are not one wild type with substitutions, or the table does not fit into memory.
         """
         raise GeneqError(
             "Only libraries of substitutions in one wild type have a sparse form",
@@ -108,11 +133,29 @@ class Library:
         )
 
     def design(self, start: int = 0, stop: int | None = None) -> pd.DataFrame:
-        """What each of rows [start, stop) was designed to be, one line a row.
+        """What each of rows [start, stop) was designed to be.
 
-        Raises GeneqError where rows are random or follow from their number.
+        Parameters
+        ----------
+        start, stop : int
+            Range of rows; by default all.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One line per row.
+
+        Raises
+        ------
+        GeneqError
+            If this type of library has no design, or the table does not fit into memory.
         """
-        raise GeneqError("Libraries of this kind have no design table", value=self.kind)
+        raise GeneqError("Libraries of this type have no design table", value=self.kind)
+
+    @property
+    def has_design(self) -> bool:
+        """Whether libraries of this type have a design table."""
+        return type(self).design is not Library.design
 
     # --- rows ---------------------------------------------------------------------------------
 
@@ -120,13 +163,27 @@ class Library:
         return self.n_rows
 
     def __getstate__(self) -> dict:
-        """The recipe alone: a copy in another process makes itself ready anew."""
+        """The recipe alone: a copy in another process is compiled again there."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def tokens(self, start: int = 0, stop: int | None = None, threads: int = 1) -> np.ndarray:
-        """Tokens uint8[rows, length] of rows [start, stop), by default of all.
+        """Tokens of rows [start, stop).
 
-        Raises GeneqError when they do not fit into memory.
+        Parameters
+        ----------
+        start, stop : int
+            Range of rows; by default all.
+        threads : int
+            Threads to use; the result does not depend on it.
+
+        Returns
+        -------
+        uint8[rows, length]
+
+        Raises
+        ------
+        GeneqError
+            If they do not fit into memory.
         """
         start, stop = self._range(start, stop, threads)
         self._check_memory(stop - start, 1)
@@ -135,7 +192,7 @@ class Library:
     def _tokens(
         self, start: int, stop: int, threads: int, dropped: Event | None = None
     ) -> np.ndarray:
-        """Tokens of rows [start, stop); unfinished when `dropped` says that nobody wants them."""
+        """Tokens of rows [start, stop); incomplete if `dropped` is set, which stops the work."""
         out = np.empty((stop - start, self.length), np.uint8)
         for a, b in pieces(start, stop, self.length, threads):
             if dropped and dropped.is_set():
@@ -154,10 +211,28 @@ class Library:
     ) -> np.ndarray:
         """One-hot of rows [start, stop).
 
-        layout: "nlc" is [rows, length, symbols], "ncl" [rows, symbols, length].
-        `out`, of that dtype and shape, is filled and returned when given. The unknown symbol is
-        all zero. Diploid genotypes are two-hot: counts of A, C, G, T. Raises GeneqError for another
-        shape or dtype, and for what does not fit into memory.
+        The unknown symbol is all zero. Diploid genotypes are two-hot: counts of A, C, G, T.
+
+        Parameters
+        ----------
+        dtype : {"uint8", "float16", "float32"}
+        layout : {"nlc", "ncl"}
+            "nlc" gives [rows, length, symbols], "ncl" [rows, symbols, length].
+        out : ndarray, optional
+            A C-contiguous array of that dtype and shape, which is filled and returned.
+        start, stop : int
+            Range of rows; by default all.
+        threads : int
+            Threads to use; the result does not depend on it.
+
+        Returns
+        -------
+        ndarray of `dtype`
+
+        Raises
+        ------
+        GeneqError
+            If `out` has another shape or dtype, or the array does not fit into memory.
         """
         start, stop = self._range(start, stop, threads)
         columns = _ext.alphabet(self.alphabet)[2]
@@ -184,11 +259,30 @@ class Library:
         threads: int = 1,
         ahead: int = 2,
     ) -> Iterator[np.ndarray]:
-        """Tokens of rows [start, stop) as batches uint8[rows, length], in order.
+        """Tokens of rows [start, stop) in batches, in order.
 
-        batch: rows of a batch (by default about 8 MB). ahead: batches that are made in the
-        background before they are asked for; no more than these and the one in hand are in
-        memory. The stream may be dropped at any time.
+        A stream may be abandoned at any time.
+
+        Parameters
+        ----------
+        batch : int, optional
+            Rows per batch; by default about 8 MB.
+        start, stop : int
+            Range of rows; by default all.
+        threads : int
+            Threads to use; the result does not depend on it.
+        ahead : int
+            Batches that are made in the background before they are requested. At most these and
+            the current one are in memory.
+
+        Returns
+        -------
+        Iterator of uint8[rows, length]
+
+        Raises
+        ------
+        GeneqError
+            If these batches do not fit into memory.
         """
         start, stop = self._range(start, stop, threads)
         batch = max(1, BATCH // max(1, self.length)) if batch is None else batch
@@ -233,7 +327,7 @@ class Library:
         check_memory(
             rows * self.length * bytes_a_symbol,
             f"{rows:,} rows of {self.length:,} symbols are",
-            "Take it batch by batch with stream(), or a part of it with start and stop",
+            "Use stream() to get it in batches, or start and stop to get a part of it",
         )
 
     def write(
@@ -245,34 +339,58 @@ class Library:
     ) -> None:
         """Write the library to a file, and its recipe to `<path>.recipe.json`.
 
-        .fa, .fasta (and these with .gz: bgzip): FASTA. .parquet: a table with the sequences.
-        .packed.parquet: a table with tokens in as few bits as the alphabet needs. See
-        `geneq.libraries.files`: write_library for the rest, open_library to read it back.
-        """
-        from .files import write_library
+        Both files get their names only when they are complete. `open_library` reads them back.
 
+        Parameters
+        ----------
+        path : str or Path
+            The suffix sets the format: .fa or .fasta (with .gz: bgzip) is FASTA; .parquet a table
+            with the sequences; .packed.parquet a table with tokens in as few bits as the alphabet
+            needs.
+        batch : int, optional
+            Rows that are made and written at a time, in parquet a row group; by default as many as
+            are about 8 MB of tokens, at most 16 MB or 65,536 rows.
+        threads : int
+            Threads to use; the file does not depend on it.
+        progress : callable, optional
+            Called after every batch with the number of its rows.
+
+        Raises
+        ------
+        GeneqError
+            If the suffix is unknown, the file cannot be written, or a column of the design has a
+            name that is reserved for the file.
+        OSError
+            If the disk is full.
+        """
         write_library(self, path, batch, threads, progress)
 
     # --- recipe -------------------------------------------------------------------------------
 
     def to_json(self) -> str:
-        """The recipe as a JSON object: format, version, kind, and the fields of the class."""
+        """The recipe as a JSON object: format, version, kind (the type), and the class's fields."""
         return json.dumps(
             {"format": FORMAT, "version": VERSION, "kind": self.kind, **asdict(self)}, indent=1
         )
 
     @staticmethod
     def from_json(text: str | bytes) -> "Library":
-        """The library of a recipe that `to_json` wrote. Raises GeneqError for anything else."""
+        """Make the library from a recipe that `to_json` wrote.
+
+        Raises
+        ------
+        GeneqError
+            If `text` is not such a recipe, or one of another format version.
+        """
         try:
             recipe = json.loads(text)
         except (ValueError, TypeError, RecursionError) as error:
-            raise GeneqError("The recipe is no JSON", value=str(error)) from None
+            raise GeneqError("The recipe is not JSON", value=str(error)) from None
         recipe = dict(check_format(recipe, "a recipe", FORMAT, VERSION))
         del recipe["format"], recipe["version"]
         kind = recipe.pop("kind", None)
         if not isinstance(kind, str) or kind not in Library.kinds:
-            raise GeneqError("Unknown kind of library", value=str(kind), fix=choices(Library.kinds))
+            raise GeneqError("Unknown type of library", value=str(kind), fix=choices(Library.kinds))
         return Library.kinds[kind]._from_fields(recipe)
 
     @classmethod
@@ -280,12 +398,12 @@ class Library:
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(recipe) - known)
         if unknown:
-            raise GeneqError(f"A {cls.kind} recipe has no such field", value=", ".join(unknown),
+            raise GeneqError(f"Unknown field of a {cls.kind} recipe", value=", ".join(unknown),
                              fix=choices(known))  # fmt: skip
         try:
             return cls(**recipe)
         except TypeError as error:
-            raise GeneqError(f"The {cls.kind} recipe is not complete", value=str(error)) from None
+            raise GeneqError(f"The {cls.kind} recipe is incomplete", value=str(error)) from None
 
     def __repr__(self) -> str:
         changed = (
@@ -297,7 +415,7 @@ class Library:
 
 
 class Compiled:
-    """Rows from the extension: a kind of library gives `_compiled`, the recipe made ready there."""
+    """Rows from the extension: subclasses define `_compiled`, the recipe as compiled there."""
 
     @cached_property
     def _compiled(self) -> "_ext.Library":
@@ -329,11 +447,11 @@ class Sparse(Compiled):
         for a, b in pieces(start, stop, self.length, threads):
             parts.append(self._compiled.mutations(a, b, threads))
             size += sum(column.nbytes for column in parts[-1])
-            # Together and in parts, as many a row as so far.
+            # The parts and their concatenation, at the rate per row so far.
             check_memory(
                 2 * (stop - start) * size // (b - start) - size,
                 f"The substitutions of {stop - start:,} rows take about",
-                "Take a part of them with start and stop",
+                "Use start and stop to get a part of them",
             )
         return Mutations(*map(np.concatenate, zip(*parts, strict=True)))
 
@@ -342,16 +460,18 @@ class Sparse(Compiled):
 
 
 def checked_sequence(text: str, alphabet: str, name: str) -> str:
-    """`text` in upper case. Raises GeneqError when it is empty or has a symbol of no meaning."""
+    """`text` in upper case. Raises GeneqError if it is empty or has an unknown character."""
     if not isinstance(text, str) or not text:
         raise GeneqError(f"{name} must be a sequence", value=short(text))
     try:
         tokens = _ext.tokens(text.encode(), alphabet)
     except ValueError as error:
-        raise GeneqError(f"{name} is not written in the alphabet {alphabet}",
+        raise GeneqError(f"{name} has a character that is not in the alphabet {alphabet}",
                          value=str(error)) from None  # fmt: skip
     if len(tokens) < len(text):
-        raise GeneqError(f"{name} must be one line", value=short(text), fix="Remove line ends")
+        raise GeneqError(
+            f"{name} must be one line", value=short(text), fix="Remove the line breaks"
+        )
     return text.upper()
 
 
@@ -363,9 +483,9 @@ def encoded(text: str, alphabet: str) -> np.ndarray:
 def checked_windows(
     windows: Sequence[Sequence[int]] | None, sequence: str, alphabet: str
 ) -> tuple[tuple[int, int], ...] | None:
-    """Windows [start, end) as given, in the order of the sequence; None stands for all of it.
+    """Windows [start, end), sorted; None means the whole sequence.
 
-    Raises GeneqError when they are empty, lie outside, overlap, or hold an unknown symbol.
+    Raises GeneqError if they are empty, outside the sequence, overlap, or hold an unknown symbol.
     """
     if windows is not None:
         parts = check_list(windows, "windows")
@@ -380,9 +500,9 @@ def checked_windows(
     bad = positions[tokens[positions] == len(_ext.alphabet(alphabet)[0])]
     if len(bad):
         raise GeneqError(
-            "A window to mutate holds an unknown symbol",
+            "Windows to mutate must not contain unknown symbols",
             value=f"{sequence[bad[0]]} at position {bad[0]} (0-based), and {len(bad) - 1} more",
-            fix="Leave it out of the windows, or put a symbol there",
+            fix="Exclude it from the windows, or replace it by a known symbol",
         )
     return windows
 
@@ -394,22 +514,22 @@ def _window(window: Sequence[int], length: int) -> tuple[int, int]:
     start, end = (check_int(value, "The edge of a window", -(2**62)) for value in window)
     if not 0 <= start < end <= length:
         raise GeneqError(
-            f"A window [start, end) must lie in the sequence's {length} symbols, not be empty",
+            f"A window [start, end) must be within the sequence's {length} symbols and not be empty",
             value=f"[{start}, {end})",
         )
     return start, end
 
 
 def window_positions(windows: tuple[tuple[int, int], ...] | None, length: int) -> np.ndarray:
-    """uint32: the positions in the windows, rising; all when there are none."""
+    """uint32: the positions in the windows, ascending; all positions if windows is None."""
     if windows is None:
         return np.arange(length, dtype=np.uint32)
     parts = [np.arange(start, end, dtype=np.uint32) for start, end in windows]
     return np.concatenate([np.empty(0, np.uint32), *parts])
 
 
-def compiled(make, *args) -> "_ext.Library":
-    """`make(*args)`, which is of the extension; what it refuses becomes GeneqError."""
+def compiled(make: Callable[..., Made], *args) -> Made:
+    """`make(*args)` from the extension; its ValueErrors become GeneqError."""
     try:
         return make(*args)
     except (ValueError, OverflowError) as error:
@@ -420,12 +540,12 @@ def compiled(make, *args) -> "_ext.Library":
 
 
 def pieces(start: int, stop: int, length: int, threads: int) -> Iterator[tuple[int, int]]:
-    """[start, stop) in pieces of about CHUNK symbols a thread: between them, Ctrl-C is heard."""
+    """[start, stop) in pieces of about CHUNK symbols per thread; Ctrl-C takes effect in between."""
     step = max(1, CHUNK * threads // max(1, length))
     for a in range(start, stop, step):
         yield a, min(a + step, stop)
 
 
 def as_bits(out: np.ndarray) -> np.ndarray:
-    """`out` as the extension takes it: float16 as its bits, uint16."""
+    """`out` as the extension expects it: float16 as its bits, uint16."""
     return out.view(np.uint16) if out.dtype == np.float16 else out

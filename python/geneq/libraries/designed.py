@@ -1,4 +1,4 @@
-"""Designed libraries: elements and motifs in backgrounds that are drawn for them."""
+"""Designed libraries: elements and motifs embedded in generated backgrounds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ from .motifs import (
 from .random import RandomLibrary
 
 BACKGROUNDS = ("random", "shuffle", "given")
-# Backgrounds of a factorial design where the user names no number.
+# Default number of backgrounds of a factorial design.
 DRAWN = 50
-# Bytes of a motif in a row of the design table, about.
+# Approximate bytes of a motif in a row of the design table.
 CELL = 16
 
 
@@ -35,12 +35,20 @@ CELL = 16
 class InBackground:
     """Where the backgrounds of a library come from.
 
-    background: "random", symbols drawn one by one; "shuffle", the sources shuffled so that each
-    k-mer stays as frequent, all such orders equally probable (the first and the last k - 1 symbols
-    stay, and the unknown symbol is one like the others); "given", the sources as they are. sources:
-    sequences as long as the library's, taken in turn. k: 2 keeps dinucleotides, 1 symbols.
-    composition: of random symbols, {symbol: weight} or weights in the order of the alphabet (to
-    2^-32); by default all alike.
+    Parameters
+    ----------
+    background : {"random", "shuffle", "given"}
+        "random": symbols drawn independently. "shuffle": the sources, shuffled such that all k-mer
+        counts are kept, each such order being equally probable (the first and the last k - 1
+        symbols stay in place; the unknown symbol counts as any other). "given": the sources as they
+        are.
+    sources : sequence of str, optional
+        Sequences as long as the library's, used in turn.
+    k : int
+        Length of the words whose counts a shuffle keeps: 2 for dinucleotides, 1 for symbols.
+    composition : mapping or sequence of float, optional
+        Weights of random symbols, {symbol: weight} or in the order of the alphabet (exact to
+        2^-32); by default uniform.
     """
 
     background: Literal["random", "shuffle", "given"] = "random"
@@ -49,7 +57,7 @@ class InBackground:
     composition: Mapping[str, float] | Sequence[float] | None = None
 
     def _check_background(self) -> None:
-        """Check the fields above; `_check_lengths` does the rest."""
+        """Check the fields above; `_check_lengths` checks lengths."""
         if self.background not in BACKGROUNDS:
             raise GeneqError("Unknown background", value=str(self.background),
                              fix=choices(BACKGROUNDS))  # fmt: skip
@@ -72,7 +80,7 @@ class InBackground:
         one = isinstance(self.sources, str)
         sources = (self.sources,) if one else check_list(self.sources, "sources")
         if not sources:
-            raise GeneqError("sources: there must be at least one")
+            raise GeneqError("There must be at least one source")
         return tuple(
             checked_sequence(source, self.alphabet, f"sources[{index}]")
             for index, source in enumerate(sources)
@@ -82,12 +90,12 @@ class InBackground:
         for index, source in enumerate(self.sources or ()):
             if len(source) != length:
                 raise GeneqError(
-                    f"Sources must have {length} symbols as the rows of the library",
+                    f"Sources must have {length} symbols, as the rows of the library",
                     value=f"sources[{index}] has {len(source)}",
                 )
 
     def _drawn(self, sources: Sequence[str], positions: slice | np.ndarray) -> _ext.Background:
-        """The backgrounds as the extension takes them, of these positions of the sources."""
+        """The backgrounds as the extension expects them, from these positions of the sources."""
         if self.background == "random":
             weights = None if self.composition is None else np.array(self.composition)
             return compiled(_ext.Background.random, self.alphabet, weights)
@@ -104,28 +112,42 @@ def _composition(weights, alphabet: str) -> tuple[float, ...] | None:
     symbols = _ext.alphabet(alphabet)[0]
     unknown = sorted(set(map(str, weights)) - set(symbols))
     if unknown:
-        raise GeneqError("composition names a symbol that the alphabet lacks",
+        raise GeneqError("composition has a symbol that is not in the alphabet",
                          value=", ".join(unknown))  # fmt: skip
     return check_numbers([weights.get(symbol, 0) for symbol in symbols], "composition")
 
 
 @dataclass(frozen=True, repr=False)
 class GlobalLibrary(InBackground, RandomLibrary):
-    """An element mutated in its windows, while all around it is drawn anew for every row.
+    """An element mutated in its windows, in a new background for every row.
 
-    Fields are those of RandomLibrary and of InBackground. The windows hold what they hold in the
-    RandomLibrary of the same fields. All outside of them, the gap between two as well, is
-    background, also where the wild type has an unknown symbol; it is noise to a surrogate of the
-    element, and `mutations()` gives the substitutions in the windows alone (positions are those in
-    the whole sequence). include_wild_type: row 0 has the windows unmutated, in a background of its
-    own. unique: what the windows hold does not repeat.
+    The windows contain the same as in the RandomLibrary with the same fields. Everything outside
+    of them, including the gap between two windows, is background, also where the wild type has an
+    unknown symbol. To a surrogate of the element the background is noise; `mutations()` returns the
+    substitutions in the windows only (positions refer to the whole sequence).
 
-    Shuffled backgrounds are those of the wild type where no sources are given. The symbols outside
-    of the windows, joined, are what is shuffled, so that none stays at the edge of a window. Given
-    ones are taken in turn: row i lies in sources[i % len(sources)].
+    Shuffled backgrounds are made from the wild type if no sources are given. The symbols outside of
+    the windows are joined and then shuffled, so that none is fixed at the edge of a window. Given
+    backgrounds are used in turn: row i is in sources[i % len(sources)].
 
-    This is the context-agnostic mode of SQUID (Seitz et al. 2024, "Interpreting cis-regulatory
-    mechanisms from genomic deep neural networks using surrogate models").
+    Parameters
+    ----------
+    include_wild_type : bool
+        Whether the windows of row 0 are unmutated; its background is random like the others.
+    unique : bool
+        Whether rows whose windows repeat those of an earlier row are drawn again.
+    **others
+        Those of RandomLibrary and InBackground.
+
+    Raises
+    ------
+    GeneqError
+        If an argument breaks a rule, or nothing is outside of the windows.
+
+    References
+    ----------
+    This is the context-agnostic mode of SQUID: Seitz et al. 2024, "Interpreting cis-regulatory
+    mechanisms from genomic deep neural networks using surrogate models".
     """
 
     kind: ClassVar[str] = "global"
@@ -138,8 +160,8 @@ class GlobalLibrary(InBackground, RandomLibrary):
             raise GeneqError("These backgrounds need sources", value=self.background)
         if not len(self._outside()):
             raise GeneqError(
-                "Nothing lies outside of the windows",
-                fix="Name the windows to mutate: what is around them is drawn anew",
+                "Nothing is outside of the windows",
+                fix="Set the windows to mutate: the sequence around them becomes background",
             )
 
     def _outside(self) -> np.ndarray:
@@ -157,18 +179,37 @@ class GlobalLibrary(InBackground, RandomLibrary):
 class FactorialLibrary(Compiled, InBackground, Library):
     """Motifs in backgrounds: every combination of their levels in every background.
 
-    The levels of a motif are its sequences x places x strands, and absent where it is optional;
-    see Motif. They are combined as itertools.product does, in this order (absent, +, -);
-    combinations that put the same motifs at the same places are one design point. Fields for the
-    backgrounds are those of InBackground.
+    The levels of a motif are its sequences x positions x strands, and absent if it is optional; see
+    Motif. They are combined as in itertools.product, in this order (absent, +, -); combinations
+    that place the same motifs at the same positions are one design point.
 
-    Row b * points + p is design point p in background b: scores.reshape(n_backgrounds, -1) has a
-    line for every background, and more backgrounds only add rows at the end. All points share
-    their backgrounds, so that within one the points differ by their motifs alone (global
-    importance analysis: Koo et al. 2021); paired=False draws a background for every row instead.
+    Row b * n_points + p is design point p in background b: scores.reshape(n_backgrounds, -1) has
+    one line per background, and more backgrounds only add rows at the end.
 
-    length: symbols of a row, by default those of the sources. n_backgrounds: by default 50, or all
-    that are given. Shuffled backgrounds are of the sources in turn; given ones must suffice.
+    Parameters
+    ----------
+    motifs : sequence of Motif
+    length : int, optional
+        Symbols of a row; by default the length of the sources.
+    n_backgrounds : int, optional
+        By default 50, or all that are given. Shuffled backgrounds use the sources in turn; given
+        ones must suffice.
+    paired : bool
+        Whether all design points share their backgrounds, so that within one background they differ
+        by their motifs only (global importance analysis). Otherwise every row has its own.
+    **others
+        Those of InBackground.
+
+    Raises
+    ------
+    GeneqError
+        If an argument breaks a rule, motifs overlap or extend beyond the sequence, or there are too
+        many design points.
+
+    References
+    ----------
+    Koo et al. 2021, "Global importance analysis: an interpretability method to quantify importance
+    of genomic features in deep neural networks".
     """
 
     kind: ClassVar[str] = "factorial"
@@ -202,7 +243,7 @@ class FactorialLibrary(Compiled, InBackground, Library):
         check_int(number, "n_backgrounds", 1)
         needed = number if self.paired else number * self.n_points
         if self.background == "given" and needed > len(self.sources):
-            raise GeneqError("The given backgrounds must suffice",
+            raise GeneqError("There must be as many given backgrounds as are used",
                              value=f"{len(self.sources)} of {needed}")  # fmt: skip
         return number
 
@@ -229,30 +270,36 @@ class FactorialLibrary(Compiled, InBackground, Library):
 
     @cached_property
     def points(self) -> Points:
-        """What stands where at every design point."""
+        """The motifs and their places at every design point."""
         return design_points(self.motifs, self.length)
 
     @property
     def n_points(self) -> int:
-        """Design points."""
+        """Number of design points."""
         return len(self.points.start)
 
     def design(self, start: int = 0, stop: int | None = None) -> pd.DataFrame:
-        """What rows [start, stop) hold, one line a row.
+        """The design of rows [start, stop).
 
-        point, background: their numbers, from 0. For every motif, named for it: NAME, is it there;
-        NAME_start, 0-based; NAME_strand; NAME_spacing, symbols between it and the motif before it
-        in the recipe; and where there are sequences to choose between, NAME_sequence, which. Of a
-        motif that is absent start is -1, strand and sequence are empty; spacing is -1 where either
-        of the two is absent, and for the first motif.
+        Returns
+        -------
+        pandas.DataFrame
+            One line per row. point, background: their numbers, from 0. For every motif NAME: NAME,
+            whether it is present; NAME_start, 0-based; NAME_strand; NAME_spacing, symbols between
+            it and the motif before it in the recipe; and NAME_sequence if it has several. For an
+            absent motif start is -1, strand and sequence are empty; spacing is -1 if either of the
+            two motifs is absent, and for the first motif.
 
-        Raises GeneqError when the table does not fit into memory.
+        Raises
+        ------
+        GeneqError
+            If the table does not fit into memory.
         """
         start, stop = self._range(start, stop)
         check_memory(
             (stop - start) * CELL * (1 + len(self.motifs)),
             f"The design of {stop - start:,} rows takes",
-            "Take a part of it with start and stop",
+            "Use start and stop to get a part of it",
         )
         rows = np.arange(start, stop)
         background, point = np.divmod(rows, self.n_points)
@@ -285,7 +332,7 @@ def _names(motif: Motif) -> list[str]:
 
 
 def _spacings(points: Points, number: int) -> np.ndarray:
-    """Symbols between a motif and the one before it, -1 where one is absent: of every point."""
+    """Symbols between a motif and the one before it at every point, -1 where one is absent."""
     if number == 0:
         return np.full(len(points.start), -1, np.int32)
     (one, other), (one_end, other_end) = (v[:, number - 1 : number + 1].T for v in points[:2])

@@ -1,4 +1,4 @@
-"""Libraries that list every change of a kind: saturation, combinatorial, pairwise."""
+"""Libraries that enumerate mutations: saturation, combinatorial, pairwise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,24 +24,44 @@ from .base import (
     window_positions,
 )
 
-# What a table in memory takes: a line of the designs, a row that is known to be in a sample.
+# Memory per line of a design table, and per row of a sample.
 BYTES_OF_AN_EDIT = 500
 BYTES_OF_A_RANK = 40
 
 
 @dataclass(frozen=True, repr=False)
 class SaturationLibrary(Compiled, Library):
-    """Every single edit of a wild type, one a row.
+    """Every single edit of a wild type, one per row.
 
-    Rows: the wild type if asked for, the substitutions by position and symbol, the deletions of
-    1, 2… `deletions` symbols by position, the insertions of 1, 2… `insertions` symbols before a
-    position, by position and symbols. A deletion lies wholly in a window.
+    Rows: the wild type if requested; the substitutions by position and symbol; the deletions of
+    1, 2… `deletions` symbols by position; the insertions of 1, 2… `insertions` symbols before a
+    position, by position and symbols. Every row is as long as the wild type. Two edits can give the
+    same sequence (a deletion in a homopolymer, for example); each has its own row.
 
-    Every row is as long as the wild type. keep says which side of a deletion or insertion stays in
-    place: "left" (what is right of it moves; symbols of right_flank come in at the right end, or
-    symbols fall off there) or "right" (the mirror image, with left_flank). Where a flank ends,
-    the unknown symbol comes in. Two edits can give the same sequence (a deletion in a run of one
-    symbol, for example); each has its row.
+    Parameters
+    ----------
+    wild_type : str
+        Symbols in upper or lower case.
+    substitutions : bool
+        Whether to include every substitution.
+    deletions, insertions : int
+        Longest deletion and insertion, in symbols.
+    windows : sequence of (int, int), optional
+        Windows [start, end) in which to mutate, 0-based; by default the whole sequence. Deletions
+        are entirely within a window.
+    left_flank, right_flank : str
+        Sequence that enters at that end when a deletion shortens the row; beyond a flank the
+        unknown symbol enters.
+    keep : {"left", "right"}
+        The side of an indel that stays in place. With "left" the sequence to its right is shifted,
+        then trimmed or filled from right_flank; "right" is the mirror image.
+    include_wild_type : bool
+        Whether row 0 is the wild type.
+
+    Raises
+    ------
+    GeneqError
+        If an argument breaks a rule above, or the library would be empty.
     """
 
     kind: ClassVar[str] = "saturation"
@@ -74,7 +94,7 @@ class SaturationLibrary(Compiled, Library):
         if self.keep not in ("left", "right"):
             raise GeneqError("keep must be left or right", value=str(self.keep))
         if self.n_rows == 0:
-            raise GeneqError("The recipe asks for no edit, and not for the wild type")
+            raise GeneqError("The recipe has no rows: no edit and no wild type is requested")
 
     def _flank(self, name: str) -> str:
         text = getattr(self, name)
@@ -110,14 +130,24 @@ class SaturationLibrary(Compiled, Library):
         )
 
     def design(self, start: int = 0, stop: int | None = None) -> pd.DataFrame:
-        """edit (wild type, substitution, deletion, insertion), position (0-based; -1 for the wild
-        type), deleted and inserted symbols, one line for each of rows [start, stop).
+        """The edit of each of rows [start, stop).
+
+        Returns
+        -------
+        pandas.DataFrame
+            edit (wild type, substitution, deletion, insertion), position (0-based; -1 for the wild
+            type), deleted and inserted symbols.
+
+        Raises
+        ------
+        GeneqError
+            If the table does not fit into memory.
         """
         start, stop = self._range(start, stop)
         check_memory(
             (stop - start) * BYTES_OF_AN_EDIT,
             f"The table of {stop - start:,} edits takes",
-            "Take a part of it with start and stop",
+            "Use start and stop to get a part of it",
         )
         symbols = _ext.alphabet(self.alphabet)[0]
         rows = []
@@ -141,12 +171,27 @@ def _edit(deleted: str, inserted: str) -> str:
 
 @dataclass(frozen=True, repr=False)
 class CombinatorialLibrary(Sparse, Library):
-    """Every combination of `min_order` to `order` substitutions, or n of them.
+    """Every combination of `min_order` to `order` substitutions, or a sample of them.
 
-    Rows rise by the number of substitutions, then by positions (as itertools.combinations gives
-    them), then by symbols (as itertools.product does); with min_order 0 row 0 is the wild type.
-    n: so many rows, drawn uniformly without replacement from all (`total` says how many these
-    are), in the same order.
+    Rows are ordered by the number of substitutions, then by positions (as in
+    itertools.combinations), then by symbols (as in itertools.product); with min_order 0 row 0 is
+    the wild type.
+
+    Parameters
+    ----------
+    wild_type : str
+        Symbols in upper or lower case.
+    order, min_order : int
+        Most and fewest substitutions of a row.
+    n : int, optional
+        Sample size: rows drawn uniformly without replacement from all `total`, in the same order.
+    windows : sequence of (int, int), optional
+        Windows [start, end) in which to mutate, 0-based; by default the whole sequence.
+
+    Raises
+    ------
+    GeneqError
+        If an argument breaks a rule above, or there are too many combinations.
     """
 
     kind: ClassVar[str] = "combinatorial"
@@ -180,13 +225,13 @@ class CombinatorialLibrary(Sparse, Library):
             check_memory(
                 self.n * BYTES_OF_A_RANK,
                 f"A sample of {self.n:,} rows takes",
-                "Ask for fewer, or for all of them",
+                "Ask for fewer rows, or for all combinations",
             )
         _ = self._compiled
 
     @property
     def total(self) -> int:
-        """How many combinations there are, sampled or not."""
+        """Number of combinations, sampled or not."""
         positions = len(window_positions(self.windows, len(self.wild_type)))
         others = len(_ext.alphabet(self.alphabet)[0]) - 1
         orders = range(self.min_order, self.order + 1)
@@ -210,9 +255,23 @@ class CombinatorialLibrary(Sparse, Library):
 class PairwiseLibrary(Sparse, Library):
     """Every pair of substitutions, one in each of two windows (two elements, for example).
 
-    Rows: the wild type; with `singles` every substitution of the first window, then of the second;
-    then the pairs, by position and symbol in the first window, then in the second. Pairs within
-    one window are CombinatorialLibrary(order=2, windows=[window]).
+    Rows: the wild type; with `singles` every substitution in the first window, then in the second;
+    then the pairs, by position and symbol in the first window, then in the second. For pairs within
+    one window use CombinatorialLibrary(order=2, windows=[window]).
+
+    Parameters
+    ----------
+    wild_type : str
+        Symbols in upper or lower case.
+    first, second : (int, int)
+        Windows [start, end), 0-based, that do not overlap.
+    singles : bool
+        Whether to include the single substitutions of both windows.
+
+    Raises
+    ------
+    GeneqError
+        If an argument breaks a rule above.
     """
 
     kind: ClassVar[str] = "pairwise"

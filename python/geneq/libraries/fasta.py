@@ -1,4 +1,4 @@
-"""Libraries as FASTA, for programs that read nothing else."""
+"""Libraries as FASTA, for programs that cannot read parquet."""
 
 import struct
 import zlib
@@ -16,12 +16,11 @@ import pandas as pd
 from .. import encoding
 from ..errors import GeneqError
 from ..genome import BGZF_END, open_maybe_gzip
-from .base import Library
 
-# Bytes that a block of bgzip holds. zlib's level 4 is several times as fast as its usual 6, for
-# files that are a fifth larger.
+# Bytes in a bgzip block. zlib's level 4 is several times faster than its default 6, for files that
+# are a fifth larger.
 BLOCK, LEVEL = 0xFF00, 4
-# What stands in a header as it is, beside symbols and digits; the rest becomes %XX.
+# Characters that headers contain as they are, beside letters and digits; others become %XX.
 PLAIN = "!\"#$&'()*+,-./:;<>?@[\\]^_`{|}~"
 
 
@@ -29,33 +28,34 @@ PLAIN = "!\"#$&'()*+,-./:;<>?@[\\]^_`{|}~"
 
 
 def write_fasta(
-    library: Library,
     path: Path,
+    kind: str,
+    alphabet: str,
     batches: Iterator[tuple[np.ndarray, pd.DataFrame]],
     threads: int,
 ) -> None:
     """Write records `>KIND_ROW COLUMN=VALUE…` with their sequence on one line.
 
-    batches: tokens, and a table of row and design; see `write_library`. bgzip where the name ends
+    batches: tokens, and a table of row and design; see `write_library`. bgzip if the name ends
     in .gz. Raises GeneqError for an alphabet with the symbol ">".
     """
-    if ">" in library.alphabet:
+    if ">" in alphabet:
         raise GeneqError("FASTA cannot hold the symbol '>'", file=path.name, fix="Write parquet")
-    name = _record_name(library.kind)
+    name = _record_name(kind)
     with open(path, "wb") as file, _writer(file, path, threads) as write:
         for tokens, table in batches:
-            symbols = encoding.symbols(tokens, library.alphabet).tolist()
+            symbols = encoding.symbols(tokens, alphabet).tolist()
             rows = zip(table["row"].tolist(), _attributes(table), symbols, strict=True)
             write(b"".join(b">%b%d%b\n%b\n" % (name, *row) for row in rows))
 
 
 def _record_name(kind: str) -> bytes:
-    """What stands before the number of the row in the name of a record."""
+    """What precedes the row number in the name of a record."""
     return f"{kind}_".encode()
 
 
 def _attributes(table: pd.DataFrame) -> list[bytes]:
-    """What headers say past the name; missing values are left out."""
+    """The headers after the name; missing values are omitted."""
     columns = [
         [f" {_quoted(name)}={_quoted(value)}" if pd.notna(value) else "" for value in values]
         for name, values in table.items()
@@ -70,7 +70,7 @@ def _quoted(value) -> str:
 
 @contextmanager
 def _writer(file: BinaryIO, path: Path, threads: int) -> Iterator[Callable[[bytes], object]]:
-    """What writes text to `file`: as it is, or as bgzip where the name says .gz."""
+    """A function that writes text to `file`: as it is, or as bgzip if the name ends in .gz."""
     if not path.name.lower().endswith(".gz"):
         yield file.write
         return
@@ -88,7 +88,7 @@ def _writer(file: BinaryIO, path: Path, threads: int) -> Iterator[Callable[[byte
 
 
 def _block(text: bytes) -> bytes:
-    """A block of bgzip: a gzip member that says its size. Section 4.1 of the SAM specification."""
+    """A bgzip block: a gzip member with its size (SAM specification, section 4.1)."""
     deflate = zlib.compressobj(LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     data = deflate.compress(text) + deflate.flush()
     head = struct.pack("<2sBBIBBH2sHH", b"\x1f\x8b", 8, 4, 0, 0, 255, 6, b"BC", 2, len(data) + 25)
@@ -103,7 +103,7 @@ def read_fasta(
 ) -> Iterator[np.ndarray]:
     """Tokens of the records that `write_fasta` wrote, in batches.
 
-    Raises GeneqError for records of other names, and what `fasta_records` raises.
+    Raises GeneqError for records with other names, and whatever `fasta_records` raises.
     """
     name, first = _record_name(kind), 0
     records = fasta_records(path)
@@ -119,10 +119,11 @@ def read_fasta(
 def fasta_records(path: str | Path) -> Iterator[tuple[bytes, bytes]]:
     """Header without ">" and sequence of the records of a FASTA: plain, gzip or bgzip.
 
-    Raises ValueError for text before the first header; OSError, EOFError or zlib.error where the
-    file cannot be read or is cut short.
+    Raises ValueError for text before the first header; OSError, EOFError or zlib.error if the
+    file cannot be read or is truncated.
     """
-    header, lines = None, []
+    header: bytes | None = None
+    lines: list[bytes] = []
     with open_maybe_gzip(path) as file:
         for line in map(bytes.strip, file):
             if line.startswith(b">"):
@@ -130,7 +131,7 @@ def fasta_records(path: str | Path) -> Iterator[tuple[bytes, bytes]]:
                     yield header, b"".join(lines)
                 header, lines = line[1:].strip(), []
             elif line and header is None:
-                raise ValueError("a FASTA begins with '>'")
+                raise ValueError("a FASTA must begin with '>'")
             else:
                 lines.append(line)
     if header is not None:

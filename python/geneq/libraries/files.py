@@ -1,10 +1,10 @@
-"""Libraries in files: FASTA, parquet with text, parquet with packed tokens.
+"""Libraries from files: FASTA, parquet with text, parquet with packed tokens.
 
     library.write("library.packed.parquet", threads=4)
     for tokens in open_library("library.packed.parquet").stream(batch=4096):
         ...
 
-docs/libraries.md has the layouts, for other programs.
+docs/libraries.md describes the file formats, for other programs.
 """
 
 import zlib
@@ -15,115 +15,32 @@ from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
-from ..artifacts import written_whole
 from ..checks import check_int
 from ..errors import GeneqError, in_file, not_found
-from .base import BATCH, Library
-from .fasta import read_fasta, write_fasta
-from .parquet import read_about, read_parquet, write_parquet
+from .base import Library
+from .fasta import read_fasta
+from .parquet import read_about, read_parquet
+from .writing import BATCH, recipe_path
+
+__all__ = ["LibraryFile", "open_library", "read_recipe"]
 
 PARQUET_MAGIC = b"PAR1"
-# Names of columns that are not the design's.
-COLUMNS = ("row", "sequence", "packed", "unknown")
-# Most symbols and rows that are written in one go: little enough for a moment's work, after which
-# Ctrl-C is heard, and for what describes the rows not to count.
-MOST, MOST_ROWS = 2 * BATCH, 1 << 16
-
-# What writes a file, by its suffix; the first that fits counts.
-FORMATS = {
-    ".packed.parquet": partial(write_parquet, "packed"),
-    ".parquet": partial(write_parquet, "text"),
-    ".fa": write_fasta,
-    ".fasta": write_fasta,
-    ".fa.gz": write_fasta,
-    ".fasta.gz": write_fasta,
-}
-
-
-# --- writing ----------------------------------------------------------------------------------
-
-
-def write_library(
-    library: Library,
-    path: str | Path,
-    batch: int | None = None,
-    threads: int = 1,
-    progress: Callable[[int], object] | None = None,
-) -> None:
-    """Write `library` to `path`, and its recipe to `<path>.recipe.json`.
-
-    The suffix, one of FORMATS, says in which format. batch: rows that are made and written at a
-    time, in parquet a row group; by default as many as are about 8 MB of tokens, at most 16 MB or
-    65,536 rows. No more than a few batches are in memory. progress: called after every batch with
-    the number of its rows.
-
-    Files take their names when they are whole. Raises GeneqError for another suffix, and where
-    nothing can be written, or where a column of the design has the name of one that files have;
-    OSError when the disk is full.
-    """
-    path, write = Path(path), FORMATS[suffix_of(path)]
-    stream = library.stream(_batch(library.length, batch), threads=threads)
-    with written_whole(recipe_path(path)) as beside, written_whole(path) as temporary:
-        beside.write_text(library.to_json() + "\n", encoding="utf-8")
-        write(library, temporary, _described(library, stream, progress), threads)
-
-
-def suffix_of(path: str | Path) -> str:
-    """The suffix of FORMATS that `path` ends in, in either case. Raises GeneqError for others."""
-    name = Path(path).name.lower()
-    for suffix in FORMATS:
-        if name.endswith(suffix):
-            return suffix
-    raise GeneqError("The suffix of the file must say its format", value=Path(path).name,
-                     fix=f"There are: {', '.join(FORMATS)}")  # fmt: skip
-
-
-def recipe_path(path: str | Path) -> Path:
-    """Where the recipe of the library at `path` stands."""
-    return Path(f"{path}.recipe.json")
-
-
-def _batch(length: int, batch: int | None) -> int:
-    batch = BATCH // length if batch is None else check_int(batch, "batch", 1)
-    return max(1, min(batch, MOST // length, MOST_ROWS))
-
-
-def _described(
-    library: Library, stream: Iterator[np.ndarray], progress: Callable[[int], object] | None
-) -> Iterator[tuple[np.ndarray, pd.DataFrame]]:
-    """The batches, each with a table of its rows: row, and the design where the kind has one."""
-    first = 0
-    for tokens in stream:
-        yield tokens, _table(library, first, first + len(tokens))
-        first += len(tokens)
-        if progress:
-            progress(len(tokens))
-
-
-def _table(library: Library, start: int, stop: int) -> pd.DataFrame:
-    rows = pd.DataFrame({"row": np.arange(start, stop)})
-    if type(library).design is Library.design:
-        return rows
-    design = library.design(start, stop)
-    if rows.equals(design.get(["row"])):
-        design = design.drop(columns="row")
-    if taken := [name for name in COLUMNS if name in design]:
-        raise GeneqError("A column of the design has a name that the file needs for its own",
-                         value=", ".join(taken), fix="Name motifs otherwise")  # fmt: skip
-    return rows.join(design)
-
-
-# --- reading ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class LibraryFile:
-    """A library that `Library.write` wrote: its recipe, and its rows as they stand in the file.
+    """A library that `Library.write` wrote: its recipe, and its rows as the file has them.
 
-    recipe_text: the recipe's JSON. n_rows, length, alphabet: as of a Library.
+    Attributes
+    ----------
+    path : Path
+        The file.
+    recipe_text : str
+        The recipe as JSON.
+    n_rows, length, alphabet
+        As for a Library.
     """
 
     path: Path
@@ -135,21 +52,34 @@ class LibraryFile:
 
     @cached_property
     def recipe(self) -> Library:
-        """The library that was written. Raises GeneqError when it cannot be made here."""
+        """The library that was written. Raises GeneqError if it cannot be made here."""
         with in_file(self.path):
             return Library.from_json(self.recipe_text)
 
     def stream(self, batch: int | None = None, threads: int = 1) -> Iterator[np.ndarray]:
-        """Tokens of all rows as batches uint8[rows, length], in order; one is in memory at a time.
+        """Tokens of all rows in batches, in order; one batch is in memory at a time.
 
-        batch: rows of a batch (by default about 8 MB). Raises GeneqError, maybe after some batches,
-        for a file that is cut short or damaged.
+        Parameters
+        ----------
+        batch : int, optional
+            Rows per batch; by default about 8 MB.
+        threads : int
+            Threads that decode a batch.
+
+        Returns
+        -------
+        Iterator of uint8[rows, length]
+
+        Raises
+        ------
+        GeneqError
+            If the file is truncated or damaged, possibly after some batches.
         """
         batch = max(1, BATCH // self.length) if batch is None else check_int(batch, "batch", 1)
         return self._checked(self._read(batch, threads))
 
     def _checked(self, batches: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
-        """The batches, which must be as many rows as long as they should."""
+        """The batches, with the length and number of their rows checked."""
         rows = 0
         with _readable(self.path):
             for tokens in batches:
@@ -163,10 +93,22 @@ class LibraryFile:
 
 
 def open_library(path: str | Path) -> LibraryFile:
-    """The library in the file at `path`, of any format; its rows are read when they are asked for.
+    """Open a library in a file of any format; rows are read on demand.
 
-    Raises GeneqError for a file that is missing, cut short, damaged or of a newer format, and for
-    one that `Library.write` did not write.
+    Parameters
+    ----------
+    path : str or Path
+        A file that `Library.write` wrote. A FASTA needs its recipe beside it.
+
+    Returns
+    -------
+    LibraryFile
+
+    Raises
+    ------
+    GeneqError
+        If the file is missing, truncated, damaged, of a newer format version, or was not written
+        by `Library.write`.
     """
     path = Path(path)
     with _readable(path):
@@ -176,9 +118,21 @@ def open_library(path: str | Path) -> LibraryFile:
 
 
 def read_recipe(path: str | Path) -> Library:
-    """The library of the recipe in the file at `path`.
+    """Read a recipe file and make its library.
 
-    Raises GeneqError for a file that is missing, or that holds no recipe.
+    Parameters
+    ----------
+    path : str or Path
+        A JSON file as `Library.to_json` gives it.
+
+    Returns
+    -------
+    Library
+
+    Raises
+    ------
+    GeneqError
+        If the file is missing or is not a recipe.
     """
     try:
         with in_file(path):
@@ -194,13 +148,13 @@ def _open_parquet(path: Path) -> LibraryFile:
 
 
 def _open_fasta(path: Path) -> LibraryFile:
-    """What a FASTA holds stands in the recipe beside it."""
+    """A FASTA is described by the recipe beside it."""
     beside = recipe_path(path)
     try:
         text = beside.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise GeneqError(
-            "A library in FASTA has its recipe beside it",
+            "A library in FASTA needs its recipe beside it",
             file=path,
             fix=f"Put {beside.name} there, or read the file as any other FASTA",
         ) from None
@@ -220,7 +174,7 @@ def _readable(path: Path) -> Iterator[None]:
         raise not_found(path) from None
     except (OSError, EOFError, OverflowError, ValueError, zlib.error, pa.ArrowException) as error:
         raise GeneqError(
-            "The file is cut short, damaged, or no library",
+            "The file is truncated, damaged, or not a library",
             value=str(error),
             file=path,
             fix="Write it again",

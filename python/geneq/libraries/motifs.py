@@ -1,4 +1,4 @@
-"""Motifs as factors of a design, and the design points that they make."""
+"""Motifs as factors of a design, and its design points."""
 
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
@@ -14,28 +14,42 @@ from .. import _ext
 from ..checks import check_bool, check_int, check_list, choices
 from ..errors import GeneqError
 
-# Combinations of levels that a design may have: they are listed in memory.
+# Most combinations of levels of a design: they are enumerated in memory.
 MOST_POINTS = 4_000_000
-# What the extension takes are 32 bits.
+# The extension uses 32-bit positions.
 MOST_SYMBOLS = 2**31 - 1
-# Ambiguity codes of nucleotides.
+# IUPAC ambiguity codes.
 CODES = {"R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC",
          "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG"}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Motif:
-    """A motif as a factor of a design: what it is, where it may stand and which way round.
+    """A motif as a factor of a design: its sequence, positions and orientations.
 
-    name: of its columns in the design. sequence: symbols in either case; the unknown symbol (N of
-    DNA) leaves the background's symbol, of the other ambiguity codes of DNA and RNA one base is
-    drawn for every background. {name: sequence} is a choice, each sequence a level. positions:
-    starts, 0-based. spacings: instead of positions, symbols between the end of the motif before it
-    in the design and its start; an absent motif keeps its place, so that the others stand where
-    they stand with it. With neither the motif is centred: start = (length - symbols) // 2.
-    orientations: "+", "-" (the reverse complement) or "+-". optional: one level more, absent.
+    Parameters
+    ----------
+    name : str
+        Name of its columns in the design.
+    sequence : str or mapping
+        Symbols in upper or lower case. The unknown symbol (N in DNA) keeps the background's symbol;
+        for the other ambiguity codes of DNA and RNA one of their bases is drawn for every
+        background. {name: sequence} is a choice, each sequence a level.
+    positions : sequence of int, optional
+        Starts, 0-based.
+    spacings : sequence of int, optional
+        Instead of positions: symbols between the end of the previous motif of the design and its
+        start. An absent motif keeps its place, so that the others do not move. With neither
+        positions nor spacings the motif is centred: start = (length - symbols) // 2.
+    orientations : {"+", "-", "+-"}
+        "-" is the reverse complement.
+    optional : bool
+        Whether to add a level in which the motif is absent.
 
-    Raises GeneqError for levels that are empty, negative or occur twice.
+    Raises
+    ------
+    GeneqError
+        If levels are empty, negative or repeated.
     """
 
     name: str
@@ -52,7 +66,7 @@ class Motif:
             raise GeneqError(f"orientations of {self.name} must be +, - or +-",
                              value=str(self.orientations))  # fmt: skip
         if self.positions is not None and self.spacings is not None:
-            raise GeneqError("A motif has either positions or spacings", value=self.name)
+            raise GeneqError("A motif must have either positions or spacings", value=self.name)
         object.__setattr__(self, "optional", check_bool(self.optional, f"optional of {self.name}"))
         object.__setattr__(self, "sequence", self._checked_sequence())
         for field in ("positions", "spacings"):
@@ -82,7 +96,7 @@ class Motif:
 
     @property
     def is_choice(self) -> bool:
-        """Are there several sequences to choose between?"""
+        """Whether it has several sequences."""
         return not isinstance(self.sequence, str)
 
     @property
@@ -92,21 +106,21 @@ class Motif:
 
     @property
     def sides(self) -> list[str]:
-        """Strands it can stand on, "" for absent."""
+        """Its strands, "" for absent."""
         return [""] * self.optional + list(self.orientations)
 
     @property
     def levels(self) -> int:
-        """Sequences x places x sides."""
+        """Number of levels: sequences x positions x sides."""
         places = self.positions or self.spacings or (0,)
         return len(self.sequences) * len(places) * len(self.sides)
 
 
 class Points(NamedTuple):
-    """A design: what stands where, arrays of [points, motifs].
+    """The motifs of every design point, arrays of [points, motifs].
 
     start, end: int32, -1 where a motif is absent. chosen: int32, which of its sequences, 0 where it
-    is absent. side: int8, 0 absent, 1 on the strand of the sequence, -1 on the other.
+    is absent. side: int8, 0 absent, 1 on the forward strand, -1 on the reverse strand.
     """
 
     start: np.ndarray
@@ -120,13 +134,13 @@ class Points(NamedTuple):
 
 
 def checked_motifs(motifs) -> tuple[Motif, ...]:
-    """Motifs as given, or as a recipe has them. Raises GeneqError for anything else."""
+    """Motifs as objects, or as a recipe has them. Raises GeneqError for anything else."""
     checked = tuple(_motif(motif) for motif in check_list(motifs, "motifs"))
     if not checked:
-        raise GeneqError("motifs: there must be at least one")
+        raise GeneqError("There must be at least one motif")
     if checked[0].spacings is not None:
-        raise GeneqError("The first motif has no motif before it", value=checked[0].name,
-                         fix="Give it positions; order motifs as the spacings lie")  # fmt: skip
+        raise GeneqError("The first motif cannot have spacings", value=checked[0].name,
+                         fix="Give it positions, and order motifs from left to right")  # fmt: skip
     return checked
 
 
@@ -136,11 +150,11 @@ def _motif(motif) -> Motif:
     try:
         return Motif(**motif)
     except TypeError as error:
-        raise GeneqError("A motif is not as Motif has it", value=str(error)) from None
+        raise GeneqError("A motif must have the fields of Motif", value=str(error)) from None
 
 
 def distinct(values: Sequence[Hashable], what: str) -> None:
-    """Raises GeneqError that says what they are when there are none, or one occurs twice."""
+    """Raises GeneqError, which names `what` they are, if there are none or one occurs twice."""
     if not values:
         raise GeneqError(f"{what}: there must be at least one")
     value, count = Counter(values).most_common(1)[0]
@@ -149,9 +163,9 @@ def distinct(values: Sequence[Hashable], what: str) -> None:
 
 
 def symbol_sets(sequence: str, name: str, alphabet: str) -> list[int]:
-    """A bit for every symbol that may stand at each place, none for the unknown symbol.
+    """For each position a bit for every symbol it may have, none for the unknown symbol.
 
-    Raises GeneqError for an empty sequence and for a symbol of no meaning.
+    Raises GeneqError for an empty sequence and for a character that is not in the alphabet.
     """
     symbols, unknown, _ = _ext.alphabet(alphabet)
     if not sequence:
@@ -162,7 +176,7 @@ def symbol_sets(sequence: str, name: str, alphabet: str) -> list[int]:
                  for code, bases in CODES.items()}  # fmt: skip
     for at, symbol in enumerate(sequence):
         if symbol not in bits:
-            raise GeneqError(f"A motif is not written in the alphabet {alphabet}",
+            raise GeneqError(f"A motif has a character that is not in the alphabet {alphabet}",
                              value=f"{name} has {symbol} at {at} (0-based)",
                              fix=choices(bits))  # fmt: skip
     return [bits[symbol] for symbol in sequence]
@@ -171,21 +185,22 @@ def symbol_sets(sequence: str, name: str, alphabet: str) -> list[int]:
 def design_points(motifs: Sequence[Motif], length: int) -> Points:
     """The combinations of the levels of motifs in sequences of `length` symbols.
 
-    Those of the last motif change fastest; of those that put the same at the same places the first
-    one stays. Raises GeneqError when there are too many, and when a motif lies outside of the
-    sequence or on another one.
+    Those of the last motif change fastest; of combinations with the same motifs at the same places
+    the first one is kept. Raises GeneqError if there are too many, or if a motif extends beyond the
+    sequence or overlaps another one.
     """
     sizes = [motif.levels for motif in motifs]
     if prod(sizes) > MOST_POINTS:
         raise GeneqError(
             f"A design has at most {MOST_POINTS:,} combinations of levels",
             value=f"{prod(sizes):,}",
-            fix="Make several designs, or leave levels out",
+            fix="Make several designs, or use fewer levels",
         )
-    level, columns, end = np.arange(prod(sizes)), [], np.int64(0)
+    level, end = np.arange(prod(sizes)), np.zeros(prod(sizes), np.int64)
+    columns: list[Points] = []
     for number, (motif, size) in enumerate(zip(motifs, sizes, strict=True)):
-        own = level // prod(sizes[number + 1 :]) % size
-        column, end = _placed(motif, own, end, length)
+        chosen = level // prod(sizes[number + 1 :]) % size
+        column, end = _placed(motif, chosen, end, length)
         columns.append(column)
     points = Points(*(np.stack(values, axis=1) for values in zip(*columns, strict=True)))
     _check_apart(points, motifs)
@@ -196,7 +211,7 @@ def design_points(motifs: Sequence[Motif], length: int) -> Points:
 def _placed(
     motif: Motif, level: np.ndarray, before: np.ndarray, length: int
 ) -> tuple[Points, np.ndarray]:
-    """A motif's column, and where it ends even if absent. `before`: where the last one ends."""
+    """A motif's columns, and its end even if absent. `before`: the end of the previous motif."""
     symbols = np.array([len(text) for text in motif.sequences.values()], np.int64)
     places = np.array(motif.positions or motif.spacings or [0], np.int64)
     place, side = np.divmod(level, len(motif.sides))
@@ -210,7 +225,7 @@ def _placed(
     outside = np.flatnonzero((start < 0) | (end > length))
     if len(outside):
         raise GeneqError(
-            f"A motif lies outside of the sequence's {length} symbols",
+            f"A motif must be within the sequence's {length} symbols",
             value=f"{motif.name} at [{start[outside[0]]}, {end[outside[0]]})",
         )
     side = np.array([{"": 0, "+": 1, "-": -1}[name] for name in motif.sides], np.int8)[side]
@@ -229,7 +244,7 @@ def _check_apart(points: Points, motifs: Sequence[Motif]) -> None:
         if len(shared):
             at = points.start[shared[0]]
             raise GeneqError(
-                "Motifs of a design point must lie apart",
+                "Motifs of a design point must not overlap",
                 value=f"{motifs[one].name} at {at[one]} and {motifs[other].name} at {at[other]}",
-                fix="Give positions that lie apart, or spacings",
+                fix="Give positions further apart, or spacings",
             )

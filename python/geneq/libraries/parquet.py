@@ -15,18 +15,17 @@ from .. import _ext, encoding
 from ..checks import check_format, check_int
 from ..encoding import Packed
 from ..errors import GeneqError
-from .base import Library
 
 FORMAT, VERSION = "geneq-library", 1
 RECIPE_KEY, ABOUT_KEY = b"geneq-recipe", b"geneq-library"
 
 
 class ColumnFormat(NamedTuple):
-    """How rows stand in a table.
+    """How a table holds the sequences.
 
     types: (length, alphabet) to types of the columns by name. arrays: (tokens, alphabet, threads)
     to the columns. tokens: (table, length, alphabet, threads) back to tokens uint8[rows, length];
-    raises ValueError or GeneqError for what no `arrays` gave.
+    raises ValueError or GeneqError for columns that `arrays` cannot have made.
     """
 
     types: Callable[[int, str], dict[str, pa.DataType]]
@@ -53,7 +52,7 @@ def _text_tokens(table: pa.RecordBatch, length: int, alphabet: str, threads: int
     _, ends, symbols = texts.buffers()
     ends = np.frombuffer(ends, np.int32)[texts.offset :][: len(texts) + 1]
     if texts.null_count or np.any(np.diff(ends) != length):
-        raise ValueError(f"there is a sequence that has not {length} symbols")
+        raise ValueError(f"a sequence does not have {length} symbols")
     symbols = np.frombuffer(symbols, "S1")[ends[0] : ends[-1]].reshape(-1, length)
     return encoding.tokens(symbols, alphabet, threads)
 
@@ -86,7 +85,7 @@ def _packed_tokens(table: pa.RecordBatch, length: int, alphabet: str, threads: i
     packed, unknown = table.columns
     positions = unknown.flatten()
     if packed.null_count or unknown.null_count or positions.null_count:
-        raise ValueError("there is a value missing")
+        raise ValueError("a value is missing")
     rows, width = len(packed), packed.type.byte_width
     data = np.frombuffer(packed.buffers()[1], np.uint8)[packed.offset * width :][: rows * width]
     row = np.repeat(np.arange(rows), np.diff(unknown.offsets))
@@ -104,7 +103,7 @@ LAYOUTS = {
 
 
 class About(NamedTuple):
-    """What the metadata of a file says."""
+    """The metadata of a file; recipe is JSON."""
 
     layout: str
     rows: int
@@ -114,25 +113,24 @@ class About(NamedTuple):
 
 
 def write_parquet(
-    layout: str,
-    library: Library,
     path: Path,
+    about: About,
     batches: Iterator[tuple[np.ndarray, pd.DataFrame]],
     threads: int,
 ) -> None:
-    """Write the number of the row, the columns of the layout, and those of the design.
+    """Write the row number, the columns of the layout, and those of the design.
 
     batches: tokens, and a table of row and design; see `write_library`. Each is a row group.
     """
-    types, arrays, _ = LAYOUTS[layout]
-    own = [pa.field(*column) for column in types(library.length, library.alphabet).items()]
+    types, arrays, _ = LAYOUTS[about.layout]
+    held = [pa.field(*column) for column in types(about.length, about.alphabet).items()]
     head = next(batches)
     row, *design = pa.Schema.from_pandas(head[1], preserve_index=False)
-    schema = pa.schema([row, *own, *design], _metadata(layout, library))
+    schema = pa.schema([row, *held, *design], _metadata(about))
     with pq.ParquetWriter(
         path,
         schema,
-        # Packed tokens are dense, and quick to write as they are.
+        # Packed tokens are dense already, and fast to write uncompressed.
         compression={name: "none" if name == "packed" else "zstd" for name in schema.names},
         use_dictionary=[field.name for field in design],
         write_statistics=["row"],
@@ -142,57 +140,49 @@ def write_parquet(
         for tokens, table in chain([head], batches):
             made = pa.Table.from_pandas(table, pa.schema([row, *design]), preserve_index=False)
             number, *described = made.columns
-            group = [number, *arrays(tokens, library.alphabet, threads), *described]
+            group = [number, *arrays(tokens, about.alphabet, threads), *described]
             writer.write_table(pa.table(group, schema=schema), row_group_size=len(tokens))
 
 
-def _metadata(layout: str, library: Library) -> dict[bytes, bytes]:
-    about = {
-        "format": FORMAT,
-        "version": VERSION,
-        "layout": layout,
-        "rows": library.n_rows,
-        "length": library.length,
-        "alphabet": library.alphabet,
-    }
-    if layout == "packed":
-        about["bits"] = _bits(library.alphabet)
-    return {RECIPE_KEY: library.to_json().encode(), ABOUT_KEY: json.dumps(about).encode()}
+def _metadata(about: About) -> dict[bytes, bytes]:
+    said = {"format": FORMAT, "version": VERSION, **about._asdict()}
+    recipe = said.pop("recipe")
+    if about.layout == "packed":
+        said["bits"] = _bits(about.alphabet)
+    return {RECIPE_KEY: recipe.encode(), ABOUT_KEY: json.dumps(said).encode()}
 
 
 def read_about(path: Path) -> About:
-    """What the metadata at `path` says, checked against the columns.
+    """The metadata of the file at `path`, checked against its columns.
 
-    Raises GeneqError for a file that `write_parquet` did not write, or a newer one did; ValueError
-    or OSError where it cannot be read or is cut short.
+    Raises GeneqError for a file that `write_parquet`, or this version of it, did not write;
+    ValueError or OSError if it cannot be read or is truncated.
     """
     with _opened(path) as file:
         schema, rows = file.schema_arrow, file.metadata.num_rows
     metadata = schema.metadata or {}
-    about = json.loads(metadata.get(ABOUT_KEY, b"{}"))
-    check_format(about, "a library", FORMAT, VERSION)
+    said = json.loads(metadata.get(ABOUT_KEY, b"{}"))
+    check_format(said, "a library", FORMAT, VERSION)
     try:
-        length, alphabet = check_int(about["length"], "length", 1), about["alphabet"]
+        length, alphabet = check_int(said["length"], "length", 1), said["alphabet"]
         _ext.alphabet(alphabet)
-        types = LAYOUTS[about["layout"]].types(length, alphabet)
-        said = About(
-            about["layout"], about["rows"], length, alphabet, metadata[RECIPE_KEY].decode()
-        )
+        types = LAYOUTS[said["layout"]].types(length, alphabet)
+        about = About(said["layout"], said["rows"], length, alphabet, metadata[RECIPE_KEY].decode())
     except (KeyError, TypeError) as error:
-        raise GeneqError("The metadata of the library is not whole", value=repr(error)) from None
+        raise GeneqError("The metadata of the library is incomplete", value=repr(error)) from None
     found = {name: schema.field(name).type for name in types if name in schema.names}
-    if found != types or said.rows != rows:
+    if found != types or about.rows != rows:
         raise GeneqError(
-            "The table is not what its metadata says",
+            "The table does not match its metadata",
             value=f"{rows} rows of {', '.join(map(str, schema.types))}",
         )
-    return said
+    return about
 
 
 def read_parquet(path: Path, about: About, batch: int, threads: int) -> Iterator[np.ndarray]:
     """Tokens of the table at `path` in batches.
 
-    Raises GeneqError, ValueError or OSError where it is damaged.
+    Raises GeneqError, ValueError or OSError if it is damaged.
     """
     types, _, tokens = LAYOUTS[about.layout]
     columns = list(types(about.length, about.alphabet))

@@ -1,4 +1,4 @@
-"""Random mutagenesis: a wild type with mutations drawn anew for every row."""
+"""Random mutagenesis: copies of a wild type, each with its own random mutations."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from .base import (
 )
 
 DISTRIBUTIONS = ("poisson", "binomial")
-# What it takes to tell rows apart: a hash of 16 bytes, and its place in a table that grows.
+# Memory to find repeated rows: a hash of 16 bytes, and its slot in a growing table.
 BYTES_A_ROW = 80
 
 
@@ -31,16 +31,36 @@ class RandomLibrary(Sparse, Library):
 
     Positions of a row are drawn without replacement, new symbols uniformly among the others.
 
-    wild_type: symbols in either case; an ambiguity code is the unknown symbol, which stays.
-    n: rows. rate: mutations expected per position of the windows, in [0, 1]. counts: how many
-    mutations a row has, "poisson" or "binomial" with mean rate x positions (what a Poisson draw has
-    above the number of positions is cut to it), a whole number for exactly so many, or weights of
-    0, 1, 2… mutations. windows: [start, end) in which to mutate, 0-based; by default all.
-    position_rates: instead of counts, each position of the windows mutates by itself with its own
-    rate (to 2^-32). symbol_weights: weights of new symbols by wild-type symbol, as a mapping
-    {symbol: {new symbol: weight}} or as rows of a square matrix in the order of the alphabet (its
-    diagonal is not read); see `transition_bias`. include_wild_type: row 0 is the wild type.
-    unique: a row that repeats an earlier one is drawn again.
+    Parameters
+    ----------
+    wild_type : str
+        Symbols in upper or lower case; ambiguity codes are the unknown symbol, which never mutates.
+    n : int
+        Rows.
+    rate : float
+        Expected mutations per position of the windows, 0 to 1.
+    counts : str, int or sequence of float
+        Mutations per row: "poisson" or "binomial" with mean rate x positions (Poisson draws are
+        capped at the number of positions), an integer for exactly that many, or weights of
+        0, 1, 2… mutations.
+    windows : sequence of (int, int), optional
+        Windows [start, end) in which to mutate, 0-based; by default the whole sequence.
+    position_rates : sequence of float, optional
+        Instead of counts: each position of the windows mutates independently at its own rate
+        (exact to 2^-32).
+    symbol_weights : mapping or matrix, optional
+        Weights of new symbols by wild-type symbol, as {symbol: {new symbol: weight}} or as rows of
+        a square matrix in the order of the alphabet (its diagonal is ignored); see
+        `transition_bias`.
+    include_wild_type : bool
+        Whether row 0 is the wild type.
+    unique : bool
+        Whether a row that repeats an earlier one is drawn again.
+
+    Raises
+    ------
+    GeneqError
+        If an argument breaks a rule above.
     """
 
     kind: ClassVar[str] = "random"
@@ -77,8 +97,8 @@ class RandomLibrary(Sparse, Library):
         if self.unique:
             check_memory(
                 self.n * BYTES_A_ROW,
-                f"Telling {self.n:,} rows apart takes",
-                "Ask for fewer rows, or leave unique out",
+                f"Finding repeats among {self.n:,} rows takes",
+                "Ask for fewer rows, or set unique to false",
             )
 
     def _checked_rates(self) -> tuple[float, ...] | None:
@@ -89,7 +109,7 @@ class RandomLibrary(Sparse, Library):
         positions = window_positions(self.windows, len(self.wild_type))
         if len(rates) != len(positions):
             raise GeneqError(
-                "position_rates must have a rate for every position of the windows",
+                "position_rates must have one rate per position of the windows",
                 value=f"{len(rates)} rates, {len(positions)} positions",
             )
         return rates
@@ -114,7 +134,7 @@ class RandomLibrary(Sparse, Library):
         )
 
     def _distribution(self, positions: int) -> tuple[str, list[float]]:
-        """Name and numbers of the distribution, as the extension takes them."""
+        """Name and numbers of the distribution, as the extension expects them."""
         if self.position_rates is not None:
             return "rates", list(self.position_rates)
         if self.counts == "poisson":
@@ -133,8 +153,9 @@ class RandomLibrary(Sparse, Library):
 class DiploidLibrary(RandomLibrary):
     """Random mutagenesis of an unphased diploid sequence, written in IUPAC codes.
 
-    A position holds a genotype: A, C, G, T are homozygous, R, Y, S, W, K, M heterozygous; it
+    Each position is a genotype: A, C, G, T are homozygous, R, Y, S, W, K, M heterozygous; it
     mutates to any other one. One-hot counts the two bases: R is [1, 0, 1, 0], A is [2, 0, 0, 0].
+    Parameters are those of RandomLibrary.
     """
 
     kind: ClassVar[str] = "diploid"
@@ -142,11 +163,24 @@ class DiploidLibrary(RandomLibrary):
 
     def _check_alphabet(self) -> None:
         if self.alphabet != "diploid":
-            raise GeneqError("The alphabet of a diploid library is diploid", value=self.alphabet)
+            raise GeneqError(
+                "The alphabet of a diploid library must be diploid", value=self.alphabet
+            )
 
 
 def transition_bias(ratio: float) -> dict[str, dict[str, float]]:
-    """Symbol weights of DNA in which a transition is `ratio` times as likely as a transversion."""
+    """Symbol weights of DNA that favour transitions.
+
+    Parameters
+    ----------
+    ratio : float
+        How many times as likely as one transversion a transition is.
+
+    Returns
+    -------
+    dict
+        Weights for `RandomLibrary(symbol_weights=…)`.
+    """
     partners = {"A": "G", "G": "A", "C": "T", "T": "C"}
     return {
         wild: {new: ratio if new == partners[wild] else 1.0 for new in "ACGT" if new != wild}
@@ -174,12 +208,12 @@ def _matrix(weights, alphabet: str) -> tuple[tuple[float, ...], ...] | None:
         rows = check_list(weights, "symbol_weights")
         return tuple(check_numbers(row, "symbol_weights") for row in rows)
     if not all(isinstance(row, Mapping) for row in weights.values()):
-        raise GeneqError("symbol_weights must be weights of new symbols by wild-type symbol")
+        raise GeneqError("symbol_weights must map wild-type symbols to weights of new symbols")
     symbols = _ext.alphabet(alphabet)[0]
     named = {**weights, **{symbol: 1 for row in weights.values() for symbol in row}}
     unknown = sorted(set(named) - set(symbols))
     if unknown:
-        raise GeneqError("symbol_weights name a symbol that the alphabet lacks",
+        raise GeneqError("symbol_weights has a symbol that is not in the alphabet",
                          value=", ".join(unknown))  # fmt: skip
     rows = (weights.get(wild, {}) for wild in symbols)
     return tuple(

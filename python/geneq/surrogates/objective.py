@@ -107,7 +107,8 @@ class Objective:
         self.train, self.nonlinearity, self.noise = train, nonlinearity, noise
         self.whitening, self.precision, self.prior = whitening, precision, prior
         self.sizes = np.cumsum([len(precision), len(prior.eta)])
-        self.seen: tuple[np.ndarray, State] | None = None
+        # The last point, and the parameters there.
+        self.seen = np.empty(0), State(np.empty(0), 0.0, 1.0, prior.eta, prior.noise)
 
     def point(self, state: State) -> np.ndarray:
         v = self.whitening.inverse(state.theta)
@@ -115,7 +116,7 @@ class Objective:
 
     def state(self, point: np.ndarray) -> State:
         """The parameters at a point."""
-        if self.seen is None or self.seen[0] is not point:
+        if not np.array_equal(self.seen[0], point):
             self(point)
         return self.seen[1]
 

@@ -1,20 +1,25 @@
-"""Minimisers for objectives of which only values and gradients, or products, are to be had."""
+"""Minimisers for objectives that give values and gradients, and solvers that need products only."""
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from scipy.optimize import OptimizeResult, minimize
 
-# Conditions of Wolfe on a step, and steps that are tried at most.
-DESCENT, BENT, TRIES = 1e-4, 0.9, 20
-# Steps that are remembered.
-MEMORY = 12
+# Steps that L-BFGS remembers, and points that it tries per step. Its own criteria of convergence
+# are off: `lbfgs` has its own.
+OPTIONS = {"maxcor": 12, "maxls": 20, "ftol": 0, "gtol": 0, "maxfun": 10**9}
+# Consecutive steps with little descent after which a fit has converged.
+STILL = 3
 
 
 @dataclass
 class Found:
-    """The best point, and what led there."""
+    """The best point, and how it was reached.
+
+    score: of the point. steps: of the whole run. why: what ended it, "converged", "validation" (the
+    score no longer falls), "steps" (the limit) or "no descent". history: value and score by step.
+    """
 
     point: np.ndarray
     value: float
@@ -33,77 +38,48 @@ def lbfgs(
     tolerance: float = 1e-7,
     slack: float = 0.0,
 ) -> Found:
-    """Minimise by the method of Liu and Nocedal (1989); give the point whose score is the lowest.
+    """Minimise by L-BFGS, and return the point with the lowest score.
 
-    objective: value and gradient. score: what decides, such as the loss on validation rows. It ends
-    when the score has been above its lowest for `patience` steps, or when the value fell by less
-    than `tolerance`, as a share of it, in each of 3. Scores that differ by less than `slack` are
-    alike, and of points alike the last is given: it is nearest to the minimum, from any start.
+    The minimiser is scipy's L-BFGS-B without bounds (Liu and Nocedal 1989, Morales and Nocedal
+    2011).
+
+    objective: value and gradient. score: what selects the point, such as the loss of validation
+    rows. The run ends when the score has been above its lowest value for `patience` steps, or when
+    the value fell by less than the fraction `tolerance` in each of STILL steps. Scores within
+    `slack` of the lowest count as equal, and of equal points the last is returned: it is nearest to
+    the minimum, from any start.
     """
-    point = start
-    value, gradient = objective(point)
-    best = Found(point, value, score(point), 0, "steps")
-    best.history.append((float(value), best.score))
-    pairs: deque = deque(maxlen=MEMORY)
-    still = last = 0
-    lowest = best.score
-    for step in range(1, steps + 1):
-        direction = -_scaled(gradient, pairs)
-        if direction @ gradient >= 0:
-            pairs.clear()
-            direction = -gradient
-        length = 1.0 if pairs else min(1.0, 1 / np.abs(gradient).sum())
-        found = _line(objective, point, value, gradient, direction, length)
-        if found is None:
-            best.why = "no descent"
-            break
-        moved, new_value, new_gradient = found
-        difference, change = moved - point, new_gradient - gradient
-        if difference @ change > 1e-12 * (change @ change):
-            pairs.append((difference, change, 1 / (difference @ change)))
-        still = still + 1 if value - new_value < tolerance * max(1.0, abs(value)) else 0
-        point, value, gradient = moved, new_value, new_gradient
-        at = score(point)
+    watch = _Watch(score, patience, tolerance, slack, start, float(objective(start)[0]))
+    options = OPTIONS | {"maxiter": steps}
+    minimize(objective, start, jac=True, method="L-BFGS-B", callback=watch, options=options)
+    found = watch.best
+    if not found.why:
+        found.why = "steps" if found.steps == steps else "no descent"
+    return found
+
+
+class _Watch:
+    """Follows a minimiser: keeps the best point, and stops when no better one is expected."""
+
+    def __init__(self, score, patience, tolerance, slack, start: np.ndarray, value: float):
+        self.score, self.patience, self.tolerance, self.slack = score, patience, tolerance, slack
+        self.lowest = score(start)
+        self.best = Found(start, value, self.lowest, 0, "", [(value, self.lowest)])
+        self.still = self.last = 0
+
+    def __call__(self, intermediate_result: OptimizeResult) -> None:
+        best, point, value = self.best, intermediate_result.x.copy(), intermediate_result.fun
+        before, at = best.history[-1][0], self.score(point)
+        best.steps += 1
         best.history.append((float(value), at))
-        lowest = min(lowest, at)
-        if at <= lowest + slack:
-            best.point, best.value, best.score, last = point, value, at, step
-        best.steps = step
-        if still >= 3 or step - last >= patience:
-            best.why = "converged" if still >= 3 else "validation"
-            break
-    return best
-
-
-def _scaled(gradient: np.ndarray, pairs: deque) -> np.ndarray:
-    """The inverse of the remembered curvature times the gradient."""
-    result, shares = gradient.copy(), []
-    for difference, change, inverse in reversed(pairs):
-        share = inverse * (difference @ result)
-        result -= share * change
-        shares.append(share)
-    if pairs:
-        _, change, inverse = pairs[-1]
-        result /= inverse * (change @ change)
-    for (difference, change, inverse), share in zip(pairs, reversed(shares), strict=True):
-        result += (share - inverse * (change @ result)) * difference
-    return result
-
-
-def _line(objective, point, value, gradient, direction, length):
-    """A step that meets the weak conditions of Wolfe, found by bisection; None if there is none."""
-    slope, low, high, lower = gradient @ direction, 0.0, np.inf, None
-    for _ in range(TRIES):
-        there = point + length * direction
-        new_value, new_gradient = objective(there)
-        if not new_value <= value + DESCENT * length * slope:
-            high = length
-        elif new_gradient @ direction < BENT * slope:
-            low, lower = length, (there, new_value, new_gradient)
-        else:
-            return there, new_value, new_gradient
-        length = 2 * low if np.isinf(high) else (low + high) / 2
-    return lower
+        self.lowest = min(self.lowest, at)
+        if at <= self.lowest + self.slack:
+            best.point, best.value, best.score, self.last = point, float(value), at, best.steps
+        fell = before - value >= self.tolerance * max(1.0, abs(before))
+        self.still = 0 if fell else self.still + 1
+        if self.still >= STILL or best.steps - self.last >= self.patience:
+            best.why = "converged" if self.still >= STILL else "validation"
+            raise StopIteration
 
 
 def conjugate_gradients(
@@ -113,10 +89,11 @@ def conjugate_gradients(
     steps: int = 30,
     tolerance: float = 1e-2,
 ) -> np.ndarray:
-    """x with product(x) = target, to `tolerance` of the target's length, in at most so many steps.
+    """Solve product(x) = target, to `tolerance` of the target's norm, in at most `steps` steps.
 
-    product: a symmetric, positive definite matrix times a vector. Or many times many: then x,
-    target and start are [k, size], each x is solved for by itself, and products are of all k.
+    product: a symmetric, positive definite matrix times a vector. Or k systems side by side: then
+    x, target and start are [k, size], each x is solved for independently, and products are of all
+    k.
     """
     x = start.copy()
     residual = target - product(x) if x.any() else target.copy()
@@ -137,5 +114,5 @@ def conjugate_gradients(
 
 
 def _dot(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Of vectors, or of each with its own; with an axis of 1 in place of theirs."""
+    """Dot products along the last axis, which becomes an axis of 1."""
     return np.vecdot(one, other)[..., None]

@@ -1,9 +1,9 @@
 """Make a mutagenesis library and write it to a file.
 
-What is in the library is said by --recipe, or by --kind and the options that this kind takes. The
-suffix of --out says the format: .fa, .fasta, .fa.gz, .fasta.gz (FASTA), .parquet (a table with the
-sequences) or .packed.parquet (a table with tokens in few bits). The recipe is written beside, as
-OUT.recipe.json; with it the same library can be made again. Positions are 0-based, ends excluded.
+The library is defined by --recipe, or by --type and the options of this type. The suffix of --out
+sets the format: .fa, .fasta, .fa.gz, .fasta.gz (FASTA), .parquet (a table with the sequences) or
+.packed.parquet (a table with tokens in few bits). The recipe is written to OUT.recipe.json; the
+same library can be made again from it. Positions are 0-based, ends excluded.
 """
 
 import json
@@ -16,21 +16,21 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from ..checks import parse_window, parse_windows
+from ..checks import choices, parse_window, parse_windows
 from ..errors import GeneqError, not_found
 from ..libraries import Library, read_recipe
 from ..libraries.fasta import fasta_records
-from ..libraries.files import suffix_of
+from ..libraries.writing import suffix_of
 
-# Options that say what the wild type is, which most kinds have.
+# Options for the wild type, which most types of library have.
 SOURCE = ("sequence", "fasta", "record", "region")
 
 
-# --- what stands on the command line ----------------------------------------------------------
+# --- values on the command line ---------------------------------------------------------------
 
 
 def number(text: str) -> int | float:
-    """A number; whole ones as int."""
+    """A number; integers as int."""
     try:
         return int(text)
     except ValueError:
@@ -42,7 +42,7 @@ def numbers(text: str) -> list[int | float]:
 
 
 def counts(text: str) -> str | int | list[int | float]:
-    """A whole number, several numbers, or a word."""
+    """An integer, several numbers, or a word."""
     if text.isalpha():
         return text
     found = numbers(text)
@@ -62,7 +62,7 @@ def weights(text: str) -> dict | list:
 
 
 class Option(NamedTuple):
-    """How a field of recipes is given: what reads it, what its value is called, and the help."""
+    """How a field of recipes is given: its parser, the name of its value, and the help."""
 
     read: Callable[[str], object]
     metavar: str
@@ -76,12 +76,12 @@ class Option(NamedTuple):
 
 
 OPTIONS = {
-    "alphabet": Option(str, "NAME", "dna, rna, protein, diploid, or symbols:… of your own"),
-    "seed": Option(int, "N", "same seed, same library"),
+    "alphabet": Option(str, "NAME", "dna, rna, protein, diploid, or custom symbols as symbols:…"),
+    "seed": Option(int, "N", "the same seed gives the same library"),
     "n": Option(int, "N", "rows"),
     "rate": Option(float, "R", "mutations expected per position of the windows, 0 to 1"),
     "counts": Option(
-        counts, "COUNTS", "mutations of a row: poisson, binomial, N, or weights of 0, 1, … as W,W,…"
+        counts, "COUNTS", "mutations per row: poisson, binomial, N, or weights of 0, 1, … as W,W,…"
     ),
     "windows": Option(parse_windows, "START-END,…", "where to mutate"),
     "position_rates": Option(numbers, "R,R,…", "a rate for every position of the windows"),
@@ -89,27 +89,31 @@ OPTIONS = {
         weights, "JSON", 'weights of new symbols, as {"A": {"G": 2, "C": 1, "T": 1}, …}'
     ),
     "include_wild_type": Option(yes_or_no, "yes|no", "row 0 is the wild type"),
-    "unique": Option(yes_or_no, "yes|no", "rows that repeat an earlier one are drawn again"),
-    "substitutions": Option(yes_or_no, "yes|no", "every substitution"),
-    "deletions": Option(int, "N", "every deletion of 1 to N symbols"),
-    "insertions": Option(int, "N", "every insertion of 1 to N symbols"),
-    "left_flank": Option(str, "SEQ", "what comes in at the left end"),
-    "right_flank": Option(str, "SEQ", "what comes in at the right end"),
-    "keep": Option(str, "SIDE", "what stays in its column beside a deletion or insertion"),
-    "order": Option(int, "N", "most substitutions of a row"),
-    "min_order": Option(int, "N", "fewest substitutions of a row"),
+    "unique": Option(yes_or_no, "yes|no", "draw rows that repeat an earlier one again"),
+    "substitutions": Option(yes_or_no, "yes|no", "all substitutions"),
+    "deletions": Option(int, "N", "all deletions of 1 to N symbols"),
+    "insertions": Option(int, "N", "all insertions of 1 to N symbols"),
+    "left_flank": Option(str, "SEQ", "sequence that enters at the left end"),
+    "right_flank": Option(str, "SEQ", "sequence that enters at the right end"),
+    "keep": Option(
+        str, "SIDE", "side of a deletion or insertion that stays in place: left or right"
+    ),
+    "order": Option(int, "N", "most substitutions per row"),
+    "min_order": Option(int, "N", "fewest substitutions per row"),
     "first": Option(parse_window, "START-END", "first window"),
     "second": Option(parse_window, "START-END", "second window"),
-    "singles": Option(yes_or_no, "yes|no", "the substitutions of either window alone, too"),
+    "singles": Option(yes_or_no, "yes|no", "include the single substitutions of both windows"),
     "background": Option(
-        str, "NAME", "what is outside of the windows: random, shuffle (of the sources) or given"
+        str, "NAME", "sequence outside of the windows: random, shuffle (of the sources) or given"
     ),
-    "sources": Option(sequences, "SEQ,SEQ,…", "as long as the wild type (default: itself)"),
-    "k": Option(int, "N", "length of the words that a shuffle keeps, 2 for dinucleotides"),
+    "sources": Option(
+        sequences, "SEQ,SEQ,…", "sequences as long as the wild type (default: itself)"
+    ),
+    "k": Option(int, "N", "length of the words whose counts a shuffle keeps, 2 for dinucleotides"),
     "composition": Option(weights, "JSON", 'weights of random symbols, as {"A": 3, "C": 2, …}'),
-    "genome": Option(str, "FOLDER", "genome, as `geneq genes` leaves it"),
+    "genome": Option(str, "FOLDER", "genome, written by `geneq genes`"),
     "vcf": Option(str, "FILE", "variants, plain or gzip"),
-    "window": Option(int, "N", "symbols of a row"),
+    "window": Option(int, "N", "bases per row"),
     "anchor": Option(int, "N", "column of a variant's first reference base"),
 }
 
@@ -117,10 +121,12 @@ OPTIONS = {
 def add_arguments(parser: ArgumentParser) -> None:
     """Options of `geneq mutagenize`."""
     parser.add_argument("--out", type=Path, required=True, help="file to write")
-    parser.add_argument("--batch", type=int, help="rows made at a time (default: about 8 MB)")
-    parser.add_argument("--recipe", type=Path, help="recipe (JSON), in place of all below")
+    parser.add_argument(
+        "--batch", type=int, help="rows that are made at a time (default: about 8 MB)"
+    )
+    parser.add_argument("--recipe", type=Path, help="recipe (JSON), instead of all options below")
     group = parser.add_argument_group("recipe")
-    group.add_argument("--kind", choices=sorted(_kinds()), help="kind of library")
+    group.add_argument("--type", choices=sorted(_types()), help="type of library")
     source = group.add_mutually_exclusive_group()
     source.add_argument("--sequence", metavar="SEQ", help="wild type")
     source.add_argument("--fasta", type=Path, help="FASTA with the wild type, plain or gzip")
@@ -137,10 +143,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         )
 
 
-def _kinds() -> dict[str, type[Library]]:
-    """The kinds of library that options suffice for; the others need a recipe."""
-    there = {*OPTIONS, "wild_type"}
-    return {kind: made for kind, made in Library.kinds.items() if _required(made) <= there}
+def _types() -> dict[str, type[Library]]:
+    """The types of library that options can define; the others need a recipe."""
+    given = {*OPTIONS, "wild_type"}
+    return {name: made for name, made in Library.kinds.items() if _required(made) <= given}
 
 
 def _required(made: type[Library]) -> set[str]:
@@ -149,28 +155,28 @@ def _required(made: type[Library]) -> set[str]:
 
 
 def _takers(name: str) -> list[str]:
-    """The kinds that take the option `name`, or "all"."""
-    kinds = _kinds()
-    takers = sorted(kind for kind, made in kinds.items() if name in _names(made))
-    return ["all"] if len(takers) == len(kinds) else takers
+    """The types of library with the option `name`, or "all"."""
+    types = _types()
+    takers = sorted(taker for taker, made in types.items() if name in _names(made))
+    return ["all"] if len(takers) == len(types) else takers
 
 
 def _names(made: type[Library]) -> set[str]:
     return {field.name for field in fields(made)}
 
 
-# --- what is done -----------------------------------------------------------------------------
+# --- run --------------------------------------------------------------------------------------
 
 
 def run(args: Namespace) -> None:
-    """Write the library and its recipe; say what was written."""
+    """Write the library and its recipe; print what was written."""
     suffix_of(args.out)
     library = _from_recipe(args) if args.recipe else _from_options(args)
     with tqdm(total=library.n_rows, unit=" rows", unit_scale=True, disable=None) as bar:
         library.write(args.out, args.batch, args.threads, bar.update)
     print(f"{args.out}: {library.n_rows:,} rows of {library.length:,} symbols, {library!r}")
     for reason, found in getattr(library, "skipped", {}).items():
-        print(f"left out, {reason}: {found['n']}, as {found['examples'][0]}")
+        print(f"skipped, {reason}: {found['n']}, such as {found['examples'][0]}")
 
 
 def _given(args: Namespace, names) -> dict:
@@ -179,32 +185,32 @@ def _given(args: Namespace, names) -> dict:
 
 
 def _from_recipe(args: Namespace) -> Library:
-    if given := _given(args, ("kind", *SOURCE, *OPTIONS)):
+    if given := _given(args, ("type", *SOURCE, *OPTIONS)):
         raise GeneqError(
-            "--recipe says all that is in the library",
+            "--recipe defines the whole library",
             value=_spelled(given),
-            fix="Leave out these options, or --recipe",
+            fix="Drop these options, or --recipe",
         )
     return read_recipe(args.recipe)
 
 
 def _from_options(args: Namespace) -> Library:
-    if not args.kind:
-        raise GeneqError("Give --recipe or --kind", fix=f"Kinds are {', '.join(sorted(_kinds()))}")
-    made = _kinds()[args.kind]
+    if not args.type:
+        raise GeneqError("Give --recipe or --type", fix=choices(_types()))
+    made = _types()[args.type]
     takes, given, source = _names(made), _given(args, OPTIONS), _given(args, SOURCE)
     foreign = [name for name in given if name not in takes]
     if "wild_type" not in takes:
         foreign += source
     if foreign:
-        takes = [name for name in OPTIONS if name in takes]
+        options = [name for name in OPTIONS if name in takes]
         raise GeneqError(
-            f"--kind {args.kind} has no such options",
+            f"--type {args.type} has no such options",
             value=_spelled(foreign),
-            fix=f"It takes {_spelled(takes)}",
+            fix=f"Its options are {_spelled(options)}",
         )
     if missing := [name for name in OPTIONS if name in _required(made) - given.keys()]:
-        raise GeneqError(f"--kind {args.kind} needs {_spelled(missing)}")
+        raise GeneqError(f"--type {args.type} needs {_spelled(missing)}")
     wild_type = {"wild_type": _wild_type(args)} if "wild_type" in takes else {}
     return made(**wild_type, **given)
 
@@ -221,13 +227,13 @@ def _wild_type(args: Namespace) -> str:
         return args.sequence
     if args.fasta is None:
         raise GeneqError(
-            "The wild type is given by --sequence, or by --fasta with --record or --region"
+            "Give the wild type by --sequence, or by --fasta with --record or --region"
         )
     name, start, end = _place(args)
     sequence = _record(args.fasta, name)
     end = len(sequence) if end is None else end
     if not start < end <= len(sequence):
-        raise GeneqError(f"--region must lie in the record's {len(sequence)} symbols",
+        raise GeneqError(f"--region must be within the record's {len(sequence)} symbols",
                          value=args.region, file=args.fasta)  # fmt: skip
     return sequence[start:end]
 
@@ -240,7 +246,7 @@ def _place(args: Namespace) -> tuple[str | None, int, int | None]:
     try:
         return name, *parse_window(part)
     except ValueError:
-        raise GeneqError("--region must be NAME:START-END (0-based, the end excluded)",
+        raise GeneqError("--region must be NAME:START-END (0-based, end excluded)",
                          value=args.region) from None  # fmt: skip
 
 
@@ -254,11 +260,11 @@ def _record(path: Path, name: str | None) -> str:
                 return sequence.decode("latin-1")
             if name is None and len(seen) > 1:
                 raise GeneqError("The FASTA has several records", value=", ".join(seen),
-                                 file=path, fix="Name one with --record or --region")  # fmt: skip
+                                 file=path, fix="Select one with --record or --region")  # fmt: skip
     except FileNotFoundError:
         raise not_found(path) from None
     except (EOFError, OSError, ValueError, zlib.error) as error:
-        raise GeneqError("Not a whole FASTA", value=str(error), file=path) from None
+        raise GeneqError("Not a complete FASTA", value=str(error), file=path) from None
     if name is None and seen:
         return sequence.decode("latin-1")
     raise GeneqError("The FASTA has no such record", value=name, file=path)

@@ -1,6 +1,7 @@
-//! What reads bytes from outside: whatever they are, it refuses them or gives what goes back.
+//! Readers of external bytes: whatever the input, they refuse it or what they return can be converted
+//! back.
 //!
-//! The first byte of an input says which reader gets the rest, and the alphabet.
+//! The first byte of an input selects the reader of the rest, and the alphabet.
 
 #![no_main]
 
@@ -135,7 +136,7 @@ fn fasta(input: &[u8]) {
     }
 }
 
-/// What is read of a VCF comes back when it is written with one alternative a line.
+/// Alleles read from a VCF are the same after they are written with one alternative per line.
 fn variants(text: &[u8]) {
     let Ok(alleles) = vcf::alleles(text, 1) else {
         return;

@@ -6,7 +6,7 @@ use crate::parallel::map_parts;
 
 /// Tokens of rows of `length` (above 0) symbols in one-hot.
 ///
-/// Gives the place (row × length + position) of the first symbol whose columns are those of none.
+/// Returns the place (row × length + position) of the first position that encodes no symbol.
 pub fn from_one_hot<T: Hot>(
     alphabet: &Alphabet,
     hot: &[T],

@@ -5,7 +5,7 @@ use super::Hot;
 /// Bytes taken at a time: the loops over them become vector instructions of any machine.
 const LANES: usize = 16;
 
-/// The bytes that stand for four symbols, and for the unknown one, once `mask` is laid on them.
+/// The bytes of four symbols, and for the unknown one, after `mask` is applied.
 #[derive(Clone, Copy, Debug)]
 pub struct Four {
     pub mask: u8,
@@ -14,14 +14,14 @@ pub struct Four {
 }
 
 impl Four {
-    /// Tokens stand for themselves.
+    /// Tokens are unchanged.
     pub const TOKENS: Four = Four {
         mask: 0xFF,
         symbols: [0, 1, 2, 3],
         unknown: 4,
     };
 
-    /// Symbols of A…Z in either case: the mask takes off what lower case has more.
+    /// Symbols of A…Z in either case: the mask clears the bit of lower case.
     pub fn either_case(symbols: [u8; 4], unknown: u8) -> Self {
         Four {
             mask: 0xDF,
@@ -37,7 +37,8 @@ impl Four {
         known[0] | known[1] | known[2] | known[3] | (byte == self.unknown)
     }
 
-    /// One-hot of `source` symbol by symbol; is every byte one of the five? Others are all zero.
+    /// One-hot of `source` symbol by symbol; returns whether every byte is one of the five. Others are all
+    /// zero.
     #[inline]
     pub fn by_symbol<T: Hot>(self, source: &[u8], out: &mut [T]) -> bool {
         let mut known = true;
@@ -74,7 +75,8 @@ impl Four {
         known.iter().fold(1, |all, one| all & one) == 1
     }
 
-    /// One-hot of `source` column by column; is every byte one of the five? Others are all zero.
+    /// One-hot of `source` column by column; returns whether every byte is one of the five. Others are all
+    /// zero.
     pub fn by_column<T: Hot>(self, source: &[u8], out: &mut [T]) -> bool {
         for (column, symbol) in out.chunks_exact_mut(source.len()).zip(self.symbols) {
             for (value, byte) in column.iter_mut().zip(source) {

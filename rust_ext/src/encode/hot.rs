@@ -7,10 +7,10 @@ use std::mem::size_of_val;
 
 /// Symbols that are worked on at a time.
 const BLOCK: usize = 1 << 14;
-/// Bytes of output that no cache keeps until somebody reads them.
+/// Bytes of output that no cache keeps until they are read.
 const LARGE: usize = 1 << 25;
 
-/// Where the base axis of a one-hot array stands.
+/// The place of the base axis in a one-hot array.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
     /// sequence, position, base
@@ -122,7 +122,7 @@ fn symbols_together(layout: Layout, length: usize, most: usize) -> usize {
 
 /// One-hot of rows of `length` (above 0) symbols or tokens into `out`; the unknown is all zero.
 ///
-/// Gives the place of the first byte that is neither, if there is one; `out` is then unfinished.
+/// Returns the place of the first byte that is neither, if any; `out` is then incomplete.
 pub fn one_hot<T: Hot>(
     alphabet: &Alphabet,
     (code, source): (Code, &[u8]),
@@ -278,7 +278,12 @@ mod tests {
     }
 
     /// One-hot by its definition.
-    fn twin<T: Hot>(alphabet: &Alphabet, tokens: &[u8], length: usize, layout: Layout) -> Vec<T> {
+    fn reference<T: Hot>(
+        alphabet: &Alphabet,
+        tokens: &[u8],
+        length: usize,
+        layout: Layout,
+    ) -> Vec<T> {
         let columns = alphabet.columns();
         let mut out = vec![T::COUNTS[0]; tokens.len() * columns];
         for (place, &token) in tokens.iter().enumerate() {
@@ -302,7 +307,7 @@ mod tests {
         layout: Layout,
         threads: usize,
     ) {
-        let wanted = twin::<T>(alphabet, tokens, length, layout);
+        let wanted = reference::<T>(alphabet, tokens, length, layout);
         let mut symbols = crate::encode::decode(alphabet, tokens);
         symbols
             .iter_mut()
@@ -344,7 +349,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn one_hot_is_that_of_the_twin_and_goes_back(
+        fn one_hot_is_that_of_the_reference_and_goes_back(
             name in names(),
             layout in layouts(),
             length in 1usize..70,

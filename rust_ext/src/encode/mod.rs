@@ -16,7 +16,7 @@ use crate::parallel::{for_rows, map_parts};
 /// Token of N in DNA and RNA.
 pub const N: u8 = 4;
 
-/// A byte that stands where it must not: 1-based row and column in the text.
+/// A byte that is not allowed: its 1-based row and column in the text.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadByte {
     pub row: usize,
@@ -56,7 +56,7 @@ impl Code {
         })
     }
 
-    /// Are all bytes of `source` of the alphabet? Gives the place of the first that is not.
+    /// Returns the place of the first byte of `source` that is not in the alphabet.
     pub fn check(self, alphabet: &Alphabet, source: &[u8]) -> Result<(), usize> {
         let unknown = alphabet.unknown();
         let bad = match self {
@@ -71,7 +71,7 @@ impl Code {
     }
 }
 
-/// Tokens of sequence text; line ends are passed over.
+/// Tokens of sequence text; line breaks are skipped.
 pub fn tokens(alphabet: &Alphabet, text: &[u8]) -> Result<Vec<u8>, BadByte> {
     let mut out = vec![0; text.len()];
     let (mut read, mut written) = (0, 0);
@@ -85,7 +85,7 @@ pub fn tokens(alphabet: &Alphabet, text: &[u8]) -> Result<Vec<u8>, BadByte> {
     Ok(out)
 }
 
-/// Tokens of `symbols` into `out`, as long; gives the place of the first that is none.
+/// Tokens of `symbols` into `out`, as long; returns the place of the first that is not a symbol.
 pub fn symbols(
     alphabet: &Alphabet,
     symbols: &[u8],
@@ -124,14 +124,14 @@ pub fn decode(alphabet: &Alphabet, tokens: &[u8]) -> Vec<u8> {
     tokens.iter().map(|&token| alphabet.symbol(token)).collect()
 }
 
-/// Turn a row of tokens to the other strand; `pairs` has the pair of every token.
+/// Reverse-complement a row of tokens; `pairs` has the complement of every token.
 pub fn turn(row: &mut [u8], pairs: &[u8]) {
     row.reverse();
     row.iter_mut()
         .for_each(|token| *token = pairs[usize::from(*token)]);
 }
 
-/// Turn every `width`-long row of `tokens` to the other strand, in place.
+/// Reverse-complement every `width`-long row of `tokens`, in place.
 pub fn reverse_complement(tokens: &mut [u8], width: usize, pairs: &[u8], threads: usize) {
     for_rows(tokens, width, threads, |_, row| turn(row, pairs));
 }

@@ -1,13 +1,13 @@
 //! Tokens in as few bits as the alphabet needs.
 //!
 //! Token i of a row takes the bits from i × `bits` of the row, bit k of a row being bit k % 8 (from
-//! the least significant) of its byte k / 8. Rows are filled up to whole bytes with zeros. Unknown
-//! symbols are zeros too, and listed apart.
+//! the least significant) of its byte k / 8. Rows are padded to full bytes with zeros. Unknown
+//! symbols are zero too, and listed separately.
 
 use crate::alphabet::Alphabet;
 use crate::parallel::map_parts;
 
-/// Tokens taken at a time: whatever the bits of a token, they fill whole bytes.
+/// Tokens taken at a time: whatever the bits of a token, they fill full bytes.
 const GROUP: usize = 8;
 
 /// Bits of a token: 2 for DNA and RNA, 4 for genotypes, 5 for protein, at most 6.
@@ -23,7 +23,7 @@ pub fn packed_width(alphabet: &Alphabet, length: usize) -> Option<usize> {
 
 /// Pack rows of `length` (above 0, an i32) tokens into `out`, rows of `packed_width`.
 ///
-/// Gives (row, position) of the unknown symbols, in order.
+/// Returns (row, position) of the unknown symbols, in order.
 pub fn pack(
     alphabet: &Alphabet,
     tokens: &[u8],
@@ -50,7 +50,7 @@ pub fn pack(
     parts.concat()
 }
 
-/// Copy `tokens` to `known` with zeros for the `unknown` ones; gives their positions.
+/// Copy `tokens` to `known` with zeros for the `unknown` ones; returns their positions.
 fn set_apart<'a>(
     unknown: u8,
     tokens: &'a [u8],
@@ -65,7 +65,7 @@ fn set_apart<'a>(
 /// Why packed tokens cannot be unpacked; rows and positions are 0-based.
 #[derive(Debug, PartialEq, Eq)]
 pub enum UnpackError {
-    /// A value that is no symbol of the alphabet.
+    /// A value that is not a symbol of the alphabet.
     Value { row: usize, position: usize },
     /// An unknown symbol outside of the rows: its place in the list of them.
     Outside(usize),
@@ -181,7 +181,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// Bit by bit, by the definition.
-    fn twin(tokens: &[u8], unknown: u8, bits: usize) -> Vec<u8> {
+    fn reference(tokens: &[u8], unknown: u8, bits: usize) -> Vec<u8> {
         let mut out = vec![0; (tokens.len() * bits).div_ceil(8)];
         for (index, &token) in tokens.iter().enumerate() {
             for bit in (0..bits).filter(|bit| token != unknown && token >> bit & 1 == 1) {
@@ -252,7 +252,7 @@ mod tests {
             let width = packed_width(&alphabet, length).unwrap();
             let mut data = vec![9; tokens.len() / length * width];
             let places = pack(&alphabet, &tokens, length, &mut data, threads);
-            let wanted: Vec<u8> = tokens.chunks(length).flat_map(|row| twin(row, unknown, bits)).collect();
+            let wanted: Vec<u8> = tokens.chunks(length).flat_map(|row| reference(row, unknown, bits)).collect();
             prop_assert_eq!(&data, &wanted);
             let (rows, positions): (Vec<_>, Vec<_>) = places.into_iter().unzip();
             prop_assert!(rows.iter().zip(&positions).is_sorted());

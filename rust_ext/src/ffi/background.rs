@@ -7,7 +7,7 @@ use crate::background::{self, Composition};
 use numpy::{PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
-/// What elements and motifs are put into.
+/// The background of elements and motifs.
 #[pyclass(frozen)]
 pub struct Background {
     pub kind: background::Background,

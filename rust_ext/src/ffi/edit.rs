@@ -1,4 +1,4 @@
-//! Windows of a contig with symbols put in.
+//! Windows of a contig with edits.
 
 use super::{array, check_threads, check_tokens, filled, refuse};
 use crate::alphabet::Alphabet;
@@ -40,7 +40,7 @@ pub fn edited_windows<'py>(
     Ok(())
 }
 
-/// An edit whose symbols exist and lie in the window; says which does not.
+/// An edit, checked: its symbols must exist and be within the window.
 fn made<'a>(edit: &[i64], symbols: &'a [u8], length: usize) -> Result<Edit<'a>, String> {
     let inside = || {
         let &[start, end, place, first, last] = edit else {
@@ -56,5 +56,5 @@ fn made<'a>(edit: &[i64], symbols: &'a [u8], length: usize) -> Result<Edit<'a>, 
             symbols,
         })
     };
-    inside().ok_or_else(|| format!("the symbols of an edit must lie in its window: {edit:?}"))
+    inside().ok_or_else(|| format!("the symbols of an edit must be within its window: {edit:?}"))
 }

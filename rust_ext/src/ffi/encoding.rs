@@ -59,7 +59,9 @@ pub fn reverse_complement<'py>(
     check_threads(threads)?;
     let symbols = super::alphabet(alphabet)?;
     let Some(pairs) = symbols.pairs() else {
-        return refuse(format!("symbols of the alphabet '{alphabet}' do not pair"));
+        return refuse(format!(
+            "symbols of the alphabet '{alphabet}' have no complement"
+        ));
     };
     let source = bytes(tokens, "tokens")?;
     check_tokens(py, &symbols, source.as_slice()?, "tokens")?;
@@ -228,7 +230,9 @@ fn read<'py, T: Element + Hot>(
     let (out, done) = filled(py, None, &shape, fill)?;
     if let Err(at) = done {
         let (row, column) = (at / length + 1, at % length + 1);
-        return refuse(format!("row {row}, column {column}: one-hot of no symbol"));
+        return refuse(format!(
+            "row {row}, column {column}: these values encode no symbol"
+        ));
     }
     Ok(out)
 }
@@ -287,12 +291,12 @@ pub fn unpack<'py>(
     );
     let unknown = (listed.0.as_slice()?, listed.1.as_slice()?);
     if unknown.0.len() != unknown.1.len() {
-        return refuse("unknown_row and unknown_position must be equally long");
+        return refuse("unknown_row and unknown_position must have the same length");
     }
     let width = packed_width(&alphabet, length)?;
     if data.shape()[1] != width {
         let given = data.shape()[1];
-        return refuse(format!("data must have {width} bytes a row, not {given}"));
+        return refuse(format!("data must have {width} bytes per row, not {given}"));
     }
     let (shape, bytes) = ([data.shape()[0], length], data.as_slice()?);
     let fill =
@@ -301,7 +305,7 @@ pub fn unpack<'py>(
     match done {
         Ok(()) => Ok(out),
         Err(UnpackError::Value { row, position }) => refuse(format!(
-            "row {}, column {}: the packed value is no symbol",
+            "row {}, column {}: the packed value is not a symbol",
             row + 1,
             position + 1
         )),
@@ -342,7 +346,7 @@ fn rows<'py>(value: &Bound<'py, PyAny>, name: &str) -> PyResult<PyReadonlyArray2
     array(value, name, "a uint8 array with 2 axes")
 }
 
-/// Say what is wrong with the byte of `source`, rows of `length`, that stands at `at`.
+/// The error message for the byte at `at` of `source`, rows of `length`.
 fn refuse_byte(
     alphabet: &Alphabet,
     code: Code,
@@ -354,7 +358,7 @@ fn refuse_byte(
     refuse(match code {
         Code::Tokens => not_token("tokens", alphabet, source, at),
         Code::Symbols if source[at] == 0 => format!(
-            "row {row} ends after {} symbols, but rows must be equally long ({length})",
+            "row {row} ends after {} symbols, but all rows must have the same length ({length})",
             column - 1
         ),
         Code::Symbols => bad_symbol(alphabet, row, column, source[at]),

@@ -1,4 +1,4 @@
-//! Libraries for Python: made from a checked recipe, then asked for rows.
+//! Libraries for Python: made from a checked recipe, then queried for rows.
 
 use super::background::Background;
 use super::encoding::layout_named;
@@ -28,7 +28,7 @@ enum Kind {
     Factorial(Factorial),
 }
 
-/// `$work` with `$library` bound to whatever kind of library this is.
+/// `$work` with `$library` bound to the library, whatever its type.
 macro_rules! with {
     ($kind:expr, $library:ident => $work:expr) => {
         match $kind {
@@ -54,7 +54,7 @@ pub struct Library {
     alphabet: Alphabet,
 }
 
-/// Where a library mutates which sequence, as Python gives it.
+/// The sequence of a library and the positions to mutate, as Python passes them.
 fn target(
     wild_type: &Bound<'_, PyAny>,
     positions: &Bound<'_, PyAny>,
@@ -91,14 +91,14 @@ fn places(how: &str, numbers: &[f64], target: &Target) -> PyResult<Places> {
         "fixed" => Places::Counts(Counts::fixed(one(0.0..=most as f64)? as usize)),
         "table" => Places::Counts(Counts::table(numbers)?),
         "rates" => Places::Rates(chances(numbers)?),
-        _ => return refuse(format!("no distribution is named '{how}'")),
+        _ => return refuse(format!("there is no distribution '{how}'")),
     })
 }
 
 /// Probabilities in 2^-32.
 fn chances(rates: &[f64]) -> PyResult<Vec<u64>> {
     if let Some(rate) = rates.iter().find(|rate| !(0.0..=1.0).contains(*rate)) {
-        return refuse(format!("rates must lie in [0, 1], but one is {rate}"));
+        return refuse(format!("rates must be in [0, 1], but one is {rate}"));
     }
     Ok(rates
         .iter()
@@ -106,8 +106,8 @@ fn chances(rates: &[f64]) -> PyResult<Vec<u64>> {
         .collect())
 }
 
-/// What stands where: `starts` are -1 where a motif is absent, `chosen` is twice the word, and 1
-/// more for its other strand.
+/// The design: `starts` are -1 where a motif is absent, `chosen` is twice the word, plus 1
+/// for its reverse complement.
 fn design(
     words: Vec<Vec<u64>>,
     starts: &Bound<'_, PyAny>,
@@ -116,13 +116,13 @@ fn design(
 ) -> PyResult<Design> {
     let symbols = u64::MAX >> (64 - alphabet.size());
     if words.iter().flatten().any(|place| place & !symbols != 0) {
-        return refuse("words must be of symbols of the alphabet");
+        return refuse("words must consist of symbols of the alphabet");
     }
     let wanted = "an int32 array with 2 axes";
     let starts: PyReadonlyArray2<'_, i32> = array(starts, "starts", wanted)?;
     let chosen: PyReadonlyArray2<'_, i32> = array(chosen, "chosen", wanted)?;
     if starts.shape() != chosen.shape() {
-        return refuse("starts and chosen must be of one shape");
+        return refuse("starts and chosen must have the same shape");
     }
     let cells = starts.as_slice()?.iter().zip(chosen.as_slice()?);
     let place = |(&start, &chosen): (&i32, &i32)| {
@@ -139,7 +139,7 @@ fn design(
     })
 }
 
-/// What `make` makes without the GIL, unless a signal handler raises (Ctrl-C): it asks now and then.
+/// The result of `make`, without the GIL; signal handlers (Ctrl-C) are checked now and then.
 fn interruptible<L: Send>(
     py: Python<'_>,
     make: impl FnOnce(&mut dyn FnMut() -> bool) -> Result<L, Refused> + Send,
@@ -279,14 +279,14 @@ impl Library {
         Ok(Library { kind, alphabet })
     }
 
-    /// The element of a random library, in a background of its own for every row.
+    /// The element of a random library, with a separate background for every row.
     #[staticmethod]
     fn in_background(element: &Library, background: &Background) -> PyResult<Self> {
         let Kind::Random(random) = &element.kind else {
             return refuse("the element must be a random library");
         };
         if element.alphabet != background.alphabet {
-            return refuse("element and background must be of one alphabet");
+            return refuse("element and background must have the same alphabet");
         }
         let library = Global::new(random.clone(), background.kind.clone())?;
         Ok(Library {
@@ -296,7 +296,7 @@ impl Library {
     }
 
     #[staticmethod]
-    #[pyo3(signature = (background, length, words, starts, chosen, backgrounds, seed, anew = false))]
+    #[pyo3(signature = (background, length, words, starts, chosen, backgrounds, seed, unpaired = false))]
     #[allow(clippy::too_many_arguments)]
     fn factorial(
         background: &Background,
@@ -306,13 +306,21 @@ impl Library {
         chosen: &Bound<'_, PyAny>,
         backgrounds: u64,
         seed: u64,
-        anew: bool,
+        unpaired: bool,
     ) -> PyResult<Self> {
         let alphabet = background.alphabet.clone();
         let design = design(words, starts, chosen, &alphabet)?;
         let background = background.kind.clone();
         let pairs = alphabet.pairs().unwrap_or_default();
-        let library = Factorial::new(design, background, length, backgrounds, seed, anew, pairs)?;
+        let library = Factorial::new(
+            design,
+            background,
+            length,
+            backgrounds,
+            seed,
+            unpaired,
+            pairs,
+        )?;
         let kind = Kind::Factorial(library);
         Ok(Library { kind, alphabet })
     }

@@ -1,7 +1,7 @@
-//! `geneq._ext`: the only door between Python and the core.
+//! `geneq._ext`: the only module that uses PyO3.
 //!
-//! Every function checks what it is given (ValueError), lets go of the GIL while it works, and
-//! fills the caller's buffer or gives its own to NumPy without a copy.
+//! Every function checks its arguments (ValueError), releases the GIL while it works, and fills the
+//! caller's buffer or passes its own to NumPy without a copy.
 
 mod background;
 mod edit;
@@ -26,7 +26,7 @@ fn refuse<T>(message: impl Into<String>) -> PyResult<T> {
     Err(PyValueError::new_err(message.into()))
 }
 
-/// `value` as an array of `T` with `D` axes; says what was wanted when it is another thing.
+/// `value` as an array of `T` with `D` axes; otherwise an error that says what was expected.
 fn array<'py, T: Element, D: numpy::ndarray::Dimension>(
     value: &Bound<'py, PyAny>,
     name: &str,
@@ -45,7 +45,7 @@ fn array<'py, T: Element, D: numpy::ndarray::Dimension>(
     Ok(array)
 }
 
-/// `out`, or a new array, of `shape`, and what `fill` says, which writes it without the GIL.
+/// `out`, or a new array, of `shape`, and the result of `fill`, which writes it without the GIL.
 ///
 /// New memory comes from NumPy: it asks for huge pages, and for too much it raises MemoryError.
 fn filled<'py, T: Element, R: Send>(
@@ -64,19 +64,19 @@ fn filled<'py, T: Element, R: Send>(
     let Ok(target) = out.cast::<PyArrayDyn<T>>() else {
         let wanted = T::get_dtype(py).typeobj();
         return refuse(format!(
-            "out must be an array of the dtype asked for ({wanted})"
+            "out must be an array of the requested dtype ({wanted})"
         ));
     };
     if target.shape() != shape || !target.is_c_contiguous() {
         return refuse(format!("out must be C-contiguous and of shape {shape:?}"));
     }
     let Ok(mut target) = target.try_readwrite() else {
-        return refuse("out must be writeable and not overlap with what is read");
+        return refuse("out must be writeable and not overlap with the input");
     };
     let buffer = target.as_slice_mut()?;
-    let said = py.detach(|| fill(buffer));
+    let found = py.detach(|| fill(buffer));
     drop(target);
-    Ok((out, said))
+    Ok((out, found))
 }
 
 /// The alphabet called `name`.
@@ -95,7 +95,7 @@ fn check_tokens(py: Python<'_>, alphabet: &Alphabet, tokens: &[u8], name: &str) 
         .or_else(|at| refuse(not_token(name, alphabet, tokens, at)))
 }
 
-/// What is wrong with the token at `at`.
+/// The error message for the token at `at`.
 fn not_token(name: &str, alphabet: &Alphabet, tokens: &[u8], at: usize) -> String {
     let (most, given) = (alphabet.unknown(), tokens[at]);
     format!("{name} must be 0…{most}, but one is {given} (at {at})")

@@ -12,15 +12,15 @@ pub struct FeatureRows(Rows);
 #[pyclass(frozen, module = "geneq._ext")]
 pub struct PairLayout(Layout);
 
-/// `value` as an array of `T` with 1 axis, and so many numbers where it says so.
+/// `value` as an array of `T` with 1 axis, of `length` if given.
 fn vector<'py, T: Element>(
     value: &Bound<'py, PyAny>,
     name: &str,
     length: Option<usize>,
 ) -> PyResult<PyReadonlyArray1<'py, T>> {
-    let kind = T::get_dtype(value.py()).to_string();
+    let dtype = T::get_dtype(value.py()).to_string();
     let found: PyReadonlyArray1<'py, T> =
-        array(value, name, &format!("a {kind} array with 1 axis"))?;
+        array(value, name, &format!("a {dtype} array with 1 axis"))?;
     match length {
         Some(length) if found.as_slice()?.len() != length => refuse(format!(
             "{name} must have {length} numbers, not {}",
@@ -39,9 +39,9 @@ fn columns<'py>(
     let found: PyReadonlyArrayDyn<'py, f64> =
         array(value, name, "a float64 array with 1 or 2 axes")?;
     match found.shape() {
-        [own] | [_, own] if *own == length => Ok(found),
-        [.., own] if found.ndim() <= 2 => {
-            refuse(format!("{name} must have {length} numbers, not {own}"))
+        [size] | [_, size] if *size == length => Ok(found),
+        [.., size] if found.ndim() <= 2 => {
+            refuse(format!("{name} must have {length} numbers, not {size}"))
         }
         shape => refuse(format!("{name} must have 1 or 2 axes, not {}", shape.len())),
     }
@@ -63,9 +63,9 @@ fn made<'py>(
 
 /// Call `work` with each of `count` columns of both.
 fn each(count: usize, given: &[f64], out: &mut [f64], work: impl Fn(&[f64], &mut [f64])) {
-    let (own, made) = (given.len() / count.max(1), out.len() / count.max(1));
+    let (width, made) = (given.len() / count.max(1), out.len() / count.max(1));
     for at in 0..count {
-        work(&given[at * own..][..own], &mut out[at * made..][..made]);
+        work(&given[at * width..][..width], &mut out[at * made..][..made]);
     }
 }
 
@@ -193,7 +193,7 @@ impl PairLayout {
         let single = columns(single, "single", self.0.features())?;
         let centre = vector::<f64>(centre, "centre", Some(self.0.features()))?;
         if weights.shape()[..weights.ndim() - 1] != single.shape()[..single.ndim() - 1] {
-            return refuse("weights and single must be as many");
+            return refuse("there must be as many weights as single");
         }
         let (single, centre) = (single.as_slice()?, centre.as_slice()?);
         made(

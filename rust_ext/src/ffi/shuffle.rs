@@ -48,11 +48,13 @@ pub fn shuffle<'py>(
 
 fn check_words(k: usize, length: usize) -> PyResult<()> {
     if k == 0 || (length > 0 && k > length) {
-        return refuse(format!("k must be 1…{length}, the rows' length, not {k}"));
+        return refuse(format!(
+            "k must be 1…{length}, the length of the rows, not {k}"
+        ));
     }
     if u32::try_from(length).is_err() {
         return refuse(format!(
-            "rows must have less than 2^32 symbols, not {length}"
+            "rows must have fewer than 2^32 symbols, not {length}"
         ));
     }
     Ok(())

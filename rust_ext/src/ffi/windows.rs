@@ -24,7 +24,7 @@ pub fn windows<'py>(
     let (contig, starts, minus) = (contig.as_slice()?, starts.as_slice()?, minus.as_slice()?);
     if starts.len() != minus.len() {
         return refuse(format!(
-            "starts and minus must be equally long, not {} and {}",
+            "starts and minus must have the same length, not {} and {}",
             starts.len(),
             minus.len()
         ));

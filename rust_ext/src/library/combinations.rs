@@ -1,7 +1,7 @@
 //! Every combination of substitutions up to an order, or a sample of them.
 //!
-//! Rows rise by order, then by positions as `itertools.combinations` gives them, then by symbols as
-//! `itertools.product` does.
+//! Rows are ordered by order, then by positions as in `itertools.combinations`, then by symbols as in
+//! `itertools.product`.
 
 use super::{refuse, Refused, Scratch, Substitutions, Target, STOPPED, STRETCH};
 use crate::rng::{Domain, Rng};
@@ -91,8 +91,8 @@ impl Combinations {
         self.total
     }
 
-    /// Keep `rows` of them, uniformly drawn without replacement, in their order. `going` is asked
-    /// now and then whether to go on.
+    /// Keep `rows` of them, uniformly drawn without replacement, in their order. `going` is
+    /// called now and then and says whether to continue.
     pub fn sample(mut self, rows: u64, going: &mut dyn FnMut() -> bool) -> Result<Self, Refused> {
         if rows > self.total {
             return refuse(format!(

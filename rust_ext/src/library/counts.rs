@@ -51,7 +51,7 @@ impl Counts {
         }
     }
 
-    /// Poisson with this mean; what lies above `max` counts as `max`. `mean` is at most `max`.
+    /// Poisson with this mean; values above `max` count as `max`. `mean` is at most `max`.
     pub fn poisson(mean: f64, max: usize) -> Result<Self, Refused> {
         let mut weights = around_mode(mean as usize, max, |k| mean / (k + 1) as f64);
         let (mut k, mut weight) = (max, weights[max]);

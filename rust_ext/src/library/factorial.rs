@@ -1,15 +1,15 @@
-//! Motifs put into backgrounds: every point of a design in every background.
+//! Motifs in backgrounds: every point of a design in every background.
 
 use super::{refuse, Refused, Rows, Scratch};
 use crate::background::Background;
 use crate::rng::{Domain, Rng};
 
-/// A motif: which symbols may stand at each of its places.
+/// A motif: the symbols allowed at each of its positions.
 #[derive(Clone, Debug)]
 pub struct Word {
-    /// A bit for every symbol that may stand there; none where the background's symbol stays.
+    /// A bit for every symbol allowed there; none where the background's symbol is kept.
     symbols: Vec<u64>,
-    /// Does any place have several symbols, so that one is drawn?
+    /// Whether any position has several symbols, so that one is drawn.
     drawn: bool,
 }
 
@@ -20,16 +20,16 @@ impl Word {
     }
 }
 
-/// Where a word stands.
+/// The place of a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     pub word: usize,
     pub start: usize,
-    /// Is it the other strand of the word that stands there?
+    /// Whether it is the reverse complement of the word.
     pub minus: bool,
 }
 
-/// What is put where: `motifs` places, some of them free, for every point.
+/// The places of all words: `motifs` places, some of them empty, for every point.
 #[derive(Clone, Debug)]
 pub struct Design {
     pub words: Vec<Word>,
@@ -48,20 +48,20 @@ pub struct Factorial {
     points: u64,
     rows: u64,
     seed: u64,
-    /// Does every row have a background of its own instead?
-    anew: bool,
+    /// Whether every row has its own background instead.
+    unpaired: bool,
     pairs: Vec<u8>,
 }
 
 impl Factorial {
-    /// `pairs` has the pair of every token; empty where symbols do not pair.
+    /// `pairs` has the complement of every token; empty if symbols have none.
     pub fn new(
         design: Design,
         background: Background,
         length: usize,
         backgrounds: u64,
         seed: u64,
-        anew: bool,
+        unpaired: bool,
         pairs: &[u8],
     ) -> Result<Self, Refused> {
         let points = (design.places.len() / design.motifs.max(1)) as u64;
@@ -85,7 +85,7 @@ impl Factorial {
             points,
             rows,
             seed,
-            anew,
+            unpaired,
             pairs: pairs.to_vec(),
         })
     }
@@ -128,13 +128,15 @@ fn check(design: &Design, length: usize, pairs: &[u8]) -> Result<(), Refused> {
         };
         if place.start > length || word.symbols.len() > length - place.start {
             return refuse(format!(
-                "a word of {} symbols at {} lies outside of the sequence",
+                "a word of {} symbols at {} is outside of the sequence",
                 word.symbols.len(),
                 place.start
             ));
         }
         if place.minus && pairs.is_empty() {
-            return refuse("symbols of this alphabet do not pair: motifs have one strand only");
+            return refuse(
+                "symbols of this alphabet have no complement: motifs have one strand only",
+            );
         }
     }
     Ok(())
@@ -151,7 +153,11 @@ impl Rows for Factorial {
 
     fn fill(&self, row: u64, scratch: &mut Scratch, out: &mut [u8]) {
         let point = (row % self.points) as usize * self.design.motifs;
-        let index = if self.anew { row } else { row / self.points };
+        let index = if self.unpaired {
+            row
+        } else {
+            row / self.points
+        };
         let drawn = &mut scratch.drawn;
         out.copy_from_slice(drawn.get(&self.background, self.seed, index, self.length));
         let places = &self.design.places[point..][..self.design.motifs];
@@ -168,7 +174,7 @@ mod tests {
     use crate::alphabet::PAIRS;
     use crate::background::Composition;
 
-    /// Nothing; TGA(C or G)N on the strand of the sequence; the other strand of it.
+    /// Nothing; TGA(C or G)N on the forward strand; the same on the reverse strand.
     fn design() -> Design {
         let place = |start, minus| {
             Some(Place {
@@ -184,9 +190,9 @@ mod tests {
         }
     }
 
-    fn library(backgrounds: u64, anew: bool) -> Factorial {
+    fn library(backgrounds: u64, unpaired: bool) -> Factorial {
         let random = Background::Random(Composition::uniform(4));
-        Factorial::new(design(), random, 9, backgrounds, 5, anew, &PAIRS).unwrap()
+        Factorial::new(design(), random, 9, backgrounds, 5, unpaired, &PAIRS).unwrap()
     }
 
     fn rows(library: &Factorial, threads: usize) -> Vec<Vec<u8>> {
@@ -217,14 +223,17 @@ mod tests {
 
     #[test]
     fn more_backgrounds_add_rows_at_the_end() {
-        for anew in [false, true] {
-            let (few, many) = (rows(&library(3, anew), 1), rows(&library(5, anew), 2));
+        for unpaired in [false, true] {
+            let (few, many) = (
+                rows(&library(3, unpaired), 1),
+                rows(&library(5, unpaired), 2),
+            );
             assert_eq!(few, many[..9]);
         }
     }
 
     #[test]
-    fn drawn_anew_every_row_has_a_background_of_its_own() {
+    fn drawn_unpaired_every_row_has_a_background_of_its_own() {
         let found = rows(&library(2, true), 1);
         assert_eq!(found[0], rows(&library(1, false), 1)[0]);
         assert!((1..6).all(|row| found[row][8] != found[0][8] || found[row][4..] != found[0][4..]));

@@ -1,11 +1,11 @@
-//! An element that is mutated while all around it is drawn anew for every row.
+//! An element that is mutated, in a new background for every row.
 
 use super::random::Random;
 use super::{refuse, Refused, Rows, Scratch, Substitutions, Target};
 use crate::background::Background;
 use std::ops::Range;
 
-/// Random mutagenesis of an element; what lies outside of its positions is background.
+/// Random mutagenesis of an element; everything outside of its positions is background.
 pub struct Global {
     element: Random,
     background: Background,
@@ -15,12 +15,12 @@ pub struct Global {
 }
 
 impl Global {
-    /// Backgrounds are as long as all that lies outside of the element, the stretches joined.
+    /// Backgrounds are as long as everything outside of the element, joined.
     pub fn new(element: Random, background: Background) -> Result<Self, Refused> {
         let outside = outside(&element.target);
         let symbols = outside.iter().map(Range::len).sum();
         if symbols == 0 {
-            return refuse("nothing lies outside of the positions to mutate");
+            return refuse("nothing is outside of the positions to mutate");
         }
         if let Some(length) = background.length().filter(|&length| length != symbols) {
             return refuse(format!(

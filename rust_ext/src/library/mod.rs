@@ -18,7 +18,7 @@ use crate::parallel::{for_rows_with, map_shares};
 use std::fmt;
 use std::ops::Range;
 
-/// Why a recipe makes no library.
+/// Why a library cannot be made from a recipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused(pub String);
 
@@ -32,14 +32,14 @@ fn refuse<T>(message: impl Into<String>) -> Result<T, Refused> {
     Err(Refused(message.into()))
 }
 
-/// Draws between two questions whether to go on, and what is said of work that was not to.
+/// Draws between two checks whether to continue, and the message for interrupted work.
 const STRETCH: usize = 1 << 14;
 const STOPPED: &str = "stopped";
 
-/// Symbols that are tokens before they are one-hot: they stay in the cache of a core.
+/// Symbols that are converted to one-hot at a time: their tokens stay in the cache of a core.
 const TOGETHER: usize = 1 << 17;
 
-/// What a thread keeps from row to row; it decides nothing.
+/// Buffers that a thread reuses; results do not depend on them.
 #[derive(Default)]
 pub struct Scratch {
     tokens: Vec<u8>,
@@ -48,7 +48,7 @@ pub struct Scratch {
     drawn: Drawn,
 }
 
-/// Memory of a set of small numbers that is emptied in no time.
+/// Memory of a set of small numbers that can be cleared in constant time.
 #[derive(Default)]
 struct Taken {
     /// The set at whose time a number was put in last.
@@ -80,7 +80,7 @@ impl Taken {
 }
 
 impl Set<'_> {
-    /// Put `number` in, or `instead` where it is in already; gives the one put in.
+    /// Put `number` in, or `instead` where it is in already; returns the one put in.
     #[inline(always)]
     fn insert_or(&mut self, number: u32, instead: u32) -> u32 {
         let known = self.times[number as usize] == self.now;
@@ -90,7 +90,7 @@ impl Set<'_> {
     }
 }
 
-/// A library of any kind. Rows must be below `rows`; `out` holds `length` tokens.
+/// A library of any type. Rows must be below `rows`; `out` holds `length` tokens.
 pub trait Rows: Sync {
     fn rows(&self) -> u64;
     fn length(&self) -> usize;
@@ -244,15 +244,15 @@ impl Target {
             return refuse("there must be at least one position to mutate");
         }
         if !positions.windows(2).all(|pair| pair[0] < pair[1]) {
-            return refuse("positions must rise, each only once");
+            return refuse("positions must be ascending and unique");
         }
         if positions.len() as u64 * u64::from(size) >= 1 << 32 {
             return refuse("there are too many positions to mutate");
         }
         let site = |&position: &u32| match wild.get(position as usize) {
-            None => refuse(format!("position {position} lies outside of the sequence")),
+            None => refuse(format!("position {position} is outside of the sequence")),
             Some(&wild) if wild >= size => {
-                refuse(format!("position {position} holds the unknown symbol"))
+                refuse(format!("position {position} has the unknown symbol"))
             }
             Some(&wild) => Ok(Site { position, wild }),
         };

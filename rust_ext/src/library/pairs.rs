@@ -2,9 +2,9 @@
 
 use super::{refuse, Refused, Scratch, Site, Substitutions, Target};
 
-/// The wild type, then the single substitutions if asked for, then the pairs.
+/// The wild type, then the single substitutions if requested, then the pairs.
 ///
-/// Rows rise by the position in the first window, its symbol, the position in the second window,
+/// Rows are ordered by the position in the first window, its symbol, the position in the second window,
 /// its symbol.
 pub struct Pairs {
     first: Target,
@@ -13,7 +13,7 @@ pub struct Pairs {
 }
 
 impl Pairs {
-    /// `first` and `second` are windows of the same wild type that lie apart.
+    /// `first` and `second` are windows of the same wild type that do not overlap.
     pub fn new(first: Target, second: Target, singles: bool) -> Result<Self, Refused> {
         let shared = |site: &Site| {
             let positions = second
@@ -22,7 +22,7 @@ impl Pairs {
             positions.is_ok()
         };
         if first.wild != second.wild || first.sites.iter().any(shared) {
-            return refuse("the windows of a pair must lie apart, in one sequence");
+            return refuse("the windows of a pair must not overlap, and be in one sequence");
         }
         Ok(Pairs {
             first,

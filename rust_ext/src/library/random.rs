@@ -1,4 +1,4 @@
-//! Random mutagenesis: a wild type with mutations drawn anew for every row.
+//! Random mutagenesis: copies of a wild type, each with its own random mutations.
 
 use super::counts::Counts;
 use super::{refuse, Refused, Scratch, Site, Substitutions, Taken, Target, STOPPED, STRETCH};
@@ -13,21 +13,21 @@ use std::ops::Range;
 pub enum Places {
     /// So many, drawn without replacement.
     Counts(Counts),
-    /// Each position by itself: chances in 2^-32, in the order of the target's positions.
+    /// Each position independently: probabilities in 2^-32, in the order of the target's positions.
     Rates(Vec<u64>),
 }
 
 /// What a position changes to.
 #[derive(Clone, Debug)]
 pub enum Symbols {
-    /// Any other symbol, all alike.
+    /// Any other symbol, with equal probability.
     Uniform,
     /// By wild-type symbol: where the shares of the symbols end, in 2^-32.
     Weighted(Vec<Vec<u64>>),
 }
 
 impl Symbols {
-    /// From `weights[wild type][new symbol]`; the diagonal is not read.
+    /// From `weights[wild type][new symbol]`; the diagonal is ignored.
     pub fn weighted(
         weights: &[Vec<f64>],
         target: &Target,
@@ -129,8 +129,8 @@ impl Random {
 
     /// Draw rows that repeat an earlier one again, until all are distinct.
     ///
-    /// Rows are told apart by 128 bits of a hash of their mutations. `going` is asked now and then
-    /// whether to go on.
+    /// Rows are distinguished by 128 bits of a hash of their mutations. `going` is called now and
+    /// then and says whether to continue.
     pub fn distinct(
         mut self,
         threads: usize,
@@ -244,7 +244,7 @@ impl Random {
         }
     }
 
-    /// The new symbol at a site; `choice` says which when all are alike.
+    /// The new symbol at a site; `choice` selects it if all are equally probable.
     #[inline(always)]
     fn symbol(&self, site: Site, choice: u32, rng: &mut Rng) -> u8 {
         match &self.symbols {

@@ -5,9 +5,9 @@ use super::{refuse, Refused, Rows, Scratch, Site, Target};
 /// Which side of an edit stays in place when symbols are deleted or inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keep {
-    /// What is left of it; the right end takes symbols of the right flank, or loses some.
+    /// The sequence to its left; the right end takes symbols of the right flank, or loses some.
     Left,
-    /// What is right of it; the left end takes symbols of the left flank, or loses some.
+    /// The sequence to its right; the left end takes symbols of the left flank, or loses some.
     Right,
 }
 
@@ -19,7 +19,7 @@ pub struct Edits {
     pub insertions: usize,
 }
 
-/// One edit: `deleted` symbols from `position` on give way to `inserted`.
+/// One edit: `deleted` symbols from `position` on are replaced by `inserted`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {
     pub position: usize,
@@ -27,7 +27,7 @@ pub struct Edit {
     pub inserted: Vec<u8>,
 }
 
-/// The edits of one kind and length.
+/// The edits of one type and length.
 struct Group {
     /// Row of the first one.
     first: u64,
@@ -38,8 +38,8 @@ struct Group {
     spellings: u64,
 }
 
-/// The wild type if asked for, the substitutions, the deletions of 1… symbols, the insertions of
-/// 1… symbols before a position; each kind by length, then position, then symbols.
+/// The wild type if requested, the substitutions, the deletions of 1… symbols, the insertions of
+/// 1… symbols before a position; each type by length, then position, then symbols.
 pub struct Saturation {
     target: Target,
     /// Left flank, sequence and right flank.
@@ -172,7 +172,7 @@ impl Rows for Saturation {
     }
 }
 
-/// Copy `piece` to `at` in `out`, leaving out what lies outside.
+/// Copy `piece` to `at` in `out`, clipped to `out`.
 fn paste(out: &mut [u8], piece: &[u8], at: isize) {
     let skip = at.saturating_neg().clamp(0, piece.len() as isize) as usize;
     let at = at.max(0) as usize;

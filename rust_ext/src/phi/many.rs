@@ -1,6 +1,6 @@
 //! Sums for many tables, some of them at a time: one look-up of a pair serves them all.
 //!
-//! Tables, and sums, lie one after the other.
+//! Tables, and sums, are stored one after the other.
 
 use super::pairs::{with_later, PairLayout};
 use super::{worth, FeatureRows, BLOCK};
@@ -9,7 +9,7 @@ use std::ops::{AddAssign, Range};
 
 /// Tables side by side: their entries of a pair fill half a cache line in float32.
 const ABREAST: usize = 8;
-/// Entries of tables side by side that fill a core's own cache, of 1 MB; tests go by fewer.
+/// Entries of tables side by side that fill the private cache of a core (1 MB); tests use fewer.
 const CACHED: usize = if cfg!(test) { 16 } else { 1 << 15 };
 
 type Abreast<T> = [T; ABREAST];
@@ -138,14 +138,17 @@ impl PairLayout {
 /// Call `work` with up to `ABREAST` of the columns of both at a time, which are so long.
 fn for_blocks(
     given: &[f64],
-    own: usize,
+    width: usize,
     out: &mut [f64],
     made: usize,
     work: impl Fn(&[f64], &mut [f64]),
 ) {
     for (block, out) in out.chunks_mut((ABREAST * made).max(1)).enumerate() {
         let first = block * ABREAST;
-        work(&given[first * own..(first + out.len() / made) * own], out);
+        work(
+            &given[first * width..(first + out.len() / made) * width],
+            out,
+        );
     }
 }
 
@@ -168,7 +171,7 @@ fn abreast<T: Copy + Default + Send>(
     made
 }
 
-/// Add what lies side by side to columns of `out`.
+/// Add interleaved columns to columns of `out`.
 fn apart<T: Copy + Into<f64> + Sync>(sums: &[Abreast<T>], out: &mut [f64], threads: usize) {
     let threads = worth(threads, out.len());
     for_rows(out, sums.len().max(1), threads, |at, out| {
@@ -191,7 +194,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// Of small whole numbers, whose sums are exact.
+        /// With small integers, whose sums are exact.
         #[test]
         fn many_tables_have_the_sums_of_one_after_the_other(
             rows in rows(), skip in 0..3u32, reach in 0..12u32, threads in 1..5usize,

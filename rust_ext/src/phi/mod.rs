@@ -24,7 +24,7 @@ fn worth(threads: usize, work: usize) -> usize {
     threads.min(1 + work / ALONE)
 }
 
-/// The features of every row, rising within it.
+/// The features of every row, ascending within it.
 #[derive(Debug)]
 pub struct FeatureRows {
     starts: Vec<usize>,
@@ -43,13 +43,13 @@ impl FeatureRows {
             return refuse("starts must begin with 0 and end with the number of features");
         }
         if starts.windows(2).any(|pair| pair[0] > pair[1]) {
-            return refuse("starts must not fall");
+            return refuse("starts must not decrease");
         }
         let starts: Vec<usize> = starts.iter().map(|&start| start as usize).collect();
         let mut counts = vec![0; size];
         for row in starts.windows(2).map(|pair| &features[pair[0]..pair[1]]) {
             if row.windows(2).any(|pair| pair[0] >= pair[1]) {
-                return refuse("the features of a row must rise");
+                return refuse("the features of a row must be ascending");
             }
             for &feature in row {
                 match counts.get_mut(feature as usize) {
@@ -70,7 +70,7 @@ impl FeatureRows {
         self.starts.len() - 1
     }
 
-    /// Features there are.
+    /// Number of features.
     pub fn size(&self) -> usize {
         self.size
     }

@@ -21,7 +21,7 @@ impl PairLayout {
     /// Feature f pairs with `first[f]..ends[f]`: none, or all of them above f.
     pub fn new(first: &[u32], ends: &[u32]) -> Result<Self, Refused> {
         if first.len() != ends.len() {
-            return Err(Refused("first and ends must be equally long".into()));
+            return Err(Refused("first and ends must have the same length".into()));
         }
         let mut starts = vec![0];
         for (feature, (&first, &end)) in first.iter().zip(ends).enumerate() {
@@ -37,12 +37,12 @@ impl PairLayout {
         })
     }
 
-    /// Features there are.
+    /// Number of features.
     pub fn features(&self) -> usize {
         self.first.len()
     }
 
-    /// Entries of the table.
+    /// Number of entries of the table.
     pub fn size(&self) -> usize {
         self.starts[self.features()]
     }
@@ -86,28 +86,28 @@ impl PairLayout {
 
     /// For every feature f, Σ table[f, g] · centre[g] over its pairs.
     ///
-    /// So much less is the additive effect of f where entries are of centred features: of
+    /// This is subtracted from the additive effect of f if entries are those of centred features:
     /// (x_f − centre[f]) (x_g − centre[g]).
     pub fn shifted(&self, table: &[f64], centre: &[f64], out: &mut [f64]) {
         out.fill(0.0);
-        for (feature, &own) in centre.iter().enumerate() {
+        for (feature, &mean) in centre.iter().enumerate() {
             let partners = self.partners(feature);
             let others = &centre[partners.clone()];
             let mut sum = 0.0;
             let pairs = table[self.entries(feature)].iter().zip(others);
             for ((&effect, &other), partner) in pairs.zip(&mut out[partners]) {
                 sum += effect * other;
-                *partner += effect * own;
+                *partner += effect * mean;
             }
             out[feature] += sum;
         }
     }
 
-    /// For every entry (f, g) the sum of `weights[row]` over the rows that have its pair, less
+    /// For every entry (f, g) the sum of `weights[row]` over the rows that have its pair, minus
     /// single[f] · centre[g] + single[g] · centre[f].
     ///
     /// With single[f] the sum over rows that have f, and weights of sum 0, this is the transpose
-    /// for centred features. A thread has entries of its own and goes through all rows.
+    /// for centred features. Each thread has its own entries and reads all rows.
     pub fn transposed(
         &self,
         rows: &FeatureRows,
@@ -157,13 +157,13 @@ impl PairLayout {
     ) {
         let offset = self.starts[share.start];
         for feature in share {
-            let (own, sum) = (centre[feature], single[feature]);
+            let (mean, sum) = (centre[feature], single[feature]);
             let entries = self.entries(feature);
             let out = &mut out[entries.start - offset..entries.end - offset];
             let partners = self.partners(feature);
             let others = centre[partners.clone()].iter().zip(&single[partners]);
             for (out, (&centre, &single)) in out.iter_mut().zip(others) {
-                *out = -(sum * centre + single * own);
+                *out = -(sum * centre + single * mean);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Shuffles of a row that keep how often it has every k-mer.
+//! Shuffles of a row that keep its k-mer counts.
 //!
 //! A row is a path through its (k-1)-mers, every k-mer of it an edge; another path over the same
 //! edges is another row with the same k-mers, and the same first and last (k-1)-mer (Altschul &
@@ -200,7 +200,7 @@ mod tests {
         ] {
             let all = enumerate(row, k);
             assert_eq!(all.len(), orders, "{row:?}");
-            // Pairs of few symbols have a way of their own.
+            // Pairs of few symbols have their own implementation.
             for alphabet_size in [4, 20] {
                 let chi = chi_square(row, plan(k, alphabet_size), &all);
                 assert!(

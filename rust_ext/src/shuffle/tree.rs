@@ -6,10 +6,10 @@ use crate::rng::Rng;
 pub trait Graph {
     fn in_tree(&self, vertex: usize) -> bool;
 
-    /// Choose a random edge of `vertex` anew; where it leads to.
+    /// Choose a random edge of `vertex` again; returns where it leads.
     fn choose(&mut self, vertex: usize, rng: &mut Rng) -> usize;
 
-    /// Take `vertex` and the edge chosen last into the tree; where it leads to.
+    /// Take `vertex` and the edge chosen last into the tree; returns where it leads.
     fn join(&mut self, vertex: usize) -> usize;
 }
 

@@ -165,14 +165,14 @@ impl Names {
 
     /// Name the keys, numbers of `bits` bits, in the order in which they come first.
     fn rename(&mut self, bits: u32) {
-        let room = (2 * self.keys.len()).next_power_of_two().ilog2();
-        // A key is its own place where the table has one for each.
-        let (factor, shift) = if bits <= room.max(DIRECT) {
+        let size_bits = (2 * self.keys.len()).next_power_of_two().ilog2();
+        // A key is its own index if the table has a slot for each.
+        let (factor, shift) = if bits <= size_bits.max(DIRECT) {
             (1, 0)
         } else {
-            (FIBONACCI, u64::BITS - room)
+            (FIBONACCI, u64::BITS - size_bits)
         };
-        let size = 1 << bits.min(room.max(DIRECT));
+        let size = 1 << bits.min(size_bits.max(DIRECT));
         self.table.clear();
         self.table.resize(size, FREE);
         self.first.clear();
