@@ -117,6 +117,9 @@ def test_a_triangle_has_a_diamond_for_every_pair_with_an_effect():
     strength[3] = np.nan
     drawn = diamonds(pairs.triangle(sites, strength, 5, "name", start=10))
     assert len(drawn) == 8
+    # Diamonds of neighbouring pairs touch: as wide as a position, as tall as two.
+    row = sorted(x for x, y in drawn if y == max(y for _, y in drawn))
+    assert f"l{(row[1] - row[0]) / 2:.1f} " in pairs.triangle(sites, strength, 5, "name", start=10)
     # The strongest, of 13 and 14, is the darkest, in the lowest row on the right.
     strongest = max(drawn, key=drawn.get)
     assert strongest == max(drawn, key=lambda place: (place[1], place[0]))

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from geneq import cli, encoding
-from geneq.artifacts import EFFECTS, LATENT, PAIRS
+from geneq.artifacts import ATTRIBUTION_AGREEMENT, ATTRIBUTIONS, EFFECTS, LATENT, PAIRS
 from geneq.errors import GeneqError
 from geneq.libraries import FactorialLibrary, Motif, RandomLibrary
 from geneq.mave import Mave
@@ -309,3 +309,14 @@ def test_a_custom_gauge_needs_a_mutated_sequence(tmp_path, capsys):
 def test_settings_that_make_no_sense_are_refused(scored, settings, message):
     with pytest.raises(GeneqError, match=re.escape(message)):
         settings.fit(Mave.load(scored))
+
+
+@pytest.mark.parametrize("table", [*TABLES.values(), ATTRIBUTIONS, ATTRIBUTION_AGREEMENT],
+                         ids=lambda table: table.name)  # fmt: skip
+def test_the_documentation_has_every_column_of_a_table_in_its_order(table):
+    page = (Path(__file__).parents[1] / "docs" / "surrogates.md").read_text()
+    (row,) = (line for line in page.splitlines() if line.startswith(f"| `{table.name}.parquet` |"))
+    columns = row.split(" | ")[2]
+    assert columns.startswith("target, ")
+    found = re.sub(r" ?\([^)]*\)", "", columns.split(":")[0].split(";")[0])
+    assert [name.strip(" |") for name in found.split(",")] == list(table.columns)

@@ -62,7 +62,8 @@ def triangle(
     largest = strength.max(initial=0)
     shade = _shades(strength, largest, np.ceil)  # none is as pale as no effect
     # Diamonds tile the plane, unless that would make them too small to see.
-    half = max(1.2, panel.x(0.5) - panel.x(0)), max(1.2, panel.y(0) - panel.y(1))
+    wide = (panel.width - panel.left - panel.right) / length / 2
+    half = max(1.2, wide), max(1.2, float(panel.y(0) - panel.y(1)))
     paths = []
     for level in np.unique(shade):
         at = shade == level
