@@ -1,8 +1,8 @@
 """The motif oracle on the CPU: windows of 2,048 nt scored with the core motifs in the default bins,
 beside a plain NumPy scan and, if it is installed, lightmotif (a scanner in Rust with SIMD).
 
-All run on one thread, on the same windows, and give the same scores, log mean affinity by bin. geneq
-also computes base composition, which the peers do not.
+All run on one thread, on the same windows, and give the same scores, log mean affinity by bin.
+geneq also computes base composition, which the peers do not.
 """
 
 import argparse

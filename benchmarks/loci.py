@@ -1,9 +1,9 @@
 """The cost of many loci in the pipeline: seconds and bytes per locus, and the size of the report.
 
-Loci of 249 nt around the TSSs of a simulated genome, each with a library of mutants, are run through
-the pipeline by `bin/geneq-nextflow`: genes, score, surrogate, variants, loci_report. Prints seconds
-per locus from start to end and by stage, and bytes per locus in the work directory and in the
-results. --oracle takes DeepSTARR's weights, as deepstarr:FILE; by default a motif is scored.
+Loci of 249 nt around the TSSs of a simulated genome, each with a library of mutants, are run
+through the pipeline by `bin/geneq-nextflow`: genes, score, surrogate, variants, loci_report. Prints
+seconds per locus from start to end and by stage, and bytes per locus in the work directory and in
+the results. --oracle takes DeepSTARR's weights, as deepstarr:FILE; by default a motif is scored.
 """
 
 import argparse
