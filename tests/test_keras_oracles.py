@@ -437,7 +437,7 @@ def test_numbers_that_keras_2_wrote_as_arrays(tmp_path):
         (layer("LSTM", "memory"), "Layer memory of type LSTM is not one of the types .* Conv1D"),
         (
             layer("Lambda", "code"),
-            "Layer code of type Lambda contains Python code, which geneq does",
+            "Layer code of type Lambda contains Python code, which",
         ),
         (layer("Conv2D", "wide"), "Layer wide of type Conv2D is not"),
         (layer("Functional", "inner", layers=[]), "Layer inner of type Functional is not one"),
