@@ -211,7 +211,12 @@ def _genes_json(n: int) -> dict:
         "promoter_choice": "first",
         "digest": "fedcba9876543210" * 4,
         "contigs": {f"chr{i}": 5_000_000 for i in range(1, 6)},
-        "folds": {"by": "chromosomes"},
+        "folds": {
+            "by": "chromosomes",
+            "n_families": 0,
+            "relatives_in_other_fold": 0,
+            "relatives_in_other_part": 0,
+        },
         "n_genes": n,
         "dropped": {"window leaves the contig": {"n": 3, "examples": ["ENSG1", "<i>ENSG2</i>"]}},
         "notes": ["Chromosome names of the annotation lacked 'chr'; it was added."],

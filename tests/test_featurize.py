@@ -116,7 +116,7 @@ def by_gene(features: Features) -> dict[str, np.ndarray]:
 # --- windows ----------------------------------------------------------------------------------
 
 
-def test_features_are_those_of_the_double(run):
+def test_features_are_those_of_the_reference(run):
     features = run("genome")
     assert features.values.shape == (20, 4, 4)
     assert [cls[0] for cls in features.classes] == ["A", "B", "G", "C"]

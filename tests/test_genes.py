@@ -172,6 +172,7 @@ def test_what_cannot_be_used_is_counted_by_reason_with_examples(run):
             line("edge", "chr2", 1, 500),
             line("turned", "chr2", 900, 500),
             line("word", "chr2", "x", 500),
+            line("enormous", "chr2", 500, "9" * 5000),
             line("strandless", "chr2", 500, 900, "."),
             line("", "chr2", 500, 900),
             "chr2\ttest\tgene\t500\t900\t.\t+\t.\t\n",
@@ -183,9 +184,9 @@ def test_what_cannot_be_used_is_counted_by_reason_with_examples(run):
         "beyond_contig": ["far"],
         "contig_absent": ["unknown"],
         "mostly_n": ["empty", "edge"],
-        "bad_coordinates": ["turned (line 34)", "word (line 35)"],
-        "no_strand": ["strandless (line 36)"],
-        "no_gene_id": ["line 37", "line 38"],
+        "bad_coordinates": ["turned (line 34)", "word (line 35)", "enormous (line 36)"],
+        "no_strand": ["strandless (line 37)"],
+        "no_gene_id": ["line 38", "line 39"],
     }
     assert genes.loc["ENSG00000000001", "chrom"] == "chr2"
     assert len(genes) == 27
@@ -205,6 +206,22 @@ def test_mt_is_chrm_and_a_compressed_gtf_is_read(run):
     run.gtf.write_bytes(gzip.compress(GENES_EVERYWHERE.replace("chrM\t", "MT\t").encode()))
     assert run("--fasta", str(run.fasta), "--gtf", str(run.gtf)) == 0
     assert run.table().loc["chrMa", "chrom"] == "chrM"
+
+
+def test_a_byte_order_mark_is_ignored(run):
+    run.gtf.write_bytes(b"\xef\xbb\xbf" + GENES_EVERYWHERE.encode())
+    assert run("--fasta", str(run.fasta), "--gtf", str(run.gtf)) == 0
+    assert len(run.table()) == 26
+
+
+def test_windows_are_cut_in_batches(run, monkeypatch):
+    whole = run.annotated(GENES_EVERYWHERE)
+    monkeypatch.setattr("geneq.stages.genes.annotation.BATCH", 5000)
+    pd.testing.assert_frame_equal(run.annotated(GENES_EVERYWHERE), whole)
+
+
+def test_a_negative_seed_is_refused(run):
+    assert "--seed must be between 0 and" in run.refused_gtf(GENES_EVERYWHERE, "--seed", "-1")
 
 
 def test_running_twice_gives_the_same(run):
@@ -884,6 +901,7 @@ def test_default_bins():
         ("10,0", "annotation", "in increasing order"),
         ("0,1.5", "annotation", "integers, in nt, not '1.5'"),
         ("", "annotation", "integers, in nt, not ''"),
+        ("0,99999999999999999999", "annotation", "must be within 10,000,000 nt of the TSS"),
         ("0,1/0", "promoters", "fractions of the length, 0 to 1, not '1/0'"),
         ("-0.1,1", "promoters", "fractions of the length, 0 to 1, not '-0.1'"),
         ("0,nan", "promoters", "not 'nan'"),

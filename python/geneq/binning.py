@@ -15,6 +15,8 @@ from .errors import GeneqError
 __all__ = ["ANNOTATION", "DEFAULT_EDGES", "PROMOTERS", "of_promoter", "parse_edges"]
 
 ANNOTATION, PROMOTERS = "annotation", "promoters"
+# Far more than any oracle reads.
+FARTHEST = 10_000_000
 
 DEFAULT_EDGES = {
     ANNOTATION: "-1024,-512,-256,-128,-64,0,64,128,256,512,1024",
@@ -43,6 +45,8 @@ def parse_edges(text: str | None, mode: str) -> list[float]:
     """
     text = DEFAULT_EDGES[mode] if text is None else text
     edges = [_edge(part, mode, text) for part in text.split(",")]
+    if max(map(abs, edges)) > FARTHEST:
+        raise GeneqError(f"Bin edges must be within {FARTHEST:,} nt of the TSS", value=text[:60])
     if len(edges) < 2 or any(b <= a for a, b in pairwise(edges)):
         raise GeneqError(
             "Bin edges must be at least two, in increasing order",

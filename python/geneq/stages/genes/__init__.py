@@ -17,6 +17,7 @@ import pandas as pd
 
 from ... import binning, folds
 from ...artifacts import GENES, write_json
+from ...checks import check_int
 from ...errors import GeneqError
 from ...genome import Genome, Index, index_fasta
 from ...similarity import similar_pairs
@@ -64,6 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the indexed genome, `genes.parquet` and `genes.json` to `args.out`."""
     mode = _mode(args)
+    check_int(args.seed, "--seed", 0)
     edges = binning.parse_edges(args.bin_edges, mode)
     with _staged(args.out) as folder:
         index = index_fasta(args.promoters or args.fasta, folder)

@@ -28,8 +28,10 @@ TAGS = ("MANE_Select", "Ensembl_canonical")
 # Where annotations give a gene's symbol: Ensembl and GENCODE; FlyBase; NCBI and AGAT.
 NAME_KEYS = ("gene_name", "gene_symbol", "gene")
 WORST_SUPPORT = 6
-# Windows cut at once: about 8 MB of tokens with the default window.
-BATCH = 4096
+LONGEST_NUMBER = 15
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# Tokens of windows that are cut at once.
+BATCH = 1 << 23
 
 # A quote inside a value is one that no ";" follows: gene_name "5"-CD4";
 _ATTRIBUTE = re.compile(
@@ -206,6 +208,7 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
         with open_maybe_gzip(path) as file:
             for number, line in enumerate(file, 1):
+                line = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
                 if not line.startswith(b"#") and line.strip():
                     yield number, line
     except FileNotFoundError:
@@ -233,7 +236,7 @@ def _row(line: bytes, number: int, path: Path, dropped: Tally) -> Row | None:
     _check_attributes(found, gene_id, text, number, path)
     if not gene_id:
         dropped.add("no_gene_id", f"line {number}")
-    elif not (start.isdecimal() and end.isdecimal() and 1 <= int(start) <= int(end)):
+    elif not _are_coordinates(start, end):
         dropped.add("bad_coordinates", f"{gene_id} (line {number})")
     elif strand not in ("+", "-"):
         dropped.add("no_strand", f"{gene_id} (line {number})")
@@ -242,6 +245,12 @@ def _row(line: bytes, number: int, path: Path, dropped: Tally) -> Row | None:
         tss = int(start if strand == "+" else end) - 1
         return Row(gene_id, contig, strand, feature == "gene", tss, found)
     return None
+
+
+def _are_coordinates(start: str, end: str) -> bool:
+    """Are they integers (of a size that fits int64), from 1 on and in order?"""
+    numbers = all(text.isdecimal() and len(text) <= LONGEST_NUMBER for text in (start, end))
+    return numbers and 1 <= int(start) <= int(end)
 
 
 def _check_attributes(
@@ -373,9 +382,10 @@ def _mostly_n(
 def windows(
     genes: pd.DataFrame, genome: Genome, window: tuple[int, int], threads: int
 ) -> Iterator[np.ndarray]:
-    """Tokens uint8[≤ BATCH, length] of the windows of `genes`, in batches."""
-    for start in range(0, len(genes), BATCH):
-        part = genes.iloc[start : start + BATCH]
+    """Tokens uint8[some genes, length] of the windows of `genes`, in batches."""
+    size = max(1, BATCH // (window[1] - window[0]))
+    for start in range(0, len(genes), size):
+        part = genes.iloc[start : start + size]
         yield genome.windows(
             part["chrom"].to_numpy(), part["tss"].to_numpy(), part["strand"].to_numpy(),
             *window, threads,
