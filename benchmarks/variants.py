@@ -87,11 +87,11 @@ def experiment(seed: int, rows: int) -> tuple[pd.DataFrame, pd.DataFrame, float]
 
 
 def _run(folder: Path, seed: int, rows: int) -> tuple[pd.DataFrame, pd.DataFrame, float]:
-    judge = Rough(seed)
-    genome = write_inputs(folder, judge, np.random.default_rng(1000 + seed))
+    oracle = Rough(seed)
+    genome = write_inputs(folder, oracle, np.random.default_rng(1000 + seed))
     spec = f"python:{folder / 'oracle.py'}:make"
     locus = Locus("site", "chr1", FLANK, FLANK + LENGTH, spec, n=rows, seed=seed)
-    surrogates.fit(score(locus.recipe(genome), judge)).save(folder / "loci" / "site")
+    surrogates.fit(score(locus.recipe(genome), oracle)).save(folder / "loci" / "site")
     locus.save(folder / "loci" / "site")
     inputs = {"vcf": "in.vcf", "genome": "", "surrogates": "loci"}
     inputs |= {"truth": "truth.tsv", "out": "out"}
@@ -104,19 +104,19 @@ def _run(folder: Path, seed: int, rows: int) -> tuple[pd.DataFrame, pd.DataFrame
     return AGREEMENT.read(next(tables)), COMPARISONS.read(next(tables)), taken
 
 
-def write_inputs(folder: Path, judge: Rough, rng: np.random.Generator) -> Genome:
+def write_inputs(folder: Path, oracle: Rough, rng: np.random.Generator) -> Genome:
     """Genome, oracle, VCF and measured effects of every substitution of the locus."""
-    wild = encoding.strings(judge.wild[None])[0]
+    wild = encoding.strings(oracle.wild[None])[0]
     (folder / "in.fa").write_text(f">chr1\n{wild}\n")
     index_fasta(folder / "in.fa", folder)
     own = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\nimport variants"
-    (folder / "oracle.py").write_text(f"{own}\ndef make(): return variants.Rough({judge.hash})\n")
+    (folder / "oracle.py").write_text(f"{own}\ndef make(): return variants.Rough({oracle.hash})\n")
     sites = [(i, symbol) for i in range(LENGTH) for symbol in range(4)]
-    sites = [(i, symbol) for i, symbol in sites if judge.wild[FLANK + i] != symbol]
-    tokens = np.repeat(judge.wild[None, FLANK:-FLANK], len(sites) + 1, axis=0)
+    sites = [(i, symbol) for i, symbol in sites if oracle.wild[FLANK + i] != symbol]
+    tokens = np.repeat(oracle.wild[None, FLANK:-FLANK], len(sites) + 1, axis=0)
     for row, (i, symbol) in enumerate(sites, 1):
         tokens[row, i] = symbol
-    before, *after = judge.measured(tokens)
+    before, *after = oracle.measured(tokens)
     table = pd.DataFrame({
         "chrom": "chr1", "pos": [FLANK + i + 1 for i, _ in sites],
         "ref": [wild[FLANK + i] for i, _ in sites], "alt": ["ACGT"[symbol] for _, symbol in sites],

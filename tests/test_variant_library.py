@@ -1,4 +1,4 @@
-"""Variants in genome context: pairs of windows against the variant put into the whole contig."""
+"""Variants in genome context: pairs of windows against the edited contig, cut from it."""
 
 import json
 from pathlib import Path

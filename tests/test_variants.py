@@ -143,7 +143,7 @@ def scores(made: Path, sequences: list[str], function: str = "make") -> np.ndarr
 
 
 def expected(made: Path, name: str, start: int, ref: str, alt: str, fixed=20, function="make"):
-    """float[targets] of the slow double."""
+    """float[targets] of the reference implementation."""
     chrom, first, end, strand = LOCI[name]
     place = (first, end, strand, fixed)
     contig = CONTIGS[chrom]
@@ -211,7 +211,7 @@ def test_the_gradient_is_that_at_the_wild_type(made, tmp_path):
     np.testing.assert_allclose(of(table, method="gradient")["effect"], slope, rtol=0.05, atol=5e-3)
 
 
-def test_ism_and_gradient_add_up_over_symbols_and_the_oracle_does_not(made, tmp_path):
+def test_ism_and_gradient_add_up_over_bases_and_the_oracle_does_not(made, tmp_path):
     chrom, first, *_ = LOCI["plus"]
     start, ref = first + 10, CONTIGS[chrom][first + 10 : first + 13]
     alt = other(ref[0]) + ref[1] + other(ref[2], 2)
@@ -289,10 +289,10 @@ def test_both_strands_count_where_that_is_asked_for(made, tmp_path):
     assert list(table["method"].unique()) == ["ism", "gradient", "oracle"]
 
 
-# --- what cannot be judged ------------------------------------------------------------------------
+# --- variants without effects --------------------------------------------------------------------
 
 
-def test_why_a_method_says_nothing_stands_in_the_note(made, tmp_path):
+def test_the_note_says_why_a_method_has_no_effect(made, tmp_path):
     chrom, first, *_ = LOCI["plus"]
     lines = {
         "fixed": line(chrom, first, 1, other(CHR1[first])),
@@ -326,7 +326,7 @@ def test_an_oracle_without_a_module_has_no_gradient(made, tmp_path):
     assert rest["effect"].notna().all()
 
 
-def test_unknown_symbols_beside_a_variant_are_no_hindrance(made, tmp_path):
+def test_unknown_bases_beside_a_variant_do_not_matter(made, tmp_path):
     start = 148  # two symbols from the Ns of "minus"
     alt = other(CHR1[start])
     table = run(made, tmp_path, line("chr1", start, 1, alt))
@@ -338,7 +338,7 @@ def test_unknown_symbols_beside_a_variant_are_no_hindrance(made, tmp_path):
 # --- which variants -------------------------------------------------------------------------------
 
 
-def test_what_is_left_out_is_counted_and_said(made, tmp_path, capsys):
+def test_what_is_skipped_is_counted_and_printed(made, tmp_path, capsys):
     wrong = other(CHR1[60], 2)
     lines = [
         line("chr1", 60, 1, f"{other(CHR1[60])},<DEL>,*", "many"),
@@ -368,7 +368,7 @@ def test_a_variant_in_no_locus_gives_an_empty_table(made, tmp_path):
     assert table.empty and about(tmp_path)["inside"] == 0
 
 
-def test_alternatives_of_one_line_are_variants_of_their_own(made, tmp_path):
+def test_each_alternative_of_a_line_is_a_variant(made, tmp_path):
     ref = CHR1[75]
     alts = [other(ref, by) for by in (1, 2, 3)]
     table = run(made, tmp_path, line("chr1", 75, 1, ",".join(alts)))
@@ -407,7 +407,7 @@ def test_a_locus_that_fails_is_named_and_does_not_sink_the_others(made, tmp_path
 
 
 def test_loci_are_called_as_their_folders(made, tmp_path):
-    """So a copy of a locus, fitted in another way say, stands beside the first."""
+    """So a copy of a locus, for example fitted in another way, is listed beside the first."""
     for name in ("plus", "copy"):
         shutil.copytree(made / "loci" / "plus", tmp_path / "loci" / name)
     start = LOCI["plus"][1] + 9
@@ -420,7 +420,7 @@ def test_loci_are_called_as_their_folders(made, tmp_path):
     assert table["locus"].tolist() == ["copy"] * 2 + ["plus"] * 2
 
 
-def test_a_target_that_the_surrogate_lacks_is_a_fault_of_the_locus(made, tmp_path, capsys):
+def test_a_target_that_the_surrogate_lacks_is_an_error_of_the_locus(made, tmp_path, capsys):
     loci = tmp_path / "loci" / "plus"
     shutil.copytree(made / "loci" / "plus", loci)
     replace(Locus.load(loci), target="three").save(loci)
@@ -939,7 +939,7 @@ def test_replicates_without_a_column_that_tells_them_apart_are_counted(
     assert "not matched: 40 several_values" in said
 
 
-def test_experiments_on_other_variants_are_no_hindrance(saturation, tmp_path, capsys):
+def test_experiments_on_other_variants_do_not_matter(saturation, tmp_path, capsys):
     table = published(saturation, tmp_path / "t.tsv", Element="site")
     at = list(range(20, 60))
     other_place = table.head(40).assign(

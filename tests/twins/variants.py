@@ -76,7 +76,7 @@ def _on_genome(row: tuple, contigs: dict[str, str]) -> str:
 @cache
 def normal(contig: str, start: int, ref: str, alt: str) -> tuple[int, str, str]:
     """The normal form: the edited contig beside the contig, both without what they share, from the
-    end and then from the beginning. Every N of the contig is a base of its own."""
+    end and then from the beginning. No N of the contig equals another base."""
     marked = re.sub("[^ACGT]", lambda found: chr(0x1000 + found.start()), contig.upper())
     before, after = marked[:start], marked[start + len(ref) :]
     one, other = before + ref + after, before + alt + after
@@ -104,7 +104,7 @@ def place_of(ref: str, alt: str, anchor: int, keep: str) -> int:
 def pair(
     contig: str, start: int, ref: str, alt: str, length: int, anchor: int, keep: str
 ) -> tuple[str, str]:
-    """Both windows: the variant put into the whole contig, then the window cut out of it."""
+    """Both windows: the variant inserted into the complete contig, then the window cut from it."""
     start, ref, alt = normal(contig, start, ref, alt)
     place = place_of(ref, alt, anchor, keep)
     end = start + len(ref)

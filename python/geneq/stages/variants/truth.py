@@ -271,7 +271,7 @@ def _marked(rows: pd.Series, reason: str) -> np.ndarray:
 
 
 def _check_experiments(truth: Truth) -> None:
-    """Raise GeneqError where a column tells apart several values of the same variants."""
+    """Raise GeneqError where a column distinguishes several values of the same variants."""
     variants = truth.table.groupby(SPELLING, sort=False)
     several = variants["value"].transform("nunique") > 1
     groups = variants.ngroup()[several]
