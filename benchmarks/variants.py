@@ -100,7 +100,7 @@ def _run(folder: Path, seed: int, rows: int) -> tuple[pd.DataFrame, pd.DataFrame
     with redirect_stdout(StringIO()):
         cli.main(["variants", *options, "--threads", "1"])
     taken = time.perf_counter() - start
-    tables = (folder / "out" / name for name in ("truth.parquet", "comparisons.parquet"))
+    tables = (folder / "out" / name for name in ("agreement.parquet", "comparisons.parquet"))
     return AGREEMENT.read(next(tables)), COMPARISONS.read(next(tables)), taken
 
 

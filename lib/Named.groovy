@@ -3,7 +3,7 @@ import java.nio.file.Files
 import java.nio.file.Path
 
 /**
- * An oracle, or a function that reduces profiles, as a sheet names it, KIND:WHAT; `file` is its file,
+ * An oracle, or a function that reduces profiles, as a sheet names it, TYPE:WHAT; `file` is its file,
  * where it has one, and `rest` what follows that in its name. The oracle distill:DATASET:CELL TYPE is
  * the equation that this run finds for a cell type.
  */

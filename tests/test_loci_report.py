@@ -108,13 +108,13 @@ def test_agreement_with_measured_effects_stands_at_its_locus(fitted, tmp_path):
     parts = {"a": [row], "b": [("gone", *row[1:])], "none": []}
     for i, (name, rows) in enumerate(parts.items()):
         table = pd.DataFrame(rows, columns=[*AGREEMENT.columns]).astype(AGREEMENT.columns)
-        AGREEMENT.write(table, variants(tmp_path / name, i, i + 1) / "truth.parquet")
+        AGREEMENT.write(table, variants(tmp_path / name, i, i + 1) / "agreement.parquet")
     words = ["--surrogates", fitted, "--out", tmp_path / "out", "--variants"]
     assert main(["loci_report", *map(str, [*words, tmp_path / "a", tmp_path / "b"])]) == 0
     page = Page(tmp_path / "out" / "loci.html")
     assert "surrogate a <b> 12 0.812 0.610 to 0.930 0.745" in page.text
     assert page.text.count("Agreement with measured effects") == 1
-    assert len(AGREEMENT.read(tmp_path / "out" / "truth.parquet")) == 2
+    assert len(AGREEMENT.read(tmp_path / "out" / "agreement.parquet")) == 2
     assert main(["loci_report", *map(str, [*words, tmp_path / "none"])]) == 0
     assert "no agreement can be computed" in Page(tmp_path / "out" / "loci.html").text
 

@@ -524,7 +524,7 @@ def beside(folder: Path, out: Path, truth: Path | None = None) -> int:
 def test_a_saturation_experiment_shows_which_method_agrees_best(saturation, tmp_path, capsys):
     assert beside(saturation, tmp_path) == 0
     assert "measured effects: 150 of 150 rows matched" in capsys.readouterr().out
-    found = AGREEMENT.read(tmp_path / "truth.parquet").set_index("method")
+    found = AGREEMENT.read(tmp_path / "agreement.parquet").set_index("method")
     assert found.index.tolist() == ["surrogate", "ism", "oracle"]
     assert (found["n"] == 150).all()
     assert found["pearson"]["surrogate"] > 0.9 and found["spearman"]["surrogate"] > 0.85
@@ -543,7 +543,7 @@ def test_correlations_are_those_of_the_joined_tables(saturation, tmp_path):
     assert beside(saturation, tmp_path) == 0
     effects = VARIANTS.read(tmp_path / "variants.parquet")
     truth = pd.read_csv(saturation / "truth.tsv", sep="\t")
-    found = AGREEMENT.read(tmp_path / "truth.parquet").set_index("method")
+    found = AGREEMENT.read(tmp_path / "agreement.parquet").set_index("method")
     for method, group in effects[effects["effect"].notna()].groupby("method"):
         both = group.merge(truth, on=["pos", "ref", "alt"])
         known = stats.pearsonr(both["effect"], both["value"])
@@ -560,7 +560,7 @@ def test_tables_with_comments_and_capitals_are_read(saturation, tmp_path):
     path = tmp_path / "truth.tsv"
     path.write_text(header + text.partition("\n")[2])
     assert beside(saturation, tmp_path / "a") == beside(saturation, tmp_path / "b", path) == 0
-    first, second = (AGREEMENT.read(tmp_path / name / "truth.parquet") for name in "ab")
+    first, second = (AGREEMENT.read(tmp_path / name / "agreement.parquet") for name in "ab")
     pd.testing.assert_frame_equal(first, second)
 
 
@@ -580,7 +580,7 @@ def test_measured_effects_are_read_from_any_table_and_spelling(saturation, tmp_p
     else:
         truth.to_csv(path, sep="," if suffix == ".csv" else "\t", index=False)
     assert beside(saturation, tmp_path / "a") == beside(saturation, tmp_path / "b", path) == 0
-    first, second = (AGREEMENT.read(tmp_path / name / "truth.parquet") for name in "ab")
+    first, second = (AGREEMENT.read(tmp_path / name / "agreement.parquet") for name in "ab")
     pd.testing.assert_frame_equal(first, second)
 
 
@@ -596,7 +596,7 @@ def test_deletions_may_be_spelled_with_a_dash(saturation, tmp_path):
     rows = "".join(f"chr1\t{201 + i}\t{base}\t-\t{i}\n" for i, base in pairs)
     (folder / "truth.tsv").write_text("chrom\tpos\tref\talt\tvalue\n" + rows)
     assert beside(folder, tmp_path / "out") == 0
-    found = AGREEMENT.read(tmp_path / "out" / "truth.parquet")
+    found = AGREEMENT.read(tmp_path / "out" / "agreement.parquet")
     assert found[["method", "n"]].to_numpy().tolist() == [["oracle", len(pairs)]]
     assert len(pairs) > 5 and COMPARISONS.read(tmp_path / "out" / "comparisons.parquet").empty
 
@@ -646,7 +646,7 @@ def test_measured_variants_in_no_locus_agree_with_none(saturation, tmp_path, cap
     said = capsys.readouterr().out
     assert "measured effects: 0 of 2 rows matched" in said
     assert f"not matched: 2 not_in_vcf (such as row 0: chr1:9 {SYMBOLS[8]}>N)" in said
-    assert AGREEMENT.read(tmp_path / "out" / "truth.parquet").empty
+    assert AGREEMENT.read(tmp_path / "out" / "agreement.parquet").empty
     assert COMPARISONS.read(tmp_path / "out" / "comparisons.parquet").empty
     assert len(VARIANTS.read(tmp_path / "out" / "variants.parquet"))
 
@@ -731,7 +731,7 @@ def test_every_deletion_is_matched_with_its_own_value(repeats, tmp_path, size, i
     truth = in_vcf_of(truth, table, genome)
     names = table["id"].iloc[truth.table["variant"]]
     assert dict(zip(names, truth.table["value"], strict=True)) == wanted
-    agreement = AGREEMENT.read(tmp_path / "run" / "out" / "truth.parquet")
+    agreement = AGREEMENT.read(tmp_path / "run" / "out" / "agreement.parquet")
     assert agreement["n"].tolist() == agreement["n_common"].tolist() == [len(lines)]
     effects = VARIANTS.read(tmp_path / "run" / "out" / "variants.parquet")
     both = np.corrcoef(effects["effect"], effects["id"].astype(float))[0, 1]
@@ -831,7 +831,7 @@ def test_rows_of_one_edit_get_their_mean(repeats, tmp_path):
     assert found == {"measured": 8, "matched": 8, "averaged": 5, "skipped": {}}
     effects = VARIANTS.read(tmp_path / "run" / "out" / "variants.parquet")
     assert len(effects) == 4
-    agreement = AGREEMENT.read(tmp_path / "run" / "out" / "truth.parquet")
+    agreement = AGREEMENT.read(tmp_path / "run" / "out" / "agreement.parquet")
     r = np.corrcoef(effects["effect"], [31 / 5, 32, 64, 128])[0, 1]
     assert agreement["n"].tolist() == [4] and agreement["pearson"][0] == pytest.approx(r)
 
@@ -864,7 +864,7 @@ def test_methods_are_compared_over_the_variants_that_all_have(saturation, tmp_pa
     (tmp_path / "truth.tsv").write_text((saturation / "truth.tsv").read_text() + rows)
     assert beside(tmp_path, tmp_path / "out") == beside(saturation, tmp_path / "plain") == 0
     found, plain = (
-        AGREEMENT.read(tmp_path / name / "truth.parquet").set_index("method")
+        AGREEMENT.read(tmp_path / name / "agreement.parquet").set_index("method")
         for name in ("out", "plain")
     )
     assert found["n"].to_dict() == {"surrogate": 150, "ism": 150, "oracle": 150 + len(places)}
@@ -903,7 +903,7 @@ def test_a_published_table_is_read_in_one_go(saturation, tmp_path, capsys, recwa
     recwarn.clear()
     assert beside(saturation, tmp_path / "a") == 0
     assert beside(saturation, tmp_path / "b", tmp_path / "t.tsv") == 0
-    first, second = (AGREEMENT.read(tmp_path / name / "truth.parquet") for name in "ab")
+    first, second = (AGREEMENT.read(tmp_path / name / "agreement.parquet") for name in "ab")
     pd.testing.assert_frame_equal(first, second)
     said = capsys.readouterr()
     assert "not matched: 3 no_position" in said.out

@@ -185,7 +185,7 @@ def test_a_locus_that_fails_is_named_and_stops_no_other(data, tmp_path):
     assert "SCORE (plus and 2 more)" in run.submitted
     assert {path.name for path in (results / "loci").iterdir()} == {
         *("plus", "minus", "far"),
-        *("variants.parquet", "truth.parquet", "comparisons.parquet", "failed.tsv"),
+        *("variants.parquet", "agreement.parquet", "comparisons.parquet", "failed.tsv"),
     }
     page = (results / "loci.html").read_text()
     assert "Failed loci" in page
@@ -202,7 +202,9 @@ def test_a_locus_that_fails_is_named_and_stops_no_other(data, tmp_path):
     assert len(in_site) == 2 * len(positions)
     assert (in_site["effect"] < 0).all()
 
-    agreement = AGREEMENT.read(results / "loci" / "truth.parquet").set_index(["locus", "method"])
+    agreement = AGREEMENT.read(results / "loci" / "agreement.parquet").set_index(
+        ["locus", "method"]
+    )
     assert {*agreement.index.get_level_values("locus")} == {"plus", "minus"}
     judged = variants[(variants["locus"] == "plus") & (variants["method"] == "oracle")]
     assert agreement.loc[("plus", "oracle")]["n"] == len(judged)

@@ -3,7 +3,7 @@
 It shows the surrogate of every locus: a logo with standard errors, the strongest pairs, scores
 against the latent phenotype, and effects of variants with their agreement with measured effects.
 Beside loci.html are written, where there are any, the variants of all loci (variants.parquet),
-their agreement with measured effects (truth.parquet, comparisons.parquet) and the loci that failed
+their agreement with measured effects (agreement.parquet, comparisons.parquet) and the loci that failed
 (failed.tsv).
 """
 
@@ -37,7 +37,7 @@ GAUGE = "uniform"
 # Rows of tables on the page; the files have all of them.
 STRONGEST, SHOWN = 6, 20
 # Tables of all loci, by the names of the files that `geneq variants` writes.
-TABLES = {"variants": VARIANTS, "truth": AGREEMENT, "comparisons": COMPARISONS}
+TABLES = {"variants": VARIANTS, "agreement": AGREEMENT, "comparisons": COMPARISONS}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -82,7 +82,7 @@ def write_report(
         version=__version__,
         loci=shown,
         failed=failed,
-        compared=len(tables["truth"]) if "truth" in tables else None,
+        compared=len(tables["agreement"]) if "agreement" in tables else None,
         glyphs=glyphs(symbols),
     )
 
@@ -174,7 +174,7 @@ def locus(fitted: Fitted, tables: dict[str, pd.DataFrame]) -> dict:
                     else target(fitted, number, wild_type, window)
                     for number in range(len(surrogate.outputs))],
         "variants": variant_table(found["variants"]) if "variants" in found else None,
-        "truth": found["truth"].to_dict("records") if "truth" in found else [],
+        "agreement": found["agreement"].to_dict("records") if "agreement" in found else [],
         "key": " ".join([fitted.name, place.chrom if place else "", fitted.scored,
                          *surrogate.targets]).lower(),
     }  # fmt: skip

@@ -56,7 +56,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--alphabet", default="dna", help="alphabet of a user-supplied table (dna)")
     parser.add_argument("--wild_type", help="wild type of that table (default: the consensus)")
     parser.add_argument("--target", nargs="+", help="targets (default: all)")
-    parser.add_argument("--oracle", help=f"KIND:WHAT, for {', '.join(METHODS)}")
+    parser.add_argument("--oracle", help=f"TYPE:WHAT, for {', '.join(METHODS)}")
     parser.add_argument("--surrogate", type=Path, help="folder of `geneq surrogate`, to compare")
     parser.add_argument(
         "--methods",

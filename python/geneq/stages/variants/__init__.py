@@ -256,7 +256,7 @@ def _empty() -> pd.DataFrame:
 
 def _write_agreement(measured: pd.DataFrame, out: Path) -> None:
     """Write how well the methods agree with measured effects."""
-    AGREEMENT.write(agreement(measured), out / "truth.parquet")
+    AGREEMENT.write(agreement(measured), out / "agreement.parquet")
     COMPARISONS.write(comparisons(measured), out / "comparisons.parquet")
 
 

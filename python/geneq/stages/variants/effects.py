@@ -76,6 +76,12 @@ class Case:
     reduce: str | None = None
     reverse_complement: bool = False
 
+    @property
+    def scorer(self) -> Oracle:
+        """The oracle, which is loaded for all methods but the surrogate."""
+        assert self.oracle is not None
+        return self.oracle
+
     @cached_property
     def changes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Variant, column and new token of every substituted base of `substitutions`."""
@@ -102,10 +108,12 @@ class Case:
         """
         if not len(tokens):
             return np.empty((0, len(self.targets)))
-        if self.oracle.variant is not None and self.reduce is None:
+        if self.scorer.variant is not None and self.reduce is None:
             wild = np.broadcast_to(self.wild, tokens.shape)
-            how = (self.oracle, self.targets, self.reverse_complement)
-            return variant_scores(wild, tokens, *how).astype(np.float64)
+            scores = variant_scores(
+                wild, tokens, self.scorer, self.targets, self.reverse_complement
+            )
+            return scores.astype(np.float64)
         return self._scores(tokens) - self._wild_score
 
     def singles(self, position: np.ndarray, symbol: np.ndarray) -> np.ndarray:
@@ -128,9 +136,8 @@ class Case:
         return self._scores(self.wild[None])
 
     def _scores(self, tokens: np.ndarray) -> np.ndarray:
-        assert self.oracle is not None  # it is loaded for all methods but the surrogate
         how = (self.reduce, self.reverse_complement)
-        return score_tokens(tokens, self.oracle, self.targets, *how).astype(np.float64)
+        return score_tokens(tokens, self.scorer, self.targets, *how).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -243,20 +250,19 @@ def by_gradient(case: Case) -> Answer:
 
 
 def _no_gradient(case: Case) -> str | None:
-    if case.oracle.module is None:
+    if case.scorer.module is None:
         return NO_MODULE
     return NO_GRADIENT if case.reduce is not None else None
 
 
 def _gradient(case: Case, target: str) -> np.ndarray:
     """float64[length, symbols] in the wild-type gauge, averaged over strands where asked for."""
-    assert case.oracle is not None  # it is loaded for all methods but the surrogate
-    left, right = padding(len(case.wild), case.oracle)
+    left, right = padding(len(case.wild), case.scorer)
     padded = np.pad(case.wild[None], ((0, 0), (left, right)), constant_values=UNKNOWN)
-    found = attribute(case.oracle, encoding.strings(padded)[0], "saliency", target)
+    found = attribute(case.scorer, encoding.strings(padded)[0], "saliency", target)
     if case.reverse_complement:
         other = encoding.strings(encoding.reverse_complement(padded))[0]
-        turned = attribute(case.oracle, other, "saliency", target)[::-1, ::-1]
+        turned = attribute(case.scorer, other, "saliency", target)[::-1, ::-1]
         found = (found + turned) / 2
     return found[left : left + len(case.wild)]
 
