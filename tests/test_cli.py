@@ -53,6 +53,33 @@ def test_a_small_library_is_warned_of_in_one_line_and_information_is_not_made_up
     assert metrics[["i_pred", "i_var"]].isna().all() and metrics["r2"] >= 0
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 9.00 GiB"),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ],
+)
+def test_a_command_without_enough_memory_exits_as_if_it_was_killed(monkeypatch, capsys, error):
+    def run(args):
+        raise error
+
+    monkeypatch.setattr("geneq.tools.doctor.run", run)
+    # The pipeline retries this status, with more memory.
+    assert cli.main(["doctor"]) == 137
+    assert capsys.readouterr().err == f"geneq doctor: error: out of memory: {error}\n"
+
+
+def test_any_other_error_is_raised(monkeypatch):
+    def run(args):
+        raise ValueError("wrong")
+
+    monkeypatch.setattr("geneq.tools.doctor.run", run)
+    with pytest.raises(ValueError, match="wrong"):
+        cli.main(["doctor"])
+
+
 def test_a_command_that_is_told_to_end_exits_with_130_and_leaves_nothing(tmp_path):
     os.mkfifo(tmp_path / "genes.json")
     command = [sys.executable, "-m", "geneq.cli", "featurize", "--genome_dir", str(tmp_path)]

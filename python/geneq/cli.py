@@ -14,7 +14,7 @@ import warnings
 from pathlib import Path
 
 from . import __version__
-from .errors import GeneqError
+from .errors import GeneqError, out_of_memory
 
 COMMANDS = {
     "genes": "stages.genes",
@@ -40,7 +40,10 @@ USUAL = warnings.formatwarning
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; returns the exit status (1 bad input, 2 bad usage, 130 interrupted)."""
+    """Run a command; returns the exit status.
+
+    1 bad input, 2 bad usage, 130 interrupted, 137 out of memory.
+    """
     argv = sys.argv[1:] if argv is None else argv
     parser = _parser(argv[0] if argv else None)
     args = parser.parse_args(argv)
@@ -56,6 +59,11 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"geneq {argv[0]}: interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        print(f"geneq {argv[0]}: error: out of memory: {error}", file=sys.stderr)
+        return 137  # as if the kernel had killed it: the pipeline retries with more memory
     return 0
 
 

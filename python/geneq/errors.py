@@ -60,3 +60,12 @@ def some(rows: Sequence[int] | np.ndarray) -> str:
     """The first of `rows`, and how many more there are."""
     more = f" and {len(rows) - NAMED:,} more" if len(rows) > NAMED else ""
     return ", ".join(map(str, rows[:NAMED])) + more
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: torch has errors of its own for this, on GPUs and on CPUs."""
+    return (
+        isinstance(error, MemoryError)
+        or "OutOfMemory" in type(error).__name__
+        or "can't allocate memory" in str(error)
+    )

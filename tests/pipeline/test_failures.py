@@ -201,7 +201,7 @@ def test_a_scheduler_that_refuses_every_task_ends_the_run_with_its_message(tmp_p
         '" >&2; exit 1'
     )
     given = inputs("a", "b")
-    run = pipeline(tmp_path, *given, *slurm(refuse), "--queue", "nosuch", timeout=90)
+    run = pipeline(tmp_path, *given, *slurm(refuse), "--queue", "nosuch", timeout=300)
     assert run.status == 1
     lines = summary(run.text)
     assert lines[0].startswith("The run stopped early, because a task could not be submitted")
@@ -218,7 +218,7 @@ def test_a_scheduler_that_refuses_every_task_ends_the_run_with_its_message(tmp_p
 
 
 def test_a_scheduler_that_answers_without_a_job_ends_the_run(tmp_path, inputs, slurm):
-    run = pipeline(tmp_path, *inputs("a"), *slurm("echo sorry; exit 0"), timeout=90)
+    run = pipeline(tmp_path, *inputs("a"), *slurm("echo sorry; exit 0"), timeout=300)
     assert run.status == 1
     assert "genome could not be submitted in GENES" in run.text
     assert ": Invalid SLURM submit response:; sorry\n" in run.text
@@ -229,7 +229,7 @@ def test_a_scheduler_that_is_busy_for_a_moment_is_asked_again(tmp_path, inputs, 
         'if [ ! -e asked ]; then touch asked; echo "sbatch: error: Batch job submission failed: '
         'Socket timed out on send/recv operation" >&2; exit 1; fi'
     )
-    run = pipeline(tmp_path, *inputs("a"), *slurm(busy), timeout=90)
+    run = pipeline(tmp_path, *inputs("a"), *slurm(busy), timeout=300)
     assert run.status == 0, run.text
     assert "Socket timed out on send/recv operation" in run.text
     assert {len(rows) for rows in attempts(tmp_path, "SEARCH").values()} == {1}
