@@ -125,7 +125,7 @@ STARTS, FEATURES = np.array([0, 2], np.int64), np.array([0, 1], np.uint32)
     ("call", "message"),
     [
         (lambda: _ext.FeatureRows(STARTS, FEATURES, 1), "not below the number of features"),
-        (lambda: _ext.FeatureRows(STARTS, FEATURES[::-1].copy(), 2), "features of a row must rise"),
+        (lambda: _ext.FeatureRows(STARTS, FEATURES[::-1].copy(), 2), "row must be ascending"),
         (lambda: _ext.FeatureRows(STARTS[1:], FEATURES, 2), "starts must begin with 0"),
         (lambda: _ext.FeatureRows(STARTS.astype(int).tolist(), FEATURES, 2), "starts must be"),
         (lambda: _ext.FeatureRows(STARTS, FEATURES, 2).sums(np.zeros(3)), "table must have 2"),
@@ -133,7 +133,7 @@ STARTS, FEATURES = np.array([0, 2], np.int64), np.array([0, 1], np.uint32)
         (lambda: _ext.FeatureRows(STARTS, FEATURES, 2).sums(np.zeros(2), 0), "at least 1"),
         (lambda: _ext.FeatureRows(STARTS, FEATURES, 2).sums(np.zeros((1, 1, 2))), "1 or 2 axes"),
         (lambda: _ext.FeatureRows(STARTS, FEATURES, 2).sums(np.zeros((2, 3))), "table must have 2"),
-        (lambda: _ext.PairLayout(FEATURES, FEATURES[:1]), "equally long"),
+        (lambda: _ext.PairLayout(FEATURES, FEATURES[:1]), "the same length"),
         (lambda: _ext.PairLayout(FEATURES, FEATURES + 5), "range of later features"),
         (lambda: _ext.PairLayout(*np.array([[1, 2], [2, 2]], np.uint32)).transposed(
             _ext.FeatureRows(STARTS, FEATURES, 2), np.zeros((2, 1)), np.zeros(2), np.zeros(2)),
@@ -437,8 +437,11 @@ def test_tails_that_change_with_the_prediction_are_found():
         distances.append(stats.kstest(uniform, "uniform").statistic)
         assert (fitted.errors().terms[0].values > 0).any()
     best = truth.losses(params, data.y[held, 0], yhat[held]).mean()
-    assert best < losses[1] < best + 0.03 < losses[0]
-    assert distances[1] < 0.05
+    # Over eight seeds and several processors: up to 0.034 nats above the truth with shapes that
+    # change, at least 0.071 with shapes that do not.
+    assert losses[1] < best + 0.05 < losses[0]
+    # For uniform numbers, this many, the distance is larger once in a thousand times.
+    assert distances[1] < stats.kstwo.ppf(0.999, held.sum())
 
 
 # --- the objective ----------------------------------------------------------------------------

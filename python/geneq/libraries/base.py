@@ -514,7 +514,7 @@ def _window(window: Sequence[int], length: int) -> tuple[int, int]:
     start, end = (check_int(value, "The edge of a window", -(2**62)) for value in window)
     if not 0 <= start < end <= length:
         raise GeneqError(
-            f"A window [start, end) must be within the sequence's {length} symbols and not be empty",
+            f"A window [start, end) must be within the {length} symbols of the sequence, and not empty",
             value=f"[{start}, {end})",
         )
     return start, end
