@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from deepstarr import MODELS, deepstarr, library
 from figures import Figure, Figures, machine, print_table, write_json
 from geneq import surrogates
 from geneq.libraries import RandomLibrary
 from geneq.oracles.scoring import score
-from surrogate import MODELS, deepstarr, library
 
 SEEDS, ROWS, RATE, REPLICATES, WINDOW = 20, 10_000, 0.1, 100, (95, 155)
 # Median ratios are wanted in here.

@@ -1,9 +1,10 @@
 """Surrogates fitted beside squid-nn: parts of surrogate.py, and the processes that it starts.
 
-Every fit is in a process of its own, which reads a library's recipe, scores and split from a file;
-its peak memory is that of the whole process. squid-nn runs once, with its defaults, and draws the
-split (60 % training, 20 % validation, 20 % test); without it, one like that is drawn. r² is the
-squared correlation of scores and predictions in the test rows.
+Every fit runs in a separate process, which reads a library's recipe, scores and split from a file;
+its peak memory is that of the whole process, so PyTorch is imported only where it is used. squid-nn
+runs once, with its defaults, and draws the split (60 % training, 20 % validation, 20 % test);
+without it, such a split is drawn here. r² is the squared correlation of scores and predictions in
+the test rows.
 """
 
 import argparse
@@ -97,8 +98,8 @@ def starts(args: argparse.Namespace, library: Library, data) -> dict:
 
 def locus(args: argparse.Namespace, library: Library, data) -> dict:
     """Seconds of a whole locus, the fastest of so many: library, scores and fit."""
+    from deepstarr import deepstarr
     from geneq.oracles.scoring import score
-    from surrogate import deepstarr
 
     oracle, seconds = deepstarr(args.models), []
     for _ in range(args.times):
@@ -115,7 +116,7 @@ def squid_locus(args: argparse.Namespace, library: Library, data) -> dict:
     The network has random weights, which take as long.
     """
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "TQDM_DISABLE": "1"}
-    from surrogate import keras_network
+    from deepstarr import keras_network
 
     mutagenizer = module_of("squid-nn", "squid/mutagenizer.py").RandomMutagenesis(RATE, seed=SEED)
     predictor = module_of("squid-nn", "squid/predictor.py").ScalarPredictor
@@ -197,8 +198,8 @@ def written(folder: Path, library: Library, y: np.ndarray, **more: np.ndarray) -
 
 def scored(library: Library, models: Path) -> np.ndarray:
     """The dev scores of a library."""
+    from deepstarr import deepstarr
     from geneq.oracles.scoring import score
-    from surrogate import deepstarr
 
     return score(library, deepstarr(models)).y[:, 0]
 

@@ -198,21 +198,30 @@ def overlapping_halves():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: encoding.tokens([]), "There are no sequences"),
-        (lambda: encoding.tokens(["ACG", "AC"]), "equally long: 'row 2 has 2 symbols, row 1 has 3"),
+        (lambda: encoding.tokens([]), "must be at least one sequence"),
+        (
+            lambda: encoding.tokens(["ACG", "AC"]),
+            "the same length: 'row 2 has 2 symbols, row 1 has 3",
+        ),
         (
             lambda: encoding.tokens(np.array([b"ACG", b"AC"])),
             "row 2 ends after 2 symbols.*long \\(3",
         ),
         (lambda: encoding.tokens(["ACG", 5]), "must be str or bytes: \"row 2 is <class 'int'>"),
-        (lambda: encoding.tokens(["ACG", "AC5"]), "row 2, column 3: '5' is no nucleotide symbol"),
-        (lambda: encoding.tokens([b"ACG", "AéG"]), "row 2, column 2: 'é' is no symbol"),
-        (lambda: encoding.tokens(["A\nC"]), r"row 1, column 2: '\\n' is no nucleotide symbol"),
+        (
+            lambda: encoding.tokens(["ACG", "AC5"]),
+            "row 2, column 3: '5' is not a nucleotide symbol",
+        ),
+        (lambda: encoding.tokens([b"ACG", "AéG"]), "row 2, column 2: 'é' is not a symbol"),
+        (lambda: encoding.tokens(["A\nC"]), r"row 1, column 2: '\\n' is not a nucleotide symbol"),
         (lambda: encoding.tokens(["ACU"]), "column 3: 'U'.*alphabet 'rna'"),
         (lambda: encoding.tokens(["ACT"], "rna"), "column 3: 'T'.*alphabet 'dna'"),
-        (lambda: encoding.tokens(["MK*"], "protein"), "column 3: '\\*' is no amino acid symbol"),
-        (lambda: encoding.tokens(["ACGU"], "diploid"), "column 4: 'U' is no genotype symbol"),
-        (lambda: encoding.tokens(["ABC"], "symbols:AB"), "'C' is no symbol of the alphabet"),
+        (
+            lambda: encoding.tokens(["MK*"], "protein"),
+            "column 3: '\\*' is not an amino acid symbol",
+        ),
+        (lambda: encoding.tokens(["ACGU"], "diploid"), "column 4: 'U' is not a genotype symbol"),
+        (lambda: encoding.tokens(["ABC"], "symbols:AB"), "'C' is not a symbol of the alphabet"),
         (lambda: encoding.tokens(["A"], "symbols:AA"), "1 to 64 different symbols.*'symbols:AA'"),
         (lambda: encoding.tokens(TOKENS), "S<length>.*uint8 of shape \\(2, 3\\).*view\\('S1'\\)"),
         (lambda: encoding.tokens(np.zeros((2, 3), "S2")), "S1\\[n, length\\]"),
@@ -241,7 +250,7 @@ def overlapping_halves():
         (lambda: encoding.strings(TOKENS[0]), "2 axes: 'shape \\(3,\\)'"),
         (lambda: encoding.strings("ACG"), "2 axes: \"<class 'str'>"),
         (lambda: encoding.symbols(TOKENS + 5), "tokens must be 0…4"),
-        (lambda: encoding.reverse_complement(["MK"], "protein"), "'protein' do not pair"),
+        (lambda: encoding.reverse_complement(["MK"], "protein"), "'protein' have no complement"),
         (
             lambda: encoding.from_one_hot(np.ones((1, 2, 4), np.uint8)),
             "row 1, column 1: one-hot of",
@@ -253,7 +262,7 @@ def overlapping_halves():
         (lambda: encoding.unpack(dataclasses.replace(PACKED, length=4)), "3 bytes a row, not 2"),
         (
             lambda: encoding.unpack(dataclasses.replace(PACKED, data=PACKED.data + 31)),
-            "row 1, column 1: the packed value is no symbol",
+            "row 1, column 1: the packed value is not a symbol",
         ),
         (
             lambda: encoding.unpack(
@@ -267,7 +276,7 @@ def overlapping_halves():
         ),
         (
             lambda: encoding.unpack(dataclasses.replace(PACKED, unknown_row=np.array([1]))),
-            "must be equally long",
+            "must have the same length",
         ),
     ],
 )

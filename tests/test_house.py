@@ -1,4 +1,4 @@
-"""Who may import whom: cli → stages and tools → what they share → the extension."""
+"""Which modules may import which: cli → stages and tools → what they share → the extension."""
 
 import ast
 from pathlib import Path
@@ -42,3 +42,49 @@ def test_imports_point_one_way(path):
         if layer(target) not in ALLOWED[layer(own)] and target[:2] != own[:2]
     ]
     assert not wrong, f"{'.'.join(own)} imports {', '.join(wrong)}"
+
+
+# --- cycles -------------------------------------------------------------------------------------
+
+# Packages whose modules still import each other in a circle.
+OPEN = {"oracles"}
+
+
+def graph() -> dict[str, set[str]]:
+    """The modules that every module imports, anywhere in its code; a package is its __init__."""
+    names = {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in MODULES
+    }
+    targets = {
+        name: {".".join(target) for target in imported(path)} for name, path in names.items()
+    }
+    packages = {name: {target.rpartition(".")[0] for target in found - names.keys()}
+                for name, found in targets.items()}  # fmt: skip
+    return {name: ((targets[name] | packages[name]) & names.keys()) - {name} for name in names}
+
+
+def reached(modules: dict[str, set[str]], start: str) -> set[str]:
+    """All modules that `start` imports, directly or through others."""
+    found, left = set(), [start]
+    while left:
+        new = modules[left.pop()] - found
+        found |= new
+        left += new
+    return found
+
+
+def test_no_module_imports_itself_through_others():
+    """Imports within functions count too."""
+    modules = graph()
+    circular = {name for name in modules if name in reached(modules, name)}
+    assert {name.partition(".")[0] for name in circular} <= OPEN, sorted(circular)
+
+
+def test_a_cycle_through_a_function_is_found(tmp_path, monkeypatch):
+    (tmp_path / "one.py").write_text("from . import two\n")
+    (tmp_path / "two.py").write_text("def late():\n    from .one import name\n")
+    monkeypatch.setattr("test_house.PACKAGE", tmp_path)
+    monkeypatch.setattr("test_house.MODULES", sorted(tmp_path.rglob("*.py")))
+    assert graph() == {"one": {"two"}, "two": {"one"}}
+    assert reached(graph(), "one") == {"one", "two"}

@@ -221,9 +221,9 @@ def test_a_recipe_prints_what_is_not_by_default_and_no_long_sequence():
             "of format version 1: 2 *\\. Install the geneq that wrote it",
         ),
         ({"version": None}, "reads a recipe of format version 1"),
-        ({"kind": "magic"}, "Unknown kind of library: 'magic'. There are: combinatorial, dip"),
+        ({"kind": "magic"}, "Unknown type of library: 'magic'. There are: combinatorial, dip"),
         ({"kind": ["random"]}, "Unknown kind of library"),
-        ({"rates": 0.1}, "A random recipe has no such field: 'rates'. There are: alphabet, "),
+        ({"rates": 0.1}, "Unknown field of a random recipe: 'rates'. There are: alphabet, "),
         ({"n": "5"}, "n must be a whole number: \"'5'\""),
         ({"n": True}, "n must be a whole number"),
         ({"n": 5.0}, "n must be a whole number"),
@@ -270,11 +270,11 @@ def pairwise(first=(0, 2), second=(4, 6), **recipe):
         (random, {"wild_type": b"ACGT"}, "wild_type must be a sequence: \"b'ACGT'\""),
         (random, {"wild_type": b"A" * 10**6}, r"^.{0,120}$"),
         (random, {"wild_type": ["A", "C"]}, "wild_type must be a sequence"),
-        (random, {"wild_type": "AC!T"}, "alphabet dna: \"row 1, column 3: '!' is no nucleotide"),
-        (random, {"wild_type": "ACGU"}, "column 4: 'U' is no nucleotide symbol; RNA is"),
+        (random, {"wild_type": "AC!T"}, "alphabet dna: \"row 1, column 3: '!' is not a nucleotide"),
+        (random, {"wild_type": "ACGU"}, "column 4: 'U' is not a nucleotide symbol; RNA is"),
         (random, {"wild_type": "ACGé"}, "row 1, column 4"),
-        (random, {"wild_type": "\ud800"}, "not written in the alphabet dna"),
-        (random, {"wild_type": "AC\nGT"}, "wild_type must be one line.*Remove line ends"),
+        (random, {"wild_type": "\ud800"}, "not in the alphabet dna"),
+        (random, {"wild_type": "AC\nGT"}, "wild_type must be one line.*Remove the line breaks"),
         (random, {"wild_type": "ACGT\r\n"}, "wild_type must be one line"),
         (random, {"wild_type": "\n"}, "wild_type must be one line"),
         (random, {"wild_type": "ACNT"}, r"holds an unknown symbol: 'N at position 2 \(0-based"),
@@ -294,9 +294,9 @@ def pairwise(first=(0, 2), second=(4, 6), **recipe):
         (random, {"n": 1e3}, "n must be a whole number"),
         (random, {"rate": "x"}, "rate must be a number"),
         (random, {"rate": True}, "rate must be a number"),
-        (random, {"rate": float("nan")}, r"rate must lie in \[0, 1\]: nan"),
-        (random, {"rate": 1.01}, r"rate must lie in \[0, 1\]: 1.01"),
-        (random, {"rate": -1e-9}, r"rate must lie in \[0, 1\]: -1e-09"),
+        (random, {"rate": float("nan")}, r"rate must be in \[0, 1\]: nan"),
+        (random, {"rate": 1.01}, r"rate must be in \[0, 1\]: 1.01"),
+        (random, {"rate": -1e-9}, r"rate must be in \[0, 1\]: -1e-09"),
         (random, {"rate": 10**400}, "rate must be a number"),
         (random, {"rate": 1 + 0j}, "rate must be a number"),
         (random, {"windows": 5}, "windows must be a list: '5'"),
@@ -330,7 +330,7 @@ def pairwise(first=(0, 2), second=(4, 6), **recipe):
         (random, {"counts": [0] * 11 + [1]}, "11 mutations do not fit into 10 positions"),
         (random, {"position_rates": 0.5}, "position_rates must be a list"),
         (random, {"position_rates": [0.5] * 9}, "'9 rates, 10 positions'"),
-        (random, {"position_rates": [0.5] * 9 + [2]}, r"rate must lie in \[0, 1\]: 2"),
+        (random, {"position_rates": [0.5] * 9 + [2]}, r"rate must be in \[0, 1\]: 2"),
         (random, {"position_rates": [0.5] * 9 + ["a"]}, "rate must be a number"),
         (random, {"symbol_weights": 5}, "symbol_weights must be a list"),
         (random, {"symbol_weights": [1, 2]}, "symbol_weights must be a list"),
@@ -340,8 +340,8 @@ def pairwise(first=(0, 2), second=(4, 6), **recipe):
         (random, {"symbol_weights": [[1, 1, 1, float("nan")]] * 4}, "finite and not negative"),
         (random, {"symbol_weights": [[1, 0, 0, 0]] * 4}, "symbol A of the wild type has no weight"),
         (random, {"symbol_weights": {"A": {"C": 1}}}, "symbol C of the wild type has no weight"),
-        (random, {"symbol_weights": {"N": {"C": 1}}}, "a symbol that the alphabet lacks: 'N'"),
-        (random, {"symbol_weights": {"A": {"U": 1}}}, "a symbol that the alphabet lacks: 'U'"),
+        (random, {"symbol_weights": {"N": {"C": 1}}}, "a symbol that is not in the alphabet: 'N'"),
+        (random, {"symbol_weights": {"A": {"U": 1}}}, "a symbol that is not in the alphabet: 'U'"),
         (random, {"symbol_weights": {"A": 1}}, "weights of new symbols by wild-type symbol"),
         (random, {"symbol_weights": {"A": {"C": "x"}}}, "symbol_weights must be a number"),
         (random, {"include_wild_type": "no"}, "include_wild_type must be true or false: \"'no'\""),
@@ -352,7 +352,7 @@ def pairwise(first=(0, 2), second=(4, 6), **recipe):
         (saturation, {"insertions": -1}, "insertions must be between 0 and 10"),
         (saturation, {"wild_type": WILD * 9, "insertions": 40}, "insertions of .* 2.64 or more"),
         (saturation, {"keep": "middle"}, "keep must be left or right: 'middle'"),
-        (saturation, {"left_flank": "X"}, "left_flank is not written in the alphabet dna"),
+        (saturation, {"left_flank": "X"}, "left_flank has a character that is not in"),
         (saturation, {"right_flank": None}, "right_flank must be a sequence"),
         (saturation, {"substitutions": "no"}, "substitutions must be true or false"),
         (saturation, {"substitutions": False, "include_wild_type": False}, "asks for no edit"),
@@ -599,7 +599,9 @@ def test_a_library_too_big_for_memory_names_its_size_and_the_stream(n):
     library = RandomLibrary(WILD, n)
     assert len(library) == n
     for ask, size in ((library.tokens, n * 10), (lambda: library.one_hot("float32"), n * 160)):
-        message = rf"{n:,} rows of 10 symbols are {size / 1e9:,.1f} GB.* GB are free.*stream\(\)"
+        message = (
+            rf"{n:,} rows of 10 symbols are {size / 1e9:,.1f} GB.* GB are available.*stream\(\)"
+        )
         with pytest.raises(GeneqError, match=message):
             ask()
     assert library.tokens(n - 3).shape == (3, 10)

@@ -242,7 +242,7 @@ def test_a_design_may_not_take_the_names_of_other_columns(tmp_path, monkeypatch)
         SaturationLibrary, "design", lambda self, *_: pd.DataFrame({"row": rows[::-1], "packed": 1})
     )
     for suffix in FORMATS:
-        with pytest.raises(GeneqError, match="name that the file needs for its own: 'row, packed'"):
+        with pytest.raises(GeneqError, match="name that is reserved for the file: 'row, packed'"):
             SATURATION.write(tmp_path / f"x{suffix}")
     assert list(tmp_path.iterdir()) == []
 
@@ -321,7 +321,7 @@ def test_a_bit_that_fell_over_is_noticed(whole, tmp_path_factory, suffix, column
     content[chunk.data_page_offset + chunk.total_compressed_size - 1 - int(part * size)] ^= 1 << bit
     path = tmp_path_factory.mktemp("flipped") / "x.parquet"
     path.write_bytes(content)
-    assert "cut short, damaged" in refused(path)
+    assert "truncated, damaged" in refused(path)
 
 
 def test_a_missing_file_or_a_folder_is_refused(tmp_path):
@@ -359,8 +359,8 @@ def test_fasta_without_its_recipe_is_refused(tmp_path):
             lambda records: [record.replace(b"\n", b"\nA", 1) for record in records],
             "39 symbols: '40",
         ),
-        (lambda records: [records[0] + b"A\n", *records[1:]], "equally long"),
-        (lambda records: [records[0][:-3] + b"EE\n", *records[1:]], "'E' is no nucleotide"),
+        (lambda records: [records[0] + b"A\n", *records[1:]], "the same length"),
+        (lambda records: [records[0][:-3] + b"EE\n", *records[1:]], "'E' is not a nucleotide"),
         (lambda records: [b"promoter\nACGT\n"], "Record 0"),
     ],
 )
@@ -396,13 +396,13 @@ def altered(path: Path, source: Path, about: dict | None = None, **columns) -> N
         ),
         ({"format": "other"}, "Not a library written by geneq"),
         ({"alphabet": "klingon"}, "alphabet must be"),
-        ({"alphabet": 3}, "not whole"),
-        ({"alphabet": "absent"}, "not whole: .*alphabet"),
-        ({"layout": "other"}, "not whole: .*other"),
-        ({"rows": 99}, "not what its metadata says: '100 rows"),
+        ({"alphabet": 3}, "incomplete"),
+        ({"alphabet": "absent"}, "incomplete: .*alphabet"),
+        ({"layout": "other"}, "incomplete: .*other"),
+        ({"rows": 99}, "not match its metadata: '100 rows"),
         ({"length": 0}, "length must be"),
         ({"length": 2**62}, "has not 4611686018427387904 symbols|no library"),
-        ({"length": 43}, "has not 43 symbols|not what its metadata says"),
+        ({"length": 43}, "does not have 43 symbols|not match its metadata"),
     ],
 )
 def test_metadata_that_does_not_fit_is_refused(whole, tmp_path, suffix, about, message):
@@ -415,7 +415,7 @@ def test_an_alphabet_of_other_symbols_is_refused(whole, tmp_path):
     altered(tmp_path / "x.parquet", whole[".parquet"], {"alphabet": "rna"})
     assert "'T' is no RNA symbol" in refused(tmp_path / "x.parquet")
     altered(tmp_path / "x.parquet", whole[".packed.parquet"], {"alphabet": "protein"})
-    assert "not what its metadata says" in refused(tmp_path / "x.parquet")
+    assert "not match its metadata" in refused(tmp_path / "x.parquet")
 
 
 @pytest.mark.parametrize(
@@ -455,7 +455,9 @@ def test_a_file_whose_recipe_this_geneq_lacks_is_read_nonetheless(whole, tmp_pat
 
 
 def test_the_suffix_must_say_a_format(tmp_path):
-    with pytest.raises(GeneqError, match=r"say its format: 'x\.txt'.*\.packed\.parquet, \.parquet"):
+    with pytest.raises(
+        GeneqError, match=r"must be that of a known format: 'x\.txt'.*\.packed\.parquet, \.parquet"
+    ):
         SATURATION.write(tmp_path / "x.txt")
     assert list(tmp_path.iterdir()) == []
 

@@ -119,18 +119,18 @@ def refused(capsys, out: Path, *arguments) -> str:
     ],
 )  # fmt: skip
 def test_options_make_the_recipe(tmp_path, arguments, wanted):
-    assert recipe(tmp_path / "x.packed.parquet", "--kind", *arguments, *SEQUENCE) == wanted
+    assert recipe(tmp_path / "x.packed.parquet", "--type", *arguments, *SEQUENCE) == wanted
 
 
 def test_variants_need_no_wild_type_and_what_is_left_out_is_told(tmp_path, capsys):
     genome, vcf = indexed(tmp_path / "genome", CONTIGS), tmp_path / "in.vcf"
     vcf.write_text(vcf_text("chr2|4|.|T|C,<DEL>", "chr2|5|.|A|<INS>"))
-    options = ["--kind", "variants", "--genome", genome, "--vcf", vcf, "--window", 9]
+    options = ["--type", "variants", "--genome", genome, "--vcf", vcf, "--window", 9]
     library = recipe(tmp_path / "x.fa", *options, "--anchor", 2, "--keep", "right")
     assert library == VariantLibrary(genome=genome, vcf=vcf, window=9, anchor=2, keep="right")
-    assert "left out, symbolic: 2, as line 3: chr2:4 T><DEL>" in capsys.readouterr().out
+    assert "skipped, symbolic: 2, such as line 3: chr2:4 T><DEL>" in capsys.readouterr().out
     message = refused(capsys, tmp_path / "y.fa", *options, *SEQUENCE)
-    assert "no such options: '--sequence'. It takes --alphabet, --seed, --keep" in message
+    assert "no such options: '--sequence'. Its options are --alphabet, --seed, --keep" in message
 
 
 def test_every_field_has_an_option():
@@ -144,23 +144,23 @@ def test_every_field_has_an_option():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Give --recipe or --kind. Kinds are combinatorial"),
-        (["--kind", "random", "--n", 5], "wild type is given by --sequence, or by --fasta"),
-        (["--kind", "random", "--n", 5, *SEQUENCE, "--record", "a"], "wild type is given by"),
-        (["--kind", "random", *SEQUENCE], "--kind random needs --n."),
-        (["--kind", "pairwise", *SEQUENCE], "--kind pairwise needs --first, --second."),
+        ([], "Give --recipe or --type. There are: combinatorial"),
+        (["--type", "random", "--n", 5], "Give the wild type by --sequence, or by --fasta"),
+        (["--type", "random", "--n", 5, *SEQUENCE, "--record", "a"], "Give the wild type by"),
+        (["--type", "random", *SEQUENCE], "--type random needs --n."),
+        (["--type", "pairwise", *SEQUENCE], "--type pairwise needs --first, --second."),
         (
-            ["--kind", "saturation", *SEQUENCE, "--n", 5, "--rate", 0.1],
-            "--kind saturation has no such options: '--n, --rate'. It takes --alphabet, --seed",
+            ["--type", "saturation", *SEQUENCE, "--n", 5, "--rate", 0.1],
+            "--type saturation has no such options: '--n, --rate'. Its options are --alphabet",
         ),
-        (["--kind", "random", "--n", 5, "--rate", 1.5, *SEQUENCE], "rate must lie in [0, 1]: 1.5"),
-        (["--kind", "random", "--n", 5, "--sequence", "ACGTU"], "'U' is no nucleotide symbol"),
-        (["--kind", "random", "--n", 5, "--windows", "0-99", *SEQUENCE], "[0, 99)"),
-        (["--kind", "saturation", *SEQUENCE, "--batch", 0], "batch must be between 1 and"),
+        (["--type", "random", "--n", 5, "--rate", 1.5, *SEQUENCE], "rate must be in [0, 1]: 1.5"),
+        (["--type", "random", "--n", 5, "--sequence", "ACGTU"], "'U' is not a nucleotide symbol"),
+        (["--type", "random", "--n", 5, "--windows", "0-99", *SEQUENCE], "[0, 99)"),
+        (["--type", "saturation", *SEQUENCE, "--batch", 0], "batch must be between 1 and"),
         (["--recipe", "nowhere.json"], "File not found (in nowhere.json)"),
         (
-            ["--recipe", "nowhere.json", "--kind", "random", "--seed", 2],
-            "--recipe says all that is in the library: '--kind, --seed'",
+            ["--recipe", "nowhere.json", "--type", "random", "--seed", 2],
+            "--recipe defines the whole library: '--type, --seed'",
         ),
     ],
 )
@@ -188,7 +188,7 @@ def test_the_suffix_is_looked_at_before_anything_is_made(tmp_path, capsys):
 )
 def test_a_value_of_another_form_is_bad_usage(tmp_path, capsys, name, value):
     with pytest.raises(SystemExit) as caught:
-        mutagenize(tmp_path / "x.fa", "--kind", "random", *SEQUENCE, f"--{name}", value)
+        mutagenize(tmp_path / "x.fa", "--type", "random", *SEQUENCE, f"--{name}", value)
     assert caught.value.code == 2
     form = OPTIONS[name].metavar
     assert f"argument --{name}: '{value}' is not of the form {form}" in capsys.readouterr().err
@@ -212,13 +212,13 @@ FASTA = b">a first one\nACGTac\ngtNN\n>b:1\nTTTT\r\nCCCC\r\n>c\nG\n"
 def test_the_wild_type_is_a_record_or_a_part_of_one(tmp_path, packed, arguments, wanted):
     path = tmp_path / "in.fasta"
     path.write_bytes(gzip.compress(FASTA) if packed else FASTA)
-    options = ["--kind", "saturation", "--fasta", path, *arguments]
+    options = ["--type", "saturation", "--fasta", path, *arguments]
     assert recipe(tmp_path / "x.parquet", *options).wild_type == wanted
 
 
 def test_the_only_record_needs_no_name(tmp_path):
     (tmp_path / "in.fa").write_bytes(b">only\nACGT\n")
-    options = ["--kind", "saturation", "--fasta", tmp_path / "in.fa"]
+    options = ["--type", "saturation", "--fasta", tmp_path / "in.fa"]
     assert recipe(tmp_path / "x.fa", *options).wild_type == "ACGT"
 
 
@@ -227,13 +227,17 @@ def test_the_only_record_needs_no_name(tmp_path):
     [
         (FASTA, [], "The FASTA has several records: 'a, b:1' "),
         (FASTA, ["--record", "first"], "The FASTA has no such record: 'first'"),
-        (FASTA, ["--region", "a:4-11"], "--region must lie in the record's 10 symbols: 'a:4-11'"),
-        (FASTA, ["--region", "a:4-4"], "--region must lie in the record's 10 symbols"),
+        (
+            FASTA,
+            ["--region", "a:4-11"],
+            "--region must be within the record's 10 symbols: 'a:4-11'",
+        ),
+        (FASTA, ["--region", "a:4-4"], "--region must be within the record's 10 symbols"),
         (FASTA, ["--region", "a"], "--region must be NAME:START-END (0-based"),
-        (FASTA, ["--record", "a"], "A window to mutate holds an unknown symbol"),
-        (b"ACGT\n", [], "Not a whole FASTA: \"a FASTA begins with '>'\""),
+        (FASTA, ["--record", "a"], "Windows to mutate must not contain unknown symbols"),
+        (b"ACGT\n", [], "Not a complete FASTA: \"a FASTA must begin with '>'\""),
         (b"", [], "The FASTA has no such record"),
-        (gzip.compress(FASTA)[:-9], ["--record", "c"], "Not a whole FASTA"),
+        (gzip.compress(FASTA)[:-9], ["--record", "c"], "Not a complete FASTA"),
         (None, [], "File not found"),
     ],
 )
@@ -241,7 +245,7 @@ def test_a_fasta_without_that_wild_type_is_refused(tmp_path, capsys, content, ar
     path = tmp_path / "in.fasta"
     if content is not None:
         path.write_bytes(content)
-    options = ["--kind", "saturation", "--fasta", path, *arguments]
+    options = ["--type", "saturation", "--fasta", path, *arguments]
     said = refused(capsys, tmp_path / "x.fa", *options)
     assert message in said
 
@@ -252,7 +256,7 @@ def test_a_fasta_without_that_wild_type_is_refused(tmp_path, capsys, content, ar
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_the_recipe_beside_the_file_makes_it_again(tmp_path, suffix):
     first, again = tmp_path / f"first{suffix}", tmp_path / f"again{suffix}"
-    options = ["--kind", "random", *SEQUENCE, "--n", 1000, "--batch", 64]
+    options = ["--type", "random", *SEQUENCE, "--n", 1000, "--batch", 64]
     assert mutagenize(first, *options) == 0
     options = ["--recipe", recipe_path(first), "--batch", 64, "--threads", 2]
     assert mutagenize(again, *options) == 0
@@ -261,7 +265,7 @@ def test_the_recipe_beside_the_file_makes_it_again(tmp_path, suffix):
 
 
 def test_what_was_written_is_told_and_nothing_else(tmp_path, capsys):
-    assert mutagenize(tmp_path / "x.fa", "--kind", "random", *SEQUENCE, "--n", 2000) == 0
+    assert mutagenize(tmp_path / "x.fa", "--type", "random", *SEQUENCE, "--n", 2000) == 0
     said = capsys.readouterr()
     assert said.out == (
         f"{tmp_path}/x.fa: 2,000 rows of 10 symbols, RandomLibrary(wild_type='{DNA}', n=2000)\n"
@@ -278,7 +282,7 @@ def test_a_terminal_sees_progress(tmp_path):
     """The command gets a terminal of its own for what it says."""
     ours, its = pty.openpty()
     termios.tcsetwinsize(its, (24, 80))
-    options = ["--kind", "random", *SEQUENCE, "--n", 1000]
+    options = ["--type", "random", *SEQUENCE, "--n", 1000]
     done = subprocess.run(command(tmp_path / "x.fa", *options), stderr=its, timeout=120)
     os.close(its)
     said = os.read(ours, 1 << 16).decode()
@@ -293,7 +297,7 @@ def test_a_terminal_sees_progress(tmp_path):
 def test_ctrl_c_stops_it_within_a_second_and_leaves_what_was_there(tmp_path, suffix, batch):
     out = tmp_path / f"x{suffix}"
     out.write_bytes(b"what was there")
-    options = ["--kind", "random", "--sequence", "ACGT" * 500, "--n", 10**8, *batch]
+    options = ["--type", "random", "--sequence", "ACGT" * 500, "--n", 10**8, *batch]
     with interruptible(command(out, *options)) as process:
         while not any(path.stat().st_size for path in tmp_path.glob(f".{out.name}.*/*")):
             assert process.poll() is None
@@ -315,7 +319,7 @@ def test_ctrl_c_stops_it_within_a_second_and_leaves_what_was_there(tmp_path, suf
 def test_a_background_job_goes_on_when_the_terminal_is_interrupted(tmp_path):
     """A shell ignores SIGINT for jobs that it puts into the background, as `nohup` does."""
     out = tmp_path / "x.fa"
-    options = ["--kind", "random", "--sequence", "ACGT" * 500, "--n", 20_000]
+    options = ["--type", "random", "--sequence", "ACGT" * 500, "--n", 20_000]
     with ignoring_interrupts(command(out, *options)) as process:
         while not any(path.stat().st_size for path in tmp_path.glob(f".{out.name}.*/*")):
             assert process.poll() is None

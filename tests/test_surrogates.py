@@ -1,4 +1,4 @@
-"""Surrogates: kernels, likelihoods and gauges against slow doubles; simulated truth."""
+"""Surrogates: kernels, likelihoods and gauges against reference implementations; simulations."""
 
 import json
 import warnings
@@ -19,7 +19,7 @@ from geneq.surrogates.objective import Objective, Prior, Scored, State, Whitenin
 from geneq.surrogates.optimise import conjugate_gradients, lbfgs
 from geneq.surrogates.quality import information, quality, variational_information
 from geneq.surrogates.ridge import Ridge, gram
-from twins import surrogates as twin
+from twins import surrogates as reference
 
 SEED = 11
 SIZE = 9
@@ -38,31 +38,31 @@ def feature_rows(rows) -> "_ext.FeatureRows":
 
 @settings(deadline=None)
 @given(ROWS, st.integers(0, 99), st.integers(1, 4))
-def test_sums_over_mutations_are_those_of_the_twin(rows, seed, threads):
+def test_sums_over_mutations_are_those_of_the_reference(rows, seed, threads):
     rng, made = np.random.default_rng(seed), feature_rows(rows)
     table, weights = rng.normal(size=SIZE), rng.normal(size=len(rows))
-    np.testing.assert_allclose(made.sums(table, threads), twin.sums(rows, table), atol=1e-12)
+    np.testing.assert_allclose(made.sums(table, threads), reference.sums(rows, table), atol=1e-12)
     np.testing.assert_allclose(
-        made.transposed(weights, threads), twin.transposed(rows, weights, SIZE), atol=1e-12
+        made.transposed(weights, threads), reference.transposed(rows, weights, SIZE), atol=1e-12
     )
 
 
 @settings(deadline=None)
 @given(ROWS, st.integers(0, 99), st.integers(0, 3), st.integers(0, SIZE))
-def test_sums_over_pairs_are_those_of_the_twin(rows, seed, skip, reach):
+def test_sums_over_pairs_are_those_of_the_reference(rows, seed, skip, reach):
     first = np.minimum(np.arange(SIZE) + 1 + skip, SIZE).astype(np.uint32)
     ends = np.minimum(first + reach, SIZE).astype(np.uint32)
-    layout, pairs = _ext.PairLayout(first, ends), twin.pairs(first, ends)
+    layout, pairs = _ext.PairLayout(first, ends), reference.pairs(first, ends)
     assert layout.size == len(pairs)
     rng, made = np.random.default_rng(seed), feature_rows(rows)
     table, weights = rng.normal(size=len(pairs)), rng.normal(size=len(rows))
     single, centre = rng.normal(size=(2, SIZE))
-    wanted = twin.pair_sums(rows, pairs, table)
+    wanted = reference.pair_sums(rows, pairs, table)
     np.testing.assert_allclose(layout.sums(made, table), wanted, atol=1e-5)
     found = layout.transposed(made, weights, single, centre)
-    wanted = twin.pair_transposed(rows, pairs, weights, single, centre)
+    wanted = reference.pair_transposed(rows, pairs, weights, single, centre)
     np.testing.assert_allclose(found, wanted, atol=1e-12)
-    found, wanted = layout.shifted(table, centre), twin.shifted(pairs, table, centre)
+    found, wanted = layout.shifted(table, centre), reference.shifted(pairs, table, centre)
     np.testing.assert_allclose(found, wanted, atol=1e-12)
 
 
@@ -72,7 +72,7 @@ def test_sums_of_many_tables_are_those_of_each(rows, seed, count, threads):
     first = np.arange(1, SIZE + 1, dtype=np.uint32)
     layout = _ext.PairLayout(first, np.full(SIZE, SIZE, np.uint32))
     pairs, rng, made = (
-        twin.pairs(first, [SIZE] * SIZE),
+        reference.pairs(first, [SIZE] * SIZE),
         np.random.default_rng(seed),
         feature_rows(rows),
     )
@@ -83,16 +83,16 @@ def test_sums_of_many_tables_are_those_of_each(rows, seed, count, threads):
     def check(found, wanted, shape, atol=1e-12):
         np.testing.assert_allclose(found, np.reshape(list(wanted), shape), atol=atol)
 
-    check(made.sums(singles, threads), (twin.sums(rows, one) for one in singles), of_rows)
+    check(made.sums(singles, threads), (reference.sums(rows, one) for one in singles), of_rows)
     check(made.transposed(weights, threads),
-          (twin.transposed(rows, one, SIZE) for one in weights), (count, SIZE))  # fmt: skip
+          (reference.transposed(rows, one, SIZE) for one in weights), (count, SIZE))  # fmt: skip
     check(layout.sums(made, tables, threads),
-          (twin.pair_sums(rows, pairs, one) for one in tables), of_rows, 2e-5)  # fmt: skip
+          (reference.pair_sums(rows, pairs, one) for one in tables), of_rows, 2e-5)  # fmt: skip
     check(layout.transposed(made, weights, singles, centre, threads),
-          (twin.pair_transposed(rows, pairs, *one, centre)
+          (reference.pair_transposed(rows, pairs, *one, centre)
            for one in zip(weights, singles, strict=True)), of_pairs, 2e-5)  # fmt: skip
     check(layout.shifted(tables, centre),
-          (twin.shifted(pairs, one, centre) for one in tables), (count, SIZE))  # fmt: skip
+          (reference.shifted(pairs, one, centre) for one in tables), (count, SIZE))  # fmt: skip
 
 
 @pytest.mark.parametrize("count", [(), (11,)], ids=["one", "many"])
@@ -125,7 +125,7 @@ STARTS, FEATURES = np.array([0, 2], np.int64), np.array([0, 1], np.uint32)
     ("call", "message"),
     [
         (lambda: _ext.FeatureRows(STARTS, FEATURES, 1), "not below the number of features"),
-        (lambda: _ext.FeatureRows(STARTS, FEATURES[::-1].copy(), 2), "features of a row must rise"),
+        (lambda: _ext.FeatureRows(STARTS, FEATURES[::-1].copy(), 2), "row must be ascending"),
         (lambda: _ext.FeatureRows(STARTS[1:], FEATURES, 2), "starts must begin with 0"),
         (lambda: _ext.FeatureRows(STARTS.astype(int).tolist(), FEATURES, 2), "starts must be"),
         (lambda: _ext.FeatureRows(STARTS, FEATURES, 2).sums(np.zeros(3)), "table must have 2"),
@@ -133,7 +133,7 @@ STARTS, FEATURES = np.array([0, 2], np.int64), np.array([0, 1], np.uint32)
         (lambda: _ext.FeatureRows(STARTS, FEATURES, 2).sums(np.zeros(2), 0), "at least 1"),
         (lambda: _ext.FeatureRows(STARTS, FEATURES, 2).sums(np.zeros((1, 1, 2))), "1 or 2 axes"),
         (lambda: _ext.FeatureRows(STARTS, FEATURES, 2).sums(np.zeros((2, 3))), "table must have 2"),
-        (lambda: _ext.PairLayout(FEATURES, FEATURES[:1]), "equally long"),
+        (lambda: _ext.PairLayout(FEATURES, FEATURES[:1]), "the same length"),
         (lambda: _ext.PairLayout(FEATURES, FEATURES + 5), "range of later features"),
         (lambda: _ext.PairLayout(*np.array([[1, 2], [2, 2]], np.uint32)).transposed(
             _ext.FeatureRows(STARTS, FEATURES, 2), np.zeros((2, 1)), np.zeros(2), np.zeros(2)),
@@ -231,7 +231,7 @@ def test_a_map_has_the_pairs_that_it_says(map, allowed):
 @pytest.mark.parametrize("map", [surrogates.Pairwise(), surrogates.Order(3)])
 def test_to_shrink_interactions_leaves_the_additive_effects_alone(map):
     """In centred coordinates their columns are orthogonal to those of single mutations."""
-    tokens = twin.everything(3, 4)
+    tokens = reference.everything(3, 4)
     wild = np.zeros(3, np.uint8)
     layout, mutations = map.layout(wild, 4), changes(tokens, wild)
     rows = layout.rows(mutations, 64)
@@ -248,9 +248,9 @@ def test_to_shrink_interactions_leaves_the_additive_effects_alone(map):
     [
         (
             lambda: surrogates.Pairwise(window=(2, 7)),
-            r"must lie in the sequence's 6 symbols.*\[2, 7\)",
+            r"must be within the 6 symbols.*\[2, 7\)",
         ),
-        (lambda: surrogates.Pairwise(window=(3, 3)), "not be empty"),
+        (lambda: surrogates.Pairwise(window=(3, 3)), "not empty"),
         (lambda: surrogates.Pairwise(between=((0, 4), (3, 6))), "must not overlap"),
         (
             lambda: surrogates.Pairwise(window=(0, 3), between=((0, 2), (3, 6))),
@@ -258,7 +258,7 @@ def test_to_shrink_interactions_leaves_the_additive_effects_alone(map):
         ),
         (lambda: surrogates.Pairwise(distance=0), "distance must be between 1"),
         (lambda: surrogates.Order(0), "order must be between 1"),
-        (lambda: surrogates.Order(2, window=(-1, 3)), "must lie in"),
+        (lambda: surrogates.Order(2, window=(-1, 3)), "must be within"),
     ],
 )
 def test_maps_refuse_windows_that_are_not_there(make, message):
@@ -290,7 +290,7 @@ def test_nonlinearities_rise_and_their_derivatives_are_right(model):
     by_phi = (model.at(eta, points + step).y - model.at(eta, points - step).y) / 2 / step
     np.testing.assert_allclose(slope, by_phi, atol=1e-6)
     weights = rng.normal(size=200)
-    wanted = twin.slope(lambda at: weights @ model.at(at, points).y, eta)
+    wanted = reference.slope(lambda at: weights @ model.at(at, points).y, eta)
     np.testing.assert_allclose(curve.transposed(weights), wanted, rtol=1e-5, atol=1e-5)
 
 
@@ -349,7 +349,7 @@ def parts_of(model, params, yhat, sigma):
 def test_likelihoods_are_those_of_scipy(model):
     params, y, yhat, sigma = noisy(model)
     scale, shape = parts_of(model, params, yhat, sigma)
-    wanted = -twin.log_density(model.kind, tuple(shape), y - yhat, scale)
+    wanted = -reference.log_density(model.kind, tuple(shape), y - yhat, scale)
     np.testing.assert_allclose(model.losses(params, y, yhat, sigma), wanted, rtol=1e-9, atol=1e-9)
     total, _, _ = model.loss(params, y, yhat, sigma)
     assert total == pytest.approx(wanted.sum())
@@ -359,9 +359,9 @@ def test_likelihoods_are_those_of_scipy(model):
 def test_derivatives_of_likelihoods_are_those_of_finite_differences(model):
     params, y, yhat, sigma = noisy(model)
     _, by_yhat, by_params = model.loss(params, y, yhat, sigma)
-    wanted = twin.slope(lambda at: model.losses(params, y, at, sigma).sum(), yhat)
+    wanted = reference.slope(lambda at: model.losses(params, y, at, sigma).sum(), yhat)
     np.testing.assert_allclose(by_yhat, wanted, rtol=1e-5, atol=1e-5)
-    wanted = twin.slope(lambda at: model.losses(at, y, yhat, sigma).sum(), params)
+    wanted = reference.slope(lambda at: model.losses(at, y, yhat, sigma).sum(), params)
     np.testing.assert_allclose(by_params, wanted, rtol=1e-5, atol=1e-4)
 
 
@@ -409,7 +409,7 @@ def test_shapes_stay_within_bounds_wherever_their_polynomials_go():
     a = model.shape(params, yhat)[0]
     np.testing.assert_allclose(a, [1e-2, np.e, 1e4])
     _, by_yhat, by_params = model.loss(params, y, yhat)
-    wanted = twin.slope(lambda at: model.losses(params, y, at).sum(), yhat)
+    wanted = reference.slope(lambda at: model.losses(params, y, at).sum(), yhat)
     np.testing.assert_allclose(by_yhat, wanted, rtol=1e-4, atol=1e-4)
     assert np.isfinite(by_params).all() and by_params[2] == 0  # of yhat = 0 alone
 
@@ -437,8 +437,11 @@ def test_tails_that_change_with_the_prediction_are_found():
         distances.append(stats.kstest(uniform, "uniform").statistic)
         assert (fitted.errors().terms[0].values > 0).any()
     best = truth.losses(params, data.y[held, 0], yhat[held]).mean()
-    assert best < losses[1] < best + 0.03 < losses[0]
-    assert distances[1] < 0.05
+    # Over eight seeds and several processors: up to 0.034 nats above the truth with shapes that
+    # change, at least 0.071 with shapes that do not.
+    assert losses[1] < best + 0.05 < losses[0]
+    # For uniform numbers, this many, the distance is larger once in a thousand times.
+    assert distances[1] < stats.kstwo.ppf(0.999, held.sum())
 
 
 # --- the objective ----------------------------------------------------------------------------
@@ -460,7 +463,7 @@ def test_the_gradient_of_the_whole_objective_is_that_of_finite_differences(map):
     point = objective.point(state) + 0.1 * rng.normal(size=len(objective.point(state)))
     found = objective(point)[1]
     # Tables of pairs are float32: smaller steps would be those of its rounding.
-    wanted = twin.slope(lambda at: objective(at)[0], point, 1e-3)
+    wanted = reference.slope(lambda at: objective(at)[0], point, 1e-3)
     np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4 * np.abs(wanted).max())
 
 
@@ -502,7 +505,7 @@ def random_effects(rng, length: int, symbols: int, order: int) -> tuple[Effects,
     """Effects of all sets of up to `order` positions, and the same as tables."""
     terms, tables = [], {}
     for size in range(1, order + 1):
-        sites = list(twin.combinations(range(length), size))
+        sites = list(reference.combinations(range(length), size))
         values = rng.normal(size=(len(sites),) + (symbols,) * size)
         terms.append(Term(np.array(sites, np.int32), values))
         tables |= dict(zip(sites, values, strict=True))
@@ -519,16 +522,16 @@ def drawn(rng, length: int, symbols: int) -> np.ndarray:
 def test_effects_in_a_gauge_are_those_of_its_definition(length, symbols, order):
     rng = np.random.default_rng(SEED)
     effects, tables = random_effects(rng, length, symbols, order)
-    everything = twin.everything(length, symbols)
-    values = np.array([twin.phi(effects.constant, tables, row) for row in everything])
+    everything = reference.everything(length, symbols)
+    values = np.array([reference.phi(effects.constant, tables, row) for row in everything])
     weights = drawn(rng, length, symbols)
     fixed = effects.fixed(weights)
     np.testing.assert_allclose(fixed.phi(everything), values, atol=1e-10)
     cube = values.reshape((symbols,) * length)
-    assert fixed.constant == pytest.approx(float(twin.hierarchical(cube, weights, ())))
+    assert fixed.constant == pytest.approx(float(reference.hierarchical(cube, weights, ())))
     for term in fixed.terms:
         for sites, found in zip(term.sites, term.values, strict=True):
-            wanted = twin.hierarchical(cube, weights, tuple(sites))
+            wanted = reference.hierarchical(cube, weights, tuple(sites))
             np.testing.assert_allclose(found, wanted, atol=1e-10)
 
 
@@ -546,7 +549,7 @@ def test_terms_that_were_not_there_come_where_a_gauge_needs_them():
     """Pairs without single effects have such in another gauge."""
     rng = np.random.default_rng(SEED)
     pairs = Term(np.array([[0, 2]], np.int32), rng.normal(size=(1, 2, 2)))
-    effects, everything = Effects(0.0, (pairs,)), twin.everything(3, 2)
+    effects, everything = Effects(0.0, (pairs,)), reference.everything(3, 2)
     fixed = effects.fixed(drawn(rng, 3, 2))
     assert [term.sites.tolist() for term in fixed.terms] == [[[0], [2]], [[0, 2]]]
     np.testing.assert_allclose(fixed.phi(everything), effects.phi(everything), atol=1e-12)
@@ -771,7 +774,7 @@ def test_targets_are_fitted_as_if_alone():
         surrogate.effects(target="down").terms[0].values,
         -surrogate.effects(target="up").terms[0].values, atol=0.15,
     )  # fmt: skip
-    with pytest.raises(GeneqError, match=r"No such target.*up, down"):
+    with pytest.raises(GeneqError, match=r"Unknown target.*down, up"):
         surrogate.effects(target="left")
 
 
@@ -878,17 +881,17 @@ def test_files_that_are_no_surrogate_are_refused(tmp_path):
     arrays, document = tmp_path / "surrogate.npz", tmp_path / "surrogate.json"
     whole, text = arrays.read_bytes(), document.read_text()
     arrays.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(GeneqError, match="Not a whole file of arrays"):
+    with pytest.raises(GeneqError, match="Not a complete file of arrays"):
         surrogates.Surrogate.load(tmp_path)
     np.savez(arrays, wild_type=np.array([object()]))
-    with pytest.raises(GeneqError, match="Not a whole file of arrays"):
+    with pytest.raises(GeneqError, match="Not a complete file of arrays"):
         surrogates.Surrogate.load(tmp_path)
     arrays.write_bytes(whole)
     for change, message in [
         ({"format": "x"}, "Not a surrogate"),
         ({"version": 2}, "of format version 1"),
-        ({"map": {"kind": "pairwise"}}, "Not a whole surrogate"),
-        ({"noise": {"kind": "os.system"}}, "Not a whole surrogate"),
+        ({"map": {"kind": "pairwise"}}, "Not a complete surrogate"),
+        ({"noise": {"kind": "os.system"}}, "Not a complete surrogate"),
     ]:
         document.write_text(json.dumps(json.loads(text) | change))
         with pytest.raises(GeneqError, match=message):
@@ -919,13 +922,13 @@ FINE = data_with().changes
     ("call", "message"),
     [
         (lambda: surrogates.fit(data_with(np.ones(100))),
-         "all the same have no surrogate.*1 for y0"),
+         "All scores are identical.*1 for y0"),
         (lambda: surrogates.fit(data_with(with_value(np.nan, 3, 50))),
          "must be finite.*rows 3, 50"),
         (lambda: surrogates.fit(data_with(with_value(np.inf, *range(9)))), "4 and 4 more"),
-        (lambda: surrogates.fit(data_with(np.arange(99.0))), "Mutations must be of the 99 rows"),
+        (lambda: surrogates.fit(data_with(np.arange(99.0))), "must be within the 99 rows"),
         (lambda: surrogates.fit(data_with(changes=FINE._replace(row=FINE.row[1:]))),
-         "equally long"),
+         "the same length"),
         (lambda: surrogates.fit(data_with(changes=FINE._replace(row=FINE.row[::-1]))),
          "ordered by row"),
         (lambda: surrogates.fit(data_with(changes=FINE._replace(position=FINE.position + 5))),
@@ -948,18 +951,18 @@ FINE = data_with().changes
         (lambda: surrogates.fit(data_with(), split=np.zeros(3)), "0, 1 or 2 for each row"),
         (lambda: surrogates.fit(data_with(), strength=-1.0), "strength must be at least 0"),
         (lambda: surrogates.fit(data_with(), shrinkage="lasso"),
-         "shrinkage is one of adaptive, ridge"),
+         "shrinkage must be one of adaptive, ridge"),
         (lambda: surrogates.fit(data_with(), threads=0), "threads must be between 1"),
         (lambda: surrogates.fit(data_with(), split_seed=-1), "split_seed must be"),
         (lambda: surrogates.fit(data_with(), start_seed=-1), "start_seed must be"),
         (lambda: surrogates.fit(data_with(), surrogates.Pairwise(between=((0, 4),))),
-         "between is two windows"),
-        (lambda: surrogates.fit(data_with(), surrogates.Pairwise(window=(0, 11))), "must lie in"),
-        (lambda: surrogates.fit(data_with()).effects("middle"), "No such gauge.*uniform"),
+         "between must be two windows"),
+        (lambda: surrogates.fit(data_with(), surrogates.Pairwise(window=(0, 11))), "be within"),
+        (lambda: surrogates.fit(data_with()).effects("middle"), "Unknown gauge.*uniform"),
         (lambda: surrogates.fit(data_with()).effects(np.ones((10, 4))), "add up to 1.*position 0"),
         (lambda: surrogates.fit(data_with()).effects(np.ones((9, 4)) / 4),
          r"shape \(10, 4\): '\(9, 4\)'"),
-        (lambda: surrogates.fit(data_with()).effects(units="cm"), "units are phi or y"),
+        (lambda: surrogates.fit(data_with()).effects(units="cm"), "units must be phi or y"),
         (lambda: surrogates.fit(data_with()).phi(np.zeros((2, 9), np.uint8)),
          r"tokens uint8\[n, 10\]"),
         (lambda: surrogates.fit(data_with()).phi(np.full((2, 10), 4, np.uint8)), "known symbol"),
@@ -971,7 +974,7 @@ def test_bad_input_is_refused_with_what_is_wrong(call, message):
 
 
 def test_fewer_rows_than_parameters_are_warned_of():
-    with pytest.warns(UserWarning, match="80 training rows for .* parameters: the prior decides"):
+    with pytest.warns(UserWarning, match="80 training rows for .* parameters: effects that the"):
         surrogate = surrogates.fit(data_with(), surrogates.Pairwise())
     assert np.isfinite(surrogate.outputs[0].theta).all()
 

@@ -284,11 +284,11 @@ OUT, CONTIG = np.zeros((1, 5), dtype=np.uint8), np.zeros(3, dtype=np.uint8)
 @pytest.mark.parametrize(
     ("edits", "message"),
     [
-        ([[0, 1, 5, 0, 1]], "must lie in its window"),
-        ([[0, 1, -1, 0, 1]], "must lie in its window"),
-        ([[0, 1, 0, 0, 4]], "must lie in its window"),
-        ([[0, 1, 0, 2, 1]], "must lie in its window"),
-        ([[0, 1, 0, -1, 1]], "must lie in its window"),
+        ([[0, 1, 5, 0, 1]], "must be within its window"),
+        ([[0, 1, -1, 0, 1]], "must be within its window"),
+        ([[0, 1, 0, 0, 4]], "must be within its window"),
+        ([[0, 1, 0, 2, 1]], "must be within its window"),
+        ([[0, 1, 0, -1, 1]], "must be within its window"),
         ([[0, 1, 0, 1]], "edits must have 5 columns"),
         ([[0, 1, 0, 0, 1]] * 2, r"out must be C-contiguous and of shape \[2, 5\]"),
     ],

@@ -74,7 +74,7 @@ def windows(
 
 def one_hot(
     tokens: NDArray[np.uint8],
-    dtype: Literal["uint8", "float16", "float32"] = "uint8",
+    dtype: str = "uint8",
     layout: Literal["nlc", "ncl"] = "nlc",
     out: NDArray | None = None,
     threads: int = 1,
@@ -97,13 +97,13 @@ def symbol_tokens(
 
 def symbol_one_hot(
     symbols: NDArray[np.uint8],
-    dtype: Literal["uint8", "float16", "float32"] = "uint8",
+    dtype: str = "uint8",
     layout: Literal["nlc", "ncl"] = "nlc",
     out: NDArray | None = None,
     threads: int = 1,
     alphabet: str = "dna",
 ) -> NDArray:
-    """`one_hot` of `symbol_tokens` in one step. After an error the content of `out` is undefined."""
+    """`one_hot` of `symbol_tokens`, in one step. After an error `out` is undefined."""
 
 def from_one_hot(
     hot: NDArray, layout: Literal["nlc", "ncl"] = "nlc", threads: int = 1, alphabet: str = "dna"
@@ -217,7 +217,7 @@ class Background:
 
     @staticmethod
     def shuffled(sources: NDArray[np.uint8], k: int, alphabet: str) -> Background:
-        """Shuffles of uint8[sources, length] that keep their k-mer counts, using sources in turn."""
+        """Shuffles of uint8[sources, length] that keep k-mer counts, using sources in turn."""
 
     @staticmethod
     def given(sources: NDArray[np.uint8], alphabet: str) -> Background:
@@ -344,7 +344,7 @@ class Library:
         self,
         first: int,
         rows: int,
-        dtype: Literal["uint8", "float16", "float32"] = "uint8",
+        dtype: str = "uint8",
         layout: Literal["nlc", "ncl"] = "nlc",
         out: NDArray | None = None,
         threads: int = 1,

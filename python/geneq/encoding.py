@@ -23,11 +23,14 @@ copy) or of str, or one str. All must have the same length. Results do not depen
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from . import _ext
 from .errors import GeneqError
+
+AxisOrder = Literal["nlc", "ncl"]
 
 __all__ = [
     "Packed",
@@ -213,7 +216,7 @@ def one_hot(
     sequences,
     alphabet: str = "dna",
     dtype="uint8",
-    layout: str = "nlc",
+    layout: AxisOrder = "nlc",
     out: np.ndarray | None = None,
     threads: int = 1,
 ) -> np.ndarray:
@@ -265,7 +268,7 @@ def _dtype(dtype) -> np.dtype:
 
 
 def from_one_hot(
-    hot: np.ndarray, layout: str = "nlc", alphabet: str = "dna", threads: int = 1
+    hot: np.ndarray, layout: AxisOrder = "nlc", alphabet: str = "dna", threads: int = 1
 ) -> np.ndarray:
     """Decode one-hot to tokens: the inverse of `one_hot`.
 

@@ -16,6 +16,7 @@ import pandas as pd
 
 from .. import _ext
 from ..checks import check_buffer, check_format, check_int, check_list, check_memory, choices, short
+from ..encoding import AxisOrder
 from ..errors import GeneqError
 from .writing import BATCH, write_library
 
@@ -28,7 +29,6 @@ MOST_THREADS = 1024
 
 DType = Literal["uint8", "float16", "float32"]
 Made = TypeVar("Made")
-AxisOrder = Literal["nlc", "ncl"]
 
 
 class Mutations(NamedTuple):
@@ -414,7 +414,7 @@ class Library:
         return f"{type(self).__name__}({', '.join(changed)})"
 
 
-class Compiled:
+class Compiled(Library):
     """Rows from the extension: subclasses define `_compiled`, the recipe as compiled there."""
 
     @cached_property
@@ -507,6 +507,13 @@ def checked_windows(
     return windows
 
 
+def checked_window(window: Sequence[int], sequence: str, alphabet: str) -> tuple[int, int]:
+    """One window, checked as `checked_windows` does."""
+    checked = _window(window, len(sequence))
+    checked_windows((checked,), sequence, alphabet)
+    return checked
+
+
 def _window(window: Sequence[int], length: int) -> tuple[int, int]:
     window = check_list(window, "A window")
     if len(window) != 2:
@@ -514,13 +521,13 @@ def _window(window: Sequence[int], length: int) -> tuple[int, int]:
     start, end = (check_int(value, "The edge of a window", -(2**62)) for value in window)
     if not 0 <= start < end <= length:
         raise GeneqError(
-            f"A window [start, end) must be within the sequence's {length} symbols and not be empty",
+            f"A window [start, end) must be within the {length} symbols of the sequence, not empty",
             value=f"[{start}, {end})",
         )
     return start, end
 
 
-def window_positions(windows: tuple[tuple[int, int], ...] | None, length: int) -> np.ndarray:
+def window_positions(windows: Sequence[Sequence[int]] | None, length: int) -> np.ndarray:
     """uint32: the positions in the windows, ascending; all positions if windows is None."""
     if windows is None:
         return np.arange(length, dtype=np.uint32)

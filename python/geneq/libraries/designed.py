@@ -32,7 +32,7 @@ CELL = 16
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class InBackground:
+class InBackground(Library):
     """Where the backgrounds of a library come from.
 
     Parameters
@@ -176,7 +176,7 @@ class GlobalLibrary(InBackground, RandomLibrary):
 
 
 @dataclass(frozen=True, repr=False)
-class FactorialLibrary(Compiled, InBackground, Library):
+class FactorialLibrary(Compiled, InBackground):
     """Motifs in backgrounds: every combination of their levels in every background.
 
     The levels of a motif are its sequences x positions x strands, and absent if it is optional; see
@@ -214,7 +214,7 @@ class FactorialLibrary(Compiled, InBackground, Library):
 
     kind: ClassVar[str] = "factorial"
     motifs: Sequence[Motif]
-    length: int | None = None
+    length: int = None  # type: ignore[assignment]  # set on creation, as the property is elsewhere
     n_backgrounds: int | None = None
     paired: bool = True
 
@@ -232,19 +232,21 @@ class FactorialLibrary(Compiled, InBackground, Library):
     def _checked_length(self) -> int:
         if self.background != "random" and self.sources is None:
             raise GeneqError("These backgrounds need sources", value=self.background)
-        if self.length is None and self.sources is None:
+        if self.length is not None:
+            return check_int(self.length, "length", 1, MOST_SYMBOLS)
+        if self.sources is None:
             raise GeneqError("Random backgrounds need a length")
-        length = len(self.sources[0]) if self.length is None else self.length
-        return check_int(length, "length", 1, MOST_SYMBOLS)
+        return check_int(len(self.sources[0]), "length", 1, MOST_SYMBOLS)
 
     def _checked_backgrounds(self) -> int:
-        default = len(self.sources) if self.background == "given" else DRAWN
+        given = len(self.sources or ())
+        default = given if self.background == "given" else DRAWN
         number = default if self.n_backgrounds is None else self.n_backgrounds
         check_int(number, "n_backgrounds", 1)
         needed = number if self.paired else number * self.n_points
-        if self.background == "given" and needed > len(self.sources):
+        if self.background == "given" and needed > given:
             raise GeneqError("There must be as many given backgrounds as are used",
-                             value=f"{len(self.sources)} of {needed}")  # fmt: skip
+                             value=f"{given} of {needed}")  # fmt: skip
         return number
 
     @cached_property

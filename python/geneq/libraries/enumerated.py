@@ -14,10 +14,10 @@ from ..checks import check_bool, check_int, check_memory
 from ..errors import GeneqError
 from .base import (
     Compiled,
-    Library,
     Mutations,
     Sparse,
     checked_sequence,
+    checked_window,
     checked_windows,
     compiled,
     encoded,
@@ -30,7 +30,7 @@ BYTES_OF_A_RANK = 40
 
 
 @dataclass(frozen=True, repr=False)
-class SaturationLibrary(Compiled, Library):
+class SaturationLibrary(Compiled):
     """Every single edit of a wild type, one per row.
 
     Rows: the wild type if requested; the substitutions by position and symbol; the deletions of
@@ -170,7 +170,7 @@ def _edit(deleted: str, inserted: str) -> str:
 
 
 @dataclass(frozen=True, repr=False)
-class CombinatorialLibrary(Sparse, Library):
+class CombinatorialLibrary(Sparse):
     """Every combination of `min_order` to `order` substitutions, or a sample of them.
 
     Rows are ordered by the number of substitutions, then by positions (as in
@@ -252,7 +252,7 @@ class CombinatorialLibrary(Sparse, Library):
 
 
 @dataclass(frozen=True, repr=False)
-class PairwiseLibrary(Sparse, Library):
+class PairwiseLibrary(Sparse):
     """Every pair of substitutions, one in each of two windows (two elements, for example).
 
     Rows: the wild type; with `singles` every substitution in the first window, then in the second;
@@ -286,7 +286,7 @@ class PairwiseLibrary(Sparse, Library):
         object.__setattr__(self, "wild_type", wild_type)
         checked_windows((self.first, self.second), wild_type, self.alphabet)
         for name in ("first", "second"):
-            (window,) = checked_windows((getattr(self, name),), wild_type, self.alphabet)
+            window = checked_window(getattr(self, name), wild_type, self.alphabet)
             object.__setattr__(self, name, window)
         object.__setattr__(self, "singles", check_bool(self.singles, "singles"))
         _ = self._compiled

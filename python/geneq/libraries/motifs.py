@@ -102,7 +102,9 @@ class Motif:
     @property
     def sequences(self) -> dict[str, str]:
         """The sequences by name."""
-        return dict(self.sequence) if self.is_choice else {self.name: self.sequence}
+        if isinstance(self.sequence, str):
+            return {self.name: self.sequence}
+        return dict(self.sequence)
 
     @property
     def sides(self) -> list[str]:

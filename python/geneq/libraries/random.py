@@ -11,7 +11,6 @@ from .. import _ext
 from ..checks import check_bool, check_int, check_list, check_memory, check_numbers, check_rate
 from ..errors import GeneqError
 from .base import (
-    Library,
     Sparse,
     checked_sequence,
     checked_windows,
@@ -26,7 +25,7 @@ BYTES_A_ROW = 80
 
 
 @dataclass(frozen=True, repr=False)
-class RandomLibrary(Sparse, Library):
+class RandomLibrary(Sparse):
     """n copies of a wild type, each with its own random mutations.
 
     Positions of a row are drawn without replacement, new symbols uniformly among the others.
@@ -104,8 +103,8 @@ class RandomLibrary(Sparse, Library):
     def _checked_rates(self) -> tuple[float, ...] | None:
         if self.position_rates is None:
             return None
-        rates = check_list(self.position_rates, "position_rates")
-        rates = tuple(check_rate(value, "A position's rate") for value in rates)
+        given = check_list(self.position_rates, "position_rates")
+        rates = tuple(check_rate(value, "A position's rate") for value in given)
         positions = window_positions(self.windows, len(self.wild_type))
         if len(rates) != len(positions):
             raise GeneqError(
@@ -137,10 +136,9 @@ class RandomLibrary(Sparse, Library):
         """Name and numbers of the distribution, as the extension expects them."""
         if self.position_rates is not None:
             return "rates", list(self.position_rates)
-        if self.counts == "poisson":
-            return "poisson", [self.rate * positions]
-        if self.counts == "binomial":
-            return "binomial", [self.rate]
+        if isinstance(self.counts, str):
+            mean = self.rate * positions if self.counts == "poisson" else self.rate
+            return self.counts, [mean]
         if isinstance(self.counts, int):
             if self.counts > positions:
                 raise GeneqError("counts must not exceed the number of positions in the windows",
@@ -215,7 +213,7 @@ def _matrix(weights, alphabet: str) -> tuple[tuple[float, ...], ...] | None:
     if unknown:
         raise GeneqError("symbol_weights has a symbol that is not in the alphabet",
                          value=", ".join(unknown))  # fmt: skip
-    rows = (weights.get(wild, {}) for wild in symbols)
+    given = [weights.get(wild, {}) for wild in symbols]
     return tuple(
-        check_numbers([row.get(symbol, 0) for symbol in symbols], "symbol_weights") for row in rows
+        check_numbers([row.get(symbol, 0) for symbol in symbols], "symbol_weights") for row in given
     )

@@ -7,7 +7,7 @@ docs/libraries.md describes the file formats.
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
@@ -32,17 +32,18 @@ Batches = Iterator[tuple[np.ndarray, pd.DataFrame]]
 class Writable(Protocol):
     """What is needed of a library to write it."""
 
-    kind: str
-    alphabet: str
+    kind: ClassVar[str]
 
+    @property
+    def alphabet(self) -> str: ...
     @property
     def n_rows(self) -> int: ...
     @property
     def length(self) -> int: ...
     @property
     def has_design(self) -> bool: ...
-    def design(self, start: int = 0, stop: int | None = None) -> pd.DataFrame: ...
-    def stream(self, batch: int | None = None, *, threads: int = 1) -> Iterator[np.ndarray]: ...
+    def design(self, start: int, stop: int | None) -> pd.DataFrame: ...
+    def stream(self, batch: int | None, *, threads: int) -> Iterator[np.ndarray]: ...
     def to_json(self) -> str: ...
 
 

@@ -1,9 +1,9 @@
 """Surrogate models: effects, a global-epistasis nonlinearity and a noise model, fitted to a MAVE.
 
-y = g(φ(x)) + noise whose spread depends on g (Tareen et al. 2022, Seitz et al. 2024). An
-additive ridge regression starts the fit, L-BFGS over all parameters and all training rows ends
-it. φ has mean 0 and standard deviation 1 on training rows and g rises, so that effects compare
-between loci and seeds.
+y = g(φ(x)) + noise whose scale depends on g (Tareen et al. 2022, Seitz et al. 2024). A fit starts
+from an additive ridge regression and ends with L-BFGS over all parameters and all training rows.
+φ has mean 0 and standard deviation 1 on training rows and g increases, so that effects are
+comparable between loci and seeds.
 """
 
 import warnings
@@ -30,27 +30,41 @@ from .surrogate import Output, Surrogate
 
 TRAIN, VALID, TEST = range(3)
 SHRINKAGES = ("adaptive", "ridge")
-# Differences of validation losses, in nats a row, that say nothing.
+# Differences of validation losses, in nats per row, that are negligible.
 SLACK = 5e-4
-# Training rows for each parameter from which on validation rows need not stop a fit.
+# Training rows per parameter above which validation rows are not needed to stop a fit.
 MANY = 15
-# By how much stronger a prior is that is tried next.
+# Factor between priors that are tried in sequence.
 STRONGER = 4.0
-# Falls of the loss, as a share of it, at which a fit has converged: of all parameters, and of φ
-# about a nonlinearity that is only about right.
+# Relative descent of the loss at which a fit has converged: for all parameters, and for φ under a
+# nonlinearity that is only approximate.
 CLOSELY, LOOSELY = 3e-6, 2e-5
-# And at most so much of the loss of all rows, in nats: of many rows a small share says a lot.
+# And at most this much of the loss of all rows, in nats: with many rows a small fraction matters.
 LEFT = 0.06
 
 
 @dataclass
 class Arrays:
-    """Plain arrays in the form of a MAVE.
+    """A MAVE as plain arrays.
 
-    wild_type: tokens uint8[length]. changes: by row and position. y: float[n, targets] or float[n].
-    sigma: as y, the spread of each measurement. windows: where there are changes, None: anywhere.
-    groups: int[n], rows of the same number share what is not in φ, such as a background; they
-    stay together when rows are split, and when errors are estimated.
+    Parameters
+    ----------
+    wild_type : uint8[length]
+        Tokens.
+    changes : Mutations
+        The mutations of all rows, ordered by row and position.
+    y : float[n, targets] or float[n]
+        Scores or measurements.
+    sigma : as y, optional
+        Standard deviation of each measurement.
+    alphabet : str
+    targets : sequence of str, optional
+        Names of the targets; by default y0, y1, …
+    windows : sequence of (int, int), optional
+        Where there are mutations, None for anywhere.
+    groups : int[n], optional
+        Rows of the same group share something that is not in φ, such as a background; they stay
+        together when rows are split and when standard errors are estimated.
     """
 
     wild_type: np.ndarray
@@ -98,7 +112,9 @@ class Options:
 
     def __post_init__(self):
         if self.shrinkage not in SHRINKAGES:
-            raise GeneqError(f"shrinkage is one of {', '.join(SHRINKAGES)}", value=self.shrinkage)
+            raise GeneqError(
+                f"shrinkage must be one of {', '.join(SHRINKAGES)}", value=self.shrinkage
+            )
         for name in ("strength", "pair_strength"):
             value = getattr(self, name)
             if value is not None and not 0 <= check_number(value, name) < np.inf:
@@ -125,29 +141,68 @@ def fit(
 ) -> Surrogate:
     """Fit a surrogate to every target of a MAVE.
 
-    mave: what has wild_type, mutations(), y, sigma, alphabet, targets and windows: a Mave, or
-    Arrays. map, nonlinearity, noise: by default additive, a sum of tanh, and skewed t of order 2.
+    Parameters
+    ----------
+    mave : Mave or Arrays
+        Anything with wild_type, mutations(), y, sigma, alphabet, targets and windows.
+    map : Map, optional
+        By default Additive().
+    nonlinearity : Nonlinearity, optional
+        By default Tanh(), a sum of tanh.
+    noise : Noise, optional
+        By default SkewedT(2).
+    valid, test : float
+        Fractions of rows for validation (they decide when to stop and how strongly to shrink) and
+        for testing (they are not used).
+    split : int[n], optional
+        The part of each row instead: 0 training, 1 validation, 2 test.
+    split_seed : int
+        Seed of the random split.
+    strength : float, optional
+        Precision of the prior of additive effects, θ ~ N(0, 1/strength) in the units of φ; by
+        default chosen on validation rows.
+    pair_strength : float, optional
+        The same for interactions: with shrinkage="ridge" their precision, with "adaptive" a factor
+        on the precisions that are estimated for each pair of positions.
+    shrinkage : {"adaptive", "ridge"}
+        Whether interactions have one prior per pair of positions, or one for all.
+    start_seed : int, optional
+        Adds random effects, of the same size, to those of the ridge regression from which the fit
+        starts.
+    steps, patience : int
+        Most steps of L-BFGS, and steps without a better validation loss after which it ends.
+    replicates : int
+        Number of resampled fits for standard errors, see `Surrogate.errors`; 0 for none.
+    threads : int
+        The result does not depend on it, to the bit.
 
-    valid, test: shares of rows, drawn by `split_seed`, that decide when to stop and how strongly to
-    shrink, and that are not touched. split: int[n] instead, 0 for training, 1 validation, 2 test.
+    Returns
+    -------
+    Surrogate
 
-    strength: precision of the prior of additive effects, θ ~ N(0, 1/strength) in the units of
-    φ; pair_strength: of interactions, with shrinkage="ridge" their precision, with "adaptive" a
-    factor on the precisions that are estimated for each pair of positions. None: chosen on
-    validation rows. start_seed: adds random effects to those of the ridge regression that the fit
-    starts from, as large as these. steps, patience: of L-BFGS. replicates: how many resampled fits
-    errors come from, see `errors`; 0 for none, and 2 at least otherwise. threads: they change no
-    bit of the result.
+    Raises
+    ------
+    GeneqError
+        If scores are not finite (gives their rows) or all identical, shapes disagree, or an
+        argument is out of range.
 
-    Raises GeneqError for scores that are not finite (with their rows) or all the same, and for
-    lengths that do not agree. Warns when there are fewer training rows than parameters.
+    Warns
+    -----
+    UserWarning
+        If there are fewer training rows than parameters.
+
+    References
+    ----------
+    Tareen et al. 2022, "MAVE-NN: learning genotype-phenotype maps from multiplex assays of variant
+    effect"; Seitz et al. 2024, "Interpreting cis-regulatory mechanisms from genomic deep neural
+    networks using surrogate models".
     """
     given = {"map": map, "nonlinearity": nonlinearity, "noise": noise}
     chosen = Options(**{k: v for k, v in given.items() if v is not None}, **options)
     y, sigma = _checked(mave, chosen.noise)
     groups = _groups(mave, len(y))
     parts = _split(groups, valid, test, split, split_seed)
-    # Products of small matrices are slower by several threads, and their last bits are others.
+    # Products of small matrices are slower with several threads, and their last bits differ.
     with threadpool_limits(1, "blas"):
         return Fitter(mave, chosen, parts, groups).fit(y, sigma)
 
@@ -163,9 +218,9 @@ def _checked(mave, noise: Noise) -> tuple[np.ndarray, np.ndarray | None]:
     for name, column in zip(mave.targets, y.T, strict=True):
         if len(column) and column.min() == column.max():
             raise GeneqError(
-                "Scores that are all the same have no surrogate",
+                "All scores are identical; no surrogate can be fitted",
                 value=f"{column[0]:g} for {name}",
-                fix="Ask the oracle for another target or a wider library",
+                fix="Use another target of the oracle, or a wider library",
             )
     if isinstance(noise, Empirical):
         if sigma is None:
@@ -174,7 +229,7 @@ def _checked(mave, noise: Noise) -> tuple[np.ndarray, np.ndarray | None]:
             raise GeneqError("sigma must have the shape of y", value=f"{sigma.shape}, {y.shape}")
         _finite(sigma, "sigma")
         if (sigma <= 0).any():
-            rows = _rows((sigma <= 0).any(axis=1))
+            rows = _rows(np.any(sigma <= 0, axis=1))
             raise GeneqError("sigma must be above 0", value=rows)
         return y, sigma
     return y, None
@@ -184,15 +239,15 @@ def _finite(values: np.ndarray, what: str) -> None:
     bad = ~np.isfinite(values).all(axis=1)
     if bad.any():
         raise GeneqError(f"{what} must be finite", value=_rows(bad),
-                         fix="Leave these rows out, or score them again")  # fmt: skip
+                         fix="Remove these rows, or score them again")  # fmt: skip
 
 
 def _rows(bad: np.ndarray) -> str:
-    return f"not so in rows {some(np.flatnonzero(bad))}"
+    return f"rows {some(np.flatnonzero(bad))}"
 
 
 def _groups(mave, n: int) -> np.ndarray:
-    """int[n]: groups numbered from 0; each row is one where none are given."""
+    """int[n]: groups numbered from 0; each row is its own group if none are given."""
     groups = np.arange(n) if getattr(mave, "groups", None) is None else np.asarray(mave.groups)
     if groups.shape != (n,):
         raise GeneqError("There must be a group for each row", value=f"of shape {groups.shape}")
@@ -200,7 +255,7 @@ def _groups(mave, n: int) -> np.ndarray:
 
 
 def _split(groups: np.ndarray, valid: float, test: float, given, seed: int) -> np.ndarray:
-    """int8[n]: TRAIN, VALID or TEST for each row; parts of exactly these shares of the groups."""
+    """int8[n]: TRAIN, VALID or TEST for each row; parts have exactly these fractions of groups."""
     n = len(groups)
     if given is not None:
         parts = np.asarray(given)
@@ -212,7 +267,7 @@ def _split(groups: np.ndarray, valid: float, test: float, given, seed: int) -> n
     else:
         shares = [check_number(share, name) for share, name in ((valid, "valid"), (test, "test"))]
         if min(shares) < 0 or sum(shares) >= 1:
-            raise GeneqError("valid and test must be shares that leave rows to train on",
+            raise GeneqError("valid and test must be fractions that leave rows to train on",
                              value=f"{valid} and {test}")  # fmt: skip
         check_int(seed, "split_seed", 0)
         count = groups.max(initial=-1) + 1
@@ -229,7 +284,7 @@ def _split(groups: np.ndarray, valid: float, test: float, given, seed: int) -> n
 
 
 class Fitter:
-    """What all targets share: rows of the parts, and the sums of the ridge regression."""
+    """What all targets share: the rows of each part, and the sums of the ridge regression."""
 
     def __init__(self, mave, options: Options, parts: np.ndarray, groups: np.ndarray):
         self.options, self.parts, self.groups = options, parts, groups
@@ -259,12 +314,12 @@ class Fitter:
     def _warn(self, train: "_ext.FeatureRows") -> None:
         size = np.count_nonzero(self.spread)
         if size == 0:
-            raise GeneqError("The training rows have no mutations, or all the same ones")
+            raise GeneqError("The training rows have no mutations, or all have the same ones")
         if train.rows < size:
             warnings.warn(
-                f"There are {train.rows:,} training rows for {size:,} parameters: the prior "
-                "decides what the data do not tell, and shrinks effects towards 0. Its strength is "
-                "chosen on validation rows unless given. A larger library or a smaller map helps.",
+                f"There are {train.rows:,} training rows for {size:,} parameters: effects that the "
+                "data do not determine are shrunk towards 0 by the prior, whose strength is chosen "
+                "on validation rows unless given. Use a larger library or a smaller map.",
                 stacklevel=4,
             )
 
@@ -283,7 +338,7 @@ class Fitter:
         train_y = y[self.parts == TRAIN]
         mean, sd = float(train_y.mean()), float(train_y.std())
         if sd == 0:
-            raise GeneqError("The scores of the training rows are all the same", value=target)
+            raise GeneqError("All scores of the training rows are identical", value=target)
         scored = {}
         for part in (TRAIN, VALID):
             kept = self.parts == part
@@ -319,16 +374,16 @@ class Fitter:
             return None
         calibrated = chosen is not None and shrinkage.on_valid(data, state)
         chosen = chosen or shrinkage.Chosen(state, data.additive_precision, np.nan, np.nan)
-        groups = tuple(np.unique(self.groups[self.parts == part], return_inverse=True)[1]
-                       for part in (TRAIN, VALID))  # fmt: skip
+        train, valid = (np.unique(self.groups[self.parts == part], return_inverse=True)[1]
+                        for part in (TRAIN, VALID))  # fmt: skip
         return standard_errors.replicated(
-            data, state, chosen, calibrated, self.options.replicates, groups
+            data, state, chosen, calibrated, self.options.replicates, (train, valid)
         )
 
     # --- additive effects ---------------------------------------------------------------------
 
     def _start(self, scored: dict[int, Scored]) -> tuple[State, float, np.ndarray]:
-        """The best additive ridge regression as a state, its penalty, and the prior like it."""
+        """The best additive ridge regression as a state, its penalty, and the equivalent prior."""
         target = scored[TRAIN].y[:, None]
 
         def tried(penalty: float) -> tuple[float, float, np.ndarray]:
@@ -340,12 +395,12 @@ class Fitter:
         if given is None:
             penalties = [share * self.ridge.size for share in SHARES]
         else:
-            # Enough that the sums can be solved for where the data leave some of it open, and so
-            # little that effects are left to start from.
+            # Large enough that the system is solvable where the data leave parameters undetermined,
+            # and small enough that the start has effects.
             penalties = [np.clip(given, 1e-6 * self.ridge.size, 1e6 * self.ridge.size)]
         _, penalty, theta = min((tried(penalty) for penalty in penalties), key=lambda one: one[0])
         phi = scored[TRAIN].design.phi(theta)
-        # Predictions of a linear fit explain as much as their variance, of scores with variance 1.
+        # Scores have variance 1, of which a linear fit explains the variance of its predictions.
         explained = float(np.clip(np.corrcoef(phi, target[:, 0])[0, 1] ** 2, 0.01, 0.99))
         strength = penalty * explained / (1 - explained) if given is None else given
         mean, sd = float(phi.mean()), float(phi.std())
@@ -357,9 +412,9 @@ class Fitter:
         return state, penalty, np.full(self.plain.size, strength)
 
     def _drawn(self, state: State) -> State:
-        """The state with as much again added at random to its effects, if that was asked for.
+        """The state with random effects of the same size added, if requested.
 
-        The curve begins as a line all the same: on its plateaus effects would be caught.
+        The nonlinearity still starts linear: on its plateaus effects could not move.
         """
         if self.options.start_seed is None:
             return state
@@ -384,7 +439,7 @@ class Fitter:
         whitening: Whitening,
         prior: Prior,
     ) -> tuple[State, Found, np.ndarray]:
-        """A fit with a stronger prior, or a weaker one, as long as validation rows gain by it."""
+        """A fit with a stronger or weaker prior, as long as the validation loss improves."""
         for factor in (STRONGER, 1 / STRONGER):
             before = found
             while True:
@@ -427,7 +482,7 @@ class Fitter:
     def _interactions(
         self, data: shrinkage.Data, state: State, penalty: float
     ) -> tuple[State, Found, shrinkage.Chosen]:
-        """Interactions by conjugate gradients, then everything by L-BFGS."""
+        """Interactions by conjugate gradients, then all parameters by L-BFGS."""
         nothing = np.zeros(self.layout.size - self.layout.n_additive)
         state = data.standardised(state, np.concatenate([state.theta, nothing]))
         options = self.options
@@ -437,40 +492,40 @@ class Fitter:
     def _finished(
         self, data: shrinkage.Data, chosen: shrinkage.Chosen, penalty: float
     ) -> tuple[State, Found]:
-        """All parameters by L-BFGS: φ first, then, where the data can tell, with the others."""
+        """All parameters by L-BFGS: φ first, then, if the data suffice, with the others."""
         n = self.layout.n_additive
-        state, own, spread = chosen.state, chosen.precision[n:], self.spread[n:]
-        kept = np.isfinite(own) & (spread > 0)
+        state, each, spread = chosen.state, chosen.precision[n:], self.spread[n:]
+        kept = np.isfinite(each) & (spread > 0)
         told = shrinkage.Linearised(data, state).weights.sum()
-        scale = np.zeros(len(own))
-        scale[kept] = 1 / np.sqrt(spread[kept] + own[kept] / told)
+        scale = np.zeros(len(each))
+        scale[kept] = 1 / np.sqrt(spread[kept] + each[kept] / told)
         whitening = self._whitening(penalty)
         scale = np.concatenate([whitening.scale, scale])
         whitening = Whitening(scale, whitening.factor)
-        precision = np.concatenate([data.additive_precision, np.where(kept, own, 0)])
+        precision = np.concatenate([data.additive_precision, np.where(kept, each, 0)])
         scored, results = {TRAIN: data.train, VALID: data.valid}, []
         enough = len(data.train.y) > kept.sum()
         overdetermined = shrinkage.overdetermined(data, state)
         for phi_alone in (True, False)[: 1 + enough]:
-            own = Prior(data.line, state.noise)
-            state, found = self._lbfgs(scored, state, whitening, precision, own, phi_alone)
+            prior = Prior(data.line, state.noise)
+            state, found = self._lbfgs(scored, state, whitening, precision, prior, phi_alone)
             if not overdetermined:
                 state = shrinkage.calibrated(data, state)
             results.append((data.loss(state), state, found))
-        # That of φ alone has what validation rows told: its loss there promises too much.
+        # The fit of φ alone has parameters fitted to validation rows: its loss there is optimistic.
         last = results[-1] if overdetermined else min(results, key=lambda result: result[0])
         return last[1:]
 
 
 def _inside(mutations: Mutations, n_rows: int, length: int) -> Mutations:
-    """`mutations`, as they are. Raises GeneqError when they are of other rows or positions."""
+    """`mutations`, checked. Raises GeneqError for rows or positions that do not exist."""
     row, position, symbol = (np.asarray(column) for column in mutations)
     if not len(row) == len(position) == len(symbol):
-        raise GeneqError("row, position and symbol of mutations must be equally long",
+        raise GeneqError("row, position and symbol of mutations must have the same length",
                          value=f"{len(row)}, {len(position)}, {len(symbol)}")  # fmt: skip
     for values, most, what in ((row, n_rows, "rows"), (position, length, "positions")):
         if len(values) and not 0 <= values.min() <= values.max() < most:
-            raise GeneqError(f"Mutations must be of the {most:,} {what} there are",
+            raise GeneqError(f"Mutations must be within the {most:,} {what}",
                              value=f"{values.min()} to {values.max()}")  # fmt: skip
     if (np.diff(row) < 0).any():
         raise GeneqError("Mutations must be ordered by row and position")

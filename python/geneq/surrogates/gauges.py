@@ -1,31 +1,36 @@
-"""Gauges: which of the many effects with the same predictions are shown.
+"""Gauges: which of the many sets of effects with the same predictions are reported.
 
-A phenotype φ = constant + Σ effects of symbols + Σ effects of pairs of symbols + … stays the
-same when something is added to all symbols of a position and taken from the constant. A gauge
-ends this freedom: with probabilities p of symbols at every position, the mean under p over any
-position of any term is 0, and a term holds only what no lower one can (the hierarchical gauge
-of Posfai et al. 2025). The probabilities of the wild type's symbols are 1 in the wild-type
-gauge.
+A phenotype φ = constant + Σ effects of symbols + Σ effects of pairs of symbols + … does not change
+when a number is added to all symbols of a position and subtracted from the constant. A gauge
+removes this freedom: with probabilities p of symbols at every position, the mean under p over any
+position of any term is 0, and a term contains only what no lower-order term can express (the
+hierarchical gauge of Posfai et al. 2025). In the wild-type gauge the wild type's symbols have
+probability 1.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from ..checks import choices
 from ..errors import GeneqError
 from ..libraries import Mutations
 
-# Effects of sequences that are looked up together.
+# Effects of sequences that are looked up at a time.
 TOGETHER = 10**7
 NAMES = ("wild_type", "uniform", "empirical", "consensus")
 
 
 @dataclass(frozen=True)
 class Term:
-    """Effects of some sets of `order` positions.
+    """Effects of sets of positions, all of the same order.
 
-    sites: int32[sets, order], rising in a row, 0-based; sets in order, each once.
-    values: float64[sets, symbols, …, symbols], an axis for each of the positions.
+    Attributes
+    ----------
+    sites : int32[sets, order]
+        0-based positions, ascending in a row; sets are sorted and unique.
+    values : float64[sets, symbols, …, symbols]
+        One axis of symbols for each of the positions.
     """
 
     sites: np.ndarray
@@ -34,7 +39,14 @@ class Term:
 
 @dataclass(frozen=True)
 class Effects:
-    """φ as a constant and terms: terms[0] of single symbols, terms[1] of pairs, and so on."""
+    """φ as a constant and terms.
+
+    Attributes
+    ----------
+    constant : float
+    terms : tuple of Term
+        terms[0] of single symbols, terms[1] of pairs, and so on.
+    """
 
     constant: float
     terms: tuple[Term, ...]
@@ -44,9 +56,9 @@ class Effects:
         return self.terms[0].values.shape[1]
 
     @property
-    def values(self) -> list[float | np.ndarray]:
-        """The constant, and the values of every term."""
-        return [self.constant, *(term.values for term in self.terms)]
+    def values(self) -> list[np.ndarray]:
+        """The constant, as an array, and the values of every term."""
+        return [np.asarray(self.constant), *(term.values for term in self.terms)]
 
     def additive(self, length: int) -> np.ndarray:
         """float64[length, symbols], 0 where there is no effect."""
@@ -55,12 +67,18 @@ class Effects:
         return table
 
     def scaled(self, factor: float) -> "Effects":
-        """Everything times a factor."""
+        """The effects multiplied by a factor."""
         terms = (Term(term.sites, term.values * factor) for term in self.terms)
         return Effects(self.constant * factor, tuple(terms))
 
+    def plus(self, other: "Effects") -> "Effects":
+        """The sum of these and other effects of the same sites."""
+        terms = (Term(one.sites, one.values + more.values)
+                 for one, more in zip(self.terms, other.terms, strict=True))  # fmt: skip
+        return Effects(self.constant + other.constant, tuple(terms))
+
     def phi(self, tokens: np.ndarray) -> np.ndarray:
-        """float64[n] of uint8[n, length]; a symbol that is unknown has no effect."""
+        """φ, float64[n], of tokens uint8[n, length]; unknown symbols have no effect."""
         phi = np.full(len(tokens), self.constant)
         for term in self.terms:
             step = max(1, TOGETHER // max(1, len(term.sites)))
@@ -80,10 +98,10 @@ class Effects:
         return np.where(known, found, 0).sum(axis=1)
 
     def fixed(self, probabilities: np.ndarray) -> "Effects":
-        """The same φ in the gauge of probabilities, float64[length, symbols], rows of sum 1.
+        """The same φ in the gauge of probabilities, float64[length, symbols], with rows of sum 1.
 
-        Exact for terms of any order: from the highest on, the mean over each position goes to the
-        term of the other positions.
+        Exact for terms of any order: from the highest order on, the mean over each position is
+        moved to the term of the other positions.
         """
         terms = {term.sites.shape[1]: term for term in self.terms}
         constant = self.constant
@@ -103,7 +121,7 @@ class Effects:
 
 
 def _centred(values: np.ndarray, weights: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """`values` less their means over `axis` under weights[sets, symbols], and these means."""
+    """`values` minus their means over `axis` under weights[sets, symbols], and these means."""
     shape = [1] * values.ndim
     shape[0], shape[axis] = weights.shape
     means = (values * weights.reshape(shape)).sum(axis=axis)
@@ -111,11 +129,11 @@ def _centred(values: np.ndarray, weights: np.ndarray, axis: int) -> tuple[np.nda
 
 
 def _added(term: Term | None, sites: np.ndarray, values: np.ndarray) -> Term:
-    """`term` with more values; where a set of positions comes twice, their sum."""
+    """`term` with more values; those of repeated sets of positions are summed."""
     if term is not None:
         sites = np.concatenate([term.sites, sites])
         values = np.concatenate([term.values, values])
-    # One number for a set of positions: much faster to sort than rows.
+    # One number per set of positions: much faster to sort than rows.
     if not len(sites):
         return Term(sites, values)
     span = int(sites.max()) + 1
@@ -134,10 +152,11 @@ def _added(term: Term | None, sites: np.ndarray, values: np.ndarray) -> Term:
 def probabilities(
     gauge: str | np.ndarray, wild_type: np.ndarray, symbols: int, frequencies: np.ndarray
 ) -> np.ndarray:
-    """float64[length, symbols] of a gauge: one of NAMES, or the user's own probabilities.
+    """float64[length, symbols] of a gauge: one of NAMES, or custom probabilities.
 
-    frequencies: float64[length, symbols] of the library. An unknown symbol of the wild type stands
-    for all symbols alike. Raises GeneqError for other names, shapes, and what is no probability.
+    frequencies: float64[length, symbols] of the library. Where the wild type has an unknown symbol,
+    all symbols have equal probability. Raises GeneqError for other names or shapes, and for values
+    that are not probabilities.
     """
     if isinstance(gauge, str):
         if gauge == "uniform":
@@ -148,20 +167,21 @@ def probabilities(
             return _certain(np.argmax(frequencies, axis=1).astype(np.uint8), symbols)
         if gauge == "wild_type":
             return _certain(wild_type, symbols)
-        raise GeneqError("No such gauge", value=gauge, fix=f"There are: {', '.join(NAMES)}")
-    own = np.asarray(gauge, dtype=np.float64)
-    if own.shape != (len(wild_type), symbols):
+        raise GeneqError("Unknown gauge", value=gauge, fix=choices(NAMES))
+    given = np.asarray(gauge, dtype=np.float64)
+    if given.shape != (len(wild_type), symbols):
         raise GeneqError(
             f"Probabilities of a gauge must be of shape {(len(wild_type), symbols)}",
-            value=str(own.shape),
+            value=str(given.shape),
         )
-    if not (own >= 0).all() or not np.allclose(own.sum(axis=1), 1, atol=1e-6):
-        bad = int(np.argmax(~((own >= 0).all(axis=1) & np.isclose(own.sum(axis=1), 1, atol=1e-6))))
+    fine = (given >= 0).all(axis=1) & np.isclose(given.sum(axis=1), 1, atol=1e-6)
+    if not fine.all():
+        bad = int(np.argmin(fine))
         raise GeneqError(
             "Probabilities of a gauge must be at least 0 and add up to 1 at every position",
-            value=f"{own[bad].tolist()} at position {bad} (0-based)",
+            value=f"{given[bad].tolist()} at position {bad} (0-based)",
         )
-    return own / own.sum(axis=1, keepdims=True)
+    return given / given.sum(axis=1, keepdims=True)
 
 
 def _certain(tokens: np.ndarray, symbols: int) -> np.ndarray:
@@ -173,7 +193,7 @@ def _certain(tokens: np.ndarray, symbols: int) -> np.ndarray:
 def frequencies(
     wild_type: np.ndarray, mutations: Mutations, n_rows: int, symbols: int
 ) -> np.ndarray:
-    """float64[length, symbols]: how often each symbol stands at a position of a library's rows."""
+    """float64[length, symbols]: frequencies of the symbols at each position of a library's rows."""
     length = len(wild_type)
     places = mutations.position.astype(np.int64) * symbols + mutations.symbol
     counts = np.bincount(places, minlength=length * symbols).reshape(length, symbols)

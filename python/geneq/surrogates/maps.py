@@ -1,20 +1,20 @@
 """Maps from a sequence to its latent phenotype φ, linear in their parameters.
 
-A map is what the user names; on a wild type it becomes a Layout, which knows its parameters; on the
-mutations of some rows this becomes a Design, which gives φ of the rows and the gradient. Nothing is
-ever one-hot: a row is its mutations.
+A map is what the user selects. On a wild type it becomes a Layout, which defines its parameters; on
+the mutations of some rows this becomes a Design, which computes φ of the rows and the gradient.
+One-hot is never used: a row is represented by its mutations.
 
 Parameters θ are, first, an effect for each mutation (position × other symbol, in that order), then
 one for each interaction of mutations. They are fitted in centred coordinates: mutation f
-is x_f − p_f, with p_f how often it occurs in the training rows. So columns of the model are all but
-uncorrelated, and to shrink interactions takes nothing from the additive effects.
+is x_f − p_f, with p_f its frequency in the training rows. The columns of the model are then nearly
+uncorrelated, and shrinking interactions does not change the additive effects.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import combinations, product
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -29,22 +29,23 @@ Window = tuple[int, int]
 
 
 class Map(Protocol):
-    """What the user names."""
+    """A model of φ that the user selects."""
 
     kind: ClassVar[str]
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def layout(
         self, wild_type: np.ndarray, symbols: int, windows: Sequence[Window] | None = None
     ) -> "Layout":
-        """The map on a wild type, tokens uint8[length], of so many symbols.
+        """The map on a wild type, tokens uint8[length], of an alphabet with `symbols` symbols.
 
-        windows: where there are mutations, so that pairs elsewhere take no room; None, anywhere.
+        windows: where there are mutations (pairs elsewhere use no memory); None for anywhere.
         """
 
 
 @dataclass(frozen=True)
 class Additive:
-    """Every symbol has an effect of its own."""
+    """One effect per symbol and position."""
 
     kind: ClassVar[str] = "additive"
 
@@ -54,10 +55,21 @@ class Additive:
 
 @dataclass(frozen=True)
 class Pairwise:
-    """Symbols, and pairs of them: all, or those that the arguments leave.
+    """Effects of symbols and of pairs of symbols.
 
-    window: [start, end), both positions in it. between: two windows, a position in each. distance:
-    at most so far apart.
+    Parameters
+    ----------
+    window : (int, int), optional
+        [start, end), 0-based: only pairs with both positions within it.
+    between : two windows, optional
+        Only pairs with one position in each window.
+    distance : int, optional
+        Only pairs at most this far apart.
+
+    Raises
+    ------
+    GeneqError
+        When it is applied to a wild type: for windows that overlap or are not within the sequence.
     """
 
     window: Window | None = None
@@ -68,13 +80,13 @@ class Pairwise:
     def layout(self, wild_type, symbols, windows=None):
         length = len(wild_type)
         if self.window is not None and self.between is not None:
-            raise GeneqError("Give either window or between", value=str(self))
+            raise GeneqError("Give either window or between, not both", value=str(self))
         start, end = checked(self.window, length)
         first, second = np.arange(length), np.full(length, end)
         first = np.where((first >= start) & (first < end), first + 1, second)
         if self.between is not None:
             if len(self.between) != 2:
-                raise GeneqError("between is two windows", value=str(self.between))
+                raise GeneqError("between must be two windows", value=str(self.between))
             (a, b), (c, d) = sorted(checked(window, length) for window in self.between)
             if c < b:
                 raise GeneqError("The two windows must not overlap", value=str(self.between))
@@ -90,7 +102,7 @@ class Pairwise:
 
 @dataclass(frozen=True)
 class Neighbour:
-    """Symbols, and pairs of symbols that stand side by side."""
+    """Effects of symbols and of pairs of adjacent symbols."""
 
     kind: ClassVar[str] = "neighbour"
 
@@ -100,9 +112,16 @@ class Neighbour:
 
 @dataclass(frozen=True)
 class Order:
-    """Symbols, and all their sets of up to `order`, in `window` if given.
+    """Effects of symbols and of sets of up to `order` symbols.
 
     There is a parameter for every set of mutations that occurs in the training rows.
+
+    Parameters
+    ----------
+    order : int
+        1 to 8.
+    window : (int, int), optional
+        [start, end), 0-based: only sets within it.
     """
 
     order: int = 3
@@ -119,21 +138,21 @@ KINDS: dict[str, type] = {kind.kind: kind for kind in (Additive, Neighbour, Pair
 
 
 def to_dict(map: Map) -> dict:
-    """Kind and fields, as JSON takes them."""
+    """Kind and fields, for JSON."""
     return {"kind": map.kind, **asdict(map)}
 
 
 def checked(window: Window | None, length: int) -> Window:
-    """A window [start, end) in a sequence so long; all of it for None. Raises GeneqError."""
+    """A window [start, end) of a sequence of this length; None means all. Raises GeneqError."""
     if window is None:
         return 0, length
     try:
         start, end = (int(edge) for edge in window)
     except (TypeError, ValueError):
-        raise GeneqError("A window is a start and an end", value=repr(window)) from None
+        raise GeneqError("A window must be a start and an end", value=repr(window)) from None
     if not 0 <= start < end <= length:
         raise GeneqError(
-            f"A window [start, end) must lie in the sequence's {length} symbols, not be empty",
+            f"A window [start, end) must be within the {length} symbols of the sequence, not empty",
             value=f"[{start}, {end})",
         )
     return start, end
@@ -153,7 +172,7 @@ def within(windows: Sequence[Window] | None, length: int) -> np.ndarray:
 class Layout:
     """The parameters of an additive map: feature = position × (symbols − 1) + which other symbol.
 
-    Maps with interactions have more after these: `size` in all.
+    Maps with interactions have more parameters after these, `size` in total.
     """
 
     def __init__(self, wild_type: np.ndarray, symbols: int):
@@ -166,12 +185,18 @@ class Layout:
 
     @property
     def size(self) -> int:
+        """Number of parameters."""
         return self.n_additive
 
-    def rows(self, mutations: Mutations, n_rows: int) -> "_ext.FeatureRows":
-        """The features of rows 0 to n_rows − 1, from mutations in the order of the rows.
+    @property
+    def groups(self) -> np.ndarray:
+        """int64[interactions]: the number of the set of positions of each, from 0."""
+        return np.empty(0, np.int64)
 
-        Raises GeneqError for a symbol that is unknown, or is the wild type's.
+    def rows(self, mutations: Mutations, n_rows: int) -> "_ext.FeatureRows":
+        """The features of rows 0 to n_rows − 1, from mutations ordered by row.
+
+        Raises GeneqError for a symbol that is unknown or that of the wild type.
         """
         row, position, symbol = mutations
         wild = self.wild_type[position]
@@ -192,26 +217,26 @@ class Layout:
                              fix="Give every position of a row at most once") from None  # fmt: skip
 
     def learn(self, rows: "_ext.FeatureRows", mutations: Mutations) -> None:
-        """Take from the training rows what the parameters depend on."""
+        """Learn from the training rows what the parameters depend on."""
 
     def learnt(self) -> dict[str, np.ndarray]:
-        """What `learn` took, by names of its own."""
+        """What `learn` learned, by name."""
         return {}
 
     def recall(self, arrays: dict[str, np.ndarray]) -> None:
-        """Take what `learnt` gave."""
+        """Restore what `learnt` returned."""
 
     def design(self, rows: "_ext.FeatureRows", mutations: Mutations, threads: int = 1) -> "Design":
         """φ of rows, which are those of `mutations`."""
         return Design(rows, threads)
 
     def spread(self, rows: "_ext.FeatureRows", threads: int = 1) -> np.ndarray:
-        """float64[size]: about the variance of each column of the model in these rows."""
+        """float64[size]: the approximate variance of each column of the model in these rows."""
         p = rows.transposed(np.ones(rows.rows), threads) / max(rows.rows, 1)
         return p * (1 - p)
 
     def effects(self, theta: np.ndarray) -> Effects:
-        """θ in the wild-type gauge; φ of the wild type is its constant, 0 here."""
+        """θ in the wild-type gauge; its constant, φ of the wild type, is 0 here."""
         return Effects(0.0, (self._additive(theta[: self.n_additive]),))
 
     def _additive(self, theta: np.ndarray) -> Term:
@@ -221,7 +246,7 @@ class Layout:
 
 
 class Design:
-    """φ of some rows, up to a constant, and its transpose; of one vector, or of each of k."""
+    """φ of some rows, up to a constant, and its transpose; for one vector or k of them."""
 
     def __init__(self, rows: "_ext.FeatureRows", threads: int):
         self.additive, self.threads = rows, threads
@@ -266,7 +291,7 @@ class PairwiseLayout(Layout):
 
     @cached_property
     def _sites(self) -> tuple[np.ndarray, np.ndarray]:
-        """Positions of every pair of them, int32[pairs, 2], and which each interaction is at."""
+        """Pairs of positions, int32[pairs, 2], and the number of the pair of each interaction."""
         first, second = self.position[self.one], self.position[self.two]
         keys = first.astype(np.int64) * len(self.wild_type) + second
         _, where, which = np.unique(keys, return_index=True, return_inverse=True)
@@ -274,7 +299,6 @@ class PairwiseLayout(Layout):
 
     @property
     def groups(self) -> np.ndarray:
-        """int64[interactions]: which set of positions each belongs to, as a number from 0."""
         return self._sites[1]
 
     def learn(self, rows, mutations):
@@ -294,7 +318,7 @@ class PairwiseLayout(Layout):
         return np.concatenate([single, single[self.one] * single[self.two]])
 
     def shifted(self, table: np.ndarray) -> np.ndarray:
-        """What centring takes from the additive effects: Σ_g table[f, g] p_g, float64[features]."""
+        """Σ_g table[f, g] p_g, float64[features]: centring subtracts it from additive effects."""
         return self.pairs.shifted(table, self.centre)
 
     def effects(self, theta):
@@ -335,7 +359,7 @@ class OrderLayout(Layout):
     def __init__(self, wild_type, symbols, order: int, window: Window):
         super().__init__(wild_type, symbols)
         if float(self.n_additive) ** order >= 2.0**62:
-            raise GeneqError("Sets of so many of so many mutations cannot be numbered",
+            raise GeneqError("There are too many sets of mutations to number",
                              value=f"order {order}, {self.n_additive:,} mutations")  # fmt: skip
         self.order, self.window = order, window
         self.keys = np.empty(0, np.int64)
@@ -356,10 +380,10 @@ class OrderLayout(Layout):
         self._centred(rows.transposed(np.ones(rows.rows)) / max(rows.rows, 1))
 
     def _centred(self, centre: np.ndarray) -> None:
-        """Make the matrix from centred coordinates to those of plain mutations.
+        """Compute the matrix from centred coordinates to those of plain mutations.
 
         The product of x_f − p_f over a set is a sum over its subsets, each of which occurs where
-        the set does: of the product of x_f in the subset, times that of −p_f in the rest.
+        the set does: the product of x_f in the subset, times that of −p_f in the rest.
         """
         self.centre, members = centre, self._members()
         there = members >= 0
@@ -368,14 +392,14 @@ class OrderLayout(Layout):
         for chosen in product((False, True), repeat=self.order):
             inside, rest = there & chosen, there & ~np.array(chosen)
             # Each subset once: where a smaller set has no member, none is chosen.
-            own = inside.any(axis=1) & rest.any(axis=1) & (there | ~np.array(chosen)).all(axis=1)
+            used = inside.any(axis=1) & rest.any(axis=1) & (there | ~np.array(chosen)).all(axis=1)
             factors = np.where(rest, -centre[members], 1).prod(axis=1)
-            parts.append((self._numbers(members[own], inside[own]), number[own], factors[own]))
+            parts.append((self._numbers(members[used], inside[used]), number[used], factors[used]))
         row, column, value = map(np.concatenate, zip(*parts, strict=True))
         self.plain = csr_matrix((value, (row, column)), shape=(self.size, self.size))
 
     def _numbers(self, members: np.ndarray, inside: np.ndarray) -> np.ndarray:
-        """The parameters of sets, of those of their members that are inside."""
+        """The parameters of the subsets of `members` that are inside."""
         key = np.zeros(len(members), np.int64)
         for feature, kept in zip(members.T, inside.T, strict=True):
             key = np.where(kept, key * (self.n_additive + 1) + feature + 1, key)
@@ -407,7 +431,8 @@ class OrderLayout(Layout):
                 for column in chosen.T:
                     key = key * (self.n_additive + 1) + feature[begin[:, None] + column] + 1
                 found.append((np.repeat(row[begin], len(chosen)), key.ravel()))
-        return tuple(map(np.concatenate, zip(*found, strict=True)))
+        rows, keys = map(np.concatenate, zip(*found, strict=True))
+        return rows, keys
 
     def design(self, rows, mutations, threads=1):
         row, key = self._sets(mutations)

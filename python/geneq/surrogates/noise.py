@@ -1,9 +1,9 @@
-"""Noise models: how measurements scatter about the prediction ŷ.
+"""Noise models: the distribution of measurements about the prediction ŷ.
 
-The density of y is that of z = (y − ŷ) / s, with log s a polynomial in ŷ. Families with a shape,
-such as the weight of tails, have a polynomial for the log of each of its parameters too. Parameters
-are one vector: the coefficients of the scale's polynomial, then of each shape parameter's. ŷ is the
-mode of every family. What is minimised is the negative log-likelihood, in nats.
+The density of y is that of z = (y − ŷ) / s, with log s a polynomial in ŷ. Families with shape
+parameters, such as the weight of tails, have a polynomial for the log of each of these too.
+Parameters are one vector: the coefficients of the scale's polynomial, then those of each shape
+parameter. ŷ is the mode of every family. The loss is the negative log-likelihood, in nats.
 """
 
 from collections.abc import Callable
@@ -17,14 +17,14 @@ from scipy import special, stats
 from ..checks import check_int
 
 LOG_2PI = float(np.log(2 * np.pi))
-# Shape parameters that change with ŷ stay within, wherever their polynomials go.
+# Bounds of shape parameters that change with ŷ, whatever their polynomials give.
 LEAST, MOST = 1e-2, 1e4
 
 
 class Over(NamedTuple):
-    """How derivatives by shape parameters are put together: for each row, or summed over rows."""
+    """How derivatives by shape parameters are aggregated: for each row, or summed over rows."""
 
-    count: int
+    rows: int
     sum: Callable[[np.ndarray], np.ndarray]
     dot: Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -44,17 +44,21 @@ class Noise:
     kind: ClassVar[str]
     least: ClassVar[int] = 0
     shapes: ClassVar[tuple[float, ...]] = ()
-    shape_order: ClassVar[int] = 0
 
     def __post_init__(self):
         check_int(self.order, "The order of noise", self.least)
 
-    # --- what a family gives ------------------------------------------------------------------
+    # --- what each family defines -------------------------------------------------------------
+
+    @property
+    def shape_order(self) -> int:
+        """Order of the polynomials for the logs of shape parameters."""
+        return 0
 
     def _rho(self, z: np.ndarray, shape: tuple) -> tuple[np.ndarray, np.ndarray]:
         """−log density of z, and its derivative.
 
-        shape: of each parameter one number, or float64[n].
+        shape: for each parameter one number, or float64[n].
         """
         raise NotImplementedError
 
@@ -63,22 +67,22 @@ class Noise:
         return np.empty(0)
 
     def _cdf(self, z: np.ndarray, shape: tuple) -> np.ndarray:
-        """The chance of less than z."""
+        """The probability of less than z."""
         raise NotImplementedError
 
-    def _ppf(self, q: np.ndarray, shape: tuple) -> np.ndarray:
-        """z below which lies a share q."""
+    def _ppf(self, q: float | np.ndarray, shape: tuple) -> np.ndarray:
+        """The quantile q of z."""
         raise NotImplementedError
 
-    # --- all of them --------------------------------------------------------------------------
+    # --- shared by all families ---------------------------------------------------------------
 
     @property
     def size(self) -> int:
-        """Parameters there are."""
+        """Number of parameters."""
         return self.order + 1 + len(self.shapes) * (self.shape_order + 1)
 
     def start(self, spread: float) -> np.ndarray:
-        """Parameters for residuals of this standard deviation."""
+        """Start values for residuals with this standard deviation."""
         shapes = np.zeros((len(self.shapes), self.shape_order + 1))
         shapes[:, 0] = self.shapes
         return np.concatenate([[np.log(spread)], np.zeros(self.order), shapes.ravel()])
@@ -88,7 +92,7 @@ class Noise:
         return params[self.order + 1 :].reshape(len(self.shapes), -1)
 
     def shape(self, params: np.ndarray, yhat: np.ndarray) -> tuple:
-        """Shape parameters: each one number, or float64[n] where they change with ŷ."""
+        """Shape parameters: each one number, or float64[n] if they change with ŷ."""
         if not self.shape_order:
             return tuple(np.exp(params[self.order + 1 :]))
         logs = polynomial.polyval(yhat, self._logs(params).T)
@@ -128,7 +132,7 @@ class Noise:
     ) -> np.ndarray:
         """Derivatives by coefficients, from those by logs of shapes, float64[k, n].
 
-        What ŷ does through shapes is added to `by_yhat`.
+        The effect of ŷ through shapes is added to `by_yhat`.
         """
         coefficients = self._logs(params).T
         logs = polynomial.polyval(yhat, coefficients)
@@ -138,25 +142,31 @@ class Noise:
         return (by_logs @ polynomial.polyvander(yhat, self.shape_order)).ravel()
 
     def information(self, params, y, yhat, sigma=None) -> float:
-        """What a row tells of ŷ, in units of 1/s²: the mean square of d loss/dz over these rows."""
+        """Fisher information of a row on ŷ, in units of 1/s²: the mean square of d loss/dz."""
         shape = self.shape(params, yhat)
         s = self.scale(params, yhat, sigma)
         return float(np.mean(self._rho((y - yhat) / s, shape)[1] ** 2))
 
     def cdf(self, params, y, yhat, sigma=None) -> np.ndarray:
-        """The chance of less than y, float64[n]: uniform on [0, 1] where the model is right."""
+        """The probability of less than y, float64[n]: uniform on [0, 1] if the model is right."""
         shape = self.shape(params, yhat)
         return self._cdf((y - yhat) / self.scale(params, yhat, sigma), shape)
 
     def quantile(self, params, q: float, yhat, sigma=None) -> np.ndarray:
-        """The y below which lies a share q, float64[n]."""
+        """The quantile q of y, float64[n]."""
         shape = self.shape(params, yhat)
         return yhat + self.scale(params, yhat, sigma) * self._ppf(q, shape)
 
 
 @dataclass(frozen=True)
 class Gaussian(Noise):
-    """Normal noise."""
+    """Normal noise.
+
+    Parameters
+    ----------
+    order : int
+        Order of the polynomial in ŷ for the log of the scale.
+    """
 
     kind: ClassVar[str] = "gaussian"
 
@@ -172,9 +182,13 @@ class Gaussian(Noise):
 
 @dataclass(frozen=True)
 class Empirical(Gaussian):
-    """Normal noise whose spread σ is given for every row, times a polynomial's exp if order ≥ 0.
+    """Normal noise with a given standard deviation σ for every row.
 
-    order −1, the default: σ as it is.
+    Parameters
+    ----------
+    order : int
+        −1, the default: σ as given. Otherwise σ is multiplied by exp of a polynomial in ŷ of this
+        order.
     """
 
     order: int = -1
@@ -196,7 +210,13 @@ class Empirical(Gaussian):
 
 @dataclass(frozen=True)
 class Cauchy(Noise):
-    """Cauchy noise: very heavy tails."""
+    """Cauchy noise, which has very heavy tails.
+
+    Parameters
+    ----------
+    order : int
+        Order of the polynomial in ŷ for the log of the scale.
+    """
 
     kind: ClassVar[str] = "cauchy"
 
@@ -213,7 +233,7 @@ class Cauchy(Noise):
 
 @dataclass(frozen=True)
 class Shaped(Noise):
-    """A family with a shape; `shape_order` is that of the polynomials for its logs."""
+    """A family with shape parameters; `shape_order`: of the polynomials for their logs."""
 
     shape_order: int = 0
 
@@ -224,7 +244,13 @@ class Shaped(Noise):
 
 @dataclass(frozen=True)
 class StudentT(Shaped):
-    """Student's t with the degrees of freedom that the data ask for."""
+    """Student's t with fitted degrees of freedom.
+
+    Parameters
+    ----------
+    order, shape_order : int
+        Orders of the polynomials in ŷ for the logs of the scale and of the degrees of freedom.
+    """
 
     kind: ClassVar[str] = "student_t"
     shapes: ClassVar[tuple[float, ...]] = (float(np.log(10.0)),)
@@ -239,7 +265,7 @@ class StudentT(Shaped):
         (nu,) = shape
         constant = (special.psi(nu / 2) - special.psi((nu + 1) / 2) + 1 / nu) / 2
         bent = (over.sum(np.log1p(z * z / nu)) - over.dot(slope, z) / nu) / 2
-        return nu * np.array([over.count * constant + bent])
+        return nu * np.array([over.rows * constant + bent])
 
     def _cdf(self, z, shape):
         return special.stdtr(shape[0], z)
@@ -250,10 +276,21 @@ class StudentT(Shaped):
 
 @dataclass(frozen=True)
 class SkewedT(Shaped):
-    """The skewed t of Jones and Faddy (2003) about its mode, with tails of its own on each side.
+    """The skewed t distribution about its mode, with a separate tail weight on each side.
 
+    Parameters
+    ----------
+    order, shape_order : int
+        Orders of the polynomials in ŷ for the logs of the scale and of both shape parameters.
+
+    Notes
+    -----
     With m = a + b, t = z + mode and w = t / √m its log density is
     (a − b) asinh w − (m + 1)/2 · log(1 + w²) − log(2^(m − 1) B(a, b) √m).
+
+    References
+    ----------
+    Jones and Faddy 2003, "A skew extension of the t-distribution, with applications".
     """
 
     kind: ClassVar[str] = "skewed_t"
@@ -277,7 +314,7 @@ class SkewedT(Shaped):
         m, mode = a + b, self._mode(a, b)
         t = z + mode
         w = t / np.sqrt(m)
-        n, total, moved = over.count, over.sum(slope), over.dot(slope, t)
+        n, total, moved = over.rows, over.sum(slope), over.dot(slope, t)
         both = n * (np.log(2) - special.psi(m) + 1 / (2 * m))
         both += over.sum(np.log1p(w * w)) / 2 - moved / (2 * m)
         bent = over.sum(np.arcsinh(w))
@@ -304,5 +341,5 @@ KINDS: dict[str, type[Noise]] = {
 
 
 def to_dict(noise: Noise) -> dict:
-    """Kind and fields, as JSON takes them."""
+    """Kind and fields, for JSON."""
     return {"kind": noise.kind, **asdict(noise)}

@@ -1,24 +1,24 @@
-"""Global-epistasis nonlinearities: from the latent phenotype φ to the prediction ŷ, always rising.
+"""Global-epistasis nonlinearities: monotone functions from the latent phenotype φ to ŷ.
 
-Parameters are one vector η of any real numbers; steepness goes through exp, so that every η gives a
-rising function and no bound has to be kept.
+Parameters are one unconstrained vector η; slopes are exponentials of parameters, so that every η
+gives an increasing function and no bounds are needed.
 """
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
-# φ has standard deviation 1 on training rows, so that nearly all of it lies within so many.
+# Range of φ, which has standard deviation 1 on training rows.
 REACH = 4.0
 
 
 class Curve(NamedTuple):
     """A nonlinearity at the φ of some rows.
 
-    y: ŷ, float64[n]. slope: gives dŷ/dφ, float64[n]. transposed: of weights float64[n], gives
+    y: ŷ, float64[n]. slope: returns dŷ/dφ, float64[n]. transposed: for weights float64[n] returns
     Σ weights · dŷ/dη over rows, as long as η.
     """
 
@@ -31,9 +31,10 @@ class Nonlinearity(Protocol):
     """ŷ = g(φ; η)."""
 
     kind: ClassVar[str]
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     def start(self, slope: float) -> np.ndarray:
-        """η of about the line slope · φ, for φ of standard deviation 1."""
+        """η of approximately the line slope · φ, for φ of standard deviation 1."""
 
     def at(self, eta: np.ndarray, phi: np.ndarray) -> Curve:
         """g at φ, float64[n]."""
@@ -59,13 +60,13 @@ class Linear:
 
 @dataclass(frozen=True)
 class Tanh:
-    """g = intercept + Σ exp(·) tanh(exp(·) φ + ·), a sum of so many `terms`."""
+    """g = intercept + Σ exp(·) tanh(exp(·) φ + ·), a sum of `terms` terms."""
 
     terms: int = 8
     kind: ClassVar[str] = "tanh"
 
     def start(self, slope: float) -> np.ndarray:
-        """Steps side by side over the range of φ."""
+        """Steps evenly spaced over the range of φ."""
         spacing = 6.0 / self.terms
         places = (np.arange(self.terms) + 0.5) * spacing - 3.0
         steep = min(1.0, 1 / spacing)
@@ -101,7 +102,7 @@ class Sigmoid(Tanh):
 
 @dataclass(frozen=True)
 class Spline:
-    """A cubic spline of rising coefficients on `pieces` equal pieces of [−4, 4], lines beyond."""
+    """A cubic spline, increasing, on `pieces` equal pieces of [−4, 4], and linear beyond."""
 
     pieces: int = 16
     kind: ClassVar[str] = "spline"
@@ -115,7 +116,7 @@ class Spline:
         return np.concatenate([[0.0], steps])
 
     def _coefficients(self, eta: np.ndarray) -> np.ndarray:
-        """float64[pieces + 3], rising; the middle one is η[0]."""
+        """float64[pieces + 3], increasing; the middle one is η[0]."""
         coefficients = np.concatenate([[0.0], np.cumsum(np.exp(eta[1:]))])
         return eta[0] + coefficients - coefficients[len(coefficients) // 2]
 
@@ -137,10 +138,9 @@ class Spline:
 
         def transposed(weights: np.ndarray) -> np.ndarray:
             size = self.pieces + 3
-            by_coefficient = sum(
-                np.bincount(piece + k, weights * basis[k], minlength=size) for k in range(4)
-            )
-            # Every later coefficient holds a step; all hold those up to the middle, with a minus.
+            counts = [np.bincount(piece + k, weights * basis[k], minlength=size) for k in range(4)]
+            by_coefficient = np.sum(counts, axis=0)
+            # A step is in every later coefficient; those up to the middle are in all, negated.
             above = np.cumsum(by_coefficient[::-1])[::-1]
             middle = np.arange(1, size) <= size // 2
             steps = above[1:] - above[0] * middle
@@ -154,5 +154,5 @@ KINDS: dict[str, type] = {kind.kind: kind for kind in (Linear, Tanh, Spline, Sig
 
 
 def to_dict(nonlinearity: Nonlinearity) -> dict:
-    """Kind and fields, as JSON takes them."""
+    """Kind and fields, for JSON."""
     return {"kind": nonlinearity.kind, **asdict(nonlinearity)}

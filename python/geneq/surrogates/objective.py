@@ -1,4 +1,4 @@
-"""What a fit minimises: the loss of the training rows and the prior, with analytic derivatives."""
+"""The objective of a fit: loss of training rows plus prior, with analytic derivatives."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,15 +10,15 @@ from .maps import Design
 from .noise import Noise
 from .nonlinearity import Nonlinearity
 
-# Standard deviations of the priors of the parameters of the nonlinearity about a line, and of the
-# noise about its start. Where the nonlinearity is flat, φ may be stretched at no loss: its prior
-# is what makes fits from all starts the same. That of the noise is wide.
+# Standard deviations of the priors of the nonlinearity's parameters about a line, and of those of
+# the noise about their start. Where the nonlinearity is flat, φ can be stretched without changing
+# the loss; the prior makes fits from all starts the same. The prior of the noise is wide.
 BENT, LOOSE = 0.3, 1.0
 
 
 @dataclass
 class Scored:
-    """Rows with their measurements, standardised, σ where given, and how many groups they make."""
+    """Rows with their standardised measurements, σ if given, and their number of groups."""
 
     design: Design
     y: np.ndarray
@@ -28,10 +28,10 @@ class Scored:
 
 @dataclass
 class Whitening:
-    """Coordinates v in which the columns of the model are all but orthonormal.
+    """Coordinates v in which the columns of the model are nearly orthonormal.
 
     θ = [factor⁻¹ v for the additive effects, v · scale for the rest]; without factor, scale for
-    all. What has a scale of 0 stays 0.
+    all. Parameters with a scale of 0 stay 0.
     """
 
     scale: np.ndarray
@@ -76,7 +76,7 @@ class Prior:
 
 @dataclass
 class State:
-    """θ, what makes its φ of mean 0 and standard deviation 1, and the other parameters."""
+    """θ, the mean and standard deviation that standardise its φ, and the other parameters."""
 
     theta: np.ndarray
     mean: float
@@ -88,9 +88,9 @@ class State:
 class Objective:
     """Mean loss of training rows plus prior, of points [v, η, noise].
 
-    φ is standardised over training rows inside of it, so that the size of θ means nothing and the
-    prior is on θ of a φ with standard deviation 1: θ ~ N(0, 1/precision), in nats of all rows.
-    prior: of η and noise. phi_alone: nonlinearity and noise stay as they are.
+    φ is standardised over training rows here, so that the size of θ is irrelevant and the prior is
+    on θ of a φ with standard deviation 1: θ ~ N(0, 1/precision), in nats of all rows. prior: of η
+    and noise. phi_alone: whether nonlinearity and noise are held fixed.
     """
 
     def __init__(

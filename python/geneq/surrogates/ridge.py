@@ -1,4 +1,4 @@
-"""The start of a fit: additive effects by ridge regression."""
+"""Additive effects by ridge regression, from which fits start."""
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
@@ -7,14 +7,14 @@ from .. import _ext
 from .maps import Layout
 from .optimise import conjugate_gradients
 
-# Most features of which a dense matrix is made.
+# Most features for which the dense matrix is computed.
 DENSE = 4000
-# Penalties that are tried, as a share of a feature's sum of squares.
+# Penalties to try, as fractions of a feature's sum of squares.
 SHARES = (1e-3, 1e-2, 0.1, 1.0)
 
 
 class Ridge:
-    """Sums of squares and products of the additive features of training rows, made once."""
+    """Sums of squares and products of the additive features of training rows, computed once."""
 
     def __init__(self, layout: Layout, rows: "_ext.FeatureRows", threads: int):
         self.rows, self.threads, n = rows, threads, rows.rows
@@ -29,18 +29,14 @@ class Ridge:
         sides = np.stack([self._side(target) for target in targets.T], axis=1)
         if self.gram is None:
             return np.stack([self._iterate(side, penalty) for side in sides.T], axis=1)
-        return cho_solve(cho_factor(self._penalised(penalty), check_finite=False), sides)
+        return cho_solve(cho_factor(_penalised(self.gram, penalty), check_finite=False), sides)
 
     def factor(self, penalty: float) -> np.ndarray | None:
-        """Upper triangular R with RᵀR the mean of squares and products; None where not dense."""
+        """Upper triangular R with RᵀR the mean of squares and products; None if not dense."""
         if self.gram is None:
             return None
-        return np.triu(cho_factor(self._penalised(penalty) / self.rows.rows, check_finite=False)[0])
-
-    def _penalised(self, penalty: float) -> np.ndarray:
-        matrix = self.gram.copy()
-        matrix.flat[:: len(matrix) + 1] += penalty
-        return matrix
+        mean = _penalised(self.gram, penalty) / self.rows.rows
+        return np.triu(cho_factor(mean, check_finite=False)[0])
 
     def _side(self, target: np.ndarray) -> np.ndarray:
         return self.rows.transposed(target - target.mean(), self.threads)
@@ -52,15 +48,21 @@ class Ridge:
         return conjugate_gradients(product, side, np.zeros_like(side), steps=100, tolerance=1e-3)
 
 
+def _penalised(gram: np.ndarray, penalty: float) -> np.ndarray:
+    matrix = gram.copy()
+    matrix.flat[:: len(matrix) + 1] += penalty
+    return matrix
+
+
 def gram(
     layout: Layout,
     rows: "_ext.FeatureRows",
     threads: int = 1,
     weights: np.ndarray | None = None,
 ) -> np.ndarray:
-    """float64[features, features]: rows that have both features, or the sum of their weights.
+    """float64[features, features]: number of rows with both features, or the sum of their weights.
 
-    The transpose of a sum over all pairs of mutations, of ones, has just these counts.
+    The transpose of a sum over all pairs of mutations, applied to ones, gives these counts.
     """
     n, weights = layout.n_additive, np.ones(rows.rows) if weights is None else weights
     first = (layout.position + 1).astype(np.uint32) * layout.others

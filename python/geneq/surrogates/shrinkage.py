@@ -1,12 +1,12 @@
 """Interactions: how strongly they are shrunk, and where they start.
 
-There are often more interactions than rows, and most of them are nothing. Those of a pair of
-positions (set of mutations) have one prior, T ~ N(0, τ²). First comes a group lasso (Yuan and Lin
-2006), which is convex: it ends at the same φ from any start. About its solution τ² of each group is
-what the data say of it, knowing those of all: they come from a mixture of normals of many
-variances, 0 among them, whose weights are fitted (empirical Bayes, Stephens 2017). A factor on all
-the precisions is chosen on validation rows. Interactions are solved for by conjugate gradients in
-the model made linear about the fit so far, which is a weighted ridge regression.
+There are often more interactions than rows, and most of them are 0. Those of a pair of positions
+(set of mutations) share one prior, T ~ N(0, τ²). The first step is a group lasso (Yuan and Lin
+2006), which is convex: it reaches the same φ from any start. About its solution τ² of each group is
+estimated by empirical Bayes: the effects come from a mixture of normals of many variances,
+including 0, whose weights are fitted (Stephens 2017). A factor on all the precisions is chosen on
+validation rows. Interactions are solved for by conjugate gradients in the model linearised about
+the current fit, which is a weighted ridge regression.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,27 +22,27 @@ from .nonlinearity import Nonlinearity
 from .objective import Prior, Scored, State, mean_loss, phi_of
 from .optimise import conjugate_gradients, lbfgs
 
-# Strengths of one prior for all that are tried, in what the data tell of an interaction.
+# Strengths to try for one common prior, in units of the information on an interaction.
 RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
-# The one that the group lasso starts from.
+# The strength from which the group lasso starts.
 FIRST = 3.0
-# Strengths of the group lasso, one after the other: at 1, groups that show no more than chance
-# gives end at 0.
+# Strengths of the group lasso, one after the other: at 1, groups within chance become 0.
 LASSOS = (1.0, 0.7)
-# Ridge regressions one after the other, at most, until validation rows gain less, in nats a row.
+# Most ridge regressions in sequence, and the gain on validation rows, in nats per row, below which
+# they end.
 ROUNDS, WORTH = 12, 0.02
-# Factors on the precisions of the mixture that are tried.
+# Factors to try on the precisions of the mixture.
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
-# Variances in the mixture, in what chance gives an interaction, and steps that fit their weights.
+# Variances in the mixture, in units of the sampling variance, and steps that fit their weights.
 VARIANCES = np.concatenate([[0.0], 2.0 ** np.arange(-3, 14)])
 STEPS = 100
-# An interaction that would be less than this share of what it is alone is 0.
+# Interactions shrunk below this fraction of their individual estimate are set to 0.
 LEAST = 0.02
 # Fewest validation rows for each parameter that is fitted to them.
 FEWEST = 20
-# Where the tails of the noise begin, in standard deviations.
+# Start of the noise's exponential tails, in standard deviations.
 EDGE = 3.0
-# The fall of the loss, as a share of it, at which nonlinearity and noise are fitted to a φ.
+# Relative descent of the loss at which the fit of nonlinearity and noise to a φ has converged.
 CALIBRATED = 2e-5
 # The median of |z| of a normal z.
 MEDIAN = 0.6745
@@ -50,10 +50,10 @@ MEDIAN = 0.6745
 
 @dataclass(frozen=True)
 class Huber(Noise):
-    """Normal noise with exponential tails: the noise model while interactions are looked for.
+    """Normal noise with exponential tails: the noise model during the search for interactions.
 
-    Under heavy tails that bend back, such as Student's, rows that an additive model misses would
-    pass for outliers, and their interactions would never be seen. Real ones count for little.
+    Under redescending tails, such as Student's, rows that an additive model misses would be treated
+    as outliers, and their interactions would never be found. Real outliers have little weight.
     """
 
     kind: ClassVar[str] = "huber"
@@ -67,7 +67,7 @@ class Huber(Noise):
 
 @dataclass
 class Data:
-    """What every step needs: rows, models, and the layout of θ with interactions.
+    """The input of every step: rows, models, and the layout of θ with interactions.
 
     line: mean of the prior of the nonlinearity's parameters.
     """
@@ -85,12 +85,12 @@ class Data:
         return mean_loss(state, self.valid, self.nonlinearity, self.noise)
 
     def information(self, state: State) -> float:
-        """What a row tells of its ŷ, in units of 1/s²: told by validation rows."""
+        """Information of a row on its ŷ, in units of 1/s², estimated from validation rows."""
         yhat = self.nonlinearity.at(state.eta, phi_of(state, self.valid.design)).y
         return self.noise.information(state.noise, self.valid.y, yhat, self.valid.sigma)
 
     def standardised(self, state: State, theta: np.ndarray) -> State:
-        """The state with θ, whose φ is centred on training rows; its scale is left as it is."""
+        """The state with θ, whose φ is centred on training rows; its scale is unchanged."""
         return replace(state, theta=theta, mean=float(self.train.design.phi(theta).mean()), sd=1.0)
 
 
@@ -109,7 +109,7 @@ class Chosen:
 
 
 class Linearised:
-    """The loss about a state as a weighted sum of squares: ½ Σ ω (φ − z)², φ less its mean."""
+    """The loss about a state as a weighted sum of squares: ½ Σ ω (φ − z)², φ minus its mean."""
 
     def __init__(self, data: Data, state: State):
         self.data, self.design = data, data.train.design
@@ -124,7 +124,7 @@ class Linearised:
         self.told = self.weights.sum() * data.layout.spread(self.design.additive)
 
     def solve(self, precision: np.ndarray, start: np.ndarray) -> np.ndarray:
-        """θ of the least sum of squares and prior, by conjugate gradients from `start`."""
+        """θ that minimises sum of squares plus prior, by conjugate gradients from `start`."""
         kept = np.isfinite(precision) & (self.told + precision > 0)
         prior = np.where(kept, precision, 0)
         scale = np.where(kept, 1 / np.sqrt(np.where(kept, self.told + prior, 1)), 0)
@@ -142,21 +142,21 @@ class Linearised:
         return self.design.gradient(weighted - weighted.mean())
 
     def alone(self, theta: np.ndarray) -> np.ndarray:
-        """What each parameter would be with the others fixed and no prior; 0 where not seen."""
+        """Each parameter's estimate with the others fixed and no prior; 0 if no row has it."""
         step = self._side(self.target - self.design.phi(theta))
         seen = self.told > 0
         return np.where(seen, theta + step / np.where(seen, self.told, 1), 0)
 
 
 def choose(data: Data, state: State, shrinkage: str, strength: float | None) -> Chosen:
-    """`_choose`, with noise whose tails are not heavy; the state given back has the right noise.
+    """`_choose` with noise without heavy tails; the returned state has the user's noise model.
 
-    Where training rows are many for every parameter, interactions have the prior of the additive
-    effects, unless a strength is given, and are left at 0 to be fitted with all else.
+    If there are many training rows per parameter, interactions have the prior of the additive
+    effects, unless a strength is given, and stay at 0 to be fitted with all other parameters.
     """
     if enough(data, state) or len(data.train.y) > data.layout.size:
-        # The curve is going to be fitted again. One that bends as an additive φ needs it would hold
-        # interactions back.
+        # The nonlinearity is reset to linear and fitted again later: one fitted to the additive
+        # model absorbs interactions.
         state = replace(state, eta=data.line)
     if strength is None and overdetermined(data, state):
         same = float(data.additive_precision[0])
@@ -170,17 +170,17 @@ def choose(data: Data, state: State, shrinkage: str, strength: float | None) -> 
 
 
 def with_noise(data: Data, state: State) -> State:
-    """A state whose noise is of another family than that of `data`, with noise of this one."""
+    """The state with noise of the family of `data` in place of another family."""
     yhat = data.nonlinearity.at(state.eta, phi_of(state, data.valid.design)).y
     spread = float(np.median(np.abs(data.valid.y - yhat)) / MEDIAN)
     return calibrated(data, replace(state, noise=data.noise.start(max(spread, 1e-6))))
 
 
 def _choose(data: Data, state: State, shrinkage: str, strength: float | None) -> Chosen:
-    """A state with interactions, from one that has additive effects alone.
+    """A state with interactions, from one with additive effects only.
 
-    shrinkage: "adaptive", priors of their own, or "ridge", one for all. strength: the precision of
-    the one prior, or a factor on that of their own; None: chosen by the loss of validation rows.
+    shrinkage: "adaptive", one prior per group, or "ridge", one for all. strength: the precision of
+    the common prior, or a factor on those of the groups; None: chosen by the validation loss.
     """
     n = data.layout.n_additive
     linear = Linearised(data, state)
@@ -200,10 +200,10 @@ def _choose(data: Data, state: State, shrinkage: str, strength: float | None) ->
 
 
 def _solved(
-    data: Data, linear: "Linearised", state: State, own: np.ndarray, strength: float
+    data: Data, linear: "Linearised", state: State, each: np.ndarray, strength: float
 ) -> Chosen:
-    """Interactions with precisions of their own, then nonlinearity and noise to match."""
-    precision = np.concatenate([data.additive_precision, own])
+    """Interactions with these precisions, then nonlinearity and noise to match."""
+    precision = np.concatenate([data.additive_precision, each])
     theta = linear.solve(precision, state.theta)
     found = data.standardised(state, theta)
     # φ of standard deviation 1 again, and the prior in its units.
@@ -214,8 +214,8 @@ def _solved(
 
 
 def _tuned(made: Callable[[float], Chosen], strengths: Sequence[float]) -> Chosen:
-    """What is made of the strength whose loss is the lowest, by a parabola through the three about
-    the lowest of those that are tried: so that it does not jump where two are about as good.
+    """The result for the strength with the lowest loss, by a parabola through the three strengths
+    about the lowest one tried, so that the choice does not jump between two similar ones.
     """
     tried = [made(strength) for strength in strengths]
     losses = [found.loss for found in tried]
@@ -231,42 +231,44 @@ def _tuned(made: Callable[[float], Chosen], strengths: Sequence[float]) -> Chose
 
 
 def _lasso(data: Data, found: Chosen, strength: float) -> Chosen:
-    """Ridge regressions that come to stand for the group lasso, after Hunter and Li (2005).
+    """Iterated ridge regressions that converge to the group lasso (Hunter and Li 2005).
 
-    Its penalty is `strength` · told · |T| for what an interaction is worth, |T| the root mean
-    square of its group in standard errors.
+    Its penalty is `strength` · told · |T| per interaction, |T| being the root mean square of its
+    group in standard errors.
     """
     groups, n = data.layout.groups, data.layout.n_additive
     for _ in range(ROUNDS):
         before, linear = found, Linearised(data, found.state)
         told, theta = linear.told[n:], found.state.theta[n:]
         square = np.bincount(groups, told * theta**2) / np.maximum(np.bincount(groups, told > 0), 1)
-        own = strength * told / np.sqrt(np.maximum(square, 1e-6))[groups]
-        own[told == 0] = np.inf
-        found = _solved(data, linear, found.state, own, strength)
+        each = strength * told / np.sqrt(np.maximum(square, 1e-6))[groups]
+        each[told == 0] = np.inf
+        found = _solved(data, linear, found.state, each, strength)
         if found.loss > before.loss - WORTH:
             break
     return found
 
 
 def _adaptive(data: Data, begin: Chosen, factors: Sequence[float]) -> Chosen:
-    """Precisions by the mixture, estimated about a state, times the best of some factors."""
+    """Precisions from the mixture, estimated about a state, times the best of some factors."""
     linear, n = Linearised(data, begin.state), data.layout.n_additive
     told, alone = linear.told[n:], linear.alone(begin.state.theta)[n:]
     seen = told > 0
-    # Chance is what most interactions show where they are nothing, but no more than the noise.
+    # Sampling noise, estimated from the median interaction, is at most that of the noise model.
     z = np.abs(alone[seen]) * np.sqrt(told[seen])
     chance = min(1.0, (float(np.median(z)) / MEDIAN) ** 2) if seen.any() else 1.0
-    own = precisions(told / max(chance, 1e-6), alone, data.layout.groups)
-    found = _tuned(lambda factor: _solved(data, linear, begin.state, factor * own, factor), factors)
+    each = precisions(told / max(chance, 1e-6), alone, data.layout.groups)
+    found = _tuned(
+        lambda factor: _solved(data, linear, begin.state, factor * each, factor), factors
+    )
     return replace(found, estimated=True)
 
 
 def precisions(told: np.ndarray, alone: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """The precision of every interaction's prior, from what all of them are alone; or inf.
+    """The precision of every interaction's prior, from their individual estimates; or inf.
 
-    It shrinks one that is alone as the mean over the mixture does. told: what the data tell of
-    each, the inverse of its variance where it is nothing.
+    It shrinks each estimate as the posterior mean under the mixture does. told: the information on
+    each, the inverse of its sampling variance.
     """
     size, total = np.bincount(groups, told > 0), np.bincount(groups, told * alone**2)
     log = total[:, None] * (VARIANCES / (1 + VARIANCES)) - size[:, None] * np.log1p(VARIANCES)
@@ -279,7 +281,7 @@ def precisions(told: np.ndarray, alone: np.ndarray, groups: np.ndarray) -> np.nd
 
 
 def _weights(likelihood: np.ndarray) -> np.ndarray:
-    """Of a mixture, by expectation maximisation; likelihood: float64[observations, components]."""
+    """Weights of a mixture by EM; likelihood: float64[observations, components]."""
     weights = np.full(likelihood.shape[1], 1 / likelihood.shape[1])
     for _ in range(STEPS if len(likelihood) else 0):
         weights *= (1 / (likelihood @ weights)) @ likelihood / len(likelihood)
@@ -287,27 +289,27 @@ def _weights(likelihood: np.ndarray) -> np.ndarray:
 
 
 def enough(data: Data, state: State) -> bool:
-    """Whether there are validation rows enough to fit nonlinearity and noise to."""
+    """Whether there are enough validation rows to fit nonlinearity and noise to."""
     return data.valid.groups >= FEWEST * (len(state.eta) + len(state.noise))
 
 
 def overdetermined(data: Data, state: State) -> bool:
-    """Whether training rows are so many that nonlinearity and noise are best fitted to them."""
+    """Whether there are enough training rows to fit nonlinearity and noise to these."""
     size = data.layout.size + len(state.eta) + len(state.noise)
     return data.train.groups >= FEWEST * size
 
 
 def on_valid(data: Data, state: State) -> bool:
-    """Whether nonlinearity and noise of a fit with interactions are those of validation rows."""
+    """Whether nonlinearity and noise of a fit with interactions are fitted to validation rows."""
     return enough(data, state) and not overdetermined(data, state)
 
 
 def calibrated(data: Data, state: State) -> State:
-    """Nonlinearity and noise fitted to validation rows, with φ as it is.
+    """Nonlinearity and noise fitted to validation rows, with φ unchanged.
 
-    Training rows lie too close to a φ of so many parameters: the noise would seem too small, and
-    the nonlinearity too steep. Where validation rows are few, training rows if there are many to a
-    parameter; else the state as it is.
+    Training rows are too close to a φ with many parameters: the noise would seem too small, and the
+    nonlinearity too steep. If there are few validation rows, training rows are used if there are
+    many per parameter; otherwise the state is returned unchanged.
     """
     size, start = len(state.eta), np.concatenate([state.eta, state.noise])
     rows = data.valid if enough(data, state) else data.train

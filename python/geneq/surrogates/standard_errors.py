@@ -1,14 +1,14 @@
-"""Errors of a fit: what it would have been with other rows of the same kind.
+"""Standard errors of a fit: its variation over libraries of the same type.
 
-The oracle may well answer without noise: what scatters is the misfit, which differs from row to
-row, so that a fit depends on which rows the library has. A replicate gives every row a random
-weight of mean 1 and variance 1 (the multiplier bootstrap) and takes one Newton step to the
-parameters that fit best then: θ* = θ + H⁻¹ Σ (w_i − 1) s_i, with s_i the score of a row and H the
-curvature of the loss and the prior. So the prior, and what it takes from the scatter, is in the
-errors. Where every pair has a prior of its own, that is estimated anew.
+The oracle may be noiseless: what varies is the misfit, which differs from row to row, so that a fit
+depends on which rows the library has. A replicate gives every row a random weight of mean 1 and
+variance 1 (the multiplier bootstrap) and takes one Newton step to the parameters that are then the
+best: θ* = θ + H⁻¹ Σ (w_i − 1) s_i, with s_i the score of a row and H the curvature of the loss and
+the prior. The errors therefore include the prior and the variation that it removes. Where every
+pair has its own prior, that is estimated again.
 
-What is kept are differences from the fit, to first order: all that follows from them is linear in
-them, and directions in which the nonlinearity is not known do no harm.
+Replicates are stored as differences from the fit, to first order: everything derived from them is
+linear in them, and directions in which the nonlinearity is undetermined do no harm.
 """
 
 from dataclasses import dataclass
@@ -28,19 +28,19 @@ from .shrinkage import FEWEST, Chosen, Data, precisions
 SEED = 1
 # Steps of finite differences of parameters that are of the order of 1.
 STEP = 1e-3
-# Replicates that are solved for side by side: as many tables as kernels sum at a time.
+# Replicates that are solved for together: as many tables as kernels sum at a time.
 ABREAST = 8
-# Steps of conjugate gradients at most, and their tolerance: loosely where parameters are many,
-# with priors that hold them; few are solved for closely, since what is left would seem shrunk.
+# Most steps of conjugate gradients, and their tolerance: loose for many parameters, which have
+# strong priors; tight for few, since the residual would act as shrinkage.
 LOOSELY, CLOSELY = (30, 0.1), (300, 1e-3)
-# The least share of what scores of rows say of a curvature that it is taken to be, and that is left
-# of it where φ follows the nonlinearity.
+# Lower bound of a curvature, as a fraction of the one that the scores of rows imply; also of what
+# remains of it after φ follows the nonlinearity.
 LEAST = 0.25
 
 
 @dataclass(frozen=True, eq=False)
 class Replicates:
-    """What replicates differ by from the fit.
+    """Differences of replicates from the fit.
 
     kept: int64[k], the parameters that are not held at 0. theta: float32[replicates, k], of these.
     offset: float64[replicates]. eta: float64[replicates, size of η].
@@ -55,7 +55,7 @@ class Replicates:
         return len(self.offset)
 
     def full(self, number: int, size: int) -> np.ndarray:
-        """float64[size]: all θ of a replicate, less those of the fit."""
+        """float64[size]: all θ of a replicate, minus those of the fit."""
         theta = np.zeros(size)
         theta[self.kept] = self.theta[number]
         return theta
@@ -79,7 +79,7 @@ def replicated(
     rng = np.random.default_rng(SEED)
     steps = []
     for begin in range(0, replicates, ABREAST):
-        drawn = [[rng.standard_normal(own.max() + 1)[own] for own in groups]
+        drawn = [[rng.standard_normal(numbers.max() + 1)[numbers] for numbers in groups]
                  for _ in range(begin, min(begin + ABREAST, replicates))]  # fmt: skip
         steps.append(newton.step(*map(np.array, zip(*drawn, strict=True))))
     theta, offset, eta = map(np.concatenate, zip(*steps, strict=True))
@@ -110,14 +110,14 @@ class Newton:
         self._couple(self.curve if not on_valid else Curve(self.train))
 
     def _system(self) -> "System":
-        """That of the curvature as it is, where that is far from flat in every direction."""
+        """The system of the curvature itself, if it is far from flat in every direction."""
         weights, positive = self.train.curvature(), self.train.positive()
         rest = System(self.data, weights - LEAST * positive, self.chosen.precision)
         weights = weights if rest.is_definite else positive
         return System(self.data, weights, self.chosen.precision)
 
     def _couple(self, curve: "Curve") -> None:
-        """What θ, float64[k, size], and what its φ, follow of each of the curve's k parameters."""
+        """How θ, float64[k, size], and its φ respond to each of the curve's k parameters."""
         columns = np.split(curve.mixed.T.copy(), range(ABREAST, curve.mixed.shape[1], ABREAST))
         found = [-self._across(self.system.solve(self.system.side(some))) for some in columns]
         self.followed = np.concatenate(found)
@@ -126,12 +126,12 @@ class Newton:
         self.inverse = np.linalg.inv(at_least(left, self.curve.matrix))
 
     def _across(self, step: np.ndarray) -> np.ndarray:
-        """A step with the standard deviation of φ held."""
+        """A step that keeps the standard deviation of φ."""
         share = (step @ self.constraint) / (self.along @ self.constraint)
         return step - share[..., None] * self.along
 
     def _moved(self, theta: np.ndarray) -> np.ndarray:
-        """φ of the rows of the curve for a change of θ, with the mean of training rows held."""
+        """φ of the rows of the curve for a change of θ, with the mean of training rows fixed."""
         phi = self.data.train.design.phi(theta)
         moved = self.data.valid.design.phi(theta) if self.on_valid else phi
         return moved - phi.mean(axis=-1, keepdims=True)
@@ -156,10 +156,10 @@ class Newton:
         return theta.astype(np.float32), offset, curve[:, : len(self.state.eta)]
 
     def _shrunk(self, score: np.ndarray) -> np.ndarray:
-        """Changes of θ for changes of its score: where priors are estimated, by new ones.
+        """Changes of θ for changes of its score; estimated priors are estimated again.
 
-        Those are what a truth would be given for which the fit's priors are right on average: the
-        fit with part of its shrinkage undone. So what is kept varies too.
+        New priors are those of a truth for which the fit's priors are right on average: the fit
+        with part of its shrinkage undone. The set of kept parameters therefore varies too.
         """
         system, chosen, n = self.system, self.chosen, self.data.layout.n_additive
         if not chosen.estimated:
@@ -170,8 +170,8 @@ class Newton:
         noise = self.score @ self.score / system.weights.sum()
         alone = (theta - score / told)[:, n:]
         precision = np.tile(chosen.precision, (len(score), 1))
-        for one, own in zip(alone, precision, strict=True):
-            own[n:] = chosen.strength * precisions(system.told[n:] / noise, one, self.groups)
+        for one, each in zip(alone, precision, strict=True):
+            each[n:] = chosen.strength * precisions(system.told[n:] / noise, one, self.groups)
         new = System(self.data, system.weights, precision, system.spread)
         pull = new.prior * theta
         pull[:, :n] = 0
@@ -184,11 +184,11 @@ class Newton:
 
 
 class System:
-    """H = X' ω X + prior, with X the columns of the model less their means.
+    """H = X' ω X + prior, with X the columns of the model minus their means.
 
     weights: ω, float64[n], the curvature of every row's loss by φ. spread: of the columns.
-    precision: of the prior, float64[size], or float64[k, size] for k of which each has its own.
-    kept: bool as these, parameters that the prior does not hold at 0 and that rows tell of.
+    precision: of the prior, float64[size], or float64[k, size] for k separate priors.
+    kept: bool of that shape, parameters that the prior does not hold at 0 and that some row has.
     """
 
     def __init__(
@@ -229,7 +229,7 @@ class System:
 
     @property
     def is_definite(self) -> bool:
-        """Whether it is known to be positive definite; where weights sum to 0 nothing is kept."""
+        """Whether it is known to be positive definite; if weights sum to 0 nothing is kept."""
         try:
             return self.weights.sum() > 0 and self.factor is not None
         except LinAlgError:
@@ -237,7 +237,7 @@ class System:
 
     @cached_property
     def factor(self) -> tuple | None:
-        """Cholesky, of additive maps that are not too large."""
+        """Cholesky factor, for additive maps that are not too large."""
         layout, rows, threads = self.data.layout, self.design.additive, self.design.threads
         if layout.size > min(layout.n_additive, DENSE):
             return None
@@ -265,27 +265,27 @@ class Rows:
 
     @cached_property
     def told(self) -> np.ndarray:
-        """d² loss / dŷ², float64[n]; below 0 for rows that pass for outliers."""
+        """d² loss / dŷ², float64[n]; negative for rows treated as outliers."""
         high, low = (self._by_yhat(self.yhat + side * STEP) for side in (1, -1))
         return (high - low) / (2 * STEP)
 
     def curvature(self) -> np.ndarray:
-        """d² loss / dφ², float64[n], without what the nonlinearity's bend adds: 0 on average."""
+        """d² loss / dφ², float64[n], without that of the nonlinearity, which is 0 on average."""
         return self.told * self.slope**2
 
     def positive(self) -> np.ndarray:
-        """The same, no row's less than a LEAST share of its score's square; with the same sum."""
+        """The same, each at least a LEAST fraction of its squared score; with the same sum."""
         above = np.maximum(self.curvature(), LEAST * self.by_phi**2)
         above += 1e-3 * above.mean()
         share = self.curvature().sum() / above.sum()
         return above * max(share, LEAST)
 
     def inflation(self, valid: "Rows") -> float:
-        """By how much scores of training rows are too small, since those rows were fitted to.
+        """By how much scores of training rows are too small, because the fit has seen them.
 
-        As the jackknife does, rows are taken to lie as far off as they would without themselves in
-        the fit: as far as validation rows do. Where these are of few groups, such as backgrounds of
-        a design, they tell less of that than of chance.
+        As in the jackknife, the misfit of rows is taken to be what it would be without them in the
+        fit: that of validation rows. With few groups, such as backgrounds of a design, validation
+        rows are too variable to estimate it.
         """
         if valid.rows.groups < FEWEST:
             return 1.0
@@ -293,7 +293,7 @@ class Rows:
 
 
 class Curve:
-    """Nonlinearity and noise about what was fitted: how they follow weights and φ of their rows.
+    """Nonlinearity and noise about the fit: how they respond to weights and φ of their rows.
 
     scores: float64[n, k], derivatives of the loss of every row by these parameters. mixed:
     float64[n, k], of its derivative by φ. matrix: float64[k, k], their curvature.
@@ -323,7 +323,7 @@ def _jacobian(rows: Rows) -> np.ndarray:
 
 
 def _noise(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Derivatives by the noise's parameters: of losses, of theirs by ŷ, and of those of their sum.
+    """Derivatives by the noise's parameters: of losses, of losses by ŷ, and of the sum's gradient.
 
     float64[n, k], float64[n, k] and float64[k, k].
     """
@@ -334,13 +334,14 @@ def _noise(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         found.append([(high - low) / (2 * STEP) for high, low in zip(*either, strict=True)])
     if not found:
         return np.empty((len(rows.phi), 0)), np.empty((len(rows.phi), 0)), np.empty((0, 0))
-    return tuple(np.stack(columns, axis=-1) for columns in zip(*found, strict=True))
+    scores, mixed, matrix = (np.stack(columns, axis=-1) for columns in zip(*found, strict=True))
+    return scores, mixed, matrix
 
 
 def at_least(matrix: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """A symmetric matrix, made no smaller than a LEAST share of another, positive definite one.
+    """A symmetric matrix, at least a LEAST fraction of another, positive definite one.
 
-    By chance a curvature can be all but 0 in some direction, or below.
+    By chance a curvature can be nearly 0 in some direction, or negative.
     """
     values, vectors = np.linalg.eigh((other + other.T) / 2)
     root, back = vectors * np.sqrt(values) @ vectors.T, vectors / np.sqrt(values) @ vectors.T

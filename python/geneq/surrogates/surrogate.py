@@ -1,6 +1,6 @@
-"""A fitted surrogate: its phenotype, predictions, effects in any gauge, and its files."""
+"""A fitted surrogate: its latent phenotype, predictions, effects in any gauge, and files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ..artifacts import read_json, write_json, written_whole
-from ..checks import check_format
+from ..checks import check_format, choices
 from ..errors import GeneqError, not_found
 from ..libraries import Mutations
 from . import levels, maps, noise, nonlinearity
@@ -16,17 +16,17 @@ from .gauges import Effects, Term, probabilities
 from .standard_errors import STEP, Replicates
 
 FORMAT, VERSION = "geneq-surrogate", 1
-# Symbols of sequences that are looked at together.
+# Symbols of sequences that are processed at a time.
 BATCH = 1 << 24
 UNITS = ("phi", "y")
 
 
 @dataclass
 class Output:
-    """What was fitted to one target.
+    """The fit to one target.
 
     φ = design · theta + offset; y = y_mean + y_sd · g(φ; eta), with noise of parameters `noise`.
-    history: of every step, the loss of training rows with the prior, and that of validation rows.
+    history: for every step, the loss of training rows with the prior, and that of validation rows.
     """
 
     target: str
@@ -44,14 +44,14 @@ class Output:
     replicates: Replicates | None = field(default=None, repr=False)
 
 
-# What of an Output is an array; the rest is JSON.
+# Fields of an Output that are arrays; the others are in the JSON.
 OUTPUT_ARRAYS = ("theta", "eta", "noise", "history")
 REPLICATES = tuple(Replicates.__dataclass_fields__)
 
 
 @dataclass(frozen=True)
 class BesideWild:
-    """Rows with the wild type behind them: what makes them from it, and their design."""
+    """Rows followed by the wild type: their mutations, and their design."""
 
     changes: Mutations
     design: maps.Design
@@ -63,11 +63,25 @@ class BesideWild:
 
 @dataclass
 class Surrogate:
-    """Maps, models and what was fitted to each target.
+    """A fitted surrogate model; `fit` makes it, `load` reads it.
 
-    frequencies: float64[length, symbols] in training rows. split: int8[n] of the rows it was fitted
-    to: 0 training, 1 validation, 2 test. windows: where these rows were mutated, None for anywhere;
-    what stands elsewhere says nothing of φ.
+    Attributes
+    ----------
+    wild_type : uint8[length]
+        Tokens.
+    alphabet : str
+    map, nonlinearity, noise
+        The models.
+    layout : Layout
+        The parameters of the map on this wild type.
+    frequencies : float64[length, symbols]
+        Frequencies of symbols in training rows.
+    split : int8[n]
+        Part of each row it was fitted to: 0 training, 1 validation, 2 test.
+    outputs : list of Output
+        The fit to each target.
+    windows : tuple of (int, int), optional
+        Where these rows were mutated, None for anywhere. φ does not depend on other positions.
     """
 
     wild_type: np.ndarray
@@ -83,11 +97,12 @@ class Surrogate:
 
     @property
     def targets(self) -> list[str]:
+        """Names of the targets."""
         return [output.target for output in self.outputs]
 
     @property
     def symbols(self) -> int:
-        """Symbols of the alphabet."""
+        """Number of symbols of the alphabet."""
         return self.layout.symbols
 
     @property
@@ -98,10 +113,23 @@ class Surrogate:
     # --- predictions --------------------------------------------------------------------------
 
     def phi(self, tokens: np.ndarray, threads: int = 1) -> np.ndarray:
-        """Latent phenotypes float64[n, targets] of uint8[n, length].
+        """Latent phenotypes of sequences.
 
-        Raises GeneqError for another length, and where a symbol that differs from the wild type
-        is unknown. What stands outside of the windows is not looked at.
+        Parameters
+        ----------
+        tokens : uint8[n, length]
+            Positions outside of the windows are ignored.
+        threads : int
+            The result does not depend on it.
+
+        Returns
+        -------
+        float64[n, targets]
+
+        Raises
+        ------
+        GeneqError
+            If the length differs, or a symbol that differs from the wild type is unknown.
         """
         tokens = self._checked(tokens)
         step = max(1, BATCH // len(self.wild_type))
@@ -112,7 +140,7 @@ class Surrogate:
         return np.concatenate(parts)
 
     def _checked(self, tokens: np.ndarray) -> np.ndarray:
-        """Sequences as an array, which they must be."""
+        """Sequences as an array. Raises GeneqError for another dtype or shape."""
         tokens = np.asarray(tokens)
         if tokens.ndim != 2 or tokens.shape[1] != len(self.wild_type) or tokens.dtype != np.uint8:
             raise GeneqError(
@@ -122,35 +150,40 @@ class Surrogate:
         return tokens
 
     def _changes(self, tokens: np.ndarray) -> Mutations:
-        """What makes sequences from the wild type, inside of the windows."""
+        """The mutations from the wild type to sequences, within the windows."""
         row, position = np.nonzero((tokens != self.wild_type) & self.inside)
         return Mutations(row, position.astype(np.int32), tokens[row, position])
 
     def phi_of(self, mutations: Mutations, n_rows: int, threads: int = 1) -> np.ndarray:
-        """Latent phenotypes float64[n_rows, targets] of rows given by their mutations."""
+        """Latent phenotypes float64[n_rows, targets] of rows that are given by their mutations."""
         rows = self.layout.rows(mutations, n_rows)
         design = self.layout.design(rows, mutations, threads)
         columns = [design.phi(output.theta) + output.offset for output in self.outputs]
         return np.stack(columns, axis=1)
 
     def predict(self, tokens: np.ndarray, threads: int = 1) -> np.ndarray:
-        """Predictions float64[n, targets], in the units of y: the mode of the noise model."""
+        """Predictions of sequences, in the units of y: the mode of the noise model.
+
+        Parameters, errors and shapes are those of `phi`.
+        """
         return self.curve(self.phi(tokens, threads))
 
     def curve(self, phi: np.ndarray) -> np.ndarray:
-        """y float64[n, targets] of φ float64[n, targets]: the nonlinearity."""
+        """The nonlinearity: y, float64[n, targets], for φ, float64[n, targets]."""
         columns = [output.y_mean + output.y_sd * self._yhat(output, column)
                    for output, column in zip(self.outputs, phi.T, strict=True)]  # fmt: skip
         return np.stack(columns, axis=1)
 
-    def band(self, phi: np.ndarray, share: float = 0.95, sigma: np.ndarray | None = None):
-        """Lower and upper y, float64[n, targets] each, between which a share of y should lie."""
+    def band(
+        self, phi: np.ndarray, share: float = 0.95, sigma: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Prediction interval: the y, float64[n, targets] each, that bound a central share."""
         edges = ((1 - share) / 2, (1 + share) / 2)
         low, high = (self.quantile(phi, edge, sigma) for edge in edges)
         return low, high
 
     def quantile(self, phi: np.ndarray, q: float, sigma: np.ndarray | None = None) -> np.ndarray:
-        """y float64[n, targets] below which, by the noise model, lies a share q."""
+        """The quantile q of y under the noise model, float64[n, targets]."""
         columns = [
             output.y_mean + output.y_sd * self.noise.quantile(
                 output.noise, q, self._yhat(output, phi[:, k]), self._sigma(output, sigma, k)
@@ -160,7 +193,7 @@ class Surrogate:
         return np.stack(columns, axis=1)
 
     def losses(self, phi: np.ndarray, y: np.ndarray, sigma=None) -> np.ndarray:
-        """−log densities of y float64[n, targets], in nats, of y in its own units."""
+        """−log densities of y, float64[n, targets], in nats, for y in its original units."""
         columns = [
             np.log(output.y_sd) + self.noise.losses(*self._scored(output, phi, y, sigma, k))
             for k, output in enumerate(self.outputs)
@@ -168,7 +201,7 @@ class Surrogate:
         return np.stack(columns, axis=1)
 
     def cdf(self, phi: np.ndarray, y: np.ndarray, sigma=None) -> np.ndarray:
-        """The chance of less than y, float64[n, targets]."""
+        """The probability of less than y, float64[n, targets]."""
         columns = [self.noise.cdf(*self._scored(output, phi, y, sigma, k))
                    for k, output in enumerate(self.outputs)]  # fmt: skip
         return np.stack(columns, axis=1)
@@ -192,16 +225,33 @@ class Surrogate:
         target: int | str = 0,
         units: str = "phi",
     ) -> Effects:
-        """Effects of symbols, and of sets of them, in a gauge; predictions are the same in all.
+        """Effects of symbols, and of sets of symbols, in a gauge.
 
-        gauge: "wild_type", "uniform", "empirical" (frequencies of training rows), "consensus"
-        (their most frequent symbols), or probabilities float64[length, symbols]. units: "phi",
-        or "y", which is θ · dy/dφ at the wild type. A mutation that no training row has is as
-        its wild type in all.
+        Predictions are the same in all gauges. A mutation that no training row has is treated as
+        the wild type.
+
+        Parameters
+        ----------
+        gauge : str or float64[length, symbols]
+            "wild_type", "uniform", "empirical" (frequencies in training rows), "consensus" (their
+            most frequent symbols), or custom probabilities.
+        target : int or str
+            Number or name of the target.
+        units : {"phi", "y"}
+            "y" is θ · dy/dφ at the wild type.
+
+        Returns
+        -------
+        Effects
+
+        Raises
+        ------
+        GeneqError
+            If gauge, target or units are unknown, or the probabilities are invalid.
         """
         output = self.outputs[self._index(target)]
         if units not in UNITS:
-            raise GeneqError(f"units are {' or '.join(UNITS)}", value=units)
+            raise GeneqError(f"units must be {' or '.join(UNITS)}", value=units)
         weights = probabilities(gauge, self.wild_type, self.symbols, self.frequencies)
         plain = self.layout.effects(output.theta)
         fixed = Effects(output.offset, plain.terms).fixed(weights)
@@ -222,14 +272,15 @@ class Surrogate:
         target: int | str = 0,
         units: str = "phi",
     ) -> Effects:
-        """Standard errors of `effects`, in the same places.
+        """Standard errors of `effects`, in the same form.
 
-        They are the scatter over libraries of the same kind, estimated from the rows of this one.
-        NaN for a symbol that no training row has; 0 where an interaction was left out. Raises
-        GeneqError where the fit has no replicates.
+        They are the standard deviations over libraries of the same type, estimated from the rows of
+        this one: NaN for a symbol that no training row has, 0 for an interaction that was dropped.
+        Parameters are those of `effects`; raises GeneqError if the fit has no replicates.
         """
         effects = self.effects(gauge, target, units)
-        constant, *tables = _rms(self._moves(gauge, target, units))
+        moves = self.resampled(gauge, target, units)
+        constant, *tables = _rms(moved.values for moved in moves)
         terms = [Term(t.sites, table) for t, table in zip(effects.terms, tables, strict=True)]
         terms[0].values[self._unseen()[terms[0].sites[:, 0]]] = np.nan
         return Effects(float(constant), tuple(terms))
@@ -240,57 +291,65 @@ class Surrogate:
         target: int | str = 0,
         units: str = "phi",
     ) -> Iterator[Effects]:
-        """What every replicate adds to `effects`: errors of what is made of them are its scatter.
+        """The difference of every replicate from `effects`.
 
-        The root of the mean square, about 0. Raises GeneqError where the fit has no replicates.
+        The standard error of a statistic of effects is the root mean square, about 0, of its
+        differences. Raises GeneqError if the fit has no replicates.
         """
-        sites = [term.sites for term in self.effects(gauge, target).terms]
-        for constant, *tables in self._moves(gauge, target, units):
-            yield Effects(constant, tuple(map(Term, sites, tables)))
+        output, effects = self.outputs[self._index(target)], self.effects(gauge, target)
+        weights = probabilities(gauge, self.wild_type, self.symbols, self.frequencies)
+        replicates, slope = _replicates_of(output), self.slope(output)
+        for number, offset in enumerate(replicates.offset):
+            terms = self.layout.effects(replicates.full(number, self.layout.size)).terms
+            moved = Effects(float(offset), terms).fixed(weights)
+            if units == "y":
+                steeper = self._steeper(output, replicates, number)
+                moved = moved.scaled(slope).plus(effects.scaled(steeper))
+            yield moved
 
     def symbols_at(
         self, gauge: str | np.ndarray = "empirical", target: int | str = 0
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Additive effects in φ, less their mean at each position, and their standard errors.
+        """Additive effects in φ, minus their mean at each position, and their standard errors.
 
-        float64[length, symbols] each: what a logo shows.
+        float64[length, symbols] each, as in a logo.
         """
         table = self.effects(gauge, target).additive(len(self.wild_type))
-        moves = (move[1] - move[1].mean(axis=1, keepdims=True)
-                 for move in self._moves(gauge, target, "phi"))  # fmt: skip
-        (errors,) = _rms([move] for move in moves)
+        moves = (moved.terms[0].values for moved in self.resampled(gauge, target))
+        (errors,) = _rms([move - move.mean(axis=1, keepdims=True)] for move in moves)
         errors[self._unseen()] = np.nan
         return table - table.mean(axis=1, keepdims=True), errors
-
-    def _moves(self, gauge, target: int | str, units: str) -> Iterator[list[float | np.ndarray]]:
-        """Of every replicate, the constant and the values of terms less those of the fit."""
-        output, values = self.outputs[self._index(target)], self.effects(gauge, target).values
-        weights = probabilities(gauge, self.wild_type, self.symbols, self.frequencies)
-        slope = self.slope(output)
-        for number, theta in enumerate(self._replicates(output)):
-            terms = self.layout.effects(theta).terms
-            moved = Effects(output.replicates.offset[number], terms).fixed(weights).values
-            if units == "y":
-                steeper = self._steeper(output, number)
-                moved = [m * slope + v * steeper for m, v in zip(moved, values, strict=True)]
-            yield moved
 
     def differences(
         self, tokens: np.ndarray, target: int | str = 0, threads: int = 1
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Predicted y of uint8[n, length] less that of the wild type, and standard errors.
+        """Predicted y of sequences minus that of the wild type, and standard errors.
 
-        float64[n] each, in the units of y. The error is NaN where a row has a symbol that no
-        training row has, and of all rows where the fit has no replicates. Both are NaN where a row
-        has another symbol than the wild type outside of the windows, of which the fit knows
-        nothing; a known symbol for an unknown one is none. Raises as `phi` does.
+        Parameters
+        ----------
+        tokens : uint8[n, length]
+        target : int or str
+        threads : int
+
+        Returns
+        -------
+        differences, errors : float64[n]
+            In the units of y. The error is NaN for rows with a symbol that no training row has, and
+            for all rows if the fit has no replicates. Both are NaN for rows that differ from the
+            wild type outside of the windows, where the fit has no data; a known symbol in place of
+            an unknown one is not a difference.
+
+        Raises
+        ------
+        GeneqError
+            As `phi` does.
         """
         output, beside = self.outputs[self._index(target)], self._beside_wild(tokens, threads)
         y = output.y_sd * self._yhat(output, beside.phi(output))
         effects, errors = y[:-1] - y[-1], np.full(len(tokens), np.nan)
         if output.replicates is not None:
-            squares = sum(moved**2 for _, moved in self._moved(output, beside))
-            errors = np.sqrt(squares / len(output.replicates))
+            squares = [moved**2 for _, moved in self._moved(output, beside)]
+            errors = np.sqrt(np.mean(squares, axis=0))
         row, position, symbol = beside.changes
         errors[row[self._unseen()[position, symbol]]] = np.nan
         elsewhere = ~self.inside & (self.wild_type < self.symbols)
@@ -301,9 +360,9 @@ class Surrogate:
     def resampled_differences(
         self, tokens: np.ndarray, target: int | str = 0, threads: int = 1
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """What every replicate adds to φ and to y of uint8[n, length], less those of the wild type.
+        """The differences of every replicate in φ and y of uint8[n, length], from the wild type.
 
-        float64[n] each, y in its units; see `resampled`.
+        float64[n] each, y in its original units; see `resampled`.
         """
         output = self.outputs[self._index(target)]
         return self._moved(output, self._beside_wild(tokens, threads))
@@ -316,30 +375,23 @@ class Surrogate:
     def _moved(
         self, output: Output, beside: "BesideWild"
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        phi = beside.phi(output)
+        phi, replicates = beside.phi(output), _replicates_of(output)
         curve = self.nonlinearity.at(output.eta, phi)
         slope = curve.slope()
-        for number, theta in enumerate(self._replicates(output)):
-            by_phi = beside.design.phi(theta) + output.replicates.offset[number]
-            eta = output.eta + STEP * output.replicates.eta[number]
+        for number, offset in enumerate(replicates.offset):
+            theta = replicates.full(number, self.layout.size)
+            by_phi = beside.design.phi(theta) + offset
+            eta = output.eta + STEP * replicates.eta[number]
             by_y = slope * by_phi + (self.nonlinearity.at(eta, phi).y - curve.y) / STEP
             yield by_phi[:-1] - by_phi[-1], output.y_sd * (by_y[:-1] - by_y[-1])
 
-    def _replicates(self, output: Output) -> Iterator[np.ndarray]:
-        """float64[size]: θ of every replicate less that of the fit."""
-        if output.replicates is None:
-            raise GeneqError("The surrogate was fitted without errors", value=output.target,
-                             fix="Fit it with replicates, such as 100")  # fmt: skip
-        return (output.replicates.full(i, self.layout.size) for i in range(len(output.replicates)))
-
-    def _steeper(self, output: Output, number: int) -> float:
+    def _steeper(self, output: Output, moved: Replicates, number: int) -> float:
         """By how much dy/dφ at the wild type is larger in a replicate."""
-        moved = output.replicates
         there = output.offset + STEP * moved.offset[number], output.eta + STEP * moved.eta[number]
         return (self._slope(output, *there) - self.slope(output)) / STEP
 
     def _unseen(self) -> np.ndarray:
-        """bool[length, symbols]: other symbols than the wild type's that no training row has."""
+        """bool[length, symbols]: mutations that no training row has."""
         return (self.frequencies == 0) & (np.arange(self.symbols) != self.wild_type[:, None])
 
     def _index(self, target: int | str) -> int:
@@ -347,9 +399,7 @@ class Surrogate:
             return self.targets.index(target)
         if isinstance(target, int) and 0 <= target < len(self.outputs):
             return target
-        raise GeneqError(
-            "No such target", value=target, fix=f"There are: {', '.join(self.targets)}"
-        )
+        raise GeneqError("Unknown target", value=target, fix=choices(self.targets))
 
     def table(self, gauge: str | np.ndarray = "empirical") -> pd.DataFrame:
         """Additive effects, as `artifacts.EFFECTS`.
@@ -374,7 +424,10 @@ class Surrogate:
     # --- files --------------------------------------------------------------------------------
 
     def save(self, folder: str | Path) -> None:
-        """Write surrogate.npz and surrogate.json to `folder`, whole or not at all."""
+        """Write surrogate.npz and surrogate.json to `folder`.
+
+        Both files get their names only when they are complete.
+        """
         folder = Path(folder)
         arrays = {"wild_type": self.wild_type, "frequencies": self.frequencies,
                   "split": self.split, **self.layout.learnt()}  # fmt: skip
@@ -394,53 +447,78 @@ class Surrogate:
                         for output in self.outputs],
         }  # fmt: skip
         with written_whole(folder / "surrogate.npz") as temporary:
-            np.savez(temporary, **arrays)
+            np.savez(temporary, **arrays)  # type: ignore[arg-type]  # no array is `allow_pickle`
         write_json(document, folder / "surrogate.json")
 
     @classmethod
     def load(cls, folder: str | Path) -> "Surrogate":
-        """Read what `save` wrote. Raises GeneqError for other files; nothing in them is run."""
+        """Read a surrogate that `save` wrote. No code in the files is executed.
+
+        Raises
+        ------
+        GeneqError
+            If the files are missing, incomplete, or of another format version.
+        """
         folder = Path(folder)
-        document, arrays = read_json(folder / "surrogate.json"), _arrays(folder / "surrogate.npz")
-        check_format(document, "a surrogate", FORMAT, VERSION, folder / "surrogate.json")
+        path = folder / "surrogate.json"
+        document = check_format(read_json(path), "a surrogate", FORMAT, VERSION, path)
+        arrays = _arrays(folder / "surrogate.npz")
         try:
             return cls._from(document, arrays)
         except (KeyError, TypeError, ValueError) as error:
-            raise GeneqError("Not a whole surrogate", value=str(error), file=folder) from None
+            raise GeneqError("Not a complete surrogate", value=str(error), file=folder) from None
 
     @classmethod
     def _from(cls, document: dict, arrays: dict[str, np.ndarray]) -> "Surrogate":
-        modules = {"map": maps, "noise": noise, "nonlinearity": nonlinearity}
-        made = {name: _made(module.KINDS, document[name]) for name, module in modules.items()}
         symbols = len(levels.names(document["alphabet"])[0])
         windows = _tuples(document.get("windows"))
-        layout = made["map"].layout(arrays["wild_type"], symbols, windows)
+        map = _made(maps.KINDS, document["map"])
+        layout = map.layout(arrays["wild_type"], symbols, windows)
         layout.recall(arrays)
-        outputs = []
-        for k, fields in enumerate(document["outputs"]):
-            own = {name: arrays[f"{name}_{k}"] for name in OUTPUT_ARRAYS}
-            own["history"] = [tuple(step) for step in own["history"].tolist()]
-            outputs.append(Output(**fields, **own, replicates=_replicates(arrays, k)))
-            if len(own["theta"]) != layout.size:
-                raise ValueError(f"{len(own['theta'])} parameters, not {layout.size}")
-        kept = {name: arrays[name] for name in ("wild_type", "frequencies", "split")}
-        return cls(alphabet=document["alphabet"], layout=layout, outputs=outputs, windows=windows,
-                   **made, **kept)  # fmt: skip
+        outputs = [_output(fields, arrays, k) for k, fields in enumerate(document["outputs"])]
+        for output in outputs:
+            if len(output.theta) != layout.size:
+                raise ValueError(f"{len(output.theta)} parameters, not {layout.size}")
+        return cls(
+            wild_type=arrays["wild_type"], alphabet=document["alphabet"], map=map,
+            nonlinearity=_made(nonlinearity.KINDS, document["nonlinearity"]),
+            noise=_made(noise.KINDS, document["noise"]), layout=layout,
+            frequencies=arrays["frequencies"], split=arrays["split"], outputs=outputs,
+            windows=windows,
+        )  # fmt: skip
 
 
-def _rms(rows: Iterator[list[float | np.ndarray]]) -> list[np.ndarray]:
+def _rms(rows: Iterable[Sequence[np.ndarray]]) -> list[np.ndarray]:
     """Root mean squares of every column of rows."""
-    squares, count = None, 0
+    squares: list[np.ndarray] = []
+    count = 0
     for row in rows:
         new = [np.square(value) for value in row]
-        squares = new if squares is None else [a + b for a, b in zip(squares, new, strict=True)]
+        squares = [a + b for a, b in zip(squares, new, strict=True)] if squares else new
         count += 1
     return [np.sqrt(square / count) for square in squares]
 
 
+def _output(fields: dict, arrays: dict[str, np.ndarray], k: int) -> Output:
+    """Output k of a file, from its fields in the JSON and its arrays."""
+    theta, eta, scatter, history = (arrays[f"{name}_{k}"] for name in OUTPUT_ARRAYS)
+    steps = [(float(loss), float(score)) for loss, score in history]
+    return Output(**fields, theta=theta, eta=eta, noise=scatter, history=steps,
+                  replicates=_replicates(arrays, k))  # fmt: skip
+
+
+def _replicates_of(output: Output) -> Replicates:
+    """The replicates of a fit. Raises GeneqError if it has none."""
+    if output.replicates is None:
+        raise GeneqError("The surrogate was fitted without errors", value=output.target,
+                         fix="Fit it with replicates, such as 100")  # fmt: skip
+    return output.replicates
+
+
 def _replicates(arrays: dict[str, np.ndarray], number: int) -> Replicates | None:
-    named = {name: arrays.get(f"replicates_{name}_{number}") for name in REPLICATES}
-    return None if named["kept"] is None else Replicates(**named)
+    if f"replicates_kept_{number}" not in arrays:
+        return None
+    return Replicates(**{name: arrays[f"replicates_{name}_{number}"] for name in REPLICATES})
 
 
 def _made(kinds: dict[str, type], fields: dict):
@@ -459,4 +537,4 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise not_found(path) from None
     except Exception as error:
-        raise GeneqError("Not a whole file of arrays", value=str(error), file=path) from None
+        raise GeneqError("Not a complete file of arrays", value=str(error), file=path) from None

@@ -10,9 +10,9 @@ import json
 import zlib
 from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Callable
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 from tqdm import tqdm
 
@@ -41,7 +41,7 @@ def numbers(text: str) -> list[int | float]:
     return [number(part) for part in text.split(",")]
 
 
-def counts(text: str) -> str | int | list[int | float]:
+def counts(text: str) -> str | int | float | list[int | float]:
     """An integer, several numbers, or a word."""
     if text.isalpha():
         return text
@@ -61,7 +61,8 @@ def weights(text: str) -> dict | list:
     return json.loads(text)
 
 
-class Option(NamedTuple):
+@dataclass(frozen=True)
+class Option:
     """How a field of recipes is given: its parser, the name of its value, and the help."""
 
     read: Callable[[str], object]
@@ -95,9 +96,7 @@ OPTIONS = {
     "insertions": Option(int, "N", "all insertions of 1 to N symbols"),
     "left_flank": Option(str, "SEQ", "sequence that enters at the left end"),
     "right_flank": Option(str, "SEQ", "sequence that enters at the right end"),
-    "keep": Option(
-        str, "SIDE", "side of a deletion or insertion that stays in place: left or right"
-    ),
+    "keep": Option(str, "SIDE", "side of an indel that stays in place: left or right"),
     "order": Option(int, "N", "most substitutions per row"),
     "min_order": Option(int, "N", "fewest substitutions per row"),
     "first": Option(parse_window, "START-END", "first window"),
@@ -106,9 +105,7 @@ OPTIONS = {
     "background": Option(
         str, "NAME", "sequence outside of the windows: random, shuffle (of the sources) or given"
     ),
-    "sources": Option(
-        sequences, "SEQ,SEQ,…", "sequences as long as the wild type (default: itself)"
-    ),
+    "sources": Option(sequences, "SEQ,SEQ,…", "as long as the wild type (default: itself)"),
     "k": Option(int, "N", "length of the words whose counts a shuffle keeps, 2 for dinucleotides"),
     "composition": Option(weights, "JSON", 'weights of random symbols, as {"A": 3, "C": 2, …}'),
     "genome": Option(str, "FOLDER", "genome, written by `geneq genes`"),
@@ -121,9 +118,7 @@ OPTIONS = {
 def add_arguments(parser: ArgumentParser) -> None:
     """Options of `geneq mutagenize`."""
     parser.add_argument("--out", type=Path, required=True, help="file to write")
-    parser.add_argument(
-        "--batch", type=int, help="rows that are made at a time (default: about 8 MB)"
-    )
+    parser.add_argument("--batch", type=int, help="rows made at a time (default: about 8 MB)")
     parser.add_argument("--recipe", type=Path, help="recipe (JSON), instead of all options below")
     group = parser.add_argument_group("recipe")
     group.add_argument("--type", choices=sorted(_types()), help="type of library")
@@ -179,7 +174,7 @@ def run(args: Namespace) -> None:
         print(f"skipped, {reason}: {found['n']}, such as {found['examples'][0]}")
 
 
-def _given(args: Namespace, names) -> dict:
+def _given(args: Namespace, names) -> dict[str, Any]:
     """The options among `names` that were given."""
     return {name: value for name in names if (value := getattr(args, name, None)) is not None}
 
@@ -211,8 +206,9 @@ def _from_options(args: Namespace) -> Library:
         )
     if missing := [name for name in OPTIONS if name in _required(made) - given.keys()]:
         raise GeneqError(f"--type {args.type} needs {_spelled(missing)}")
-    wild_type = {"wild_type": _wild_type(args)} if "wild_type" in takes else {}
-    return made(**wild_type, **given)
+    if "wild_type" in takes:
+        given["wild_type"] = _wild_type(args)
+    return made(**given)
 
 
 def _spelled(names) -> str:
