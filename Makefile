@@ -26,7 +26,7 @@ test: install lint ## every test: Rust, Python and the pipeline
 	@cd rust_ext && cargo test --quiet --locked
 	@$(python) -m pytest
 
-lint: install ## formatters and linters
+lint: install ## formatters, linters and types
 	@cd rust_ext && if cargo fmt --version >/dev/null 2>&1; then cargo fmt --check; \
 	else echo 'rustfmt is not installed: skipped'; fi
 	@cd rust_ext && if cargo clippy --version >/dev/null 2>&1; then \
@@ -34,6 +34,8 @@ lint: install ## formatters and linters
 	else echo 'clippy is not installed: skipped'; fi
 	@.venv/bin/ruff check .
 	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@$(python) -m mypy.stubtest geneq._ext
 	@bin/geneq-nextflow-lint
 
 image: ## the container image geneq:cpu (by podman or docker)

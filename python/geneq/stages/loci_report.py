@@ -3,8 +3,8 @@
 It shows the surrogate of every locus: a logo with standard errors, the strongest pairs, scores
 against the latent phenotype, and effects of variants with their agreement with measured effects.
 Beside loci.html are written, where there are any, the variants of all loci (variants.parquet),
-their agreement with measured effects (agreement.parquet, comparisons.parquet) and the loci that failed
-(failed.tsv).
+their agreement with measured effects (agreement.parquet, comparisons.parquet) and the loci that
+failed (failed.tsv).
 """
 
 from argparse import ArgumentParser, Namespace
