@@ -22,6 +22,10 @@ import pyarrow.parquet as pq
 from .checks import check_format
 from .errors import GeneqError, not_found
 
+__all__ = [
+    "SPLITS", "Features", "Table", "read_json", "read_object", "read_parquet", "write_json",
+]  # fmt: skip
+
 FORMAT_VERSION = 1
 
 SPLITS = ("train", "valid", "test")
@@ -111,9 +115,17 @@ def whole_parquet(path: str | Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Table:
-    """A parquet table: `columns` maps name → pandas dtype, `key` identifies a row.
+    """The contract of a parquet table.
 
-    Where `extra` is a dtype, further columns of it may follow.
+    Attributes
+    ----------
+    name : str
+    columns : dict
+        Name → pandas dtype, in order.
+    key : tuple of str
+        Columns that identify a row; no two rows share them.
+    extra : str, optional
+        Dtype of further columns, which are then allowed.
     """
 
     name: str
@@ -324,11 +336,17 @@ COMPARISONS = Table(
 class Features:
     """Sequence-class scores of genes.
 
-    values: float32[gene, bin, class]; gene_id: one per row; classes: one per last axis.
-    meta: oracle (name), oracle_hash, window ([first, end) relative to the TSS, in nt of the
-    gene's strand), bin_edges (the same unit, one more than bins), tss_index (of the TSS in the
-    window), orientation, genome (digest); for promoters `bin_edges` are fractions of the length.
-    shard: (I, N) for the I-th of N parts of the genes; None of joined ones, or if not known.
+    Attributes
+    ----------
+    values : ndarray of float32[gene, bin, class]
+    gene_id : ndarray of object[gene]
+    classes : list of str
+    meta : dict
+        oracle (name), oracle_hash, genome (digest), window ([first, end) relative to the TSS, in
+        nt on the gene's strand), bin_edges (the same unit, one more than bins; for promoters
+        fractions of the length), tss_index (position of the TSS in the window), orientation.
+    shard : tuple (I, N), optional
+        The I-th of N parts of the genes; None if joined or unknown.
     """
 
     values: np.ndarray
@@ -346,9 +364,12 @@ class Features:
         return Features(self.values[rows], self.gene_id[rows], self.classes, self.meta)
 
     def write(self, path: str | Path) -> None:
-        """Write as a zarr folder in chunks of genes.
+        """Write a zarr folder, in chunks of genes.
 
-        Raises GeneqError rather than replace a folder that holds something else.
+        Raises
+        ------
+        GeneqError
+            The folder exists and contains something else.
         """
         import zarr
 
@@ -402,9 +423,12 @@ class Features:
 
     @classmethod
     def join(cls, parts: list["Features"], paths: list) -> "Features":
-        """Stack shards that agree in classes and meta, in the order given.
+        """Stack shards in the order given.
 
-        Raises GeneqError where they do not, where two share genes, and where one is missing.
+        Raises
+        ------
+        GeneqError
+            Shards differ in classes or meta, share genes, or one is missing.
         """
         first = parts[0]
         for part, path in zip(parts, paths, strict=True):

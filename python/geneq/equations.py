@@ -19,6 +19,8 @@ from .artifacts import Features, read_json, write_json
 from .checks import check_format
 from .errors import GeneqError
 
+__all__ = ["Equation", "Form", "evaluate", "parse", "used_variables"]
+
 FORMAT, VERSION = "geneq-equation", 2
 # What a document needs to be evaluated.
 NEEDED = (
@@ -54,10 +56,19 @@ OPERATORS = {
 
 
 def parse(expression: str, file: str | Path | None = None) -> ast.expr:
-    """The syntax tree of an infix expression; `file` is named in the error.
+    """The syntax tree of an infix expression.
 
-    Raises GeneqError when it is none, or holds anything but finite numbers, names, + - * / **, and
-    calls of FUNCTIONS.
+    Parameters
+    ----------
+    expression : str
+    file : optional
+        Named in the error.
+
+    Raises
+    ------
+    GeneqError
+        The text is not an expression, or contains anything but finite numbers, names, + - * / **
+        and calls of FUNCTIONS.
     """
     text = str(expression)
     try:
@@ -94,9 +105,19 @@ def _check(node: ast.expr, depth: int = 0) -> None:
 
 
 def evaluate(node: ast.expr, values: dict) -> np.ndarray:
-    """float64: the value of a parsed expression, names looked up in `values` (they broadcast).
+    """The value of a parsed expression.
 
-    Overflow and division by zero give infinity or NaN.
+    Parameters
+    ----------
+    node : ast.expr
+        From `parse`.
+    values : dict
+        Name → number or array; arrays broadcast.
+
+    Returns
+    -------
+    ndarray of float64
+        Overflow and division by zero give infinity or NaN.
     """
     with np.errstate(all="ignore"):
         return np.asarray(_value(node, values), dtype=float)
@@ -164,9 +185,15 @@ def _names(tree: ast.expr) -> set[str]:
 
 @dataclass(frozen=True)
 class Form:
-    """An expression whose numbers are named constants: what is fitted to data.
+    """An expression whose numbers are named constants that can be fitted.
 
-    expression: sympy, over `variables` and the constants c0, c1, …; start: their first values.
+    Attributes
+    ----------
+    expression : sympy.Expr
+        In `variables` and the constants c0, c1, …
+    variables : tuple of str
+    start : ndarray of float64[constants]
+        First values of the constants.
     """
 
     expression: sympy.Expr
@@ -218,10 +245,25 @@ class Form:
         return np.stack([np.broadcast_to(np.asarray(c, float), n) for c in columns], axis=1)
 
     def fit(self, x: dict[str, np.ndarray], y: np.ndarray, start: np.ndarray) -> np.ndarray | None:
-        """Constants that minimise the squared error to float64[n] `y`; None where that fails.
+        """Fit the constants by least squares.
 
-        Levenberg–Marquardt with Marquardt's scaling on the normal equations: with a handful of
-        constants and thousands of genes ten times faster than a solver that factors the Jacobian.
+        Parameters
+        ----------
+        x : dict of str to ndarray of float64[n]
+            The variables.
+        y : ndarray of float64[n]
+        start : ndarray of float64[constants]
+
+        Returns
+        -------
+        ndarray of float64[constants] or None
+            None if the fit fails (values that are not finite).
+
+        Notes
+        -----
+        Levenberg–Marquardt with Marquardt's scaling on the normal equations (Marquardt 1963, SIAM
+        J. Appl. Math. 11:431): for a few constants and thousands of genes ten times faster than a
+        solver that factors the Jacobian.
         """
         with np.errstate(all="ignore"):
             return self._fit(x, y, np.asarray(start, float))
@@ -295,16 +337,26 @@ def _name_numbers(expression: sympy.Expr, start: list[float]) -> sympy.Expr:
 
 @dataclass(frozen=True)
 class Equation:
-    """One equation with all it needs to be evaluated: `document` is `equations/<n>.json`.
+    """An equation that predicts log2(CPM + 1) of one cell type from features.
 
-    It predicts log2(CPM + 1) of one cell type from the features of the oracle that it names.
+    Attributes
+    ----------
+    document : dict
+        The content of `equations/<n>.json`; docs/equations.md lists the fields.
     """
 
     document: dict
 
     @classmethod
     def load(cls, path: str | Path) -> "Equation":
-        """Read a document. Raises GeneqError for other, incomplete or newer files."""
+        """Read `equations/<n>.json`.
+
+        Raises
+        ------
+        GeneqError
+            The file is missing, truncated, incomplete or of another format, or the expression
+            has unknown names or is not allowed.
+        """
         document = check_format(read_json(path), "an equation", FORMAT, VERSION, path)
         missing = [key for key in NEEDED if key not in document]
         if missing:
@@ -332,7 +384,22 @@ class Equation:
         return self.document["infix"]
 
     def variables(self, features: Features) -> dict[str, np.ndarray]:
-        """float64[genes] by name. Raises GeneqError when the features are of another oracle."""
+        """The variables of the expression.
+
+        Parameters
+        ----------
+        features : Features
+            From the oracle of the equation, with its bin edges.
+
+        Returns
+        -------
+        dict of str to ndarray of float64[genes]
+
+        Raises
+        ------
+        GeneqError
+            The features are from another oracle or have other bin edges.
+        """
         self._check_features(features)
         column = {name: j for j, name in enumerate(features.classes)}
         x = features.values
@@ -346,7 +413,13 @@ class Equation:
         }
 
     def predict(self, features: Features) -> np.ndarray:
-        """float64[genes], log2(CPM + 1)."""
+        """Predicted log2(CPM + 1), float64[genes], in the order of `features.gene_id`.
+
+        Raises
+        ------
+        GeneqError
+            As `variables`.
+        """
         values = {**self.document["constants"], **self.variables(features)}
         value = evaluate(parse(self.document["expression"]), values)
         return np.broadcast_to(value, len(features.values)).copy()

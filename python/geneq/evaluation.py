@@ -1,6 +1,6 @@
 """How well predictions agree with measured expression: Pearson r with its interval, by cell type.
 
-*Absolute* r is on log2(CPM + 1); *specific* r on log2(CPM + 1) less the gene's mean over the cell
+*Absolute* r is on log2(CPM + 1); *specific* r on log2(CPM + 1) minus the gene's mean over the cell
 types in which it is measured (predictions likewise, over the same cell types).
 """
 
@@ -11,22 +11,33 @@ from scipy.special import ndtri
 from .artifacts import METRICS
 from .errors import GeneqError
 
+__all__ = ["KINDS", "MODELS", "metrics", "pearson", "pool_cv", "specific", "specific_ceilings"]
+
 MODELS = ("equation", "teacher", "elastic_net", "lasso2")
 KINDS = ("absolute", "specific")
 Z95 = float(ndtri(0.975))
 
 
 def metrics(predictions: pd.DataFrame, ceilings: dict[str, float], split: str) -> pd.DataFrame:
-    """Pearson r of every model by cell type, as the table METRICS.
+    """Pearson r of every model by cell type.
 
-    predictions: the table PREDICTIONS with any of the columns of MODELS; split "test" uses the
-    rows of that split, "cv" all rows given (see `pool_cv`). ceilings: cell type → square root of
-    the reliability, NaN or absent where unknown. Rows without a finite measured value are left
-    out, and for a model those without a finite prediction. A model that predicts one constant for
-    a cell type (in cross-validation: one in every fold) says nothing of it: both kinds of r are
-    NaN.
-    *Specific* rows are absent where fewer than two cell types are given, and leave out genes
-    measured in one type only; their ceiling is that of `specific_ceilings`.
+    Parameters
+    ----------
+    predictions : DataFrame
+        The table PREDICTIONS with any of the columns MODELS.
+    ceilings : dict
+        Cell type → square root of the reliability; NaN or absent if unknown.
+    split : {"test", "cv"}
+        "test" uses the rows of that split, "cv" all rows (see `pool_cv`).
+
+    Returns
+    -------
+    DataFrame
+        The table METRICS. Rows without a finite measurement are ignored, and for a model those
+        without a finite prediction. If a model predicts a constant for a cell type (in
+        cross-validation: a constant in every fold), both types of r are NaN. *Specific* rows need
+        at least two cell types; they ignore genes measured in one type only, and their ceiling is
+        that of `specific_ceilings`.
     """
     if split not in ("test", "cv"):
         raise ValueError(f"split is 'test' or 'cv', not {split!r}")
@@ -50,7 +61,7 @@ def metrics(predictions: pd.DataFrame, ceilings: dict[str, float], split: str) -
 
 
 def specific(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """`rows` (gene_id, cell_type, …) with `columns` less the gene's mean over the rows' cell
+    """`rows` (gene_id, cell_type, …) with `columns` minus the gene's mean over the rows' cell
     types; genes with one cell type are ignored."""
     genes = rows.groupby("gene_id", sort=False)
     shared = genes["cell_type"].transform("size") > 1
@@ -62,7 +73,7 @@ def specific_ceilings(rows: pd.DataFrame, ceilings: dict[str, float]) -> dict[st
     """Ceilings of specific values from those of absolute ones, over the genes of all cell types.
 
     rows: gene_id, cell_type, measured. A cell type's noise variance is (1 - reliability) times the
-    variance of its values; with noise independent between types, that of a value less the mean
+    variance of its values; with noise independent between types, that of a value minus the mean
     over k types is (1 - 1/k)² of its own and 1/k² of each other's. Empty where a type's ceiling
     is unknown; 0 where the noise outweighs the differences between types.
     """

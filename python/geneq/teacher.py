@@ -27,6 +27,8 @@ from .artifacts import read_json, write_json, written_whole
 from .checks import check_format
 from .errors import GeneqError
 
+__all__ = ["Architecture", "Scaling", "Teacher", "TrainedTeacher"]
+
 FORMAT, VERSION = "geneq-teacher", 2
 POOLINGS = ("shared", "partial", "class")
 NONLINEARITIES: dict[str, type[nn.Module]] = {
@@ -186,9 +188,15 @@ class Scaling:
 
 @dataclass(frozen=True)
 class TrainedTeacher:
-    """A teacher with what it needs to be used: scaling, names, and where it came from.
+    """A trained teacher.
 
-    about: dataset, test_fold, seed, features (the meta of the features), weights of the heads.
+    Attributes
+    ----------
+    network : Teacher
+    scaling : Scaling
+    classes, cell_types : list of str
+    about : dict
+        dataset, test_fold, seed, features (their meta), weights and ceilings of the cell types.
     """
 
     network: Teacher
@@ -217,9 +225,13 @@ class TrainedTeacher:
 
     @torch.inference_mode()
     def pooling(self) -> tuple[np.ndarray, np.ndarray]:
-        """Weights float64[bins, classes] and offsets float64[classes] of the pooled features.
+        """Weights and offsets of the pooled features, in raw feature units.
 
-        In raw feature units: pooled[n, c] = offset[c] + sum over bins of weight[b, c] x[n, b, c].
+        Returns
+        -------
+        weights : ndarray of float64[bins, classes]
+        offsets : ndarray of float64[classes]
+            pooled[n, c] = offset[c] + Σ_b weight[b, c] · x[n, b, c]
         """
         weights = self.network.pooling_weights().double().numpy() / self.scaling.x_sd
         return weights, -(weights * self.scaling.x_mean).sum(0)
