@@ -229,7 +229,7 @@ def test_a_table_of_a_newer_format_is_refused(tmp_path):
     table = pq.read_table(tmp_path / "x.parquet")
     about = json.dumps({"format": "geneq-genes", "version": FORMAT_VERSION + 1}).encode()
     pq.write_table(table.replace_schema_metadata({b"geneq": about}), tmp_path / "x.parquet")
-    with pytest.raises(GeneqError, match=r"of format version 1: 2.* Install the geneq"):
+    with pytest.raises(GeneqError, match=r"of format version 1: 2.* Install the version of geneq"):
         GENES.read(tmp_path / "x.parquet")
 
 

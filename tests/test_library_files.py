@@ -392,7 +392,7 @@ def altered(path: Path, source: Path, about: dict | None = None, **columns) -> N
     [
         (
             {"version": 2},
-            "of format version 1: 2 .* Install the geneq that wrote it",
+            "of format version 1: 2 .* Install the version of geneq that wrote it",
         ),
         ({"format": "other"}, "Not a library written by geneq"),
         ({"alphabet": "klingon"}, "alphabet must be"),
