@@ -183,12 +183,12 @@ def edited_windows(
 def vcf_alleles(
     lines: bytes, first: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8], bytes, bytes, bytes, bytes]:
-    """Alleles of whole lines of a VCF: line, pos, kind, chrom, id, ref, alt; one an alternative.
+    """Alleles of complete lines of a VCF: line, pos, kind, chrom, id, ref, alt; one per alternative.
 
     first: number of the first line in the file. Empty lines and those that begin with "#" are
-    passed over. pos as it stands there (from 1; 0 is a telomere). kind: 0 symbols of ACGTN, 1 ".",
-    2 "*", 3 symbolic, 4 breakend, 5 the symbols of ref. Text has a line feed after every value;
-    symbols are in upper case. A broken rule is a ValueError that names its line.
+    skipped. pos as in the file (from 1; 0 is a telomere). kind: 0 symbols of ACGTN, 1 ".", 2 "*",
+    3 symbolic, 4 breakend, 5 the symbols of ref. Text has a line feed after every value; symbols
+    are in upper case. An invalid line is a ValueError with its number.
     """
 
 @final
