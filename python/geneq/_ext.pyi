@@ -183,7 +183,7 @@ def edited_windows(
 def vcf_alleles(
     lines: bytes, first: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8], bytes, bytes, bytes, bytes]:
-    """Alleles of complete lines of a VCF: line, pos, kind, chrom, id, ref, alt; one per alternative.
+    """Alleles of full lines of a VCF: line, pos, kind, chrom, id, ref, alt; one per alternative.
 
     first: number of the first line in the file. Empty lines and those that begin with "#" are
     skipped. pos as in the file (from 1; 0 is a telomere). kind: 0 symbols of ACGTN, 1 ".", 2 "*",
