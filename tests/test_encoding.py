@@ -287,5 +287,5 @@ def test_what_the_user_gets_wrong_is_said(call, message):
 
 def test_too_much_for_memory_is_an_error_of_the_user():
     rows = np.broadcast_to(np.uint8(0), (1 << 20, 1 << 30))
-    with pytest.raises(GeneqError, match=r"Unable to allocate .*Take fewer rows at a time"):
+    with pytest.raises(GeneqError, match=r"Unable to allocate .*Process fewer rows at a time"):
         encoding.one_hot(rows)

@@ -243,7 +243,7 @@ def test_a_recipe_of_another_make_is_refused(change, message):
 def test_an_incomplete_recipe_is_refused(missing):
     recipe = json.loads(RandomLibrary(WILD, 5).to_json())
     del recipe[missing]
-    with pytest.raises(GeneqError, match=f"{missing}|written by geneq|Unknown kind"):
+    with pytest.raises(GeneqError, match=f"{missing}|written by geneq|Unknown type"):
         Library.from_json(json.dumps(recipe))
 
 
@@ -611,7 +611,7 @@ def test_a_library_too_big_for_memory_names_its_size_and_the_stream(n):
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
-        (lambda: RandomLibrary(WILD, 2**50, unique=True), "Telling .* rows apart takes"),
+        (lambda: RandomLibrary(WILD, 2**50, unique=True), "Finding repeats among .* rows takes"),
         (lambda: CombinatorialLibrary(WILD * 25, 8, n=2**50), "A sample of .* rows takes"),
         (lambda: RandomLibrary(WILD, 2**62).mutations(), "substitutions of .* rows take about"),
         (lambda: SaturationLibrary(WILD * 2, insertions=20).design(), "The table of .* edits"),

@@ -304,7 +304,7 @@ mod tests {
         assert!(Alphabet::rna().refusal(b'T').ends_with("alphabet 'dna'"));
         assert_eq!(
             Alphabet::protein().refusal(b'*'),
-            "'*' is no amino acid symbol"
+            "'*' is not an amino acid symbol"
         );
     }
 }

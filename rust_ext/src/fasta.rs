@@ -278,9 +278,9 @@ mod tests {
             (">a\nAC\nAXG\n", 3, "column 2: 'X'"),
             (">a\nAC>b\n", 2, "column 3: '>'"),
             (">a\nAC\n>a b\nAC\n", 3, "'a' occurs twice"),
-            (">a\n>b\nAC\n", 2, "'a' holds no sequence"),
+            (">a\n>b\nAC\n", 2, "'a' has no sequence"),
             ("> \nAC\n", 1, "without a name"),
-            (">a", 2, "'a' holds no sequence"),
+            (">a", 2, "'a' has no sequence"),
         ] {
             let error = scan(text.as_bytes(), 2).unwrap_err();
             assert_eq!(error.row, row, "{text:?}");
