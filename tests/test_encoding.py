@@ -205,7 +205,7 @@ def overlapping_halves():
         ),
         (
             lambda: encoding.tokens(np.array([b"ACG", b"AC"])),
-            "row 2 ends after 2 symbols.*long \\(3",
+            "row 2 ends after 2 symbols.*length \\(3",
         ),
         (lambda: encoding.tokens(["ACG", 5]), "must be str or bytes: \"row 2 is <class 'int'>"),
         (
@@ -245,21 +245,21 @@ def overlapping_halves():
             "out must be C-contiguous",
         ),
         (lambda: encoding.one_hot(TOKENS, out=frozen()), "out must be writeable"),
-        (overlapping, "not overlap with what is read"),
-        (overlapping_halves, "not overlap with what is read"),
+        (overlapping, "not overlap with the input"),
+        (overlapping_halves, "not overlap with the input"),
         (lambda: encoding.strings(TOKENS[0]), "2 axes: 'shape \\(3,\\)'"),
         (lambda: encoding.strings("ACG"), "2 axes: \"<class 'str'>"),
         (lambda: encoding.symbols(TOKENS + 5), "tokens must be 0…4"),
         (lambda: encoding.reverse_complement(["MK"], "protein"), "'protein' have no complement"),
         (
             lambda: encoding.from_one_hot(np.ones((1, 2, 4), np.uint8)),
-            "row 1, column 1: one-hot of",
+            "row 1, column 1: these values encode no symbol",
         ),
         (lambda: encoding.from_one_hot(np.full((1, 2, 4), 0.5, np.float16)), "row 1, column 1"),
         (lambda: encoding.from_one_hot(np.zeros((1, 2, 4))), "hot must be .* not float64"),
         (lambda: encoding.from_one_hot(np.zeros((1, 2, 4), "u1"), "ncl"), "4 columns, not 2"),
         (lambda: encoding.pack(TOKENS + 9), "tokens must be 0…4"),
-        (lambda: encoding.unpack(dataclasses.replace(PACKED, length=4)), "3 bytes a row, not 2"),
+        (lambda: encoding.unpack(dataclasses.replace(PACKED, length=4)), "3 bytes per row, not 2"),
         (
             lambda: encoding.unpack(dataclasses.replace(PACKED, data=PACKED.data + 31)),
             "row 1, column 1: the packed value is not a symbol",
@@ -287,5 +287,5 @@ def test_what_the_user_gets_wrong_is_said(call, message):
 
 def test_too_much_for_memory_is_an_error_of_the_user():
     rows = np.broadcast_to(np.uint8(0), (1 << 20, 1 << 30))
-    with pytest.raises(GeneqError, match=r"Unable to allocate .*Take fewer rows at a time"):
+    with pytest.raises(GeneqError, match=r"Unable to allocate .*Process fewer rows at a time"):
         encoding.one_hot(rows)

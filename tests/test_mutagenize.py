@@ -170,7 +170,7 @@ def test_what_cannot_be_made_is_refused(tmp_path, capsys, arguments, message):
 
 def test_the_suffix_is_looked_at_before_anything_is_made(tmp_path, capsys):
     message = refused(capsys, tmp_path / "x.txt", "--recipe", "nowhere.json")
-    assert "The suffix of the file must say its format: 'x.txt'" in message
+    assert "The suffix of the file must be that of a known format: 'x.txt'" in message
 
 
 @pytest.mark.parametrize(

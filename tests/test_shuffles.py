@@ -214,7 +214,7 @@ GOOD = np.zeros((2, 3), dtype=np.uint8)
         (lambda: random_sequences(3, 3, [1, 1, 1, np.nan]), "finite weights"),
         (lambda: random_sequences(3, 3, [1, 1, 1, np.inf]), "finite weights"),
         (lambda: random_sequences(3, 3, [0, 0, 0, 0]), "not all of them 0"),
-        (lambda: random_sequences(3, 3, "ACGT"), "composition is a weight for each symbol"),
+        (lambda: random_sequences(3, 3, "ACGT"), "composition must be a weight for each symbol"),
         (lambda: random_sequences(3, 3, [[1, 1, 1, 1]]), "float64 array with 1 axis"),
     ],
 )

@@ -490,6 +490,18 @@ def test_the_minimiser_gives_the_point_of_the_best_score_back():
     assert abs(seen[-1][0]) < 0.01
 
 
+def test_the_minimiser_says_that_it_cannot_descend():
+    """Everywhere else the objective is not finite, as where an exponential overflows."""
+    start = np.ones(2)
+
+    def objective(x):
+        return (1.0, x) if np.array_equal(x, start) else (np.inf, np.full(2, np.nan))
+
+    found = lbfgs(objective, start, lambda x: 0.0)
+    assert (found.why, found.value) == ("no descent", 1.0)
+    np.testing.assert_array_equal(found.point, start)
+
+
 def test_conjugate_gradients_solve():
     rng = np.random.default_rng(SEED)
     root = rng.normal(size=(20, 20))

@@ -34,16 +34,16 @@ def check_rate(value, name: str) -> float:
 
 
 def check_number(value, name: str) -> float:
-    """`value` as a finite float. Raises GeneqError, which names it, otherwise."""
+    """`value` as a float, not infinite. Raises GeneqError, which names it, otherwise."""
     plain = value.item() if isinstance(value, np.generic) else value
-    if (isinstance(plain, bool) or not isinstance(plain, int | float)
-            or not abs(plain) <= float_info.max):  # fmt: skip
+    is_number = isinstance(plain, int | float) and not isinstance(plain, bool)
+    if not is_number or abs(plain) > float_info.max:
         raise GeneqError(f"{name} must be a number", value=short(value))
     return float(plain)
 
 
 def check_numbers(values, name: str) -> tuple[float, ...]:
-    """`values` as finite floats. Raises GeneqError, which names them, otherwise."""
+    """`values` as floats, not infinite. Raises GeneqError, which names them, otherwise."""
     return tuple(check_number(value, f"Each of {name}") for value in check_list(values, name))
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 
-# Steps that L-BFGS remembers, and points that it tries per step. Its own criteria of convergence
-# are off: `lbfgs` has its own.
+# Steps that L-BFGS remembers, and points that it tries per step. SciPy's own criteria of
+# convergence are off: those of `lbfgs` are used instead.
 OPTIONS = {"maxcor": 12, "maxls": 20, "ftol": 0, "gtol": 0, "maxfun": 10**9}
 # Consecutive steps with little descent after which a fit has converged.
 STILL = 3
@@ -43,11 +43,11 @@ def lbfgs(
     The minimiser is scipy's L-BFGS-B without bounds (Liu and Nocedal 1989, Morales and Nocedal
     2011).
 
-    objective: value and gradient. score: what selects the point, such as the loss of validation
-    rows. The run ends when the score has been above its lowest value for `patience` steps, or when
-    the value fell by less than the fraction `tolerance` in each of STILL steps. Scores within
-    `slack` of the lowest count as equal, and of equal points the last is returned: it is nearest to
-    the minimum, from any start.
+    objective: value and gradient, which must be finite. score: what selects the point, such as the
+    loss of validation rows. The run ends when the score has been above its lowest value for
+    `patience` steps, or when the value fell by less than the fraction `tolerance` in each of STILL
+    steps. Scores within `slack` of the lowest count as equal, and of equal points the last is
+    returned: it is nearest to the minimum, from any start.
     """
     watch = _Watch(score, patience, tolerance, slack, start, float(objective(start)[0]))
     options = OPTIONS | {"maxiter": steps}
