@@ -214,7 +214,7 @@ def test_a_promoter_shorter_than_a_motif_is_refused(run):
     write_meme(run.folder / "wide.meme", {**CONSENSUS, "wide": "ACGT" * 15})
     oracle = ("--oracle", f"motifs:{run.folder / 'wide.meme'}")
     message = run.refused("--genome_dir", run.inputs / "mean", *oracle)
-    assert "Sequences must be as long as the longest motif (60): 57. Leave out" in message
+    assert "Sequences must be at least as long as the longest motif (60 nt): 57. Remove" in message
 
 
 # --- shards -----------------------------------------------------------------------------------
@@ -265,8 +265,8 @@ def test_a_shard_is_a_part_of_a_whole(text):
 
 def test_an_unknown_oracle_is_refused(run):
     message = run.refused("--genome_dir", run.inputs / "genome", "--oracle", "sei:weights.pt")
-    kinds = "motifs, equation, deepstarr, xpresso, torchscript, python"
-    assert f"KIND is one of: {kinds}: 'sei:weights.pt'" in message
+    types = "motifs, equation, keras, deepstarr, xpresso, torchscript, python"
+    assert f"TYPE is one of: {types}: 'sei:weights.pt'" in message
 
 
 def test_a_folder_without_a_genome_is_refused(run):

@@ -241,7 +241,7 @@ def test_motifs_in_any_order_and_of_many_places():
     """Interactions by spacing are means over places, whichever of the two comes first."""
     motifs = [Motif(name, symbols, positions=range(0, 30, 6), optional=True)
               for name, symbols in (("A", "CACGT"), ("B", "GATA"))]  # fmt: skip
-    with pytest.raises(GeneqError, match="must lie apart"):
+    with pytest.raises(GeneqError, match="must not overlap"):
         FactorialLibrary(motifs=motifs, length=40)
     motifs[1] = replace(motifs[1], positions=[13, 37])
     motifs[0] = replace(motifs[0], positions=[0, 20, 30])

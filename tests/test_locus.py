@@ -140,7 +140,9 @@ def test_loci_are_scored_as_one_alone_and_those_that_fail_are_named(scored, geno
         ("target", "score"),
     ]
     messages = [row["message"] for row in failures(scored)]
-    assert messages[0].startswith("A window to mutate holds an unknown symbol: 'N at position 30")
+    assert messages[0].startswith(
+        "Windows to mutate must not contain unknown symbols: 'N at position 30"
+    )
     assert messages[1].startswith("motifs:core has no such target: 'SP99'")
 
 
@@ -341,7 +343,7 @@ def test_a_locus_named_as_the_table_of_failures_fails_alone(tmp_path, name):
 def test_a_sheet_refuses_names_that_are_names_of_results(tmp_path):
     for name in ("failed.tsv", "variants.parquet", "x.TSV", "loci.html"):
         sheet = write(tmp_path, f"{name},chr1,0,60,+,motifs:core,,,,")
-        with pytest.raises(GeneqError, match=r"line 2, column locus: .*name of a file"):
+        with pytest.raises(GeneqError, match=r"line 2, column locus: .*not end in"):
             open_loci(sheet)
     assert open_loci(write(tmp_path, "a.tsv.1,chr1,0,60,+,motifs:core,,,,"))[0].name == "a.tsv.1"
 

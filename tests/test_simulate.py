@@ -229,7 +229,7 @@ def test_genes_that_the_annotation_lacks_are_counted(full):
 
 def test_the_samplesheet_is_right(small, capsys):
     ran("validate", "--input", small.folder / "samplesheet.csv")
-    assert "2 data sets, no fault" in capsys.readouterr().out
+    assert "2 data sets, no errors" in capsys.readouterr().out
 
 
 # --- a locus ----------------------------------------------------------------------------------

@@ -225,7 +225,7 @@ def test_targets_are_chosen(scored, tmp_path):
     [
         (["--target", "dev"], "no such target: 'dev'. It has a/b c, noise"),
         (["--window", "2-9"], "The map additive does not take these options: 'window'"),
-        (["--map", "pairwise", "--window", "2-90"], "must lie in the sequence's 24 symbols"),
+        (["--map", "pairwise", "--window", "2-90"], "within the 24 symbols"),
         (["--map", "pairwise", "--between", "2-9,5-12"], "must not overlap"),
         (["--noise", "empirical"], "Empirical noise needs sigma"),
         (
