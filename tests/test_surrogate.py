@@ -112,7 +112,7 @@ def test_targets_are_chosen(scored, tmp_path):
     [
         (["--target", "dev"], "no such target: 'dev'. It has a/b c, noise"),
         (["--window", "2-9"], "--map additive has no such options: '--window'"),
-        (["--map", "pairwise", "--window", "2-90"], "must lie in the sequence's 24 symbols"),
+        (["--map", "pairwise", "--window", "2-90"], "must be within the 24 symbols"),
         (["--map", "pairwise", "--between", "2-9,5-12"], "must not overlap"),
         (["--noise", "empirical"], "Empirical noise needs sigma"),
         (["--noise", "gaussian", "--noise_shape_order", "1"], "--noise gaussian has no shape"),

@@ -9,6 +9,7 @@ comparable between loci and seeds.
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -197,7 +198,7 @@ def fit(
     effect"; Seitz et al. 2024, "Interpreting cis-regulatory mechanisms from genomic deep neural
     networks using surrogate models".
     """
-    given = {"map": map, "nonlinearity": nonlinearity, "noise": noise}
+    given: dict[str, Any] = {"map": map, "nonlinearity": nonlinearity, "noise": noise}
     chosen = Options(**{k: v for k, v in given.items() if v is not None}, **options)
     y, sigma = _checked(mave, chosen.noise)
     groups = _groups(mave, len(y))
