@@ -142,7 +142,7 @@ def test_a_table_without_places_is_refused_by_its_name(tmp_path):
         (["--elements", "a:1-5"], "needs a map with pairs"),
         (["--map", "pairwise", "--elements", "a:1-5,b:4-9"], "must not overlap: 'a and b'"),
         (["--map", "pairwise", "--elements", "a:1-5,a:6-9"], "must have different names"),
-        (["--map", "pairwise", "--elements", "a:1-500"], "within the 80 symbols"),
+        (["--map", "pairwise", "--elements", "a:1-500"], "must be within the 80 symbols"),
         (["--map", "pairwise", "--elements", "a-5"], "Elements are NAME:START-END"),
         (["--map", "pairwise", "--elements", "no.tsv"], "no.tsv"),
     ],
