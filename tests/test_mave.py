@@ -222,8 +222,8 @@ def test_other_files_are_refused(tmp_path):
     table(tmp_path, "own.parquet", y=range(5))
     for name, message in [
         ("none.parquet", "File not found"),
-        ("cut.parquet", "Not a whole parquet"),
-        ("bad.parquet", "Not a whole parquet"),
+        ("cut.parquet", "Truncated or damaged parquet"),
+        ("bad.parquet", "Truncated or damaged parquet"),
         ("own.parquet", "Not a MAVE written by geneq"),
     ]:
         with pytest.raises(GeneqError, match=message):

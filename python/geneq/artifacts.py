@@ -28,7 +28,7 @@ SPLITS = ("train", "valid", "test")
 
 
 @contextmanager
-def written_whole(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` on success, remove it on failure.
 
     Works for files and for folders; a folder takes the place of an existing one. Raises GeneqError
@@ -54,7 +54,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
 
 def write_json(document: dict | list, path: str | Path) -> None:
     """Write `document` as JSON; NaN and infinity are written as null."""
-    with written_whole(path) as temporary:
+    with atomic_path(path) as temporary:
         text = json.dumps(_plain(document), indent=1, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
 
@@ -66,7 +66,9 @@ def read_json(path: str | Path) -> Any:
     except FileNotFoundError:
         raise not_found(path) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise GeneqError("Not a whole JSON document", value=str(error), file=path) from None
+        raise GeneqError(
+            "Truncated or damaged JSON document", value=str(error), file=path
+        ) from None
 
 
 def read_object(path: str | Path) -> dict[str, Any]:
@@ -94,19 +96,19 @@ def _plain(value):
 
 def read_parquet(path: str | Path) -> pa.Table:
     """Read a parquet file. Raises GeneqError when it is missing, cut short or damaged."""
-    with whole_parquet(path):
+    with parquet_errors(path):
         return pq.read_table(path, page_checksum_verification=True)
 
 
 @contextmanager
-def whole_parquet(path: str | Path) -> Iterator[None]:
+def parquet_errors(path: str | Path) -> Iterator[None]:
     """Turn what pyarrow raises while it reads the file at `path` into GeneqError."""
     try:
         yield
     except FileNotFoundError:
         raise not_found(path) from None
     except (pa.ArrowException, OSError) as error:
-        raise GeneqError("Not a whole parquet file", value=str(error), file=path) from None
+        raise GeneqError("Truncated or damaged parquet file", value=str(error), file=path) from None
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,7 @@ class Table:
         table = pa.Table.from_pandas(frame, preserve_index=False)
         about = json.dumps({"format": f"geneq-{self.name}", "version": FORMAT_VERSION}).encode()
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"geneq": about})
-        with written_whole(path) as temporary:
+        with atomic_path(path) as temporary:
             pq.write_table(table, temporary)
 
     def read(self, path: str | Path) -> pd.DataFrame:
@@ -357,7 +359,7 @@ class Features:
             raise GeneqError(
                 "The folder to write holds something else", file=path, fix="Name a new folder"
             )
-        with written_whole(path) as temporary:
+        with atomic_path(path) as temporary:
             group = zarr.open_group(str(temporary), mode="w", zarr_format=3)
             n, bins, classes = self.values.shape
             array = group.create_array(

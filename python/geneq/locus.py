@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple, Self, get_type_hints
 
 from . import encoding
-from .artifacts import read_json, write_json, written_whole
+from .artifacts import atomic_path, read_json, write_json
 from .checks import check_format
 from .errors import GeneqError
 from .genome import Genome
@@ -346,7 +346,7 @@ def write_failed(rows: list[Failure], path: str | Path) -> None:
         Path(path).unlink(missing_ok=True)
         return
     lines = ["\t".join(row) for row in (Failure._fields, *rows)]
-    with written_whole(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

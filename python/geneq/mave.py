@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import _ext, encoding
-from .artifacts import read_parquet, whole_parquet, written_whole
+from .artifacts import atomic_path, parquet_errors, read_parquet
 from .checks import check_format
 from .errors import GeneqError, in_file, not_found, some
 from .genome import open_maybe_gzip
@@ -177,7 +177,7 @@ class Mave:
             "wild_type": self.wild,
         }
         table = pa.table(columns).replace_schema_metadata({KEY: json.dumps(about)})
-        with written_whole(path) as temporary:
+        with atomic_path(path) as temporary:
             # Row numbers are stored as differences; values of y rarely repeat, so no dictionary.
             pq.write_table(
                 table,
@@ -290,7 +290,7 @@ def named_rows(rows: Sequence[int] | np.ndarray) -> str:
 
 
 def _schema(path: str | Path) -> pa.Schema:
-    with whole_parquet(path):
+    with parquet_errors(path):
         return pq.read_schema(path)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _ext, encoding
-from ..artifacts import written_whole
+from ..artifacts import atomic_path
 from ..checks import check_memory
 from ..errors import GeneqError
 from ..libraries import Library, LibraryFile
@@ -329,6 +329,6 @@ def _kept(folder: str | Path | None, name: str, make: Callable[[], np.ndarray]) 
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         scores = make()
-    with written_whole(path) as temporary:
+    with atomic_path(path) as temporary:
         np.save(temporary, scores, allow_pickle=False)
     return scores

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..artifacts import read_json, write_json, written_whole
+from ..artifacts import atomic_path, read_json, write_json
 from ..checks import check_format, choices
 from ..errors import GeneqError, not_found
 from ..libraries import Mutations
@@ -446,7 +446,7 @@ class Surrogate:
                          if name not in (*OUTPUT_ARRAYS, "replicates")}
                         for output in self.outputs],
         }  # fmt: skip
-        with written_whole(folder / "surrogate.npz") as temporary:
+        with atomic_path(folder / "surrogate.npz") as temporary:
             np.savez(temporary, **arrays)  # type: ignore[arg-type]  # no array is `allow_pickle`
         write_json(document, folder / "surrogate.json")
 

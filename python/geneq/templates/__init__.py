@@ -12,7 +12,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from ..artifacts import written_whole
+from ..artifacts import atomic_path
 from ..plots.svg import MINUS, shorten
 
 HERE = Path(__file__).parent
@@ -29,7 +29,7 @@ def write_page(template: str, path: str | Path, **values) -> None:
         script_digest=digest,
         **values,
     )  # fmt: skip
-    with written_whole(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
