@@ -288,7 +288,9 @@ def test_features_replace_features_and_nothing_else(tmp_path):
     features(3).write(tmp_path / "empty")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "work").touch()
-    with pytest.raises(GeneqError, match=r"holds something else \(in .*mine\). Name a new folder"):
+    with pytest.raises(
+        GeneqError, match=r"contains other files \(in .*mine\). Choose a new folder"
+    ):
         features(3).write(tmp_path / "mine")
     assert names(tmp_path / "mine") == ["work"]
 

@@ -78,7 +78,7 @@ def test_a_run_in_which_nothing_is_selected(tmp_path):
 def test_a_data_set_given_twice_is_refused(tmp_path, capsys):
     folder = str(reported(tmp_path, "twin", cell_types=("T", "quiet")))
     assert main(["atlas", "--reports", folder, folder, "--out", str(tmp_path / "atlas")]) == 1
-    assert "Two reports are of one data set: 'twin'" in capsys.readouterr().err
+    assert "Two reports are for the same data set: 'twin'" in capsys.readouterr().err
     assert not (tmp_path / "atlas").exists()
 
 

@@ -138,7 +138,7 @@ def test_composition_alone_needs_no_motif(made, tmp_path):
     ("changes", "message"),
     [
         ({"selected": False}, r"No equation was selected.*'T cell'.*0\.json.*another cell type"),
-        ({"oracle": {"name": "motifs:m.meme", "hash": "00" * 32}}, "has other motifs than those"),
+        ({"oracle": {"name": "motifs:m.meme", "hash": "00" * 32}}, "does not have the motifs that"),
         (
             {"oracle": {"name": "motifs:core", "hash": "00" * 32}},
             "for motifs:core, the geneq version",

@@ -159,5 +159,5 @@ def test_a_gene_tested_in_two_runs_is_refused():
 
 def test_runs_with_other_columns_are_refused():
     frame = predictions()
-    with pytest.raises(GeneqError, match=r"must hold the same columns: .elastic_net.\."):
+    with pytest.raises(GeneqError, match=r"must have the same columns: .elastic_net.\."):
         pool_cv([frame, frame.drop(columns="elastic_net")])

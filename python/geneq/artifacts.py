@@ -29,7 +29,7 @@ SPLITS = ("train", "valid", "test")
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it to `path` on success, remove it on failure.
+    """Give a temporary path next to `path`; rename it to `path` on success, remove it on failure.
 
     Works for files and for folders; a folder takes the place of an existing one. Raises GeneqError
     when nothing can be written there, or a file would take the place of a folder.
@@ -157,7 +157,7 @@ class Table:
             frame = frame[list(types)].astype(types).reset_index(drop=True)
         except (TypeError, ValueError) as error:
             raise GeneqError(
-                f"A column of the table '{self.name}' holds values of another type",
+                f"A column of the table '{self.name}' has values of another type",
                 value=str(error),
                 file=path,
             ) from None
@@ -194,7 +194,7 @@ EXPRESSION = Table(
         "gene_id": "object",
         "cell_type": "object",
         "log2cpm": "float64",  # log2(CPM + 1)
-        "counts": "float64",  # summed over the type's cells; NaN where the file holds CPM
+        "counts": "float64",  # summed over the type's cells; NaN where the file has CPM
         "n_cells": "int64",
         "se": "float64",  # standard error of log2cpm over cells (donors where given)
     },
@@ -350,14 +350,14 @@ class Features:
     def write(self, path: str | Path) -> None:
         """Write as a zarr folder in chunks of genes.
 
-        Raises GeneqError rather than replace a folder that holds something else.
+        Raises GeneqError rather than replace a folder with other files.
         """
         import zarr
 
         path = Path(path)
         if path.is_dir() and any(path.iterdir()) and not (path / "zarr.json").exists():
             raise GeneqError(
-                "The folder to write holds something else", file=path, fix="Name a new folder"
+                "The output folder contains other files", file=path, fix="Choose a new folder"
             )
         with atomic_path(path) as temporary:
             group = zarr.open_group(str(temporary), mode="w", zarr_format=3)
@@ -418,7 +418,7 @@ class Features:
         shards = {part.shard for part in parts if part.shard}
         expected = {(i, n) for _, n in shards for i in range(1, n + 1)}
         if missing := ", ".join(f"{i}/{n}" for i, n in sorted(expected - shards)):
-            raise GeneqError("All shards must be there", value=f"there is no {missing}",
+            raise GeneqError("Shards are missing", value=f"there is no {missing}",
                              file=", ".join(map(str, paths)))  # fmt: skip
         return cls(np.concatenate([p.values for p in parts]), gene_id, first.classes, first.meta)
 

@@ -1,6 +1,6 @@
 """How well predictions agree with measured expression: Pearson r with its interval, by cell type.
 
-*Absolute* r is on log2(CPM + 1); *specific* r on log2(CPM + 1) less the gene's mean over the cell
+*Absolute* r is on log2(CPM + 1); *specific* r on log2(CPM + 1) minus the gene's mean over the cell
 types in which it is measured (predictions likewise, over the same cell types).
 """
 
@@ -21,12 +21,11 @@ def metrics(predictions: pd.DataFrame, ceilings: dict[str, float], split: str) -
 
     predictions: the table PREDICTIONS with any of the columns of MODELS; split "test" uses the
     rows of that split, "cv" all rows given (see `pool_cv`). ceilings: cell type → square root of
-    the reliability, NaN or absent where unknown. Rows without a finite measured value are left
-    out, and for a model those without a finite prediction. A model that predicts one constant for
-    a cell type (in cross-validation: one in every fold) says nothing of it: both kinds of r are
-    NaN.
-    *Specific* rows are absent where fewer than two cell types are given, and leave out genes
-    measured in one type only; their ceiling is that of `specific_ceilings`.
+    the reliability, NaN or absent where unknown. Rows without a finite measured value are
+    ignored, and for a model those without a finite prediction. For a model that predicts one
+    constant for a cell type (in cross-validation: one in every fold) both kinds of r are NaN.
+    *Specific* rows are absent where fewer than two cell types are given, and genes measured in
+    one type only are ignored; their ceiling is that of `specific_ceilings`.
     """
     if split not in ("test", "cv"):
         raise ValueError(f"split is 'test' or 'cv', not {split!r}")
@@ -50,7 +49,7 @@ def metrics(predictions: pd.DataFrame, ceilings: dict[str, float], split: str) -
 
 
 def specific(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
-    """`rows` (gene_id, cell_type, …) with `columns` less the gene's mean over the rows' cell
+    """`rows` (gene_id, cell_type, …) with `columns` minus the gene's mean over the rows' cell
     types; genes with one cell type are ignored."""
     genes = rows.groupby("gene_id", sort=False)
     shared = genes["cell_type"].transform("size") > 1
@@ -62,7 +61,7 @@ def specific_ceilings(rows: pd.DataFrame, ceilings: dict[str, float]) -> dict[st
     """Ceilings of specific values from those of absolute ones, over the genes of all cell types.
 
     rows: gene_id, cell_type, measured. A cell type's noise variance is (1 - reliability) times the
-    variance of its values; with noise independent between types, that of a value less the mean
+    variance of its values; with noise independent between types, that of a value minus the mean
     over k types is (1 - 1/k)² of its own and 1/k² of each other's. Empty where a type's ceiling
     is unknown; 0 where the noise outweighs the differences between types.
     """
@@ -86,7 +85,7 @@ def pool_cv(folds: list[pd.DataFrame]) -> pd.DataFrame:
     different = set().union(*folds) - set(folds[0]).intersection(*folds[1:])
     if different:
         raise GeneqError(
-            "The runs of a cross-validation must hold the same columns",
+            "The runs of a cross-validation must have the same columns",
             value=", ".join(sorted(different)),
         )
     tests = [frame[frame["split"] == "test"] for frame in folds]
@@ -95,7 +94,7 @@ def pool_cv(folds: list[pd.DataFrame]) -> pd.DataFrame:
     tested_in = pd.Series(runs).groupby(pooled["gene_id"]).nunique()
     if (tested_in > 1).any():
         raise GeneqError(
-            "Every gene must be a test gene in one run of a cross-validation only",
+            "A gene can be a test gene in only one run of a cross-validation",
             value=str(tested_in.index[tested_in > 1][0]),
             fix="Give the runs of the different folds of one data set, each once",
         )

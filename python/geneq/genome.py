@@ -76,7 +76,7 @@ class Index:
 def index_fasta(source: str | Path, folder: str | Path) -> Index:
     """Write the FASTA `source` as canonical text, with its index, into `folder`.
 
-    Nothing is written beside `source`.
+    Nothing is written next to `source`.
 
     Parameters
     ----------

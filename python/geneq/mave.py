@@ -295,7 +295,7 @@ def _schema(path: str | Path) -> pa.Schema:
 
 
 def _about(metadata: dict | None, path) -> dict:
-    """What the metadata of a MAVE says."""
+    """The metadata of a MAVE."""
     about = json.loads((metadata or {}).get(KEY, b"{}"))
     return check_format(about, "a MAVE", FORMAT, VERSION, path)
 
@@ -332,7 +332,7 @@ def user_table(path: Path, text: Sequence[str] | None) -> pd.DataFrame:
     ------
     GeneqError
         The file is missing, damaged or not a table, its rows have more fields than the header, or
-        it has a column twice.
+        or it has duplicate columns.
     """
     name = path.name.lower().removesuffix(".gz")
     if name.endswith(".parquet"):
@@ -346,7 +346,7 @@ def user_table(path: Path, text: Sequence[str] | None) -> pd.DataFrame:
     except (ValueError, EOFError, OSError, zlib.error) as error:
         raise GeneqError("Not a complete table", value=str(error), file=path) from None
     if twice := sorted({*header[header.duplicated() & header.notna()]}):
-        raise GeneqError("The table has a column twice", value=", ".join(twice), file=path)
+        raise GeneqError("The table has duplicate columns", value=", ".join(twice), file=path)
     nameless = header.isna().to_numpy() & table.isna().all().to_numpy()
     return table.loc[:, ~nameless].dropna(how="all").reset_index(drop=True)
 

@@ -1,7 +1,7 @@
 """Libraries to files: FASTA, parquet with text, parquet with packed tokens.
 
-This module knows of a library only what `Writable` names, so that `Library.write` can use it.
-docs/libraries.md describes the file formats.
+This module uses only the attributes of a library that `Writable` declares, so that `Library.write`
+can use it. docs/libraries.md describes the file formats.
 """
 
 from collections.abc import Callable, Iterator

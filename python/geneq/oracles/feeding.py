@@ -35,7 +35,7 @@ def one_hot(tokens: torch.Tensor, symbols: int = 4) -> torch.Tensor:
 
 
 def workers(where: torch.device) -> ThreadPoolExecutor:
-    """Threads for batches: on the CPU as many as torch may use, each with batches of its own.
+    """Threads for batches: on the CPU as many as torch may use, each with its own batches.
 
     If they shared every batch, as torch does it, they would mostly wait for one another.
     """

@@ -497,9 +497,9 @@ class Fitter:
         n = self.layout.n_additive
         state, each, spread = chosen.state, chosen.precision[n:], self.spread[n:]
         kept = np.isfinite(each) & (spread > 0)
-        told = shrinkage.Linearised(data, state).weights.sum()
+        information = shrinkage.Linearised(data, state).weights.sum()
         scale = np.zeros(len(each))
-        scale[kept] = 1 / np.sqrt(spread[kept] + each[kept] / told)
+        scale[kept] = 1 / np.sqrt(spread[kept] + each[kept] / information)
         whitening = self._whitening(penalty)
         scale = np.concatenate([whitening.scale, scale])
         whitening = Whitening(scale, whitening.factor)

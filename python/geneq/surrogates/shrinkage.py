@@ -121,13 +121,13 @@ class Linearised:
         weights = data.information(state) * (slope / scale) ** 2
         self.weights = np.maximum(weights, 1e-3 * weights.mean())
         self.target = phi - data.noise.loss(*args)[1] * slope / self.weights
-        self.told = self.weights.sum() * data.layout.spread(self.design.additive)
+        self.information = self.weights.sum() * data.layout.spread(self.design.additive)
 
     def solve(self, precision: np.ndarray, start: np.ndarray) -> np.ndarray:
         """θ that minimises sum of squares plus prior, by conjugate gradients from `start`."""
-        kept = np.isfinite(precision) & (self.told + precision > 0)
+        kept = np.isfinite(precision) & (self.information + precision > 0)
         prior = np.where(kept, precision, 0)
-        scale = np.where(kept, 1 / np.sqrt(np.where(kept, self.told + prior, 1)), 0)
+        scale = np.where(kept, 1 / np.sqrt(np.where(kept, self.information + prior, 1)), 0)
 
         def product(v: np.ndarray) -> np.ndarray:
             theta = scale * v
@@ -144,8 +144,8 @@ class Linearised:
     def alone(self, theta: np.ndarray) -> np.ndarray:
         """Each parameter's estimate with the others fixed and no prior; 0 if no row has it."""
         step = self._side(self.target - self.design.phi(theta))
-        seen = self.told > 0
-        return np.where(seen, theta + step / np.where(seen, self.told, 1), 0)
+        seen = self.information > 0
+        return np.where(seen, theta + step / np.where(seen, self.information, 1), 0)
 
 
 def choose(data: Data, state: State, shrinkage: str, strength: float | None) -> Chosen:
@@ -184,11 +184,11 @@ def _choose(data: Data, state: State, shrinkage: str, strength: float | None) ->
     """
     n = data.layout.n_additive
     linear = Linearised(data, state)
-    told = linear.told[n:]
-    typical = float(np.median(told[told > 0])) if (told > 0).any() else 1.0
+    information = linear.information[n:]
+    typical = float(np.median(information[information > 0])) if (information > 0).any() else 1.0
 
     def ridge(strength: float) -> Chosen:
-        return _solved(data, linear, state, np.full(len(told), float(strength)), strength)
+        return _solved(data, linear, state, np.full(len(information), float(strength)), strength)
 
     if shrinkage == "ridge":
         tried = [ratio * typical for ratio in RIDGES] if strength is None else [strength]
@@ -233,16 +233,18 @@ def _tuned(made: Callable[[float], Chosen], strengths: Sequence[float]) -> Chose
 def _lasso(data: Data, found: Chosen, strength: float) -> Chosen:
     """Iterated ridge regressions that converge to the group lasso (Hunter and Li 2005).
 
-    Its penalty is `strength` · told · |T| per interaction, |T| being the root mean square of its
-    group in standard errors.
+    Its penalty is `strength` · information · |T| per interaction, |T| being the root mean square
+    of its group in standard errors.
     """
     groups, n = data.layout.groups, data.layout.n_additive
     for _ in range(ROUNDS):
         before, linear = found, Linearised(data, found.state)
-        told, theta = linear.told[n:], found.state.theta[n:]
-        square = np.bincount(groups, told * theta**2) / np.maximum(np.bincount(groups, told > 0), 1)
-        each = strength * told / np.sqrt(np.maximum(square, 1e-6))[groups]
-        each[told == 0] = np.inf
+        information, theta = linear.information[n:], found.state.theta[n:]
+        square = np.bincount(groups, information * theta**2) / np.maximum(
+            np.bincount(groups, information > 0), 1
+        )
+        each = strength * information / np.sqrt(np.maximum(square, 1e-6))[groups]
+        each[information == 0] = np.inf
         found = _solved(data, linear, found.state, each, strength)
         if found.loss > before.loss - WORTH:
             break
@@ -252,32 +254,32 @@ def _lasso(data: Data, found: Chosen, strength: float) -> Chosen:
 def _adaptive(data: Data, begin: Chosen, factors: Sequence[float]) -> Chosen:
     """Precisions from the mixture, estimated about a state, times the best of some factors."""
     linear, n = Linearised(data, begin.state), data.layout.n_additive
-    told, alone = linear.told[n:], linear.alone(begin.state.theta)[n:]
-    seen = told > 0
+    information, alone = linear.information[n:], linear.alone(begin.state.theta)[n:]
+    seen = information > 0
     # Sampling noise, estimated from the median interaction, is at most that of the noise model.
-    z = np.abs(alone[seen]) * np.sqrt(told[seen])
+    z = np.abs(alone[seen]) * np.sqrt(information[seen])
     chance = min(1.0, (float(np.median(z)) / MEDIAN) ** 2) if seen.any() else 1.0
-    each = precisions(told / max(chance, 1e-6), alone, data.layout.groups)
+    each = precisions(information / max(chance, 1e-6), alone, data.layout.groups)
     found = _tuned(
         lambda factor: _solved(data, linear, begin.state, factor * each, factor), factors
     )
     return replace(found, estimated=True)
 
 
-def precisions(told: np.ndarray, alone: np.ndarray, groups: np.ndarray) -> np.ndarray:
+def precisions(information: np.ndarray, alone: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """The precision of every interaction's prior, from their individual estimates; or inf.
 
-    It shrinks each estimate as the posterior mean under the mixture does. told: the information on
-    each, the inverse of its sampling variance.
+    It shrinks each estimate as the posterior mean under the mixture does. information: the inverse
+    of the sampling variance of each.
     """
-    size, total = np.bincount(groups, told > 0), np.bincount(groups, told * alone**2)
+    size, total = np.bincount(groups, information > 0), np.bincount(groups, information * alone**2)
     log = total[:, None] * (VARIANCES / (1 + VARIANCES)) - size[:, None] * np.log1p(VARIANCES)
     likelihood = np.exp((log - log.max(axis=1, keepdims=True)) / 2)
     posterior = likelihood * _weights(likelihood[size > 0])
     posterior /= posterior.sum(axis=1, keepdims=True)
     share = (posterior @ (VARIANCES / (1 + VARIANCES)))[groups]
-    kept = (share >= LEAST) & (told > 0)
-    return np.where(kept, told * (1 / np.maximum(share, LEAST) - 1), np.inf)
+    kept = (share >= LEAST) & (information > 0)
+    return np.where(kept, information * (1 / np.maximum(share, LEAST) - 1), np.inf)
 
 
 def _weights(likelihood: np.ndarray) -> np.ndarray:

@@ -164,14 +164,18 @@ class Newton:
         system, chosen, n = self.system, self.chosen, self.data.layout.n_additive
         if not chosen.estimated:
             return system.solve(-score)
-        told = np.maximum(system.told, 1e-300)
-        shrunk = np.where(np.arange(len(told)) < n, 0, system.prior / chosen.strength / told)
+        information = np.maximum(system.information, 1e-300)
+        shrunk = np.where(
+            np.arange(len(information)) < n, 0, system.prior / chosen.strength / information
+        )
         theta = self.state.theta * np.sqrt(1 + shrunk)
         noise = self.score @ self.score / system.weights.sum()
-        alone = (theta - score / told)[:, n:]
+        alone = (theta - score / information)[:, n:]
         precision = np.tile(chosen.precision, (len(score), 1))
         for one, each in zip(alone, precision, strict=True):
-            each[n:] = chosen.strength * precisions(system.told[n:] / noise, one, self.groups)
+            each[n:] = chosen.strength * precisions(
+                system.information[n:] / noise, one, self.groups
+            )
         new = System(self.data, system.weights, precision, system.spread)
         pull = new.prior * theta
         pull[:, :n] = 0
@@ -200,8 +204,8 @@ class System:
     ):
         self.data, self.design, self.weights = data, data.train.design, weights
         self.spread = data.layout.spread(self.design.additive) if spread is None else spread
-        self.told = max(weights.sum(), 0.0) * self.spread
-        self.kept = np.isfinite(precision) & (self.told > 0)
+        self.information = max(weights.sum(), 0.0) * self.spread
+        self.kept = np.isfinite(precision) & (self.information > 0)
         self.prior = np.where(self.kept, precision, 0)
 
     def side(self, by_row: np.ndarray) -> np.ndarray:
@@ -220,10 +224,12 @@ class System:
             solved = cho_solve(self.factor, side[..., self.kept].T, check_finite=False)
             found[..., self.kept] = solved.T
             return found
-        scale = np.sqrt(np.where(self.kept, 1 / np.maximum(self.told + self.prior, 1e-300), 0))
+        scale = np.sqrt(
+            np.where(self.kept, 1 / np.maximum(self.information + self.prior, 1e-300), 0)
+        )
         found = conjugate_gradients(
             lambda v: scale * self.product(scale * v), scale * side, np.zeros_like(side),
-            *(LOOSELY if len(self.told) > DENSE else CLOSELY),
+            *(LOOSELY if len(self.information) > DENSE else CLOSELY),
         )  # fmt: skip
         return scale * found
 
@@ -264,14 +270,14 @@ class Rows:
         return self.noise.loss(self.state.noise, self.rows.y, yhat, self.rows.sigma)[1]
 
     @cached_property
-    def told(self) -> np.ndarray:
+    def curvature_by_yhat(self) -> np.ndarray:
         """d² loss / dŷ², float64[n]; negative for rows treated as outliers."""
         high, low = (self._by_yhat(self.yhat + side * STEP) for side in (1, -1))
         return (high - low) / (2 * STEP)
 
     def curvature(self) -> np.ndarray:
         """d² loss / dφ², float64[n], without that of the nonlinearity, which is 0 on average."""
-        return self.told * self.slope**2
+        return self.curvature_by_yhat * self.slope**2
 
     def positive(self) -> np.ndarray:
         """The same, each at least a LEAST fraction of its squared score; with the same sum."""
@@ -301,10 +307,10 @@ class Curve:
 
     def __init__(self, rows: Rows):
         size = len(rows.state.eta)
-        bent, told = _jacobian(rows), rows.told
+        bent, curvature = _jacobian(rows), rows.curvature_by_yhat
         scores, mixed, matrix = _noise(rows)
         self.scores = np.concatenate([bent * rows.by_yhat[:, None], scores], axis=1)
-        both = np.concatenate([bent * told[:, None], mixed], axis=1)
+        both = np.concatenate([bent * curvature[:, None], mixed], axis=1)
         self.mixed = both * rows.slope[:, None]
         prior = np.diag(np.repeat([BENT, LOOSE], [size, len(matrix)]) ** -2.0)
         observed = prior.copy()

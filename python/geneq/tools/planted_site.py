@@ -1,4 +1,4 @@
-"""Of a simulated genome: one binding site that drives a cell type, as a locus with variants.
+"""A locus with variants from a simulated genome: one binding site that determines expression.
 
 Which site that is is seen from the finished DNA: one near its consensus, near a TSS, with nothing
 else near it that matters to the cell type.

@@ -3,8 +3,8 @@
 The expression of every cell type follows a planted equation over motif classes of `motifs:core`
 (sums, products, saturation), one type carries no signal at all. The truth is computed from the
 finished DNA by the slow code in this file, which shares nothing with featurize. One site that
-drives a cell type is written as a locus with variants (loci.csv, variants.vcf), and its position as
-sites.csv.
+determines a cell type's expression is written as a locus with variants (loci.csv, variants.vcf),
+and its position as sites.csv.
 """
 
 import gzip

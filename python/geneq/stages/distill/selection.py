@@ -132,7 +132,7 @@ def _training(sample: Sample) -> tuple[dict[str, np.ndarray], np.ndarray]:
 
 
 def _all_judged(expressions: list[sympy.Expr], sample: Sample) -> list[Member]:
-    """The distinct expressions that hold a variable and behave."""
+    """The distinct expressions that contain a variable and are stable."""
     forms = [form for form in map(Form.of, expressions) if np.isfinite(form.start).all()]
     distinct = {form.text: form for form in forms if form.variables}
     return [member for form in distinct.values() if (member := _judged(form, sample))]
