@@ -5,9 +5,7 @@ Ensembl_canonical, else the most 5' one among those of the best transcript_suppo
 best; none or NA is the worst). Of a gene without transcript rows it is the 5' end of the gene.
 """
 
-import gzip
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,7 +17,7 @@ import pandas as pd
 
 from ...errors import GeneqError, not_found
 from ...gene_ids import stable_id
-from ...genome import Genome, open_maybe_gzip
+from ...genome import GZIP_ERRORS, Genome, damaged, open_maybe_gzip
 from ...tally import Tally
 
 __all__ = ["attributes", "chosen_by", "place", "read_gtf"]
@@ -213,13 +211,9 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
                     yield number, line
     except FileNotFoundError:
         raise not_found(path) from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise GeneqError(
-            f"The compressed GTF is truncated or damaged after line {number}",
-            value=str(error),
-            file=path,
-            fix="Download it again and compare its checksum",
-        ) from None
+    except GZIP_ERRORS as error:
+        rule = f"The compressed GTF is truncated or damaged after line {number}"
+        raise damaged(rule, error, path) from None
     except OSError as error:
         raise GeneqError("The GTF cannot be read", value=error.strerror, file=path) from None
 
