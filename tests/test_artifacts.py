@@ -200,10 +200,10 @@ def test_columns_past_those_known_are_kept_where_they_may_follow(tmp_path):
             pd.concat([genes(), genes(2)]),
             r"Rows of the table 'genes' must differ in gene_id: {'gene_id': 'G0'}",
         ),
-        (genes().assign(tss="here"), "A column of the table 'genes' holds values of another"),
+        (genes().assign(tss="here"), "A column of the table 'genes' has values of another"),
         (
             genes().assign(fold=np.nan),
-            "A column of the table 'genes' holds values of another",
+            "A column of the table 'genes' has values of another",
         ),
     ],
 )
@@ -229,7 +229,7 @@ def test_a_table_of_a_newer_format_is_refused(tmp_path):
     table = pq.read_table(tmp_path / "x.parquet")
     about = json.dumps({"format": "geneq-genes", "version": FORMAT_VERSION + 1}).encode()
     pq.write_table(table.replace_schema_metadata({b"geneq": about}), tmp_path / "x.parquet")
-    with pytest.raises(GeneqError, match=r"of format version 1: 2.* Install the geneq"):
+    with pytest.raises(GeneqError, match=r"of format version 1: 2.* Install the version of geneq"):
         GENES.read(tmp_path / "x.parquet")
 
 

@@ -160,7 +160,7 @@ def test_what_cannot_score_is_refused_by_name(made, tmp_path, changes, message):
 def test_other_motifs_under_the_same_name_are_refused(made, tmp_path):
     spec = changed(made, tmp_path)
     write_meme(tmp_path / "m.meme", {**CONSENSUS, "B": "GGGGCGA"})
-    with pytest.raises(GeneqError, match=r"motifs:m\.meme has other motifs"):
+    with pytest.raises(GeneqError, match=r"motifs:m\.meme does not have the motifs"):
         load_oracle(spec)
 
 

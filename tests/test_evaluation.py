@@ -153,7 +153,7 @@ def test_cross_validation_pools_the_test_genes_of_every_run():
 
 def test_a_gene_tested_in_two_runs_is_refused():
     frame = predictions()
-    with pytest.raises(GeneqError, match=r"test gene in one run of a cross-validation only: 'g0'"):
+    with pytest.raises(GeneqError, match=r"test gene in only one run of a cross-validation: 'g0'"):
         pool_cv([frame, frame])
 
 

@@ -218,7 +218,7 @@ def test_a_recipe_prints_what_is_not_by_default_and_no_long_sequence():
         ("[" * 100_000, "no JSON"),
         (
             {"version": 2},
-            "of format version 1: 2 *\\. Install the geneq that wrote it",
+            "of format version 1: 2 *\\. Install the version of geneq that wrote it",
         ),
         ({"version": None}, "reads a recipe of format version 1"),
         ({"kind": "magic"}, "Unknown type of library: 'magic'. There are: combinatorial, dip"),

@@ -343,7 +343,7 @@ def test_a_foreign_table_is_refused(tmp_path):
 
 def test_fasta_without_its_recipe_is_refused(tmp_path):
     (tmp_path / "x.fa").write_text(">a\nACGT\n")
-    assert "has its recipe beside it" in refused(tmp_path / "x.fa")
+    assert "needs its recipe beside it" in refused(tmp_path / "x.fa")
     recipe_path(tmp_path / "x.fa").write_text("{}")
     with pytest.raises(GeneqError, match=r"x\.fa\.recipe\.json"):
         open_library(tmp_path / "x.fa")
@@ -392,7 +392,7 @@ def altered(path: Path, source: Path, about: dict | None = None, **columns) -> N
     [
         (
             {"version": 2},
-            "of format version 1: 2 .* Install the geneq that wrote it",
+            "of format version 1: 2 .* Install the version of geneq that wrote it",
         ),
         ({"format": "other"}, "Not a library written by geneq"),
         ({"alphabet": "klingon"}, "alphabet must be"),
@@ -401,7 +401,7 @@ def altered(path: Path, source: Path, about: dict | None = None, **columns) -> N
         ({"layout": "other"}, "incomplete: .*other"),
         ({"rows": 99}, "not match its metadata: '100 rows"),
         ({"length": 0}, "length must be"),
-        ({"length": 2**62}, "has not 4611686018427387904 symbols|no library"),
+        ({"length": 2**62}, "does not have 4611686018427387904 symbols|not a library"),
         ({"length": 43}, "does not have 43 symbols|not match its metadata"),
     ],
 )
@@ -413,7 +413,7 @@ def test_metadata_that_does_not_fit_is_refused(whole, tmp_path, suffix, about, m
 
 def test_an_alphabet_of_other_symbols_is_refused(whole, tmp_path):
     altered(tmp_path / "x.parquet", whole[".parquet"], {"alphabet": "rna"})
-    assert "'T' is no RNA symbol" in refused(tmp_path / "x.parquet")
+    assert "'T' is not an RNA symbol" in refused(tmp_path / "x.parquet")
     altered(tmp_path / "x.parquet", whole[".packed.parquet"], {"alphabet": "protein"})
     assert "not match its metadata" in refused(tmp_path / "x.parquet")
 

@@ -137,7 +137,7 @@ def test_scores_that_are_not_numbers_are_refused_with_their_rows():
         ({"y": [1, 2, None, 4, 5]}, "Scores must be finite: 'rows 2 "),
         ({"y": range(5), "sigma": [1, 1, 0, 1, 1]}, "above 0: 'rows 2 "),
         ({"y:a": range(5), "y:b": range(5), "sigma:a": range(5)}, "lacks columns: 'sigma:b'"),
-        ({"y": range(5), "sequence": ["ACG", *SEQUENCES[1:]]}, "equally long"),
+        ({"y": range(5), "sequence": ["ACG", *SEQUENCES[1:]]}, "same length"),
         ({"y": range(5), "sequence": ["ACG!", *SEQUENCES[1:]]}, "'!'"),
         ({"y": range(5), "sequence": [None, *SEQUENCES[1:]]}, "str or bytes"),
     ],

@@ -198,7 +198,7 @@ def test_an_equation_of_a_newer_format_is_refused(tmp_path, capsys):
 def test_the_same_fold_given_twice_is_refused(made, tmp_path, capsys):
     fold = str(made[0].root / "cv0" / "distill")
     arguments = made[0].args(tmp_path / "out", "--cv_distill", fold, fold)
-    assert "test gene in one run" in refused(capsys, arguments, tmp_path / "out")
+    assert "test gene in only one run" in refused(capsys, arguments, tmp_path / "out")
 
 
 def test_a_truth_of_other_data_is_refused(made, tmp_path, capsys):

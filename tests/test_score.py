@@ -443,7 +443,7 @@ def test_bad_libraries_are_refused(tmp_path, capsys):
     for option, name, content, message in [
         ("--recipe", "none.json", None, "File not found"),
         ("--recipe", "recipe.json", whole[: len(whole) // 2], "The recipe is no JSON"),
-        ("--library", "library.fa", text[: len(text) // 2], "Sequences must be equally long"),
+        ("--library", "library.fa", text[: len(text) // 2], "Sequences must have the same length"),
         ("--library", "library.fa", text[: text.index(">random_99")], "must have 300 rows: 99"),
         ("--library", "library.fa", text.replace(WILD, "A" * 20, 1), "row 0 (0-based)"),
         ("--library", "none.parquet", None, "File not found"),

@@ -402,7 +402,7 @@ def test_a_locus_that_fails_is_named_and_does_not_sink_the_others(made, tmp_path
     assert set(table["locus"]) == {"plus", "minus"}
     failed = pd.read_csv(tmp_path / "out" / "failed.tsv", sep="\t")
     assert failed["locus"].tolist() == ["over"] and failed["stage"].tolist() == ["variants"]
-    assert "another sequence than the genome's" in failed["message"][0]
+    assert "a sequence that differs from the genome" in failed["message"][0]
     assert "1 of 3 failed" in capsys.readouterr().out
 
 

@@ -1,7 +1,7 @@
 """The indexed genome: written once by `index_fasta`, read by every stage through `Genome`.
 
 Coordinates are 0-based and half-open, on the forward strand. `genome.fa` is canonical text: a line
-">NAME" for every record, then its sequence in upper case, 60 symbols a line. The digest is the
+">NAME" for every record, then its sequence in upper case, 60 symbols per line. The digest is the
 sha256 of that text, so it does not depend on the case, line width, line ends or compression of the
 file that was indexed.
 """

@@ -80,7 +80,7 @@ impl Alphabet {
 
     /// A, C, G, U. Every IUPAC ambiguity code is the unknown symbol N; T is not a symbol.
     pub fn rna() -> Self {
-        Self::plain("RNA symbol", b"ACGU", AMBIGUOUS, Some(&PAIRS))
+        Self::plain("an RNA symbol", b"ACGU", AMBIGUOUS, Some(&PAIRS))
     }
 
     /// The 20 amino acids by their symbol. B, J, O, U and Z are the unknown symbol X; the stop `*`
@@ -304,7 +304,7 @@ mod tests {
         assert!(Alphabet::rna().refusal(b'T').ends_with("alphabet 'dna'"));
         assert_eq!(
             Alphabet::protein().refusal(b'*'),
-            "'*' is no amino acid symbol"
+            "'*' is not an amino acid symbol"
         );
     }
 }

@@ -113,7 +113,7 @@ def page(reports: list[Report], recovery: list[dict]) -> dict:
 
 
 def cell_type_rows(report: Report) -> list[dict]:
-    """One row a cell type: equation, effects of its classes, figures, where its report is."""
+    """One row per cell type: equation, effects of its classes, figures, where its report is."""
     figures = report.figures()
     rows = []
     for place, document in enumerate(report.documents):

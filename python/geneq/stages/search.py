@@ -61,8 +61,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         choices=range(5),
         help="test this fold and validate on the next one (default: the table's own split)",
     )
-    parser.add_argument("--trials", type=int, default=30, help="architectures tried (30)")
-    parser.add_argument("--max_epochs", type=int, default=150, help="epochs a trial at most (150)")
+    parser.add_argument("--trials", type=int, default=30, help="number of architectures (30)")
+    parser.add_argument(
+        "--max_epochs", type=int, default=150, help="maximum epochs per trial (150)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="seed of search and training (1)")
     parser.add_argument("--out", required=True, help="folder for the results")
 

@@ -176,7 +176,7 @@ def plant(window: np.ndarray, matrix: np.ndarray, rng: np.random.Generator) -> N
 def write_genome(
     genes: pd.DataFrame, windows: np.ndarray, rng: np.random.Generator, path: Path
 ) -> None:
-    """The genome that has the windows at its genes: gzip FASTA, 60 symbols a line."""
+    """The genome that has the windows at its genes: gzip FASTA, 60 symbols per line."""
     symbols = np.frombuffer(b"ACGT", np.uint8)
     with atomic_path(path) as temporary, gzip.GzipFile(temporary, "wb", 5, mtime=0) as file:
         for chrom, group in genes.groupby("chrom", sort=False):

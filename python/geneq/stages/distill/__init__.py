@@ -39,7 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--sr_generations", type=int, default=60, help="budget of symbolic regression (60)"
     )
     parser.add_argument(
-        "--max_variables", type=int, default=12, help="variables offered to a search at most (12)"
+        "--max_variables", type=int, default=12, help="maximum number of variables (12)"
     )
     parser.add_argument("--seed", type=int, default=1, help="seed (1)")
     parser.add_argument("--out", required=True, help="folder for the results")

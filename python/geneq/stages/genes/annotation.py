@@ -42,7 +42,7 @@ _ATTRIBUTE = re.compile(
 )
 # In a value: a quote, the name of the next attribute, and its quote.
 _NO_SEMICOLON = re.compile(r"""["']\s+[A-Za-z_]\w*\s+["']""")
-_NO_GTF = "Give a complete GTF (9 tab-separated fields a line; plain or gzip)"
+_NO_GTF = "Give a complete GTF (9 tab-separated fields per line; plain or gzip)"
 
 
 def attributes(text: str) -> dict[str, list[str]]:
@@ -283,7 +283,7 @@ def place(
     dropped: Tally,
     files: str,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The genes that `genome` has sequence for, one row a gene.
+    """The genes that `genome` has sequence for, one row per gene.
 
     A copy of a gene is usable when its contig is in the genome, its TSS is on the contig, and at
     most half of its window is N or off the contig. Of several usable copies the one on the longest
@@ -400,7 +400,7 @@ def _check_build(problem: pd.Series, files: str) -> None:
 
 
 def _best_copies(copies: pd.DataFrame, genome: Genome) -> pd.DataFrame:
-    """One row a gene: the copy on the longest contig, the first of several."""
+    """One row per gene: the copy on the longest contig, the first of several."""
     length = copies["chrom"].map(genome.lengths)
     order = length.sort_values(ascending=False, kind="stable").index
     return copies.loc[order].drop_duplicates("gene_id")
