@@ -117,7 +117,7 @@ def test_the_oracle_of_a_package_runs_through_the_commands(package, capsys):
     lines = [f"chr1\t{i + 1}\t.\t{CHR1[i]}\t{alt}\t.\t.\t." for i, alt in changes]
     header = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
     (package / "in.vcf").write_text(header + "\n".join(lines) + "\n")
-    inputs = ("--vcf", package / "in.vcf", "--loci", out[1], *genome)
+    inputs = ("--vcf", package / "in.vcf", "--surrogates", out[1], *genome)
     assert geneq("variants", *inputs, "--out", out[2]) == 0
     wanted = [weights()[i - 100, "ACGT".index(a)] - weights()[i - 100, "ACGT".index(CHR1[i])]
               for i, a in changes]  # fmt: skip
