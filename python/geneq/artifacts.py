@@ -240,7 +240,7 @@ EQUATIONS = Table(
         "infix": "object",  # in the variables' names, constants as refitted to measured data
         "fidelity": "float64",  # R² against the teacher, training genes
         "oof_mse": "float64",  # against measured expression, out of fold
-        "oof_delta": "float64",  # oof_mse less that of the best member
+        "oof_delta": "float64",  # oof_mse minus that of the best member
         "oof_delta_se": "float64",  # paired standard error of oof_delta
         "chosen": "bool",
     },

@@ -249,7 +249,7 @@ mod tests {
         };
         assert_eq!(make(9, 2, &PAIRS), Ok(6));
         assert!(make(7, 2, &PAIRS).unwrap_err().contains("5 symbols at 3"));
-        assert!(make(9, 2, &[]).unwrap_err().contains("do not pair"));
+        assert!(make(9, 2, &[]).unwrap_err().contains("no complement"));
         assert!(make(9, 0, &PAIRS).unwrap_err().contains("needs points"));
         assert!(make(9, u64::MAX / 3, &PAIRS).unwrap_err().contains("2^63"));
         let given = Background::Given {
