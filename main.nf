@@ -1,5 +1,5 @@
 #!/usr/bin/env nextflow
-// Parameters to channels to workflows, and nothing else. The parameters are described in
+// Turns parameters into channels for the workflows. The parameters are described in
 // nextflow_schema.json, the sheets in python/geneq/data/.
 
 include { GENOMES } from './workflows/genomes'

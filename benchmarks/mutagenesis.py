@@ -306,7 +306,7 @@ def consumed(rows: int, work: Callable) -> tuple[float, list[float]]:
 
 
 def wait_as_a_copy_would(batch: np.ndarray) -> None:
-    """Take the time of a device that copies CONSUMED bytes a second; the processor is free."""
+    """Take the time of a device that copies CONSUMED bytes per second; the processor is free."""
     end = time.perf_counter() + batch.nbytes / CONSUMED
     time.sleep(max(0, batch.nbytes / CONSUMED - SLEEP))
     while time.perf_counter() < end:

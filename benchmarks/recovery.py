@@ -1,4 +1,4 @@
-"""Recovery of planted equations on simulated data, three generator seeds, whole size.
+"""Recovery of planted equations on simulated data, three generator seeds, full size.
 
 For each seed: `geneq simulate`, genes, featurize, pseudobulk, search, distill, report. Prints, by
 cell type, r of the chosen equation with the noiseless truth on test genes beside that of its peers,
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def recover(folder: Path, dataset: str, seed: int, options: list[str]) -> list[dict]:
-    """Run the stages on one data set; a row a cell type."""
+    """Run the stages on one data set; one row per cell type."""
     run = folder / dataset
     genome, features = folder / "genome", folder / "features.zarr"
     if not features.exists():

@@ -97,7 +97,7 @@ def native_bfloat16() -> bool:
 
 
 def keras_speed(quick: bool) -> np.ndarray:
-    """Sequences a second, and a processor second, of Keras' `predict` at its best batch."""
+    """Sequences per second, and per processor second, of Keras' `predict` at its best batch."""
     os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
     network = keras_network()
     tokens = np.random.default_rng(SEED).integers(0, 4, (SCORED, 249))
@@ -123,7 +123,7 @@ def measured_keras(quick: bool) -> list[float] | None:
 
 @cache
 def speed(models: Path, precision: str, quick: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Sequences a second and a processor second; their scores."""
+    """Sequences per second and per processor second; their scores."""
     made = library(models, SCORED)
     oracle = deepstarr(models, precision)
     scores = score(made, oracle).y
@@ -181,7 +181,7 @@ def scoring_gpu(quick: bool, models: Path) -> Figures:
 
 
 def computing(oracle: NetworkOracle, made: RandomLibrary, kind: torch.dtype) -> float:
-    """Sequences a second of the network alone, with tokens that are on the GPU already."""
+    """Sequences per second of the network alone, with tokens that are on the GPU already."""
     size = SYMBOLS["cuda"] // made.length
     tokens = torch.from_numpy(made.tokens(0, size)).cuda()
 
@@ -200,7 +200,7 @@ def computing(oracle: NetworkOracle, made: RandomLibrary, kind: torch.dtype) -> 
 
 
 def matrix_product(kind: torch.dtype) -> float:
-    """Operations a second of a large product of matrices on the GPU."""
+    """Operations per second of a large product of matrices on the GPU."""
     a, b = (torch.rand(8192, 8192, device="cuda", dtype=kind) for _ in range(2))
 
     def run() -> None:

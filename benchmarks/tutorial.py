@@ -115,7 +115,7 @@ def logo(made: Surrogate, window: tuple[int, int]) -> svg.Drawing:
 
 def local(run: Run) -> Figures:
     """Additive effects about one enhancer."""
-    library = run.mutagenize("random", "--kind", "random", "--n", run.rows(20_000))
+    library = run.mutagenize("random", "--type", "random", "--n", run.rows(20_000))
     run.score("enhancer", library)
     made = run.fit("additive", of="enhancer")
     run.draw("additive", logo(made, SHOWN))
@@ -126,7 +126,7 @@ def local(run: Run) -> Figures:
 def interactions(run: Run) -> Figures:
     """Pairs within a window, and elements in it."""
     window = "{}-{}".format(*WINDOW)
-    library = run.mutagenize("window", "--kind", "random", "--n", run.rows(50_000),
+    library = run.mutagenize("window", "--type", "random", "--n", run.rows(50_000),
                              "--windows", window)  # fmt: skip
     mave = run.score("window", library)
     run.fit("window_additive", of="window")
@@ -147,7 +147,7 @@ def interactions(run: Run) -> Figures:
 
 def variants(run: Run) -> Figures:
     """Every single-nucleotide variant, by the surrogate and by the network itself."""
-    library = run.mutagenize("saturation", "--kind", "saturation")
+    library = run.mutagenize("saturation", "--type", "saturation")
     mave = run.score("saturation", library)
     truth = mave.y[1:, 0].astype(np.float64) - mave.y[0, 0]
     made = Surrogate.load(run.folder / "additive")

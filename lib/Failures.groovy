@@ -25,7 +25,7 @@ class Failures {
 
     /**
      * The error strategy of every process. A task that could not be submitted is never ignored:
-     * Nextflow would wait for it for ever.
+     * Nextflow would wait for it forever.
      *
      * `task.maxRetries` asks for the error strategy, which is this one; `task.get` does not.
      */
@@ -62,12 +62,12 @@ class Failures {
         return exit == null || exit == Integer.MAX_VALUE || exit in TRANSIENT || exit == 1 && !started(folder)
     }
 
-    // AWS Batch reports exit status 1 for a spot machine that was reclaimed before the task began.
+    // AWS Batch reports exit status 1 for a spot instance that was reclaimed before the task began.
     private static boolean started(Path folder) {
         return ['.command.begin', '.exitcode'].any { name -> Files.exists(folder.resolve(name)) }
     }
 
-    // What the scheduler or Nextflow says about a failure, beyond the exit status.
+    // What the scheduler or Nextflow reports about a failure, beyond the exit status.
     private static String reason(Integer exit, Throwable error) {
         def cause = error?.cause
         if (cause instanceof ProcessNonZeroExitStatusException) {

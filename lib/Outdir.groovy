@@ -22,7 +22,7 @@ class Outdir {
     /**
      * Create the lock file, which names host, process and start; the run removes it when it ends.
      * Stops where the folder cannot be written, or where another run has locked it. The lock of a
-     * run of this host that was killed is taken over, and `warn` gets a line that says so. Folders
+     * run of this host that was killed is taken over, and `warn` reports it. Folders
      * in object stores are not locked.
      */
     static void lock(Path folder, Closure warn) {

@@ -178,7 +178,7 @@ class Sheet {
                 error(line, name, "unknown column; the columns are ${columns.keySet().join(', ')}")
             }
             else if (header.count(name) > 1) {
-                error(line, name, 'the column occurs twice')
+                error(line, name, 'duplicate column')
             }
         }
         required.findAll { name -> !(name in header) }.each { name -> error(line, name, 'the column is missing') }

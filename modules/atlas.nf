@@ -1,4 +1,4 @@
-// All data sets of the run, side by side.
+// The atlas: comparison of all data sets of the run.
 process ATLAS {
     tag "${reports.size()} data sets"
     label 'small'

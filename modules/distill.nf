@@ -1,4 +1,4 @@
-// The equations behind a network.
+// Equations distilled from a network.
 process DISTILL {
     tag "${meta.run}"
     label 'medium'

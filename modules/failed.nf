@@ -1,5 +1,5 @@
-// Fails, and with it the run, after tasks went on without loci that failed. It runs inside Nextflow,
-// on every executor, so that no scheduler can refuse it.
+// Fail the run at its end if any locus failed. It runs inside Nextflow on every executor, so no
+// scheduler can refuse it.
 process FAILED {
     tag "${tables.size()} tasks"
     executor 'local'

@@ -1,4 +1,4 @@
-// All shards of a genome's features in one.
+// Join the shards of a genome's features.
 process JOIN {
     tag "${meta.genome}"
     label 'small'

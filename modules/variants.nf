@@ -1,4 +1,4 @@
-// Effects of the variants that lie in the loci of a shard.
+// Effects of the variants in the loci of a shard.
 process VARIANTS {
     tag "${meta.name}"
     label 'medium'

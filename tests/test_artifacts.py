@@ -18,9 +18,9 @@ from geneq.artifacts import (
     PREDICTIONS,
     Features,
     Table,
+    atomic_path,
     read_json,
     write_json,
-    written_whole,
 )
 from geneq.errors import GeneqError
 
@@ -51,7 +51,7 @@ def names(folder: Path) -> list[str]:
 def test_a_file_appears_whole_and_replaces(tmp_path):
     target = tmp_path / "new" / "folder" / "file"
     for text in ("first", "second"):
-        with written_whole(target) as temporary:
+        with atomic_path(target) as temporary:
             temporary.write_text(text)
             assert not target.exists() or target.read_text() == "first"
         assert target.read_text() == text
@@ -61,7 +61,7 @@ def test_a_file_appears_whole_and_replaces(tmp_path):
 def test_a_folder_appears_whole_and_replaces(tmp_path):
     target = tmp_path / "folder"
     for name in ("a", "b"):
-        with written_whole(target) as temporary:
+        with atomic_path(target) as temporary:
             temporary.mkdir()
             (temporary / name).touch()
             assert not target.exists() or names(target) == ["a"]
@@ -72,7 +72,7 @@ def test_a_folder_appears_whole_and_replaces(tmp_path):
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 @pytest.mark.parametrize("folder", [False, True])
 def test_nothing_is_left_of_what_failed(tmp_path, error, folder):
-    with pytest.raises(error), written_whole(tmp_path / "x") as temporary:
+    with pytest.raises(error), atomic_path(tmp_path / "x") as temporary:
         if folder:
             temporary.mkdir()
         (temporary / "a" if folder else temporary).write_text("half")
@@ -84,10 +84,10 @@ def test_what_was_there_outlives_a_failure(tmp_path):
     (tmp_path / "file").write_text("old")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "old").touch()
-    with pytest.raises(RuntimeError), written_whole(tmp_path / "file") as temporary:
+    with pytest.raises(RuntimeError), atomic_path(tmp_path / "file") as temporary:
         temporary.write_text("half")
         raise RuntimeError
-    with pytest.raises(RuntimeError), written_whole(tmp_path / "folder") as temporary:
+    with pytest.raises(RuntimeError), atomic_path(tmp_path / "folder") as temporary:
         temporary.mkdir()
         raise RuntimeError
     assert (tmp_path / "file").read_text() == "old"
@@ -150,7 +150,7 @@ def test_json_is_utf_8_whatever_the_locale(tmp_path):
 @pytest.mark.parametrize("content", [b"", b'{"a": [1, 2', b"\xff\xfe"])
 def test_json_that_is_cut_short_is_refused(tmp_path, content):
     (tmp_path / "x.json").write_bytes(content)
-    with pytest.raises(GeneqError, match=r"Not a whole JSON document: .*x.json"):
+    with pytest.raises(GeneqError, match=r"Truncated or damaged JSON document: .*x.json"):
         read_json(tmp_path / "x.json")
 
 
@@ -200,10 +200,10 @@ def test_columns_past_those_known_are_kept_where_they_may_follow(tmp_path):
             pd.concat([genes(), genes(2)]),
             r"Rows of the table 'genes' must differ in gene_id: {'gene_id': 'G0'}",
         ),
-        (genes().assign(tss="here"), "A column of the table 'genes' holds values of another"),
+        (genes().assign(tss="here"), "A column of the table 'genes' has values of another"),
         (
             genes().assign(fold=np.nan),
-            "A column of the table 'genes' holds values of another",
+            "A column of the table 'genes' has values of another",
         ),
     ],
 )
@@ -243,7 +243,7 @@ def test_a_table_that_is_cut_short_is_refused(tmp_path, keep):
     path = tmp_path / "genes.parquet"
     GENES.write(genes(), path)
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(GeneqError, match=r"Not a whole parquet file: .*genes.parquet"):
+    with pytest.raises(GeneqError, match=r"Truncated or damaged parquet file: .*genes.parquet"):
         GENES.read(path)
 
 
@@ -288,7 +288,9 @@ def test_features_replace_features_and_nothing_else(tmp_path):
     features(3).write(tmp_path / "empty")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "work").touch()
-    with pytest.raises(GeneqError, match=r"holds something else \(in .*mine\). Name a new folder"):
+    with pytest.raises(
+        GeneqError, match=r"contains other files \(in .*mine\). Choose a new folder"
+    ):
         features(3).write(tmp_path / "mine")
     assert names(tmp_path / "mine") == ["work"]
 

@@ -58,7 +58,7 @@ def test_the_search_box_finds_classes(atlas, tmp_path):
 def test_recovery_is_that_of_all_data_sets(atlas):
     rows = json.loads((atlas / "recovery.json").read_text())
     assert [row["cell_type"] for row in rows] == list(synthetic.ODD_NAMES)
-    assert "5 of 5 cell types are as planted" in Page(atlas / "atlas.html").text
+    assert "5 of 5 cell types are recovered" in Page(atlas / "atlas.html").text
 
 
 def test_without_truth_there_is_no_recovery(tmp_path):
@@ -78,7 +78,7 @@ def test_a_run_in_which_nothing_is_selected(tmp_path):
 def test_a_data_set_given_twice_is_refused(tmp_path, capsys):
     folder = str(reported(tmp_path, "twin", cell_types=("T", "quiet")))
     assert main(["atlas", "--reports", folder, folder, "--out", str(tmp_path / "atlas")]) == 1
-    assert "Two reports are of one data set: 'twin'" in capsys.readouterr().err
+    assert "Two reports are for the same data set: 'twin'" in capsys.readouterr().err
     assert not (tmp_path / "atlas").exists()
 
 

@@ -144,7 +144,7 @@ def test_code_that_is_not_the_checkouts_is_refused(capsys, tmp_path):
     arguments = ["simulate", "--out", str(tmp_path / "out"), "--code_digest", digest]
     assert cli.main(arguments) == 1
     message = capsys.readouterr().err
-    assert "The installed geneq holds other code than the checkout" in message
+    assert "The installed geneq was built from other code than the checkout" in message
     assert f"(digest {CODE_DIGEST[:12]}, checkout ffffffffffff)" in message
     assert "Rebuild the image or the virtual environment" in message
     assert list(tmp_path.iterdir()) == []

@@ -433,8 +433,8 @@ def made(**fields) -> GlobalLibrary:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"windows": None}, "Nothing is outside of the windows"),
-        ({"windows": [(0, 40)]}, "Nothing is outside of the windows"),
+        ({"windows": None}, "The windows cover the complete sequence"),
+        ({"windows": [(0, 40)]}, "The windows cover the complete sequence"),
         ({"background": "dinucleotide"}, "Unknown background.*There are: given, random, shuffle"),
         ({"background": "given"}, "These backgrounds need sources"),
         ({"sources": ["A" * 40]}, "Random backgrounds have no sources"),

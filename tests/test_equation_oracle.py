@@ -138,7 +138,7 @@ def test_composition_alone_needs_no_motif(made, tmp_path):
     ("changes", "message"),
     [
         ({"selected": False}, r"No equation was selected.*'T cell'.*0\.json.*another cell type"),
-        ({"oracle": {"name": "motifs:m.meme", "hash": "00" * 32}}, "has other motifs than those"),
+        ({"oracle": {"name": "motifs:m.meme", "hash": "00" * 32}}, "does not have the motifs that"),
         (
             {"oracle": {"name": "motifs:core", "hash": "00" * 32}},
             "for motifs:core, the geneq version",
@@ -160,7 +160,7 @@ def test_what_cannot_score_is_refused_by_name(made, tmp_path, changes, message):
 def test_other_motifs_under_the_same_name_are_refused(made, tmp_path):
     spec = changed(made, tmp_path)
     write_meme(tmp_path / "m.meme", {**CONSENSUS, "B": "GGGGCGA"})
-    with pytest.raises(GeneqError, match=r"motifs:m\.meme has other motifs"):
+    with pytest.raises(GeneqError, match=r"motifs:m\.meme does not have the motifs"):
         load_oracle(spec)
 
 

@@ -406,7 +406,11 @@ def test_a_bad_document_is_refused_by_name(tmp_path, changes, message):
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("{", "Not a whole JSON document"), ("[1]", "Not an equation"), ("\xff", "Not a whole JSON")],
+    [
+        ("{", "Truncated or damaged JSON document"),
+        ("[1]", "Not an equation"),
+        ("\xff", "Truncated or damaged JSON"),
+    ],
 )
 def test_what_is_no_document_is_refused(tmp_path, content, message):
     path = tmp_path / "bad.json"

@@ -153,11 +153,11 @@ def test_cross_validation_pools_the_test_genes_of_every_run():
 
 def test_a_gene_tested_in_two_runs_is_refused():
     frame = predictions()
-    with pytest.raises(GeneqError, match=r"test gene in one run of a cross-validation only: 'g0'"):
+    with pytest.raises(GeneqError, match=r"test gene in only one run of a cross-validation: 'g0'"):
         pool_cv([frame, frame])
 
 
 def test_runs_with_other_columns_are_refused():
     frame = predictions()
-    with pytest.raises(GeneqError, match=r"must hold the same columns: .elastic_net.\."):
+    with pytest.raises(GeneqError, match=r"must have the same columns: .elastic_net.\."):
         pool_cv([frame, frame.drop(columns="elastic_net")])

@@ -481,7 +481,7 @@ def test_named_chromosomes_with_or_without_chr(run):
     ("options", "message"),
     [
         (["--test_chroms", "chr99"], "--valid_chroms or --test_chroms does not exist: 'chr99'"),
-        (["--test_chroms", "chr10"], "for validation and test at once: '10'"),
+        (["--test_chroms", "chr10"], "in both --valid_chroms and --test_chroms: '10'"),
         (["--valid_chroms", ""], "leaves a part without genes: 'train 22, valid 0, test 4'"),
         (["--test_chroms", "chr12"], "leaves a part without genes: 'train 24, valid 2, test 0'"),
     ],

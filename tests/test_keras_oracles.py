@@ -331,7 +331,7 @@ def test_a_library_is_scored_and_the_network_described(model_file, tmp_path, cap
 def test_what_a_file_does_not_say_can_be_given(model_file):
     oracle = open_keras(model_file, targets=["a", "b"], tss=20, held_out=["chr8"])
     assert (oracle.targets, oracle.tss, oracle.held_out) == (["a", "b"], 20, ["chr8"])
-    with pytest.raises(GeneqError, match="other outputs than it should have: 'on, off for a'"):
+    with pytest.raises(GeneqError, match="not have the expected outputs: 'on, off for a'"):
         open_keras(model_file, targets=["a"])
 
 
@@ -518,7 +518,7 @@ def test_wrong_graphs_are_refused(tmp_path):
     start = layer("InputLayer", "start", batch_input_shape=[None, 6, 4])
     ends = {"input_layers": [["start", 0, 0]], "output_layers": [["b", 0, 0]]}
     for a, b, message in [
-        ("b", "a", "layers form a circle: '[ab]'"),
+        ("b", "a", "layers form a cycle: '[ab]'"),
         ("start", "none", "no such layer: 'none'"),
     ]:
         layers = [start, layer("Flatten", "a", a), layer("Flatten", "b", b)]

@@ -183,7 +183,7 @@ def test_fasta_that_others_wrapped_is_read(tmp_path):
 
 def test_fasta_refuses_an_alphabet_with_its_own_mark(tmp_path):
     library = RandomLibrary(">A>A", n=5, alphabet="symbols:A>")
-    with pytest.raises(GeneqError, match="FASTA cannot hold the symbol '>'"):
+    with pytest.raises(GeneqError, match="FASTA cannot contain the symbol '>'"):
         library.write(tmp_path / "x.fa")
     assert list(tmp_path.iterdir()) == []
     library.write(tmp_path / "x.parquet")

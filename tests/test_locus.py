@@ -152,7 +152,7 @@ def test_surrogates_are_fitted_to_all_and_a_broken_file_is_named(scored, tmp_pat
     assert run("surrogate", "--scores", scores, "--noise", "gaussian", "--out", out) == 0
     assert {path.name for path in out.iterdir()} == {"plus", "minus", "failed.tsv"}
     assert [row["locus"] for row in failures(out)] == ["broken"]
-    assert "Not a whole parquet file" in failures(out)[0]["message"]
+    assert "Truncated or damaged parquet file" in failures(out)[0]["message"]
     assert Locus.load(out / "minus") == Locus.load(scores / "minus")
     assert Surrogate.load(out / "minus").map.kind == "neighbour"
     assert Surrogate.load(out / "plus").map.kind == "additive"

@@ -194,7 +194,7 @@ def test_columns_of_text_are_not_taken_for_numbers(tmp_path):
         ("a,b\n1,2,3\n1,2,4\n", "'rows have more fields than the header'"),
         ("a,b\nr,s,1,2\nr,t,1,2\n", "'rows have more fields than the header'"),
         ("a,b\n1,2\n1,2,3\n", "Expected 2 fields in line 3, saw 3"),
-        ("a,b,a\n1,2,3\n", "has a column twice: 'a'"),
+        ("a,b,a\n1,2,3\n", "has duplicate columns: 'a'"),
         (b"a,b\n\xff\xfe,1\n", "Not a complete table: .*codec can't decode"),
         (b"\x1f\x8b\x08\x00cut short", "Not a complete table"),
     ],
@@ -222,8 +222,8 @@ def test_other_files_are_refused(tmp_path):
     table(tmp_path, "own.parquet", y=range(5))
     for name, message in [
         ("none.parquet", "File not found"),
-        ("cut.parquet", "Not a whole parquet"),
-        ("bad.parquet", "Not a whole parquet"),
+        ("cut.parquet", "Truncated or damaged parquet"),
+        ("bad.parquet", "Truncated or damaged parquet"),
         ("own.parquet", "Not a MAVE written by geneq"),
     ]:
         with pytest.raises(GeneqError, match=message):

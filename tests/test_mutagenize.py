@@ -160,7 +160,7 @@ def test_every_field_has_an_option():
         (["--recipe", "nowhere.json"], "File not found (in nowhere.json)"),
         (
             ["--recipe", "nowhere.json", "--type", "random", "--seed", 2],
-            "--recipe defines the whole library: '--type, --seed'",
+            "--recipe defines the complete library: '--type, --seed'",
         ),
     ],
 )

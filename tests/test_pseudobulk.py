@@ -1146,7 +1146,7 @@ def test_missing_columns_and_layers_are_named_with_what_there_is(command, tmp_pa
 def test_a_column_of_measurements_is_no_cell_type(command, tmp_path):
     x, types = draw_counts(60, 20, seed=3)
     path = write_h5ad(tmp_path / "x.h5ad", x, types, score=np.arange(60) / 7)
-    refused(command(path, cell_type_key="score"), "must hold labels, not fractions", "score")
+    refused(command(path, cell_type_key="score"), "must contain labels, not fractions", "score")
 
 
 @pytest.mark.parametrize(
@@ -1197,7 +1197,7 @@ def test_fractions_of_unknown_scale_ask_for_one(command, tmp_path):
 def test_no_cell_type_with_enough_cells_is_refused(command, small):
     refused(
         command(small, "--min_cells", "50"),
-        "No cell type has the 50 cells that --min_cells asks for",
+        "No cell type has the 50 cells that --min_cells requires",
         "type 1 has ",
         "--cell_type_key, or lower --min_cells",
     )

@@ -184,7 +184,7 @@ def test_an_equation_cut_short_is_named(tmp_path, capsys):
     path = tmp_path / "distill" / "equations" / "0.json"
     path.write_text(path.read_text()[:100])
     message = refused(capsys, made.args(tmp_path / "out"), tmp_path / "out")
-    assert "Not a whole JSON document" in message and "0.json" in message
+    assert "Truncated or damaged JSON document" in message and "0.json" in message
 
 
 def test_an_equation_of_a_newer_format_is_refused(tmp_path, capsys):
@@ -198,7 +198,7 @@ def test_an_equation_of_a_newer_format_is_refused(tmp_path, capsys):
 def test_the_same_fold_given_twice_is_refused(made, tmp_path, capsys):
     fold = str(made[0].root / "cv0" / "distill")
     arguments = made[0].args(tmp_path / "out", "--cv_distill", fold, fold)
-    assert "test gene in one run" in refused(capsys, arguments, tmp_path / "out")
+    assert "test gene in only one run" in refused(capsys, arguments, tmp_path / "out")
 
 
 def test_a_truth_of_other_data_is_refused(made, tmp_path, capsys):

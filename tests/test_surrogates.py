@@ -748,21 +748,21 @@ def test_starts_agree_where_there_are_more_pairs_than_rows():
 
 def test_interactions_are_shrunk_as_by_one_who_knows_what_they_are():
     """Groups of 9 that are nothing, small or large: hardly more error than if that were known."""
-    rng, groups, told = np.random.default_rng(SEED), np.repeat(np.arange(3000), 9), 4.0
+    rng, groups, information = np.random.default_rng(SEED), np.repeat(np.arange(3000), 9), 4.0
     variance = rng.choice([0.0, 0.1, 9.0], 3000, p=[0.8, 0.15, 0.05])[groups]
     truth = rng.normal(0, np.sqrt(variance))
-    alone = truth + rng.normal(0, 1 / np.sqrt(told), len(truth))
-    precision = shrinkage.precisions(np.full(len(truth), told), alone, groups)
-    shrunk = alone * told / (told + precision)
-    known = alone * variance / (variance + 1 / told)
+    alone = truth + rng.normal(0, 1 / np.sqrt(information), len(truth))
+    precision = shrinkage.precisions(np.full(len(truth), information), alone, groups)
+    shrunk = alone * information / (information + precision)
+    known = alone * variance / (variance + 1 / information)
     assert np.square(shrunk - truth).sum() <= 1.2 * np.square(known - truth).sum()
-    assert np.median(precision[variance == 0]) > 10 * told
-    assert np.max(precision[variance == 9]) < told
+    assert np.median(precision[variance == 0]) > 10 * information
+    assert np.max(precision[variance == 9]) < information
 
 
 def test_interactions_that_no_row_has_are_held_at_0():
-    told, alone = np.array([4.0, 4, 0, 0]), np.array([2.0, 3, 0, 0])
-    precision = shrinkage.precisions(told, alone, np.array([0, 0, 0, 1]))
+    information, alone = np.array([4.0, 4, 0, 0]), np.array([2.0, 3, 0, 0])
+    precision = shrinkage.precisions(information, alone, np.array([0, 0, 0, 1]))
     assert np.isfinite(precision[:2]).all() and np.isinf(precision[2:]).all()
 
 

@@ -201,7 +201,7 @@ def test_weights_of_another_teacher_are_refused(saved, tmp_path, other):
         ({"version": 1}, "a teacher of format version 2: 1"),
         ({"format": "geneq-equation"}, "Not a teacher written by geneq"),
         (None, "Not a teacher written by geneq"),
-        ("{", "Not a whole JSON document"),
+        ("{", "Truncated or damaged JSON document"),
     ],
 )
 def test_documents_that_are_no_teachers(saved, tmp_path, changes, message):

@@ -160,7 +160,7 @@ def test_parts_that_an_object_lacks_have_defaults(package):
     assert oracle.predict(np.array([[1, 2, 0, 0]], np.uint8)).dtype == np.float32
     with pytest.raises(GeneqError, match="saliency is not available"):
         attribute(oracle, "ACGT", "saliency")
-    with pytest.raises(GeneqError, match="no variant score of its own: 'plain:any'"):
+    with pytest.raises(GeneqError, match="defines no variant score: 'plain:any'"):
         variant_scores(np.zeros((1, 4), np.uint8), np.ones((1, 4), np.uint8), oracle)
 
 

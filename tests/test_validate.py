@@ -90,7 +90,7 @@ def test_odd_names_are_refused(folder, name):
             ["dataset,h5ad,cell_type_key,sex", "a,a.h5ad,k,f"],
             ["line 1, column sex: unknown column; the columns are dataset, h5ad"],
         ),
-        ([HEADER + ",layer", "a"], ["line 1, column layer: the column occurs twice"]),
+        ([HEADER + ",layer", "a"], ["line 1, column layer: duplicate column"]),
         ([HEADER, "a,a.h5ad"], ["line 2: has 2 fields, but the header has 7"]),
         ([HEADER, '"a,a.h5ad,k,,,,'], ["line 2: quotes must enclose a complete field"]),
         ([HEADER], ["line 2: there must be at least one row below the header"]),

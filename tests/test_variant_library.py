@@ -106,7 +106,7 @@ def test_pairs_are_those_of_the_reference_implementation(tmp_path_factory, genom
     wanted = wanted_pairs(folder, genome, lines, window, column, keep)
     options = {"window": window, "anchor": anchor, "keep": keep}
     if not wanted:
-        with pytest.raises(GeneqError, match="No variant of the VCF is left"):
+        with pytest.raises(GeneqError, match="The VCF has no usable variant"):
             made(genome, folder, *lines, **options)
         return
     library = made(genome, folder, *lines, **options)
@@ -243,7 +243,7 @@ def test_what_cannot_be_made_is_refused(tmp_path, genome, options, message):
     ],
 )
 def test_a_vcf_of_which_nothing_is_left_is_refused(tmp_path, genome, lines, value):
-    with pytest.raises(GeneqError, match=f"No variant of the VCF is left: '{value}'"):
+    with pytest.raises(GeneqError, match=f"The VCF has no usable variant: '{value}'"):
         made(genome, tmp_path, *lines)
 
 

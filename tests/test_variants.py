@@ -402,7 +402,7 @@ def test_a_locus_that_fails_is_named_and_does_not_sink_the_others(made, tmp_path
     assert set(table["locus"]) == {"plus", "minus"}
     failed = pd.read_csv(tmp_path / "out" / "failed.tsv", sep="\t")
     assert failed["locus"].tolist() == ["over"] and failed["stage"].tolist() == ["variants"]
-    assert "another sequence than the genome's" in failed["message"][0]
+    assert "a sequence that differs from the genome" in failed["message"][0]
     assert "1 of 3 failed" in capsys.readouterr().out
 
 
@@ -619,13 +619,13 @@ def test_deletions_may_be_spelled_with_a_dash(saturation, tmp_path):
         ("chrom,pos,ref,alt,value\n,,A,C,1\n", "variant is on a chromosome of the genome"),
         ("chrom,pos,ref,alt,value\n", "No measured variant is on a chromosome of the genome"),
         (f"chrom,pos,ref,alt,value\n1,201,{SYMBOLS[201]},N,1\n1,202,{SYMBOLS[202]},N,1\n"
-         f"1,203,{SYMBOLS[202]},N,1\n", "another ref than the genome: '2 of 3'"),
-        ("chrom,pos,ref,alt,value\n1,999999,A,C,1\n", "have another ref than the genome"),
+         f"1,203,{SYMBOLS[202]},N,1\n", "measured variants differs from the genome: '2 of 3'"),
+        ("chrom,pos,ref,alt,value\n1,999999,A,C,1\n", "differs from the genome"),
         ("", "Not a complete table"),
         ("chrom,pos,ref,alt,value\n1,2,A,C,1,9\n1,2,A,C,1,9\n", "Not a complete table: .*more"),
-        ("chrom,pos,Pos,ref,alt,value\n1,2,2,A,C,1\n", "has a column twice: 'pos'"),
-        ("chrom,pos,position,ref,alt,value\n1,2,2,A,C,1\n", "has a column twice: 'pos'"),
-        ("chrom,pos,ref,alt,value,value\n1,2,A,C,1,2\n", "has a column twice: 'value'"),
+        ("chrom,pos,Pos,ref,alt,value\n1,2,2,A,C,1\n", "has duplicate columns: 'pos'"),
+        ("chrom,pos,position,ref,alt,value\n1,2,2,A,C,1\n", "has duplicate columns: 'pos'"),
+        ("chrom,pos,ref,alt,value,value\n1,2,A,C,1,2\n", "has duplicate columns: 'value'"),
         ("chrom,pos,ref,alt,value\n1,1e30,A,C,1\n", "pos must be a whole number of at least 1"),
     ],
 )  # fmt: skip
@@ -816,7 +816,7 @@ def test_rows_that_are_not_matched_are_counted_by_reason(repeats, tmp_path, caps
     ]
     said = capsys.readouterr().out
     assert f"measured effects: 14 of {len(rows) - 1} rows matched" in said
-    assert "averaged: 2 rows that spell the same edit in another way" in said
+    assert "averaged: 2 rows with another spelling of the same edit" in said
     assert "not matched: 2 several_values (such as row 24: chr1:" in said
     assert "nan" not in said
 

@@ -32,8 +32,8 @@ SPLITS = ("train", "valid", "test")
 
 
 @contextmanager
-def written_whole(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it to `path` on success, remove it on failure.
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path next to `path`; rename it to `path` on success, remove it on failure.
 
     Works for files and for folders; a folder takes the place of an existing one. Raises GeneqError
     when nothing can be written there, or a file would take the place of a folder.
@@ -58,7 +58,7 @@ def written_whole(path: str | Path) -> Iterator[Path]:
 
 def write_json(document: dict | list, path: str | Path) -> None:
     """Write `document` as JSON; NaN and infinity are written as null."""
-    with written_whole(path) as temporary:
+    with atomic_path(path) as temporary:
         text = json.dumps(_plain(document), indent=1, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
 
@@ -70,7 +70,9 @@ def read_json(path: str | Path) -> Any:
     except FileNotFoundError:
         raise not_found(path) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise GeneqError("Not a whole JSON document", value=str(error), file=path) from None
+        raise GeneqError(
+            "Truncated or damaged JSON document", value=str(error), file=path
+        ) from None
 
 
 def read_object(path: str | Path) -> dict[str, Any]:
@@ -98,19 +100,19 @@ def _plain(value):
 
 def read_parquet(path: str | Path) -> pa.Table:
     """Read a parquet file. Raises GeneqError when it is missing, cut short or damaged."""
-    with whole_parquet(path):
+    with parquet_errors(path):
         return pq.read_table(path, page_checksum_verification=True)
 
 
 @contextmanager
-def whole_parquet(path: str | Path) -> Iterator[None]:
+def parquet_errors(path: str | Path) -> Iterator[None]:
     """Turn what pyarrow raises while it reads the file at `path` into GeneqError."""
     try:
         yield
     except FileNotFoundError:
         raise not_found(path) from None
     except (pa.ArrowException, OSError) as error:
-        raise GeneqError("Not a whole parquet file", value=str(error), file=path) from None
+        raise GeneqError("Truncated or damaged parquet file", value=str(error), file=path) from None
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class Table:
         table = pa.Table.from_pandas(frame, preserve_index=False)
         about = json.dumps({"format": f"geneq-{self.name}", "version": FORMAT_VERSION}).encode()
         table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"geneq": about})
-        with written_whole(path) as temporary:
+        with atomic_path(path) as temporary:
             pq.write_table(table, temporary)
 
     def read(self, path: str | Path) -> pd.DataFrame:
@@ -167,7 +169,7 @@ class Table:
             frame = frame[list(types)].astype(types).reset_index(drop=True)
         except (TypeError, ValueError) as error:
             raise GeneqError(
-                f"A column of the table '{self.name}' holds values of another type",
+                f"A column of the table '{self.name}' has values of another type",
                 value=str(error),
                 file=path,
             ) from None
@@ -204,7 +206,7 @@ EXPRESSION = Table(
         "gene_id": "object",
         "cell_type": "object",
         "log2cpm": "float64",  # log2(CPM + 1)
-        "counts": "float64",  # summed over the type's cells; NaN where the file holds CPM
+        "counts": "float64",  # summed over the type's cells; NaN where the file has CPM
         "n_cells": "int64",
         "se": "float64",  # standard error of log2cpm over cells (donors where given)
     },
@@ -250,7 +252,7 @@ EQUATIONS = Table(
         "infix": "object",  # in the variables' names, constants as refitted to measured data
         "fidelity": "float64",  # R² against the teacher, training genes
         "oof_mse": "float64",  # against measured expression, out of fold
-        "oof_delta": "float64",  # oof_mse less that of the best member
+        "oof_delta": "float64",  # oof_mse minus that of the best member
         "oof_delta_se": "float64",  # paired standard error of oof_delta
         "chosen": "bool",
     },
@@ -376,9 +378,9 @@ class Features:
         path = Path(path)
         if path.is_dir() and any(path.iterdir()) and not (path / "zarr.json").exists():
             raise GeneqError(
-                "The folder to write holds something else", file=path, fix="Name a new folder"
+                "The output folder contains other files", file=path, fix="Choose a new folder"
             )
-        with written_whole(path) as temporary:
+        with atomic_path(path) as temporary:
             group = zarr.open_group(str(temporary), mode="w", zarr_format=3)
             n, bins, classes = self.values.shape
             array = group.create_array(
@@ -440,7 +442,7 @@ class Features:
         shards = {part.shard for part in parts if part.shard}
         expected = {(i, n) for _, n in shards for i in range(1, n + 1)}
         if missing := ", ".join(f"{i}/{n}" for i, n in sorted(expected - shards)):
-            raise GeneqError("All shards must be there", value=f"there is no {missing}",
+            raise GeneqError("Shards are missing", value=f"there is no {missing}",
                              file=", ".join(map(str, paths)))  # fmt: skip
         return cls(np.concatenate([p.values for p in parts]), gene_id, first.classes, first.meta)
 

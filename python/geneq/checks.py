@@ -75,7 +75,7 @@ def check_buffer(out: np.ndarray, shape: tuple[int, ...], dtype: str) -> None:
 
 
 def check_memory(size: int, what: str, fix: str) -> None:
-    """Raises GeneqError if `size` bytes are not available; it says `what` they are for."""
+    """Raises GeneqError if `size` bytes are not available; the error names `what` they are for."""
     available = available_memory()
     if size > available:
         raise GeneqError(

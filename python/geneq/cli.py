@@ -1,7 +1,7 @@
-"""`geneq STAGE …`: one command a stage or tool.
+"""`geneq STAGE …`: one command per stage or tool.
 
 A command is a module with a docstring (its help), `add_arguments(parser)` and `run(args)`; only
-the module that is called for is imported.
+the module of the command given is imported.
 """
 
 import argparse
@@ -35,7 +35,7 @@ COMMANDS = {
     "doctor": "tools.doctor",
 }
 
-# How Python shows a warning.
+# Python's format of warnings.
 USUAL = warnings.formatwarning
 
 
@@ -129,15 +129,15 @@ def _check_code_digest(wanted: str | None) -> None:
 
     if wanted and wanted != CODE_DIGEST:
         raise GeneqError(
-            f"The installed geneq holds other code than the checkout (digest {CODE_DIGEST[:12]}, "
-            f"checkout {wanted[:12]})",
+            "The installed geneq was built from other code than the checkout "
+            f"(digest {CODE_DIGEST[:12]}, checkout {wanted[:12]})",
             fix="Rebuild the image or the virtual environment from the checkout (make install), "
             "or check out the code that the image was built from",
         )
 
 
 def _use_threads(threads: int) -> None:
-    """Hold the thread pools of NumPy, torch and the extension to what the task was given."""
+    """Limit the thread pools of NumPy, torch and the extension to `threads`."""
     if threads < 1:
         raise GeneqError("--threads must be at least 1", value=threads)
     from threadpoolctl import threadpool_limits

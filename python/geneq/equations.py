@@ -366,7 +366,7 @@ class Equation:
         unknown = sorted(_names(tree) - known)
         if unknown:
             raise GeneqError(
-                "The expression holds names that are neither constants nor variables",
+                "The expression contains names that are neither constants nor variables",
                 value=", ".join(unknown),
                 file=path,
             )
@@ -432,7 +432,7 @@ class Equation:
         for key, value in mine.items():
             if features.meta[key] != value:
                 raise GeneqError(
-                    f"The features were made otherwise than those of the equation: {key} is "
+                    f"The features differ from those of the equation: {key} is "
                     f"{features.meta[key]}, the equation's {value}",
                     fix=f"Featurize with the oracle {self.document['oracle']['name']} and the "
                     "equation's bin edges",

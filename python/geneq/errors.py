@@ -19,7 +19,7 @@ class GeneqError(Exception):
     Parameters
     ----------
     rule : str
-        What must hold, or what is wrong.
+        The rule that is broken, or what is wrong.
     value : optional
         The value that breaks the rule.
     file : str or Path, optional
@@ -63,7 +63,7 @@ def some(rows: Sequence[int] | np.ndarray) -> str:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out: torch has errors of its own for this, on GPUs and on CPUs."""
+    """Whether memory ran out: torch raises its own errors for this, on GPUs and on CPUs."""
     return (
         isinstance(error, MemoryError)
         or "OutOfMemory" in type(error).__name__

@@ -97,7 +97,7 @@ def pool_cv(folds: list[pd.DataFrame]) -> pd.DataFrame:
     different = set().union(*folds) - set(folds[0]).intersection(*folds[1:])
     if different:
         raise GeneqError(
-            "The runs of a cross-validation must hold the same columns",
+            "The runs of a cross-validation must have the same columns",
             value=", ".join(sorted(different)),
         )
     tests = [frame[frame["split"] == "test"] for frame in folds]
@@ -106,7 +106,7 @@ def pool_cv(folds: list[pd.DataFrame]) -> pd.DataFrame:
     tested_in = pd.Series(runs).groupby(pooled["gene_id"]).nunique()
     if (tested_in > 1).any():
         raise GeneqError(
-            "Every gene must be a test gene in one run of a cross-validation only",
+            "A gene can be a test gene in only one run of a cross-validation",
             value=str(tested_in.index[tested_in > 1][0]),
             fix="Give the runs of the different folds of one data set, each once",
         )

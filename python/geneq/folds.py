@@ -115,7 +115,7 @@ def _check_named(valid: list[str], test: list[str], there: set[str], genes: pd.D
     both = {bare(name) for name in valid} & {bare(name) for name in test}
     if both:
         raise GeneqError(
-            "A chromosome cannot be for validation and test at once",
+            "A chromosome cannot be in both --valid_chroms and --test_chroms",
             value=", ".join(sorted(both)),
             fix=NAMES_FIX,
         )

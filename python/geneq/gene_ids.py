@@ -26,7 +26,7 @@ def stable_id(gene_id: str) -> str:
         An Ensembl gene id of any species without version, without the mapping number of GENCODE's
         lift37 releases and without the mark of a pseudoautosomal copy on chrY, both as
         `ENSG00000182378.15_PAR_Y` and as `ENSGR0000182378.10`. Other ids as they are, except for
-        a final `_PAR_Y`: `Y74C9A.6` (worm) and `AC012345.1` are whole names.
+        a final `_PAR_Y`: `Y74C9A.6` (worm) and `AC012345.1` are complete names.
 
     Examples
     --------

@@ -1,7 +1,7 @@
 """The indexed genome: written once by `index_fasta`, read by every stage through `Genome`.
 
 Coordinates are 0-based and half-open, on the forward strand. `genome.fa` is canonical text: a line
-">NAME" for every record, then its sequence in upper case, 60 symbols a line. The digest is the
+">NAME" for every record, then its sequence in upper case, 60 symbols per line. The digest is the
 sha256 of that text, so it does not depend on the case, line width, line ends or compression of the
 file that was indexed.
 """
@@ -29,12 +29,15 @@ from .errors import GeneqError, not_found
 
 __all__ = [
     "BGZF_END",
+    "GZIP_ERRORS",
     "Genome",
     "Index",
     "Record",
     "bare",
+    "damaged",
     "index_fasta",
     "is_bgzip",
+    "is_truncated_bgzip",
     "open_maybe_gzip",
 ]
 
@@ -76,7 +79,7 @@ class Index:
 def index_fasta(source: str | Path, folder: str | Path) -> Index:
     """Write the FASTA `source` as canonical text, with its index, into `folder`.
 
-    Nothing is written beside `source`.
+    Nothing is written next to `source`.
 
     Parameters
     ----------
@@ -118,18 +121,13 @@ def _readable(source: Path) -> Iterator[None]:
     try:
         if source.stat().st_size == 0:
             raise GeneqError("The FASTA file is empty", file=source)
-        if is_bgzip(source) and not _ends_with(source, BGZF_END):
+        if is_truncated_bgzip(source):
             raise EOFError("the end-of-file block of bgzip is missing")
         yield
     except FileNotFoundError:
         raise not_found(source) from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise GeneqError(
-            "The compressed file is truncated or damaged",
-            value=str(error),
-            file=source,
-            fix="Download it again and compare its checksum",
-        ) from None
+    except GZIP_ERRORS as error:
+        raise damaged("The compressed file is truncated or damaged", error, source) from None
     except ValueError as error:
         raise GeneqError(
             "Not a nucleotide FASTA",
@@ -142,6 +140,9 @@ def _readable(source: Path) -> Iterator[None]:
 
 
 # --- compressed files -------------------------------------------------------------------------
+
+# What reading a truncated or damaged gzip file raises.
+GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 
 # The empty block at the end of every bgzip file. Section 4.1 of the SAM specification.
 BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
@@ -161,10 +162,20 @@ def is_bgzip(path: str | Path) -> bool:
     return head[:4] == BGZF_END[:4] and head[12:14] == b"BC"
 
 
-def _ends_with(path: Path, end: bytes) -> bool:
+def is_truncated_bgzip(path: Path) -> bool:
+    """Whether the file is compressed by bgzip and its end is missing."""
+    if not is_bgzip(path):
+        return False
     with open(path, "rb") as file:
-        file.seek(max(0, path.stat().st_size - len(end)))
-        return file.read() == end
+        file.seek(max(0, path.stat().st_size - len(BGZF_END)))
+        return file.read() != BGZF_END
+
+
+def damaged(rule: str, error: Exception | str, path: str | Path) -> GeneqError:
+    """The error for a file that could not be read to its end."""
+    return GeneqError(
+        rule, value=str(error), file=path, fix="Download it again and compare its checksum"
+    )
 
 
 # --- reading ----------------------------------------------------------------------------------

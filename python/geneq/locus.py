@@ -1,7 +1,7 @@
 """A locus: the position of a sequence in a genome, and how its library is made and scored.
 
-The stages score, surrogate and variants exchange folders: `<locus>/` holds `locus.json` and the
-results for that locus, and `failed.tsv` beside these folders lists the loci that failed. An
+The stages score, surrogate and variants exchange folders: `<locus>/` has `locus.json` and the
+results for that locus, and `failed.tsv` next to these folders lists the loci that failed. An
 experiment, whose library is given by a recipe, has `experiment.json` instead. Coordinates are
 0-based and half-open, on the forward strand; columns of the locus' sequence run along the strand of
 the locus.
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar, NamedTuple, Self, get_type_hints
 
 from . import encoding
-from .artifacts import read_json, write_json, written_whole
+from .artifacts import atomic_path, read_json, write_json
 from .checks import check_format
 from .errors import GeneqError
 from .genome import Genome
@@ -59,7 +59,7 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a sheet, saved beside the results for it."""
+    """A row of a sheet, saved with the results for it."""
 
     KIND: ClassVar[str]
     FILE: ClassVar[str]
@@ -252,8 +252,8 @@ def find_folders(folder: str | Path, file: str) -> list[Path]:
 def keep_apart(out: Path, read: Path) -> None:
     """Raises GeneqError if results would be written to the folder that is read."""
     if out.resolve() == read.resolve():
-        raise GeneqError("--out must be another folder than the one that is read", value=str(out),
-                         fix="Name a new folder")  # fmt: skip
+        raise GeneqError("--out must differ from the input folder", value=str(out),
+                         fix="Choose a new folder")  # fmt: skip
 
 
 def run_each(
@@ -346,7 +346,7 @@ def write_failed(rows: list[Failure], path: str | Path) -> None:
         Path(path).unlink(missing_ok=True)
         return
     lines = ["\t".join(row) for row in (Failure._fields, *rows)]
-    with written_whole(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
@@ -359,5 +359,5 @@ def read_failed(path: str | Path) -> list[Failure]:
     header, *rows = (line.split("\t") for line in text.rstrip("\n").split("\n"))
     if header != [*Failure._fields] or any(len(row) != len(header) for row in rows):
         raise GeneqError("Not a complete table of failed loci", file=path,
-                         fix="Give failed.tsv as one of the stages wrote it")  # fmt: skip
+                         fix="Give a failed.tsv written by a stage")  # fmt: skip
     return [Failure(*row) for row in rows]

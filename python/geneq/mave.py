@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import _ext, encoding
-from .artifacts import read_parquet, whole_parquet, written_whole
+from .artifacts import atomic_path, parquet_errors, read_parquet
 from .checks import check_format
 from .errors import GeneqError, in_file, not_found, some
 from .genome import open_maybe_gzip
@@ -177,7 +177,7 @@ class Mave:
             "wild_type": self.wild,
         }
         table = pa.table(columns).replace_schema_metadata({KEY: json.dumps(about)})
-        with written_whole(path) as temporary:
+        with atomic_path(path) as temporary:
             # Row numbers are stored as differences; values of y rarely repeat, so no dictionary.
             pq.write_table(
                 table,
@@ -290,12 +290,12 @@ def named_rows(rows: Sequence[int] | np.ndarray) -> str:
 
 
 def _schema(path: str | Path) -> pa.Schema:
-    with whole_parquet(path):
+    with parquet_errors(path):
         return pq.read_schema(path)
 
 
 def _about(metadata: dict | None, path) -> dict:
-    """What the metadata of a MAVE says."""
+    """The metadata of a MAVE."""
     about = json.loads((metadata or {}).get(KEY, b"{}"))
     return check_format(about, "a MAVE", FORMAT, VERSION, path)
 
@@ -332,7 +332,7 @@ def user_table(path: Path, text: Sequence[str] | None) -> pd.DataFrame:
     ------
     GeneqError
         The file is missing, damaged or not a table, its rows have more fields than the header, or
-        it has a column twice.
+        or it has duplicate columns.
     """
     name = path.name.lower().removesuffix(".gz")
     if name.endswith(".parquet"):
@@ -346,7 +346,7 @@ def user_table(path: Path, text: Sequence[str] | None) -> pd.DataFrame:
     except (ValueError, EOFError, OSError, zlib.error) as error:
         raise GeneqError("Not a complete table", value=str(error), file=path) from None
     if twice := sorted({*header[header.duplicated() & header.notna()]}):
-        raise GeneqError("The table has a column twice", value=", ".join(twice), file=path)
+        raise GeneqError("The table has duplicate columns", value=", ".join(twice), file=path)
     nameless = header.isna().to_numpy() & table.isna().all().to_numpy()
     return table.loc[:, ~nameless].dropna(how="all").reset_index(drop=True)
 

@@ -280,7 +280,7 @@ class Sheet:
             if name not in self.columns:
                 self.error(line, name, f"unknown column; the columns are {known}")
             elif header.count(name) > 1:
-                self.error(line, name, "the column occurs twice")
+                self.error(line, name, "duplicate column")
         for name in self.required:
             if name not in header:
                 self.error(line, name, "the column is missing")

@@ -1,11 +1,10 @@
 """Shuffled and random sequences, as controls and as backgrounds."""
 
-import operator
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _ext
+from .checks import check_int
 from .errors import GeneqError
 
 __all__ = ["random_sequences", "shuffle"]
@@ -61,7 +60,7 @@ def shuffle(
     """
     tokens = _tokens(sequences, alphabet)
     rows, length = tokens.shape
-    k, n = _whole("k", k, 1), _whole("n", n, 1)
+    k, n = check_int(k, "k", 1), check_int(n, "n", 1)
     if 0 < length < k:
         rule = "k must be at most the length of the sequences"
         raise GeneqError(rule, value=f"k = {k}, length {length}")
@@ -114,7 +113,7 @@ def random_sequences(
     GeneqError
         If the weights are not a distribution, or the sequences do not fit into memory.
     """
-    shape = _whole("n", n, 0), _whole("length", length, 0)
+    shape = check_int(n, "n", 0), check_int(length, "length", 0)
     weights = None if composition is None else _weights(composition)
     return _call(
         _ext.random_sequences,
@@ -164,23 +163,11 @@ def _weights(composition: ArrayLike) -> NDArray[np.float64]:
         ) from error
 
 
-def _whole(name: str, value, least: int, end: int = 1 << 63) -> int:
-    """`value` as an int of at least `least` and below `end`."""
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or not least <= number < end:
-        rule = f"{name} must be a whole number from {least} to {end - 1}"
-        raise GeneqError(rule, value=value)
-    return number
-
-
 def _stream(seed, first_row, threads) -> dict[str, int]:
     return {
-        "seed": _whole("seed", seed, 0, 1 << 64),
-        "first_row": _whole("first_row", first_row, 0, 1 << 64),
-        "threads": _whole("threads", threads, 1),
+        "seed": check_int(seed, "seed", 0, 2**64 - 1),
+        "first_row": check_int(first_row, "first_row", 0, 2**64 - 1),
+        "threads": check_int(threads, "threads", 1),
     }
 
 

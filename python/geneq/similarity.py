@@ -13,7 +13,7 @@ K, SKETCH, SIMILAR = 14, 64, 0.25
 REPEAT = 500
 # Symbols whose k-mers are hashed at once, and sequences that are compared with all others at once.
 SYMBOLS, ROWS = 1 << 21, 2048
-# Bits of a hash: the rest of 64 holds the number of the sequence in its batch.
+# Bits of a hash: the rest of 64 is the number of the sequence in its batch.
 BITS = np.uint64(40)
 
 

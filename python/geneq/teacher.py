@@ -23,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from .artifacts import read_json, write_json, written_whole
+from .artifacts import atomic_path, read_json, write_json
 from .checks import check_format
 from .errors import GeneqError
 
@@ -244,7 +244,7 @@ class TrainedTeacher:
         tensors |= {
             f"scaling.{k}": torch.from_numpy(np.array(v, np.float32)) for k, v in scaling.items()
         }
-        with written_whole(folder / "teacher.safetensors") as path:
+        with atomic_path(folder / "teacher.safetensors") as path:
             save_file(tensors, path, metadata={"format": FORMAT})
         document = {
             "format": FORMAT,

@@ -4,10 +4,7 @@ Only the first five columns (CHROM, POS, ID, REF, ALT) are parsed. Alleles keep 
 wherever variants are placed or compared, their normal form is used (`normalised`).
 """
 
-import gzip
-import os
 import re
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +15,7 @@ import pandas as pd
 
 from . import _ext
 from .errors import GeneqError, not_found
-from .genome import BGZF_END, Genome, is_bgzip, open_maybe_gzip
+from .genome import GZIP_ERRORS, Genome, damaged, is_truncated_bgzip, open_maybe_gzip
 from .tally import EXAMPLES, Tally
 
 __all__ = [
@@ -233,9 +230,9 @@ def _read(path: Path) -> pd.DataFrame:
     """The alleles of the file: the columns of `Variants.table` and kind, an index into KINDS."""
     with _readable(path):
         parts = list(_parts(path))
-        complete = not is_bgzip(path) or _ends_with(path, BGZF_END)
-    if not complete:
-        raise _truncated("the end mark of bgzip is missing", path)
+        truncated = is_truncated_bgzip(path)
+    if truncated:
+        raise _truncated("the end-of-file block of bgzip is missing", path)
     return pd.concat(parts, ignore_index=True)
 
 
@@ -248,25 +245,14 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise not_found(path) from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise _truncated(str(error), path) from None
+    except GZIP_ERRORS as error:
+        raise _truncated(error, path) from None
     except OSError as error:
         raise GeneqError("The VCF cannot be read", value=error.strerror, file=path) from None
 
 
-def _truncated(how: str, path: Path) -> GeneqError:
-    return GeneqError(
-        "The VCF is truncated or damaged",
-        value=how,
-        file=path,
-        fix="Download it again and compare its checksum",
-    )
-
-
-def _ends_with(path: Path, end: bytes) -> bool:
-    with open(path, "rb") as file:
-        file.seek(-len(end), os.SEEK_END)
-        return file.read() == end
+def _truncated(error: Exception | str, path: Path) -> GeneqError:
+    return damaged("The VCF is truncated or damaged", error, path)
 
 
 def _parts(path: Path) -> Iterator[pd.DataFrame]:

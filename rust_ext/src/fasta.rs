@@ -1,14 +1,14 @@
 //! One pass over a FASTA file in chunks: checks it and gives its canonical text.
 //!
 //! Canonical text: a line `>NAME` for every record, then its sequence in upper case, `WIDTH`
-//! symbols a line. The same sequences give the same canonical text, whatever the case, line width
+//! symbols per line. The same sequences give the same canonical text, whatever the case, line width
 //! and line ends of the file.
 
 use crate::alphabet::is_nucleotide;
 use std::collections::HashSet;
 use std::fmt;
 
-/// Symbols a line of canonical text.
+/// Symbols per line of canonical text.
 pub const WIDTH: u64 = 60;
 
 /// A record of the file.

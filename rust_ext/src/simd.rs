@@ -20,7 +20,7 @@ pub fn by_symbol(four: Four, source: &[u8], out: &mut [u8], large: bool) -> bool
     if source.len() < SYMBOLS || !is_x86_feature_detected!("avx2") {
         return four.by_symbol(source, out);
     }
-    // SAFETY: AVX2 is available, `source` fills a vector, and `out` holds four bytes a symbol.
+    // SAFETY: AVX2 is available, `source` fills a vector, and `out` has four bytes per symbol.
     unsafe {
         if large && out.as_ptr().align_offset(4) == 0 {
             vectors::<true>(four, source, out)

@@ -7,7 +7,7 @@ use crate::parallel::for_rows;
 /// Cut `length`-long windows of `contig` that begin at `starts` (0-based, forward strand).
 ///
 /// Where `minus` is set the window is given on the reverse strand. Positions outside of the
-/// contig are N. `out` holds one row a window; `length` must be above 0.
+/// contig are N. `out` has one row per window; `length` must be above 0.
 pub fn windows(
     contig: &[u8],
     starts: &[i64],

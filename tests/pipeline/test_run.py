@@ -276,5 +276,5 @@ def test_an_image_with_other_code_than_the_checkout_stops(data, tmp_path):
     run = pipeline(tmp_path, *OPTIONS, *inputs(data), checkout=checkout)
     assert run.status != 0
     assert run.submitted == ["GENES (genome)"]
-    assert "The installed geneq holds other code than the checkout" in run.text
+    assert "The installed geneq was built from other code than the checkout" in run.text
     assert not (tmp_path / "results/genomes").exists()

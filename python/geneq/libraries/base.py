@@ -483,9 +483,10 @@ def encoded(text: str, alphabet: str) -> np.ndarray:
 def checked_windows(
     windows: Sequence[Sequence[int]] | None, sequence: str, alphabet: str
 ) -> tuple[tuple[int, int], ...] | None:
-    """Windows [start, end), sorted; None means the whole sequence.
+    """Windows [start, end), sorted; None means the complete sequence.
 
-    Raises GeneqError if they are empty, outside the sequence, overlap, or hold an unknown symbol.
+    Raises GeneqError if they are empty, outside the sequence, overlap, or contain an unknown
+    symbol.
     """
     if windows is not None:
         parts = check_list(windows, "windows")
@@ -517,7 +518,7 @@ def checked_window(window: Sequence[int], sequence: str, alphabet: str) -> tuple
 def _window(window: Sequence[int], length: int) -> tuple[int, int]:
     window = check_list(window, "A window")
     if len(window) != 2:
-        raise GeneqError("A window is a start and an end", value=short(window))
+        raise GeneqError("A window must be a start and an end", value=short(window))
     start, end = (check_int(value, "The edge of a window", -(2**62)) for value in window)
     if not 0 <= start < end <= length:
         raise GeneqError(

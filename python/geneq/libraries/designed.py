@@ -124,7 +124,7 @@ class GlobalLibrary(InBackground, RandomLibrary):
     The windows contain the same as in the RandomLibrary with the same fields. Everything outside
     of them, including the gap between two windows, is background, also where the wild type has an
     unknown symbol. To a surrogate of the element the background is noise; `mutations()` returns the
-    substitutions in the windows only (positions refer to the whole sequence).
+    substitutions in the windows only (positions refer to the complete sequence).
 
     Shuffled backgrounds are made from the wild type if no sources are given. The symbols outside of
     the windows are joined and then shuffled, so that none is fixed at the edge of a window. Given
@@ -160,7 +160,7 @@ class GlobalLibrary(InBackground, RandomLibrary):
             raise GeneqError("These backgrounds need sources", value=self.background)
         if not len(self._outside()):
             raise GeneqError(
-                "Nothing is outside of the windows",
+                "The windows cover the complete sequence",
                 fix="Set the windows to mutate: the sequence around them becomes background",
             )
 

@@ -47,8 +47,8 @@ class SaturationLibrary(Compiled):
     deletions, insertions : int
         Longest deletion and insertion, in symbols.
     windows : sequence of (int, int), optional
-        Windows [start, end) in which to mutate, 0-based; by default the whole sequence. Deletions
-        are entirely within a window.
+        Windows [start, end) in which to mutate, 0-based; by default the complete sequence.
+        Deletions are entirely within a window.
     left_flank, right_flank : str
         Sequence that enters at that end when a deletion shortens the row; beyond a flank the
         unknown symbol enters.
@@ -186,7 +186,7 @@ class CombinatorialLibrary(Sparse):
     n : int, optional
         Sample size: rows drawn uniformly without replacement from all `total`, in the same order.
     windows : sequence of (int, int), optional
-        Windows [start, end) in which to mutate, 0-based; by default the whole sequence.
+        Windows [start, end) in which to mutate, 0-based; by default the complete sequence.
 
     Raises
     ------

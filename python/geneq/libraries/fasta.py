@@ -20,7 +20,7 @@ from ..genome import BGZF_END, open_maybe_gzip
 # Bytes in a bgzip block. zlib's level 4 is several times faster than its default 6, for files that
 # are a fifth larger.
 BLOCK, LEVEL = 0xFF00, 4
-# Characters that headers contain as they are, beside letters and digits; others become %XX.
+# Characters that headers contain as they are, besides letters and digits; others become %XX.
 PLAIN = "!\"#$&'()*+,-./:;<>?@[\\]^_`{|}~"
 
 
@@ -40,7 +40,7 @@ def write_fasta(
     in .gz. Raises GeneqError for an alphabet with the symbol ">".
     """
     if ">" in alphabet:
-        raise GeneqError("FASTA cannot hold the symbol '>'", file=path.name, fix="Write parquet")
+        raise GeneqError("FASTA cannot contain the symbol '>'", file=path.name, fix="Write parquet")
     name = _record_name(kind)
     with open(path, "wb") as file, _writer(file, path, threads) as write:
         for tokens, table in batches:

@@ -98,7 +98,7 @@ def open_library(path: str | Path) -> LibraryFile:
     Parameters
     ----------
     path : str or Path
-        A file that `Library.write` wrote. A FASTA needs its recipe beside it.
+        A file that `Library.write` wrote. A FASTA needs its recipe next to it.
 
     Returns
     -------
@@ -148,7 +148,7 @@ def _open_parquet(path: Path) -> LibraryFile:
 
 
 def _open_fasta(path: Path) -> LibraryFile:
-    """A FASTA is described by the recipe beside it."""
+    """A FASTA is described by the recipe next to it."""
     beside = recipe_path(path)
     try:
         text = beside.read_text(encoding="utf-8")

@@ -156,7 +156,7 @@ def _motif(motif) -> Motif:
 
 
 def distinct(values: Sequence[Hashable], what: str) -> None:
-    """Raises GeneqError, which names `what` they are, if there are none or one occurs twice."""
+    """Raises GeneqError, which names `what` they are, if there are none or one is repeated."""
     if not values:
         raise GeneqError(f"{what}: there must be at least one")
     value, count = Counter(values).most_common(1)[0]

@@ -21,7 +21,7 @@ RECIPE_KEY, ABOUT_KEY = b"geneq-recipe", b"geneq-library"
 
 
 class ColumnFormat(NamedTuple):
-    """How a table holds the sequences.
+    """How a table stores the sequences.
 
     types: (length, alphabet) to types of the columns by name. arrays: (tokens, alphabet, threads)
     to the columns. tokens: (table, length, alphabet, threads) back to tokens uint8[rows, length];
@@ -145,11 +145,11 @@ def write_parquet(
 
 
 def _metadata(about: About) -> dict[bytes, bytes]:
-    said = {"format": FORMAT, "version": VERSION, **about._asdict()}
-    recipe = said.pop("recipe")
+    document = {"format": FORMAT, "version": VERSION, **about._asdict()}
+    recipe = document.pop("recipe")
     if about.layout == "packed":
-        said["bits"] = _bits(about.alphabet)
-    return {RECIPE_KEY: recipe.encode(), ABOUT_KEY: json.dumps(said).encode()}
+        document["bits"] = _bits(about.alphabet)
+    return {RECIPE_KEY: recipe.encode(), ABOUT_KEY: json.dumps(document).encode()}
 
 
 def read_about(path: Path) -> About:
@@ -161,13 +161,15 @@ def read_about(path: Path) -> About:
     with _opened(path) as file:
         schema, rows = file.schema_arrow, file.metadata.num_rows
     metadata = schema.metadata or {}
-    said = json.loads(metadata.get(ABOUT_KEY, b"{}"))
-    check_format(said, "a library", FORMAT, VERSION)
+    document = json.loads(metadata.get(ABOUT_KEY, b"{}"))
+    check_format(document, "a library", FORMAT, VERSION)
     try:
-        length, alphabet = check_int(said["length"], "length", 1), said["alphabet"]
+        length, alphabet = check_int(document["length"], "length", 1), document["alphabet"]
         _ext.alphabet(alphabet)
-        types = LAYOUTS[said["layout"]].types(length, alphabet)
-        about = About(said["layout"], said["rows"], length, alphabet, metadata[RECIPE_KEY].decode())
+        types = LAYOUTS[document["layout"]].types(length, alphabet)
+        about = About(
+            document["layout"], document["rows"], length, alphabet, metadata[RECIPE_KEY].decode()
+        )
     except (KeyError, TypeError) as error:
         raise GeneqError("The metadata of the library is incomplete", value=repr(error)) from None
     found = {name: schema.field(name).type for name in types if name in schema.names}

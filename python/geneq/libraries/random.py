@@ -43,7 +43,7 @@ class RandomLibrary(Sparse):
         capped at the number of positions), an integer for exactly that many, or weights of
         0, 1, 2… mutations.
     windows : sequence of (int, int), optional
-        Windows [start, end) in which to mutate, 0-based; by default the whole sequence.
+        Windows [start, end) in which to mutate, 0-based; by default the complete sequence.
     position_rates : sequence of float, optional
         Instead of counts: each position of the windows mutates independently at its own rate
         (exact to 2^-32).

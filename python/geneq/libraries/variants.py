@@ -190,7 +190,7 @@ def _pairs(recipe: VariantLibrary, genome: Genome) -> _Pairs:
     if table.empty:
         counts = ", ".join(f"{found['n']} {reason}" for reason, found in skipped.items())
         raise GeneqError(
-            "No variant of the VCF is left", value=counts or "it has none", file=recipe.vcf
+            "The VCF has no usable variant", value=counts or "it has none", file=recipe.vcf
         )
     bases = "".join(normal.loc[fit, ["ref", "alt"]].to_numpy().ravel())
     return _Pairs(

@@ -1,7 +1,7 @@
 """Libraries to files: FASTA, parquet with text, parquet with packed tokens.
 
-This module knows of a library only what `Writable` names, so that `Library.write` can use it.
-docs/libraries.md describes the file formats.
+This module uses only the attributes of a library that `Writable` declares, so that `Library.write`
+can use it. docs/libraries.md describes the file formats.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 import pandas as pd
 
-from ..artifacts import written_whole
+from ..artifacts import atomic_path
 from ..checks import check_int
 from ..errors import GeneqError
 from .fasta import write_fasta
@@ -77,7 +77,7 @@ def write_library(
     """Write `library` to `path`, and its recipe to `<path>.recipe.json`; see `Library.write`."""
     path, write = Path(path), FORMATS[suffix_of(path)]
     stream = library.stream(_batch(library.length, batch), threads=threads)
-    with written_whole(recipe_path(path)) as beside, written_whole(path) as temporary:
+    with atomic_path(recipe_path(path)) as beside, atomic_path(path) as temporary:
         beside.write_text(library.to_json() + "\n", encoding="utf-8")
         write(library, temporary, _described(library, stream, progress), threads)
 

@@ -131,7 +131,7 @@ def _motifs(document: dict, path: Path) -> MotifOracle:
     found = MotifOracle.open(file, len(document["classes"]))
     if found.hash != wanted:
         raise GeneqError(
-            f"{name} has other motifs than those that the equation was made with",
+            f"{name} does not have the motifs that the equation was made with",
             value=f"hash {found.hash[:12]}, the equation's {wanted[:12]}",
             file=path,
             fix="Use the motif file of that run; for motifs:core, the geneq version of that run",
@@ -140,7 +140,7 @@ def _motifs(document: dict, path: Path) -> MotifOracle:
 
 
 def _motif_file(name: str, path: Path) -> str:
-    """The motif file `name` beside the equation, else in the current folder."""
+    """The motif file `name` next to the equation, else in the current folder."""
     places = [path.parent / Path(name).name, Path(Path(name).name)]
     for place in places:
         if place.is_file():

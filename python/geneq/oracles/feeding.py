@@ -17,7 +17,7 @@ def device() -> torch.device:
 def one_hot(tokens: torch.Tensor, symbols: int = 4) -> torch.Tensor:
     """One-hot of tokens, on their device.
 
-    The only place where oracles make it: what is copied to a GPU is tokens, a byte a symbol.
+    The only place where oracles make it: tokens, one byte per symbol, are copied to a GPU.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def one_hot(tokens: torch.Tensor, symbols: int = 4) -> torch.Tensor:
 
 
 def workers(where: torch.device) -> ThreadPoolExecutor:
-    """Threads for batches: on the CPU as many as torch may use, each with batches of its own.
+    """Threads for batches: on the CPU as many as torch may use, each with its own batches.
 
     If they shared every batch, as torch does it, they would mostly wait for one another.
     """

@@ -71,7 +71,7 @@ def first_component(parts: Sequence[np.ndarray]) -> np.ndarray:
     Parameters
     ----------
     parts : sequence of float32[rows, bins, targets]
-        Read twice, one at a time.
+        Read two times, one by one.
 
     Returns
     -------

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _ext, encoding
-from ..artifacts import written_whole
+from ..artifacts import atomic_path
 from ..checks import check_memory
 from ..errors import GeneqError
 from ..libraries import Library, LibraryFile
@@ -148,7 +148,7 @@ def variant_scores(
     targets: list[str] | None = None,
     reverse_complement: bool = False,
 ) -> np.ndarray:
-    """The variant scores of an oracle that has a definition of its own.
+    """The variant scores of an oracle that defines them.
 
     Parameters
     ----------
@@ -169,7 +169,7 @@ def variant_scores(
         If the oracle has no variant score, or gives scores of another shape or that are not finite.
     """
     if oracle.variant is None:
-        raise GeneqError("This oracle has no variant score of its own", value=oracle.name)
+        raise GeneqError("This oracle defines no variant score", value=oracle.name)
     plan = _plan("dna", ref.shape[1], oracle, targets, None, reverse_complement)
     padded = [_padded(plan, tokens) for tokens in (ref, alt)]
     pairs = [padded]
@@ -248,7 +248,7 @@ def _stream(
             wanted = recipe.tokens(first, first + len(tokens), threads)
             other = (tokens != wanted).any(1)
             if other.any():
-                raise GeneqError("A row differs from the one that the library's recipe makes",
+                raise GeneqError("A row differs from the one that the library's recipe generates",
                                  value=f"row {first + other.argmax()} (0-based)",
                                  file=library.path)  # fmt: skip
         first += len(tokens)
@@ -329,6 +329,6 @@ def _kept(folder: str | Path | None, name: str, make: Callable[[], np.ndarray]) 
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
         scores = make()
-    with written_whole(path) as temporary:
+    with atomic_path(path) as temporary:
         np.save(temporary, scores, allow_pickle=False)
     return scores

@@ -1,4 +1,4 @@
-"""r of every model beside the ceiling: a row for each cell type, or for each data set."""
+"""r of every model and the ceiling: a row for each cell type, or for each data set."""
 
 import numpy as np
 import pandas as pd

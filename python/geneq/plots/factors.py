@@ -87,7 +87,7 @@ def _panel(rows: pd.DataFrame, title: str, xlabel: str, ylabel: str) -> Callable
         panel = Panel(_xlim(rows["x"].to_numpy(float)), _ylim(rows), WIDTH, HEIGHT,
                       top=26 + ROW * legend_rows)  # fmt: skip
         marks = [text((panel.left + WIDTH) / 2, 15, title, "row mid", length=44), *entries,
-                 panel.axes(xlabel, ylabel, whole_x=True),
+                 panel.axes(xlabel, ylabel, integer_x=True),
                  line(panel.left, float(panel.y(0)), WIDTH - panel.right, float(panel.y(0)),
                       "rule zero")]  # fmt: skip
         for at, (_, group) in enumerate(rows.groupby("label", sort=True)):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from markupsafe import Markup, escape
 
-from ..artifacts import written_whole
+from ..artifacts import atomic_path
 from .logo import glyphs
 from .svg import Drawing, number, tag, text
 
@@ -22,7 +22,7 @@ def write_svg(
     drawing: Drawing, path: str | Path, title: str = "", symbols: Iterable[str] = ()
 ) -> None:
     """Write a figure to the file `path`; arguments as of `standalone`."""
-    with written_whole(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_text(standalone(drawing, title, symbols), encoding="utf-8")
 
 

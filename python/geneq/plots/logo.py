@@ -84,7 +84,7 @@ def _stacked(heights: np.ndarray, sign: int) -> np.ndarray:
 
 
 def _ends(heights: np.ndarray) -> np.ndarray:
-    """float64[length]: the end of the stack that holds the largest effect."""
+    """float64[length]: the end of the stack with the largest effect."""
     if not heights.size:
         return np.zeros(len(heights))
     largest = heights[np.arange(len(heights)), np.abs(heights).argmax(axis=1)]
@@ -181,7 +181,7 @@ def _outline(symbol: str) -> str:
     if not len(corners):
         return ""
     size = np.ptp(corners, axis=0)
-    # Narrow symbols, such as I, and flat ones are not stretched to the whole box.
+    # Narrow symbols, such as I, and flat ones are not stretched to the full box.
     scale = np.maximum(size, (NARROW * size[1], FLAT * size[0]))
     low = corners.min(0) - (scale - size) / 2
     commands = {Outline.MOVETO: "M", Outline.LINETO: "L", Outline.CURVE3: "Q", Outline.CURVE4: "C"}

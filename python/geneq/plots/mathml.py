@@ -134,7 +134,7 @@ def _write(node: ast.expr, names: Names) -> Markup:
         case ast.BinOp(op=ast.Add() | ast.Sub()) | ast.UnaryOp():
             return _sum(node, names)
     raise GeneqError(
-        "An equation holds sums, products, powers and functions only", value=ast.unparse(node)
+        "An equation may contain only sums, products, powers and functions", value=ast.unparse(node)
     )
 
 

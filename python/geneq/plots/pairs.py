@@ -58,7 +58,7 @@ def triangle(
     apart = np.ptp(sites, axis=1)
     panel = Panel((start - 0.5, start + length - 0.5), (0, max(2, 1.05 * apart.max(initial=1))),
                   size[0] + KEY, size[1], right=KEY)  # fmt: skip
-    axes = panel.axes("middle of the pair", "positions apart", whole_x=True)
+    axes = panel.axes("middle of the pair", "positions apart", integer_x=True)
     largest = strength.max(initial=0)
     shade = _shades(strength, largest, np.ceil)  # none is as pale as no effect
     # Diamonds tile the plane, unless that would make them too small to see.
@@ -189,10 +189,10 @@ def _rectangles(at: np.ndarray, cell: float, **attributes) -> Markup:
 # --- colours --------------------------------------------------------------------------------------
 
 
-def _shades(values: np.ndarray, largest: float, to_whole=np.rint) -> np.ndarray:
+def _shades(values: np.ndarray, largest: float, to_integer=np.rint) -> np.ndarray:
     """int[...]: steps of colour, from −SHADES to SHADES."""
     share = np.abs(values) / (largest or 1.0)
-    return np.sign(values).astype(int) * to_whole(SHADES * share).astype(int)
+    return np.sign(values).astype(int) * to_integer(SHADES * share).astype(int)
 
 
 def _colour(level: int) -> dict[str, str]:

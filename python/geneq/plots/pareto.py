@@ -39,7 +39,7 @@ def _errors(front: pd.DataFrame, xlim: tuple[float, float]) -> Markup:
     shown = mse <= best + 1.3 * max(mse.iloc[0] - best, 1e-12) + se
     bars = np.concatenate([mse[shown] - se[shown], mse[shown] + se[shown]])
     panel = Panel(xlim, limits(bars, 0.08), WIDTH, HEIGHT, bottom=26)
-    marks = [panel.axes("", "out-of-fold error (MSE)", whole_x=True)]
+    marks = [panel.axes("", "out-of-fold error (MSE)", integer_x=True)]
     marks.append(line(panel.left, panel.y(best), WIDTH - panel.right, panel.y(best), "best"))
     marks.append(polyline(panel.x(front["complexity"]), panel.y(mse), "front"))
     for row, half in zip(front.itertuples(), se, strict=True):
@@ -62,7 +62,7 @@ def _fidelity(front: pd.DataFrame, xlim: tuple[float, float]) -> Markup:
     x, y = panel.x(known["complexity"]), panel.y(known["fidelity"])
     return Markup("").join(
         [
-            panel.axes("complexity (nodes)", "fidelity R²", whole_x=True),
+            panel.axes("complexity (nodes)", "fidelity R²", integer_x=True),
             polyline(x, y, "front"),
             dots(x, y, "small"),
         ]

@@ -130,7 +130,7 @@ def pair_strengths(term: Term) -> np.ndarray:
 def curve(
     surrogate: Surrogate, number: int, held_out: pd.DataFrame, most: int = latent.DOTS
 ) -> Drawing:
-    """Scores of test rows against φ, the fitted curve, and the band that should hold 95 %.
+    """Scores of test rows against φ, the fitted curve, and the band that should contain 95 %.
 
     held_out: LATENT of the target. With empirical noise, which differs from row to row, no band.
     """

@@ -50,10 +50,10 @@ def shorten(text: str, length: int) -> str:
 
 
 def text(x: float, y: float, string: str, class_: str = "", *, length: int | None = None, **more):
-    """A text; one cut to `length` characters keeps the whole string as its tooltip."""
+    """A text; one cut to `length` characters has the full string as its tooltip."""
     shown = shorten(string, length) if length else string
-    whole = tag("title", escape(string)) if shown != string else ""
-    return tag("text", escape(shown), whole, x=float(x), y=float(y), class_=class_ or None, **more)
+    full = tag("title", escape(string)) if shown != string else ""
+    return tag("text", escape(shown), full, x=float(x), y=float(y), class_=class_ or None, **more)
 
 
 def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
@@ -138,12 +138,12 @@ class Panel:
     def _tall(self) -> float:
         return self.height - self.bottom - self.top
 
-    def axes(self, xlabel: str, ylabel: str, *, whole_x: bool = False, xticks: int = 6) -> Markup:
-        """Grid, tick labels and axis labels; `whole_x` restricts x to whole numbers, an empty
+    def axes(self, xlabel: str, ylabel: str, *, integer_x: bool = False, xticks: int = 6) -> Markup:
+        """Grid, tick labels and axis labels; `integer_x` restricts x to integers, an empty
         `ylabel` omits the ticks of y."""
         end, base = self.width - self.right, self.height - self.bottom
         marks = []
-        for tick in ticks(self.xlim, xticks, whole_x):
+        for tick in ticks(self.xlim, xticks, integer_x):
             marks.append(line(self.x(tick), self.top, self.x(tick), base, "grid"))
             marks.append(text(self.x(tick), base + 15, label(tick), "tick mid"))
         for tick in ticks(self.ylim, max(2, int(self._tall / 40))) if ylabel else []:
@@ -155,9 +155,9 @@ class Panel:
         return Markup("").join(marks)
 
 
-def ticks(lim: tuple[float, float], n: int, whole: bool = False) -> list[float]:
+def ticks(lim: tuple[float, float], n: int, integer: bool = False) -> list[float]:
     """About `n` round values inside the limits."""
-    found = MaxNLocator(n, integer=whole, steps=[1, 2, 5, 10]).tick_values(*lim)
+    found = MaxNLocator(n, integer=integer, steps=[1, 2, 5, 10]).tick_values(*lim)
     return [float(v) for v in found if lim[0] <= v <= lim[1]]
 
 

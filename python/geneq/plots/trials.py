@@ -28,7 +28,7 @@ def trials(table: pd.DataFrame) -> Markup:
         panel.width,
         panel.height,
         f"Validation loss of {len(table)} trials, best {best:.3g}",
-        panel.axes("trial", "validation loss", whole_x=True, xticks=10),
+        panel.axes("trial", "validation loss", integer_x=True, xticks=10),
         polyline(panel.x(np.repeat(complete["trial"], 2)[1:]), panel.y(np.repeat(steps, 2)[:-1]),
                  "front"),
         *[tag("circle", cx=panel.x(row.trial), cy=panel.y(row.loss), r=3, class_="pruned")

@@ -1,7 +1,7 @@
 """Write the atlas of a run: one HTML file that compares its data sets and cell types.
 
-It reads what `geneq report` wrote beside each report.html, and links to the reports where the
-pipeline puts them (datasets/NAME/report/report.html beside atlas.html). Where truth is known,
+It reads what `geneq report` wrote next to each report.html, and links to the reports where the
+pipeline puts them (datasets/NAME/report/report.html next to atlas.html). Where truth is known,
 recovery.json joins those of all data sets.
 """
 
@@ -35,7 +35,7 @@ def run(args):
     repeated = pd.Series([report.dataset for report in reports])
     if repeated.duplicated().any():
         raise GeneqError(
-            "Two reports are of one data set", value=repeated[repeated.duplicated()].iloc[0]
+            "Two reports are for the same data set", value=repeated[repeated.duplicated()].iloc[0]
         )
     recovery = [row for report in reports for row in report.recovery]
     if recovery:
@@ -113,7 +113,7 @@ def page(reports: list[Report], recovery: list[dict]) -> dict:
 
 
 def cell_type_rows(report: Report) -> list[dict]:
-    """One row a cell type: equation, effects of its classes, figures, where its report is."""
+    """One row per cell type: equation, effects of its classes, figures, where its report is."""
     figures = report.figures()
     rows = []
     for place, document in enumerate(report.documents):

@@ -129,12 +129,12 @@ class Fitted:
         """By which oracle, and how."""
         if self.row is None:
             return ""
-        said = [self.row.oracle]
+        parts = [self.row.oracle]
         if self.row.reduce:
-            said.append(f"profiles reduced by {self.row.reduce}")
+            parts.append(f"profiles reduced by {self.row.reduce}")
         if self.row.precision != "float32":
-            said.append(self.row.precision)
-        return ", ".join(said + ["mean of both strands"] * self.row.reverse_complement)
+            parts.append(self.row.precision)
+        return ", ".join(parts + ["mean of both strands"] * self.row.reverse_complement)
 
 
 def read_tables(folders: Sequence[Path], name: str, table: Table) -> pd.DataFrame | None:

@@ -4,7 +4,7 @@ The library is given by its recipe, or as a file written by `geneq mutagenize`. 
 one row per sequence with its scores, and the recipe in its metadata. A run that was stopped
 continues where it was when it is started again. docs/oracles.md lists the oracles.
 
---loci scores the loci of a sheet, each with a library of its own: OUT/<locus>/ has mave.parquet and
+--loci scores the loci of a sheet, each with its own library: OUT/<locus>/ has mave.parquet and
 locus.json. --experiments scores the recipes of a sheet, with experiment.json. Command-line options
 override the sheet. Rows that fail are listed in OUT/failed.tsv and do not stop the others.
 """

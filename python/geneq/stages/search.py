@@ -40,14 +40,14 @@ BATCH = 128
 PATIENCE = 12
 # Factor on the learning rate after each epoch: with little signal, the last steps must be small.
 RATE_DECAY = 0.95
-# Batches in an epoch from which on it falls so; with fewer, an epoch is fewer steps and it falls
+# Batches per epoch for the full decay. With fewer, an epoch has fewer steps and the rate decays
 # less; otherwise a network of a few hundred genes would stop learning too early.
 FULL_EPOCH = 10
 # Of n steps, the weights of about the last n / 10 are averaged.
 AVERAGED = 10
-# Members of every ensemble: more are no better and take longer.
+# Members of every ensemble: more members are slower and no better.
 MEMBERS = 4
-# By so many standard errors the best of thirty trials beats its equals by luck alone.
+# Standard errors by which the best of thirty equally good trials is better by chance alone.
 CERTAIN = 2.0
 
 
@@ -61,8 +61,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         choices=range(5),
         help="test this fold and validate on the next one (default: the table's own split)",
     )
-    parser.add_argument("--trials", type=int, default=30, help="architectures tried (30)")
-    parser.add_argument("--max_epochs", type=int, default=150, help="epochs a trial at most (150)")
+    parser.add_argument("--trials", type=int, default=30, help="number of architectures (30)")
+    parser.add_argument(
+        "--max_epochs", type=int, default=150, help="maximum epochs per trial (150)"
+    )
     parser.add_argument("--seed", type=int, default=1, help="seed of search and training (1)")
     parser.add_argument("--out", required=True, help="folder for the results")
 
@@ -241,7 +243,7 @@ def choose(candidates: list[Candidate]) -> Candidate:
 
 
 # A plain network that does well on most data. The search starts from it, at two learning rates, and
-# ends with it unless another is surely better.
+# ends with it unless another is better beyond doubt.
 FIRST = {
     "pooling": "partial",
     "hidden": "additive",
@@ -252,7 +254,7 @@ FIRST = {
     "weight_decay": 0.05,
     "gate_penalty": 0.01,
 }
-# Weak signal is learned best at the first, strong signal at the second.
+# The first is best for weak signal, the second for strong signal.
 FIRST_RATES = (0.002, 0.005)
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..artifacts import written_whole
+from ..artifacts import atomic_path
 from ..checks import parse_two_windows, parse_window
 from ..errors import GeneqError, in_file
 from ..libraries import FactorialLibrary
@@ -252,7 +252,7 @@ def write_figures(
 ) -> None:
     """<number of the target>_<what>.svg: names of targets need not be valid file names."""
     symbols = () if "levels" in found else levels.names(surrogate.alphabet)[0]
-    with written_whole(folder) as temporary:
+    with atomic_path(folder) as temporary:
         temporary.mkdir()
         for number, target in enumerate(surrogate.targets):
             for what, drawing in figures(surrogate, number, found, gauge, elements).items():

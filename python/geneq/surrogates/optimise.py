@@ -17,8 +17,9 @@ STILL = 3
 class Found:
     """The best point, and how it was reached.
 
-    score: of the point. steps: of the whole run. why: what ended it, "converged", "validation" (the
-    score no longer falls), "steps" (the limit) or "no descent". history: value and score by step.
+    score: of the point. steps: of the complete run. why: what ended it, "converged", "validation"
+    (the score no longer falls), "steps" (the limit) or "no descent". history: value and score by
+    step.
     """
 
     point: np.ndarray

@@ -31,7 +31,7 @@ FIELDS = ("window", "between", "distance", "order")
 
 @dataclass(frozen=True)
 class Settings:
-    """How a surrogate is fitted; None stands for the default of the library.
+    """How a surrogate is fitted; None means the default for this library.
 
     Parameters
     ----------

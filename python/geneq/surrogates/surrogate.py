@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..artifacts import read_json, write_json, written_whole
+from ..artifacts import atomic_path, read_json, write_json
 from ..checks import check_format, choices
 from ..errors import GeneqError, not_found
 from ..libraries import Mutations
@@ -50,7 +50,7 @@ REPLICATES = tuple(Replicates.__dataclass_fields__)
 
 
 @dataclass(frozen=True)
-class BesideWild:
+class RowsAndWild:
     """Rows followed by the wild type: their mutations, and their design."""
 
     changes: Mutations
@@ -344,13 +344,16 @@ class Surrogate:
         GeneqError
             As `phi` does.
         """
-        output, beside = self.outputs[self._index(target)], self._beside_wild(tokens, threads)
-        y = output.y_sd * self._yhat(output, beside.phi(output))
+        output, rows = (
+            self.outputs[self._index(target)],
+            self._rows_and_wild(tokens, threads),
+        )
+        y = output.y_sd * self._yhat(output, rows.phi(output))
         effects, errors = y[:-1] - y[-1], np.full(len(tokens), np.nan)
         if output.replicates is not None:
-            squares = [moved**2 for _, moved in self._moved(output, beside)]
+            squares = [moved**2 for _, moved in self._moved(output, rows)]
             errors = np.sqrt(np.mean(squares, axis=0))
-        row, position, symbol = beside.changes
+        row, position, symbol = rows.changes
         errors[row[self._unseen()[position, symbol]]] = np.nan
         elsewhere = ~self.inside & (self.wild_type < self.symbols)
         foreign = ((tokens != self.wild_type) & elsewhere).any(axis=1)
@@ -365,22 +368,22 @@ class Surrogate:
         float64[n] each, y in its original units; see `resampled`.
         """
         output = self.outputs[self._index(target)]
-        return self._moved(output, self._beside_wild(tokens, threads))
+        return self._moved(output, self._rows_and_wild(tokens, threads))
 
-    def _beside_wild(self, tokens: np.ndarray, threads: int) -> "BesideWild":
+    def _rows_and_wild(self, tokens: np.ndarray, threads: int) -> "RowsAndWild":
         changes, rows = self._changes(self._checked(tokens)), len(tokens) + 1
         design = self.layout.design(self.layout.rows(changes, rows), changes, threads)
-        return BesideWild(changes, design)
+        return RowsAndWild(changes, design)
 
     def _moved(
-        self, output: Output, beside: "BesideWild"
+        self, output: Output, rows: "RowsAndWild"
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        phi, replicates = beside.phi(output), _replicates_of(output)
+        phi, replicates = rows.phi(output), _replicates_of(output)
         curve = self.nonlinearity.at(output.eta, phi)
         slope = curve.slope()
         for number, offset in enumerate(replicates.offset):
             theta = replicates.full(number, self.layout.size)
-            by_phi = beside.design.phi(theta) + offset
+            by_phi = rows.design.phi(theta) + offset
             eta = output.eta + STEP * replicates.eta[number]
             by_y = slope * by_phi + (self.nonlinearity.at(eta, phi).y - curve.y) / STEP
             yield by_phi[:-1] - by_phi[-1], output.y_sd * (by_y[:-1] - by_y[-1])
@@ -446,7 +449,7 @@ class Surrogate:
                          if name not in (*OUTPUT_ARRAYS, "replicates")}
                         for output in self.outputs],
         }  # fmt: skip
-        with written_whole(folder / "surrogate.npz") as temporary:
+        with atomic_path(folder / "surrogate.npz") as temporary:
             np.savez(temporary, **arrays)  # type: ignore[arg-type]  # no array is `allow_pickle`
         write_json(document, folder / "surrogate.json")
 

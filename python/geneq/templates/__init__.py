@@ -12,7 +12,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from ..artifacts import written_whole
+from ..artifacts import atomic_path
 from ..plots.svg import MINUS, shorten
 
 HERE = Path(__file__).parent
@@ -29,7 +29,7 @@ def write_page(template: str, path: str | Path, **values) -> None:
         script_digest=digest,
         **values,
     )  # fmt: skip
-    with written_whole(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
@@ -53,7 +53,7 @@ def figure(value, digits: int = 3) -> str:
 
 
 def count(value) -> str:
-    """A whole number with thousands marked, or a dash where there is none."""
+    """An integer with thousands marked, or a dash where there is none."""
     return MISSING if value is None or not math.isfinite(value) else f"{value:,.0f}"
 
 
@@ -68,7 +68,7 @@ def plural(number: int, one: str, many: str | None = None) -> str:
 
 
 def short(name: str, length: int = 48) -> Markup | str:
-    """A name of at most `length` characters; a longer one is cut and has the whole as tooltip."""
+    """A name of at most `length` characters; a longer one is cut, with the full name as tooltip."""
     if len(name) <= length:
         return name
     return Markup('<span title="{}">{}</span>').format(name, shorten(name, length))

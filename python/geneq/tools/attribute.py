@@ -104,7 +104,7 @@ def _of_surrogate(folder: Path | None, mave: Mave, target: str) -> dict[str, np.
         return {}
     surrogate = Surrogate.load(folder)
     if not np.array_equal(surrogate.wild_type, mave.wild_type):
-        raise GeneqError("The surrogate has another wild type than the library", file=folder)
+        raise GeneqError("The surrogate and the library have different wild types", file=folder)
     effects = surrogate.effects("wild_type", target, units="y")
     return {"surrogate": effects.additive(mave.length)}
 
@@ -141,7 +141,7 @@ def as_table(mave: Mave, effects: Effects) -> pd.DataFrame:
         for method, values in found.items()
     ]
     if not tables:
-        raise GeneqError("No method can be applied", fix="Read why above, or name --methods")
+        raise GeneqError("No method can be applied", fix="See the reasons above, or set --methods")
     return pd.concat(tables, ignore_index=True)
 
 

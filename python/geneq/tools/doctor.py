@@ -1,4 +1,4 @@
-"""Say what this geneq has to work with: versions, threads, GPU, Julia, and the code it holds."""
+"""Print versions, threads, GPU, Julia, and the digest of the installed code."""
 
 import importlib.util
 import os

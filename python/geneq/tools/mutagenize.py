@@ -182,7 +182,7 @@ def _given(args: Namespace, names) -> dict[str, Any]:
 def _from_recipe(args: Namespace) -> Library:
     if given := _given(args, ("type", *SOURCE, *OPTIONS)):
         raise GeneqError(
-            "--recipe defines the whole library",
+            "--recipe defines the complete library",
             value=_spelled(given),
             fix="Drop these options, or --recipe",
         )

@@ -1,4 +1,4 @@
-"""Of a simulated genome: one binding site that drives a cell type, as a locus with variants.
+"""A locus with variants from a simulated genome: one binding site that determines expression.
 
 Which site that is is seen from the finished DNA: one near its consensus, near a TSS, with nothing
 else near it that matters to the cell type.
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..artifacts import written_whole
+from ..artifacts import atomic_path
 
 MOTIF, DATASET, CELL_TYPE = "AP1", "muscle", "fibroblast"
 # Motifs that the cell type's planted equation reads.
@@ -118,7 +118,7 @@ def write(genes: pd.DataFrame, windows: np.ndarray, site: Site, folder: Path) ->
         "variants.vcf": "\n".join(_vcf(forward, positions, window)) + "\n",
     }
     for file, text in files.items():
-        with written_whole(folder / file) as path:
+        with atomic_path(folder / file) as path:
             path.write_text(text)
 
 

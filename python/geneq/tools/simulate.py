@@ -3,8 +3,8 @@
 The expression of every cell type follows a planted equation over motif classes of `motifs:core`
 (sums, products, saturation), one type carries no signal at all. The truth is computed from the
 finished DNA by the slow code in this file, which shares nothing with featurize. One site that
-drives a cell type is written as a locus with variants (loci.csv, variants.vcf), and its position as
-sites.csv.
+determines a cell type's expression is written as a locus with variants (loci.csv, variants.vcf),
+and its position as sites.csv.
 """
 
 import gzip
@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from scipy import sparse
 
-from ..artifacts import written_whole
+from ..artifacts import atomic_path
 from ..errors import GeneqError
 from ..oracles.meme import read_meme
 from . import planted_site
@@ -115,7 +115,7 @@ def run(args: Namespace) -> None:
     for dataset, types in truth.items():
         write_dataset(dataset, types, genes, args.cells, rng, out / f"{dataset}.h5ad")
     rows = [f"{dataset},{dataset}.h5ad,cell_type" for dataset in truth]
-    with written_whole(out / "samplesheet.csv") as path:
+    with atomic_path(out / "samplesheet.csv") as path:
         path.write_text("\n".join(["dataset,h5ad,cell_type_key", *rows]) + "\n")
     planted_site.write(genes, windows, planted_site.find(windows, motifs), out)
     # Last: its presence means that everything was written.
@@ -176,9 +176,9 @@ def plant(window: np.ndarray, matrix: np.ndarray, rng: np.random.Generator) -> N
 def write_genome(
     genes: pd.DataFrame, windows: np.ndarray, rng: np.random.Generator, path: Path
 ) -> None:
-    """The genome that has the windows at its genes: gzip FASTA, 60 symbols a line."""
+    """The genome that has the windows at its genes: gzip FASTA, 60 symbols per line."""
     symbols = np.frombuffer(b"ACGT", np.uint8)
-    with written_whole(path) as temporary, gzip.GzipFile(temporary, "wb", 5, mtime=0) as file:
+    with atomic_path(path) as temporary, gzip.GzipFile(temporary, "wb", 5, mtime=0) as file:
         for chrom, group in genes.groupby("chrom", sort=False):
             length = group["tss"].max() + SPACING
             sequence = rng.choice(4, length, p=[0.29, 0.21, 0.21, 0.29]).astype(np.uint8)
@@ -210,7 +210,7 @@ def write_annotation(genes: pd.DataFrame, rng: np.random.Generator, path: Path) 
                 ids += f' transcript_id "{gene.gene_id.replace("G", "T")}{bool(tag):d}.1";'
             fields = [gene.chrom, "simulated", feature, str(max(first, 0) + 1), str(last + 1)]
             lines.append("\t".join([*fields, ".", gene.strand, ".", ids + tag]))
-    with written_whole(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_text("\n".join(lines) + "\n")
 
 
@@ -310,7 +310,7 @@ def write_truth(truth: dict, planted: list[dict], genes: pd.DataFrame, path: Pat
     )
     table = pa.Table.from_pandas(frame, preserve_index=False)
     table = table.replace_schema_metadata({b"planted": json.dumps(planted).encode()})
-    with written_whole(path) as temporary:
+    with atomic_path(path) as temporary:
         pq.write_table(table, temporary)
 
 
@@ -346,7 +346,7 @@ def write_dataset(
         ),
         var=pd.DataFrame(index=np.array(names)[columns]),
     )
-    with written_whole(path) as temporary:
+    with atomic_path(path) as temporary:
         data.write_h5ad(temporary, compression="gzip")
 
 

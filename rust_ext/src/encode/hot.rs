@@ -112,7 +112,7 @@ pub fn one_hot_rows<T: Hot>(
     }
 }
 
-/// A row, or up to `most` symbols: rows in a run are one long row where bases stand side by side.
+/// A row, or up to `most` symbols: contiguous rows are one long row.
 fn symbols_together(layout: Layout, length: usize, most: usize) -> usize {
     match layout {
         Layout::Nlc => most,

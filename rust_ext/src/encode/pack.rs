@@ -73,7 +73,7 @@ pub enum UnpackError {
 
 /// Unpack `data`, rows of `packed_width`, into rows of `length` (above 0) tokens.
 ///
-/// `rows` and `positions`, equally long, say where unknown symbols are, in any order.
+/// `rows` and `positions`, equally long, are the places of unknown symbols, in any order.
 pub fn unpack(
     alphabet: &Alphabet,
     data: &[u8],

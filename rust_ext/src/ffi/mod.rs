@@ -26,7 +26,7 @@ fn refuse<T>(message: impl Into<String>) -> PyResult<T> {
     Err(PyValueError::new_err(message.into()))
 }
 
-/// `value` as an array of `T` with `D` axes; otherwise an error that says what was expected.
+/// `value` as an array of `T` with `D` axes; otherwise an error that states what was expected.
 fn array<'py, T: Element, D: numpy::ndarray::Dimension>(
     value: &Bound<'py, PyAny>,
     name: &str,

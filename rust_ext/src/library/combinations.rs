@@ -92,7 +92,7 @@ impl Combinations {
     }
 
     /// Keep `rows` of them, uniformly drawn without replacement, in their order. `going` is
-    /// called now and then and says whether to continue.
+    /// called regularly and returns whether to continue.
     pub fn sample(mut self, rows: u64, going: &mut dyn FnMut() -> bool) -> Result<Self, Refused> {
         if rows > self.total {
             return refuse(format!(

@@ -90,13 +90,13 @@ impl Set<'_> {
     }
 }
 
-/// A library of any type. Rows must be below `rows`; `out` holds `length` tokens.
+/// A library of any type. Rows must be below `rows`; `out` has space for `length` tokens.
 pub trait Rows: Sync {
     fn rows(&self) -> u64;
     fn length(&self) -> usize;
     fn fill(&self, row: u64, scratch: &mut Scratch, out: &mut [u8]);
 
-    /// One-hot of the rows from `first` on, as many as `out` holds.
+    /// One-hot of the rows from `first` on, as many as fit into `out`.
     fn one_hot<T: Hot>(
         &self,
         alphabet: &Alphabet,
@@ -152,7 +152,7 @@ impl<S: Substitutions> Rows for S {
     }
 }
 
-/// Tokens of the rows from `first` on, as many as `out` holds.
+/// Tokens of the rows from `first` on, as many as fit into `out`.
 pub fn tokens<L: Rows>(library: &L, first: u64, out: &mut [u8], threads: usize) {
     for_rows_with(
         out,
@@ -209,7 +209,7 @@ fn joined(mut first: Mutations, second: Mutations) -> Mutations {
     first
 }
 
-/// A position that may change, and the symbol that it holds.
+/// A position that may change, and the symbol there.
 #[derive(Clone, Copy, Debug)]
 pub struct Site {
     pub position: u32,

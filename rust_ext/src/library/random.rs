@@ -130,7 +130,7 @@ impl Random {
     /// Draw rows that repeat an earlier one again, until all are distinct.
     ///
     /// Rows are distinguished by 128 bits of a hash of their mutations. `going` is called now and
-    /// then and says whether to continue.
+    /// then and returns whether to continue.
     pub fn distinct(
         mut self,
         threads: usize,

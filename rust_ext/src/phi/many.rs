@@ -152,7 +152,7 @@ fn for_blocks(
     }
 }
 
-/// Columns of `length` numbers side by side; where they are fewer, with 0 beside them.
+/// Columns of `length` numbers side by side, filled up with 0 if there are fewer.
 fn abreast<T: Copy + Default + Send>(
     columns: &[f64],
     length: usize,

@@ -10,7 +10,7 @@ const LANES: usize = 4;
 
 /// Which pairs of features have an entry in a table: each feature with a range of later ones.
 ///
-/// The entries lie by first feature, then by second, without gaps.
+/// The entries are sorted by first feature, then by second, without gaps.
 #[derive(Debug)]
 pub struct PairLayout {
     first: Vec<u32>,
@@ -147,7 +147,7 @@ impl PairLayout {
         });
     }
 
-    /// What centring takes from the entries of the features in `share`, which `out` holds.
+    /// What centring takes from the entries of the features in `share`, which are in `out`.
     pub(super) fn begin(
         &self,
         single: &[f64],
@@ -192,7 +192,7 @@ impl PairLayout {
         shares.filter(|share| share.start < share.end).collect()
     }
 
-    /// `plus` the weights of rows to the entries of the features in `share`, which `out` holds.
+    /// `plus` the weights of rows to the entries of the features in `share`, which are in `out`.
     #[inline(always)]
     pub(super) fn add<T>(
         &self,

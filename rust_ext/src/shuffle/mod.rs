@@ -71,7 +71,7 @@ pub struct Shuffle {
 impl Shuffle {
     /// Shuffle the rows of `tokens`, of `length` symbols (above 0), into `out`.
     ///
-    /// The copies of a row stand side by side. Copy c of row i has the random numbers of (`seed`,
+    /// The copies of a row are adjacent. Copy c of row i has the random numbers of (`seed`,
     /// `first_row` + i, c): it depends neither on other rows nor on the number of copies.
     pub fn rows(&self, tokens: &[u8], length: usize, out: &mut [u8], threads: usize) {
         let scratch = || {
@@ -105,7 +105,7 @@ impl Shuffle {
         );
     }
 
-    /// The source of row `index` of the output; `rng` goes to its first number.
+    /// The source of row `index` of the output; `rng` is set to its first number.
     fn start<'a>(&self, tokens: &'a [u8], length: usize, index: usize, rng: &mut Rng) -> &'a [u8] {
         let (row, copy) = (index / self.copies, index % self.copies);
         rng.start(self.first_row.wrapping_add(row as u64), copy as u64);

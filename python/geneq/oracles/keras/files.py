@@ -1,9 +1,9 @@
 """Files that Keras writes: the configuration of a network and its weights, by h5py alone.
 
-Four forms are read. Model files (.h5 of Keras 2 and 3) hold the configuration as JSON in the
-attribute `model_config` and the weights by layer. Weight files of Keras 2 hold the same without the
-configuration, which is then read from a JSON file beside them. Weight files of Keras 3 hold arrays
-by class of layer and number. A .keras archive holds such a file and the configuration.
+Four forms are read. Model files (.h5 of Keras 2 and 3) contain the configuration as JSON in the
+attribute `model_config` and the weights by layer. Weight files of Keras 2 contain the same without
+the configuration, which is then read from a JSON file next to them. Weight files of Keras 3 contain
+arrays by class of layer and number. A .keras archive contains such a file and the configuration.
 """
 
 import json
@@ -56,7 +56,7 @@ def read_keras(path: str | Path) -> Stored:
     Returns
     -------
     Stored
-        Without a configuration if neither the file nor a JSON file beside it has one.
+        Without a configuration if neither the file nor a JSON file next to it has one.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def _own_config(file: h5py.File, path: Path) -> dict | None:
 
 
 def _config_beside(path: Path) -> dict | None:
-    """The configuration in NAME.json beside NAME.h5 or NAME.weights.h5."""
+    """The configuration in NAME.json next to NAME.h5 or NAME.weights.h5."""
     names = (path.stem, path.name.removesuffix(".weights.h5"))
     for beside in (path.with_name(f"{name}.json") for name in names):
         if beside.is_file():

@@ -180,7 +180,7 @@ def _ordered(graph: Graph, path: Path) -> Graph:
     while rest:
         ready = {key: node for key, node in rest.items() if ordered.keys() >= {*node.inputs}}
         if not ready:
-            raise GeneqError("The network's layers form a circle", value=next(iter(rest)),
+            raise GeneqError("The network's layers form a cycle", value=next(iter(rest)),
                              file=path)  # fmt: skip
         ordered |= ready
         rest = {key: node for key, node in rest.items() if key not in ready}
@@ -193,7 +193,7 @@ def _ordered(graph: Graph, path: Path) -> Graph:
 def simplified(graph: Graph) -> Graph:
     """An equal graph for inference.
 
-    Activations become nodes of their own, batch normalisation is folded into the layer before it,
+    Activations become separate nodes, batch normalisation is folded into the layer before it,
     and ReLU follows maximum pooling, which gives the same for fewer numbers.
     """
     return _relu_after_pooling(_folded(_with_activations(graph)))

@@ -282,7 +282,7 @@ class Flatten(nn.Module):
 
 
 class Reshape(nn.Module):
-    """Reshape, to one or two axes beside that of the sequences."""
+    """Reshape, to one or two axes besides that of the sequences."""
 
     def __init__(self, node: Node):
         super().__init__()

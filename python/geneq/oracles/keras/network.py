@@ -96,7 +96,7 @@ def open_keras(
     ----------
     path : path
         A .h5 file of Keras 2 or 3 or a .keras file. Weights without a configuration need
-        `model.to_json()` beside them, under the same name with .json.
+        `model.to_json()` next to them, under the same name with .json.
     targets : list of str, optional
         A name per output; by default the names of the output layers, numbered if they have several
         units.
@@ -137,7 +137,7 @@ def oracle_of(
 ) -> NetworkOracle:
     """An oracle of the network in a file.
 
-    hold: what inputs beside the DNA are; they are held at 0. Without it they are refused.
+    hold: inputs besides DNA; they are held at 0. Without it they are refused.
     options: as for `NetworkOracle`.
     """
     with in_file(path), well_formed(path):
@@ -146,7 +146,7 @@ def oracle_of(
         network = KerasNetwork(graph, source, held)
         found = _targets(network.tried(TRIAL if length is None else length))
         if targets is not None and len(targets) != len(found):
-            raise GeneqError("The network has other outputs than it should have",
+            raise GeneqError("The network does not have the expected outputs",
                              value=f"{', '.join(found)} for {', '.join(targets)}")  # fmt: skip
     oracle = NetworkOracle(name, network, length, targets or found, **options)
     parameters = sum(weights.numel() for weights in network.parameters())

@@ -1,4 +1,4 @@
-"""Published networks that `keras` reads, with what their files do not say.
+"""Published networks that `keras` reads, with what their files do not state.
 
 DeepSTARR: de Almeida et al., Nature Genetics 54:613 (2022). Xpresso: Agarwal and Shendure, Cell
 Reports 31:107663 (2020).
@@ -51,9 +51,9 @@ def deepstarr_config(names: Iterable[str]) -> dict:
 
 
 class Published(NamedTuple):
-    """What a published network's file does not say.
+    """What a published network's file does not state.
 
-    held: what its inputs beside DNA are, which are held at 0. config: the configuration for files
+    held: its inputs besides DNA, which are held at 0. config: the configuration for files
     of weights alone, from the names of layers with weights; weighted: how many these are. note: for
     the user.
     """
@@ -91,7 +91,7 @@ def open_published(kind: str, path: str | Path) -> NetworkOracle:
     (dev) and a housekeeping (hk) promoter. Xpresso gives the median expression of a gene, log10
     RPKM, standardised, of 7,000 nt upstream and 3,500 nt downstream of its TSS on its strand; the
     features of the half-life of its mRNA are held at 0, their mean. Weights of human and of mouse
-    have the same shape: which they are, only the user knows.
+    have the same shape and cannot be told apart.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def open_published(kind: str, path: str | Path) -> NetworkOracle:
 
 
 def _configured(stored: Stored, known: Published, path: Path) -> Stored:
-    """Weights alone with the configuration that geneq knows."""
+    """Weights alone with the configuration that geneq has."""
     if known.config is None:
         raise GeneqError("The file has weights but no configuration of the network", file=path,
                          fix="Use the file that the authors published")  # fmt: skip

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import sympy
 
-from ...artifacts import EQUATIONS, METRICS, PREDICTIONS, Features, written_whole
+from ...artifacts import EQUATIONS, METRICS, PREDICTIONS, Features, atomic_path
 from ...equations import FORMAT, VERSION, Equation, infix, with_numbers
 from ...errors import GeneqError
 from ...evaluation import metrics
@@ -39,7 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--sr_generations", type=int, default=60, help="budget of symbolic regression (60)"
     )
     parser.add_argument(
-        "--max_variables", type=int, default=12, help="variables offered to a search at most (12)"
+        "--max_variables", type=int, default=12, help="maximum number of variables (12)"
     )
     parser.add_argument("--seed", type=int, default=1, help="seed (1)")
     parser.add_argument("--out", required=True, help="folder for the results")
@@ -56,7 +56,7 @@ def run(args: Namespace) -> None:
     engine = choose_engine(args.sr_engine)
     out = Path(args.out)
     tables, predictions = [], []
-    with written_whole(out / "equations") as folder:
+    with atomic_path(out / "equations") as folder:
         folder.mkdir()
         for n, cell_type in enumerate(source.teacher.cell_types):
             work = CellType.of(source, cell_type, args.max_variables, args.seed)

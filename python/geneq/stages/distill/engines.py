@@ -39,7 +39,7 @@ def choose_engine(name: str) -> Engine:
     if name == "pysr" and missing:
         raise GeneqError(
             f"--sr_engine pysr cannot run: {missing}",
-            fix="Install Julia and PySR (the container image 'pysr' has both), or take operon",
+            fix="Install Julia and PySR (the container image 'pysr' has both), or use operon",
         )
     return PySR() if name == "pysr" or (name == "auto" and not missing) else Operon()
 

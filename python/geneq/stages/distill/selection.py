@@ -35,9 +35,9 @@ class Sample:
 
 @dataclass(frozen=True)
 class Member:
-    """A candidate: its form, constants fitted to all genes, and how it does.
+    """A candidate: its form, constants fitted to all genes, and its errors.
 
-    errors: float64[n], squared, out of fold. delta, delta_se: mean error less that of the best
+    errors: float64[n], squared, out of fold. delta, delta_se: mean error minus that of the best
     member, and its paired standard error.
     """
 
@@ -132,21 +132,21 @@ def _training(sample: Sample) -> tuple[dict[str, np.ndarray], np.ndarray]:
 
 
 def _all_judged(expressions: list[sympy.Expr], sample: Sample) -> list[Member]:
-    """The distinct expressions that hold a variable and behave."""
+    """The distinct expressions that contain a variable and are stable."""
     forms = [form for form in map(Form.of, expressions) if np.isfinite(form.start).all()]
     distinct = {form.text: form for form in forms if form.variables}
     return [member for form in distinct.values() if (member := _judged(form, sample))]
 
 
 def _judged(form: Form, sample: Sample) -> Member | None:
-    """The form with constants fitted, or None when it explodes or cannot be fitted."""
+    """The form with constants fitted, or None when it is unstable or cannot be fitted."""
     n = len(sample.y)
     distilled = form.values(form.start, sample.x, n)
-    # The constant is always a candidate, however little a silent type's teacher varies.
-    if form.variables and not _behaves(distilled, sample.teacher[sample.train]):
+    # The constant is always a candidate, however little the teacher varies.
+    if form.variables and not _is_stable(distilled, sample.teacher[sample.train]):
         return None
     everything = form.fit(sample.x, sample.y, form.start)
-    if everything is None or not _behaves(form.values(everything, sample.x, n), sample.y):
+    if everything is None or not _is_stable(form.values(everything, sample.x, n), sample.y):
         return None
     predicted = np.empty(n)
     for fold in np.unique(sample.fold):
@@ -156,7 +156,7 @@ def _judged(form: Form, sample: Sample) -> Member | None:
         if constants is None:
             return None
         predicted[~inside] = form.values(constants, sample.x, n)[~inside]
-    if not _behaves(predicted, sample.y):
+    if not _is_stable(predicted, sample.y):
         return None
     teacher = sample.teacher[sample.train]
     residual = teacher - distilled[sample.train]
@@ -164,8 +164,8 @@ def _judged(form: Form, sample: Sample) -> Member | None:
     return Member(form, everything, float(fidelity), (predicted - sample.y) ** 2)
 
 
-def _behaves(values: np.ndarray, reference: np.ndarray) -> bool:
-    """Finite, and no further outside of the reference's range than that range is wide."""
+def _is_stable(values: np.ndarray, reference: np.ndarray) -> bool:
+    """Finite, and outside of the reference's range by no more than the width of that range."""
     low, high = reference.min(), reference.max()
     margin = max(high - low, 1e-6)
     return bool(np.isfinite(values).all() and values.min() >= low - margin

@@ -1,7 +1,8 @@
-"""Shorter versions of an expression, by deleting what the teacher does not miss.
+"""Shorter versions of an expression, by deleting terms that contribute little.
 
-Symbolic regression leaves terms behind that do nothing. Deleting one at a time, each time the one
-whose loss costs least, gives a path of ever simpler candidates.
+Symbolic regression leaves terms that contribute nothing. Deleting one at a time, each time the one
+whose removal increases the error against the teacher least, gives a path of ever simpler
+candidates.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from ...equations import Form, with_numbers
 LARGEST_LOSS = 0.3
 MOST_STEPS = 25
 MOST_NODES = 80
-# The teacher has no noise: so many genes are enough to see what it misses.
+# The teacher's predictions have no noise, so this many genes are enough.
 ROWS = 600
 
 

@@ -5,9 +5,7 @@ Ensembl_canonical, else the most 5' one among those of the best transcript_suppo
 best; none or NA is the worst). Of a gene without transcript rows it is the 5' end of the gene.
 """
 
-import gzip
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,7 +17,7 @@ import pandas as pd
 
 from ...errors import GeneqError, not_found
 from ...gene_ids import stable_id
-from ...genome import Genome, open_maybe_gzip
+from ...genome import GZIP_ERRORS, Genome, damaged, open_maybe_gzip
 from ...tally import Tally
 
 __all__ = ["attributes", "chosen_by", "place", "read_gtf"]
@@ -44,7 +42,7 @@ _ATTRIBUTE = re.compile(
 )
 # In a value: a quote, the name of the next attribute, and its quote.
 _NO_SEMICOLON = re.compile(r"""["']\s+[A-Za-z_]\w*\s+["']""")
-_NO_GTF = "Give a complete GTF (9 tab-separated fields a line; plain or gzip)"
+_NO_GTF = "Give a complete GTF (9 tab-separated fields per line; plain or gzip)"
 
 
 def attributes(text: str) -> dict[str, list[str]]:
@@ -213,13 +211,9 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
                     yield number, line
     except FileNotFoundError:
         raise not_found(path) from None
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise GeneqError(
-            f"The compressed GTF is truncated or damaged after line {number}",
-            value=str(error),
-            file=path,
-            fix="Download it again and compare its checksum",
-        ) from None
+    except GZIP_ERRORS as error:
+        rule = f"The compressed GTF is truncated or damaged after line {number}"
+        raise damaged(rule, error, path) from None
     except OSError as error:
         raise GeneqError("The GTF cannot be read", value=error.strerror, file=path) from None
 
@@ -289,7 +283,7 @@ def place(
     dropped: Tally,
     files: str,
 ) -> tuple[pd.DataFrame, list[str]]:
-    """The genes that `genome` has sequence for, one row a gene.
+    """The genes that `genome` has sequence for, one row per gene.
 
     A copy of a gene is usable when its contig is in the genome, its TSS is on the contig, and at
     most half of its window is N or off the contig. Of several usable copies the one on the longest
@@ -406,7 +400,7 @@ def _check_build(problem: pd.Series, files: str) -> None:
 
 
 def _best_copies(copies: pd.DataFrame, genome: Genome) -> pd.DataFrame:
-    """One row a gene: the copy on the longest contig, the first of several."""
+    """One row per gene: the copy on the longest contig, the first of several."""
     length = copies["chrom"].map(genome.lengths)
     order = length.sort_values(ascending=False, kind="stable").index
     return copies.loc[order].drop_duplicates("gene_id")

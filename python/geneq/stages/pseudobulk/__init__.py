@@ -121,7 +121,7 @@ def pseudobulk(
     Raises
     ------
     GeneqError
-        If the file is damaged, lacks a column or matrix that was named, holds values that cannot
+        If the file is damaged, lacks a column or matrix that was named, contains values that cannot
         be summed, is of another species than the gene table, or leaves no cell type or gene.
     """
     with open_h5ad(h5ad) as file:

@@ -37,7 +37,7 @@ class Cells:
             return
         largest = sorted(self.dropped_types, key=lambda about: -about["n_cells"])[:3]
         raise GeneqError(
-            f"No cell type has the {min_cells} cells that --min_cells asks for",
+            f"No cell type has the {min_cells} cells that --min_cells requires",
             value=", ".join(f"{about['cell_type']} has {about['n_cells']}" for about in largest)
             or "no cell has a type",
             file=self.file,

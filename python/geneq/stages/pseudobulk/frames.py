@@ -50,7 +50,7 @@ def _decode(text: Any) -> Any:
 class Column:
     """A column as codes: value i is values[codes[i]], and a code of -1 a missing value.
 
-    codes: int64[n_rows]. values: str, numbers or booleans, none of them twice.
+    codes: int64[n_rows]. values: str, numbers or booleans, without duplicates.
     """
 
     codes: np.ndarray
@@ -111,7 +111,7 @@ class Frame:
 
     @property
     def index(self) -> str:
-        """The name of the column that holds the index."""
+        """The name of the index column."""
         return text_attribute(self.group, "_index") or "_index"
 
     @property

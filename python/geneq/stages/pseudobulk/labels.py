@@ -27,9 +27,9 @@ class Labels:
 def read_labels(obs: Frame, key: str, option: str) -> Labels:
     """The labels in column `key` of obs; `option` is the option that named it.
 
-    Text that stands for a missing value (MISSING, in any case) is no label, and labels that differ
+    Text that means a missing value (MISSING, in any case) is no label, and labels that differ
     only in white space around them are one. Raises GeneqError if the column is absent, cannot be
-    read or holds measurements.
+    read or contains measurements.
     """
     if key not in obs.columns:
         raise GeneqError(
@@ -43,7 +43,7 @@ def read_labels(obs: Frame, key: str, option: str) -> Labels:
     fractions = [value for value in fractions if np.isfinite(value)]
     if fractions:
         raise GeneqError(
-            f"The column for {option} must hold labels, not fractions",
+            f"The column for {option} must contain labels, not fractions",
             value=f"{key}, with values such as {fractions[0]}",
             file=obs.file,
         )

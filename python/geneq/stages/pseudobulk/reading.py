@@ -1,4 +1,4 @@
-"""The matrix of an h5ad file, read in blocks: nothing whole in memory, nothing ever unpickled."""
+"""The matrix of an h5ad file, read in blocks; nothing is ever unpickled."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,17 +47,17 @@ def open_h5ad(path: str | Path) -> Iterator[h5py.File]:
 
 
 def _unreadable(path: Path, error: Exception) -> GeneqError:
-    said = str(error.args[0] if error.args else error)
-    if "not registered" in said or "can't open directory" in said:
+    message = str(error.args[0] if error.args else error)
+    if "not registered" in message or "can't open directory" in message:
         return GeneqError(
             "The h5ad file is compressed by a filter that HDF5 does not have here",
-            value=said,
+            value=message,
             file=path,
             fix="Write the file again with compression='gzip'",
         )
     return GeneqError(
         "The h5ad file is damaged or truncated",
-        value=said,
+        value=message,
         file=path,
         fix="Copy it or write it again",
     )
@@ -65,14 +65,14 @@ def _unreadable(path: Path, error: Exception) -> GeneqError:
 
 @dataclass(frozen=True)
 class Block:
-    """Entries of consecutive lines of a matrix: lines are cells if `whole_cells`, otherwise genes.
+    """Entries of consecutive lines of a matrix: lines are cells if `by_cell`, otherwise genes.
 
     first: the first line; lengths: int64[n_lines], number of entries of each; across: int[n],
-    positions on the other axis, no position twice in a line; values: float64[n]. What is not
+    positions on the other axis, no position repeated in a line; values: float64[n]. What is not
     listed is 0.
     """
 
-    whole_cells: bool
+    by_cell: bool
     first: int
     lengths: np.ndarray
     across: np.ndarray
@@ -80,22 +80,22 @@ class Block:
 
     def of_cells(self, per_cell: np.ndarray) -> np.ndarray:
         """For each entry, the element of an array over all cells."""
-        return self._of_lines(per_cell) if self.whole_cells else per_cell[self.across]
+        return self._of_lines(per_cell) if self.by_cell else per_cell[self.across]
 
     def of_columns(self, per_column: np.ndarray) -> np.ndarray:
         """For each entry, the element of an array over all columns (features) of the matrix."""
-        return per_column[self.across] if self.whole_cells else self._of_lines(per_column)
+        return per_column[self.across] if self.by_cell else self._of_lines(per_column)
 
     def _of_lines(self, per_line: np.ndarray) -> np.ndarray:
         return np.repeat(per_line[self.first : self.first + len(self.lengths)], self.lengths)
 
     def add_to_cells(self, totals: np.ndarray) -> None:
         """Add the values to `totals`, float64[all cells]."""
-        self._add(totals, along_lines=self.whole_cells)
+        self._add(totals, along_lines=self.by_cell)
 
     def add_to_columns(self, totals: np.ndarray) -> None:
         """Add the values to `totals`, float64[all columns]."""
-        self._add(totals, along_lines=not self.whole_cells)
+        self._add(totals, along_lines=not self.by_cell)
 
     def _add(self, totals: np.ndarray, along_lines: bool) -> None:
         if not along_lines:
@@ -111,21 +111,21 @@ class Block:
         before = np.append(0, np.cumsum(kept))
         ends = np.cumsum(self.lengths)
         lengths = before[ends] - before[ends - self.lengths]
-        return Block(self.whole_cells, self.first, lengths, self.across[kept], self.values[kept])
+        return Block(self.by_cell, self.first, lengths, self.across[kept], self.values[kept])
 
     def cell_and_column(self, entry: int) -> tuple[int, int]:
         """Cell and column of an entry."""
         line = self.first + int(np.searchsorted(np.cumsum(self.lengths), entry, side="right"))
         across = int(self.across[entry])
-        return (line, across) if self.whole_cells else (across, line)
+        return (line, across) if self.by_cell else (across, line)
 
 
 @dataclass(frozen=True)
 class Matrix:
     """A cells x features matrix of an h5ad file, read in blocks of about `block_values` entries.
 
-    Blocks of a CSR or dense matrix hold whole cells, those of a CSC matrix whole features; a block
-    is never smaller than one of them.
+    Blocks of a CSR or dense matrix contain complete cells, those of a CSC matrix complete features;
+    a block is never smaller than one of them.
     """
 
     element: h5py.Group | h5py.Dataset
@@ -141,7 +141,7 @@ class Matrix:
         return self.element.file.filename
 
     @property
-    def whole_cells(self) -> bool:
+    def by_cell(self) -> bool:
         return self.layout != "csc"
 
     def blocks(self) -> Iterator[Block]:
@@ -166,11 +166,11 @@ class Matrix:
             across = self._indices(entries)
             values = self.element["data"][entries].astype(np.float64)
             lengths = np.diff(indptr[first : last + 1])
-            yield Block(self.whole_cells, first, *self._canonical(lengths, across, values))
+            yield Block(self.by_cell, first, *self._canonical(lengths, across, values))
 
     def _indices(self, entries: slice) -> np.ndarray:
         across = self._integers("indices", entries)
-        n = self.shape[1 if self.whole_cells else 0]
+        n = self.shape[1 if self.by_cell else 0]
         if len(across) and (across.min() < 0 or across.max() >= n):
             raise self._malformed(f"an index outside 0…{n - 1}")
         return across
@@ -191,7 +191,7 @@ class Matrix:
 
         Such duplicates are valid: their sum is the value of the cell and feature.
         """
-        n = self.shape[1 if self.whole_cells else 0]
+        n = self.shape[1 if self.by_cell else 0]
         indptr = np.append(0, np.cumsum(lengths))
         lines = sp.csr_array((values, across, indptr), shape=(len(lengths), n))
         if lines.has_canonical_format:
@@ -202,7 +202,7 @@ class Matrix:
     def _indptr(self) -> tuple[np.ndarray, np.ndarray]:
         """The checked indptr and the lines (cells or features) at which blocks begin and end."""
         indptr = self._integers("indptr", slice(None)).astype(np.int64)
-        lines = self.shape[0 if self.whole_cells else 1]
+        lines = self.shape[0 if self.by_cell else 1]
         stored = {len(self.element["indices"]), len(self.element["data"])}
         if len(indptr) != lines + 1 or indptr[0] != 0 or (np.diff(indptr) < 0).any():
             raise self._malformed(f"an indptr that does not describe {lines} lines")
@@ -308,7 +308,7 @@ def _check_shape(found: Matrix) -> None:
             )
     if 0 in found.shape:
         raise GeneqError(
-            f"{found.name} holds no cells or no features",
+            f"{found.name} has no cells or no features",
             value=f"{found.shape[0]} x {found.shape[1]}",
             file=found.file,
         )

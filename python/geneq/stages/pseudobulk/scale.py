@@ -88,7 +88,7 @@ def _suggest_counts(matrix: Matrix) -> str:
     others = [name for name in available_matrices(file) if name != matrix.name]
     found = [name for name in others if _looks_like_counts(file, name)]
     if not found:
-        return "No other matrix of the file looks like counts: give a file that holds counts"
+        return "No other matrix of the file looks like counts: give a file with counts"
     return f"Name a matrix that looks like counts with --layer: {', '.join(found)}"
 
 

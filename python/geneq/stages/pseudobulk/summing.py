@@ -104,7 +104,7 @@ def _place(features: Features, mapping: Mapping) -> np.ndarray:
 def sum_matrix(
     matrix: Matrix, scale: str, groups: Groups, features: Features, mapping: Mapping
 ) -> Summed:
-    """Read the matrix: once if blocks hold whole cells, otherwise first for the cells' totals.
+    """Read the matrix: once if blocks have complete cells, otherwise first for the cells' totals.
 
     Values of features that are not genes are neither checked nor added. Raises GeneqError for
     values that cannot be summed.
@@ -117,12 +117,12 @@ def sum_matrix(
         block = _only_genes(block, features)
         values.add(block, matrix)
         sums.add_totals(block)
-        if matrix.whole_cells:
+        if matrix.by_cell:
             sums.add(block)
             if number == 0 and scale == "auto":  # so that log data are refused at once
                 infer_scale(scale, values, sums.totals, matrix)
     found = infer_scale(scale, values, sums.totals, matrix)
-    if not matrix.whole_cells:
+    if not matrix.by_cell:
         for block in matrix.blocks():
             sums.add(_only_genes(block, features))
     fractions_in = "" if values.integers or found == "cpm" else matrix.name

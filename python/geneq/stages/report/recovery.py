@@ -17,7 +17,7 @@ NEEDED_R = 0.95
 
 @dataclass(frozen=True)
 class Recovery:
-    """rows: recovery.json, one a cell type; terms: cell type → planted terms; values: gene_id,
+    """rows: recovery.json, one per cell type; terms: cell type → planted terms; values: gene_id,
     cell_type, truth, equation of test genes."""
 
     rows: list[dict]

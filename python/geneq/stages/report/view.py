@@ -139,7 +139,7 @@ def variables(document: dict) -> list[dict]:
 
 
 def class_matrix(documents: list[dict]) -> dict:
-    """Cell types by classes: the effect of each class in each equation, like beside like."""
+    """Cell types by classes: the effect of each class in each equation, ordered by similarity."""
     selected = [document for document in documents if document["selected"]]
     classes, rows = matrix([class_effects(document) for document in selected])
     largest = max((e.size for row in rows for e in row if e), default=1) or 1

@@ -113,7 +113,7 @@ def run(args: Namespace) -> None:
         _write_agreement(with_truth(effects, truth, variants.table), args.out)
         about["truth"] = truth.as_dict()
     write_json(about, args.out / "variants.json")
-    _say(about, args.out)
+    _print_summary(about, args.out)
 
 
 # --- which variants ---------------------------------------------------------------------------
@@ -185,7 +185,8 @@ def effects_of(
     Raises
     ------
     GeneqError
-        The surrogate was fitted to another sequence than the genome's, or the target is unknown.
+        The surrogate was fitted to a sequence that differs from the genome, or the target is
+        unknown.
     """
     surrogate = Surrogate.load(folder) if SURROGATE in methods else None
     oracle = None
@@ -260,18 +261,18 @@ def _write_agreement(measured: pd.DataFrame, out: Path) -> None:
     COMPARISONS.write(comparisons(measured), out / "comparisons.parquet")
 
 
-def _say(about: dict, out: Path) -> None:
+def _print_summary(about: dict, out: Path) -> None:
     print(f"{out}: {about['inside']:,} of {about['variants']:,} variants in {about['loci']:,} loci")
-    _say_skipped("skipped", about["skipped"])
+    _print_skipped("skipped", about["skipped"])
     if "truth" in about:
         truth = about["truth"]
         print(f"measured effects: {truth['matched']:,} of {truth['measured']:,} rows matched")
         if truth["averaged"]:
-            print(f"averaged: {truth['averaged']:,} rows that spell the same edit in another way")
-        _say_skipped("not matched", truth["skipped"])
+            print(f"averaged: {truth['averaged']:,} rows with another spelling of the same edit")
+        _print_skipped("not matched", truth["skipped"])
     report(about["failed"], about["loci"], out)
 
 
-def _say_skipped(what: str, skipped: dict[str, dict]) -> None:
+def _print_skipped(what: str, skipped: dict[str, dict]) -> None:
     for reason, found in skipped.items():
         print(f"{what}: {found['n']:,} {reason} (such as {found['examples'][0]})")

@@ -151,7 +151,7 @@ class Answer:
 
     @classmethod
     def of(cls, case: Case, effect, can: np.ndarray, why, error=np.nan) -> "Answer":
-        """Effects of the variants for which `can` holds; `why` is the note of the others."""
+        """Effects of the variants for which `can` is true; `why` is the note of the others."""
         known = can & (case.note == "")
         note = np.where(case.note != "", case.note, np.where(known, "", why)).astype(object)
         shape = (len(known), len(case.targets))
@@ -168,7 +168,7 @@ def wild_type(locus: Locus, genome: Genome, surrogate: Surrogate | None) -> np.n
     wild = genome.tokens(locus.chrom, locus.start, locus.end, locus.strand)
     if surrogate is not None and not np.array_equal(surrogate.wild_type, wild):
         raise GeneqError(
-            "The surrogate was fitted to another sequence than the genome's",
+            "The surrogate was fitted to a sequence that differs from the genome",
             value=f"{locus.chrom}:{locus.start}-{locus.end} ({locus.strand})",
             file=genome.folder,
             fix="Use the genome that its library was made from",

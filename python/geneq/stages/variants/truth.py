@@ -1,4 +1,4 @@
-"""Measured effects of variants beside predicted ones: correlations, and which are higher.
+"""Measured and predicted effects of variants: correlations, and which are higher.
 
 Every row of the table of measured effects is either matched with a variant or counted under the
 reason why not. Correlations are given over the variants of each method, and over those that all
@@ -44,7 +44,7 @@ LAST = 2**40
 ROUNDING = 1e-12
 # How many experiments an error lists.
 LISTED = 6
-# Why a row of the table is not matched, beside the reasons of `vcf.Variants`.
+# Why a row of the table is not matched, besides the reasons of `vcf.Variants`.
 NO_POSITION, NO_VALUE, NOT_IN_VCF = "no_position", "no_value", "not_in_vcf"
 SEVERAL, NO_EFFECT, FAILED = "several_values", "no_effect", "locus_failed"
 
@@ -140,7 +140,7 @@ def _split(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, pd.DataFrame]
         raise GeneqError("The table of measured effects lacks columns", value=", ".join(missing),
                          file=path, fix=_candidates(missing, table, others))  # fmt: skip
     if twice := [name for name in NAMES if (names == name).sum() > 1]:
-        raise GeneqError("The table has a column twice", value=", ".join(twice), file=path)
+        raise GeneqError("The table has duplicate columns", value=", ".join(twice), file=path)
     return table.loc[:, names != ""].set_axis(names[names != ""], axis=1), others
 
 
@@ -160,7 +160,7 @@ def _is_numeric(column: pd.Series) -> bool:
 
 def _text(column: pd.Series) -> pd.Series:
     """Text without spaces around it, NA where it is empty."""
-    # Whole numbers beside missing ones are floats in pandas, and would become "1.0".
+    # Integers with missing values are floats in pandas, and would become "1.0".
     return column.convert_dtypes().astype("string").str.strip().replace("", pd.NA)
 
 
@@ -219,7 +219,7 @@ def _fitting(truth: Truth, genome: Genome) -> Truth:
     reasons = misfits(truth.table, genome)
     if (reasons != "").sum() > len(truth.table) / 2:
         raise GeneqError(
-            "Most measured variants have another ref than the genome",
+            "The ref of most measured variants differs from the genome",
             value=f"{(reasons != '').sum():,} of {len(truth.table):,}",
             file=truth.path,
             fix=fix,
