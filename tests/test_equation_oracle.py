@@ -146,7 +146,7 @@ def test_composition_alone_needs_no_motif(made, tmp_path):
         ({"oracle": {"name": "motifs:n.meme", "hash": "00" * 32}}, "needs the motif file n.meme"),
         (
             {"oracle": {"name": "python:os:getcwd", "hash": ""}},
-            "made with motif oracles can score DNA.*python:os",
+            "made with the oracles motifs and kmers can score DNA.*python:os",
         ),
         ({"window": ...}, r"incomplete: .*window.*0\.json"),
         ({"oracle": {}}, "incomplete"),

@@ -325,9 +325,10 @@ class Features:
     """Sequence-class scores of genes.
 
     values: float32[gene, bin, class]; gene_id: one per row; classes: one per last axis.
-    meta: oracle (name), oracle_hash, window ([first, end) relative to the TSS, in nt of the
-    gene's strand), bin_edges (the same unit, one more than bins), tss_index (of the TSS in the
-    window), orientation, genome (digest); for promoters `bin_edges` are fractions of the length.
+    meta: oracle (name), oracle_hash, strands (both, split or null), window ([first, end) relative
+    to the TSS, in nt of the gene's strand), bin_edges (the same unit, one more than bins),
+    tss_index (of the TSS in the window), orientation, genome (digest); for promoters `bin_edges`
+    are fractions of the length.
     shard: (I, N) for the I-th of N parts of the genes; None of joined ones, or if not known.
     """
 
