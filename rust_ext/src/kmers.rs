@@ -1,17 +1,15 @@
 //! Frequencies of k-mers in bins of sequences.
 
 use crate::parallel::for_rows_with;
-use std::ops::Range;
 
 /// Longest k-mer: 4^6 = 4,096 counts in each bin.
 pub const LONGEST: usize = 6;
 
-const INVALID: u16 = u16::MAX;
-
 /// Which k-mers are counted, and as which class.
 pub struct Kmers {
     k: usize,
-    /// Class of each k-mer; k-mers are numbered in base 4, first base highest.
+    /// Class of each k-mer, numbered in base 4, first base highest; after them `classes`, for k-mers
+    /// with an unknown base.
     class: Vec<u16>,
     classes: usize,
 }
@@ -23,7 +21,7 @@ impl Kmers {
     /// `k` must be 1…LONGEST.
     pub fn new(k: usize, canonical: bool) -> Self {
         assert!((1..=LONGEST).contains(&k), "k must be 1…{LONGEST}");
-        let mut class = Vec::with_capacity(1 << (2 * k));
+        let mut class = Vec::with_capacity((1 << (2 * k)) + 1);
         let mut classes = 0;
         for kmer in 0..1 << (2 * k) {
             let other = reverse_complement(kmer, k);
@@ -34,6 +32,7 @@ impl Kmers {
                 classes += 1;
             }
         }
+        class.push(classes);
         Self {
             k,
             class,
@@ -66,52 +65,78 @@ impl Kmers {
             return;
         }
         let width = bins * self.classes;
-        let starts: Vec<_> = edges
-            .windows(2)
-            .map(|edge| self.starts(edge, length))
-            .collect();
-        for_rows_with(out, width, threads, Vec::new, |codes, index, row| {
-            self.encode(&tokens[index * length..][..length], codes);
-            for (bin, starts) in row.chunks_mut(self.classes).zip(&starts) {
-                count(&codes[starts.clone()], bin);
+        let starts = self.starts(edges, length);
+        // One more than classes: k-mers with an unknown base are counted after all others.
+        let counts = || vec![0u32; self.classes + 1];
+        for_rows_with(out, width, threads, counts, |counts, index, row| {
+            let sequence = &tokens[index * length..][..length];
+            let mut kmer = Rolling::new(self.k);
+            let first = &sequence[starts[0]..];
+            first
+                .iter()
+                .take(self.k - 1)
+                .for_each(|&token| kmer.push(token));
+            for (bin, starts) in row.chunks_mut(self.classes).zip(starts.windows(2)) {
+                if starts[0] < starts[1] {
+                    for &token in &sequence[starts[0] + self.k - 1..starts[1] + self.k - 1] {
+                        kmer.push(token);
+                        counts[usize::from(self.class[kmer.index()])] += 1;
+                    }
+                }
+                let unknown = std::mem::take(&mut counts[self.classes]) as usize;
+                shares(counts, starts[1] - starts[0] - unknown, bin);
             }
         });
     }
 
-    /// Starts of the k-mers whose centre is in [edge[0], edge[1]) and that fit into `length`.
-    fn starts(&self, edge: &[usize], length: usize) -> Range<usize> {
+    /// For each of `edges` the first start whose centre is not before it, among those of k-mers that
+    /// fit into `length`.
+    fn starts(&self, edges: &[usize], length: usize) -> Vec<usize> {
         let last = (length + 1).saturating_sub(self.k);
-        let start = |edge: usize| edge.saturating_sub(self.k / 2).min(last);
-        start(edge[0])..start(edge[1])
+        let start = |&edge: &usize| edge.saturating_sub(self.k / 2).min(last);
+        edges.iter().map(start).collect()
+    }
+}
+
+/// The last k tokens of a sequence as the number of a k-mer.
+struct Rolling {
+    kmer: usize,
+    unknown: usize,
+    bits: usize,
+}
+
+impl Rolling {
+    fn new(k: usize) -> Self {
+        Self {
+            kmer: 0,
+            unknown: 0,
+            bits: 2 * k,
+        }
     }
 
-    /// The class of the k-mer at each start; INVALID where it has an unknown base.
-    fn encode(&self, sequence: &[u8], codes: &mut Vec<u16>) {
-        codes.clear();
-        let mask = (1 << (2 * self.k)) - 1;
-        let (mut kmer, mut known) = (0usize, 0usize);
-        for (end, &token) in sequence.iter().enumerate() {
-            known = if token < 4 { known + 1 } else { 0 };
-            kmer = (kmer << 2 | usize::from(token & 3)) & mask;
-            if end + 1 >= self.k {
-                let valid = known >= self.k;
-                codes.push(if valid { self.class[kmer] } else { INVALID });
-            }
+    #[inline]
+    fn push(&mut self, token: u8) {
+        let mask = (1 << self.bits) - 1;
+        self.kmer = (self.kmer << 2 | usize::from(token & 3)) & mask;
+        self.unknown = (self.unknown << 2 | usize::from(token >> 2)) & mask;
+    }
+
+    /// Its number; 4^k if a base is unknown.
+    #[inline]
+    fn index(&self) -> usize {
+        if self.unknown == 0 {
+            self.kmer
+        } else {
+            1 << self.bits
         }
     }
 }
 
-/// Shares of the classes among the valid `codes`.
-fn count(codes: &[u16], out: &mut [f32]) {
-    out.fill(0.0);
-    let mut valid = 0;
-    for &code in codes.iter().filter(|&&code| code != INVALID) {
-        out[usize::from(code)] += 1.0;
-        valid += 1;
-    }
-    if valid > 0 {
-        let share = 1.0 / valid as f32;
-        out.iter_mut().for_each(|value| *value *= share);
+/// Write counts divided by their sum, `total`, into `out`, and set them to 0.
+fn shares(counts: &mut [u32], total: usize, out: &mut [f32]) {
+    let share = if total > 0 { 1.0 / total as f32 } else { 0.0 };
+    for (value, count) in out.iter_mut().zip(counts) {
+        *value = std::mem::take(count) as f32 * share;
     }
 }
 
