@@ -40,7 +40,8 @@ workflow {
     def used = (samples + places)*.genome.unique()
     def single = [genome: used[0], fasta: given.fasta, gtf: given.gtf, promoters: given.promoters]
     def genomes = used ? (sheet ? sheet.findAll { row -> row.genome in used } : [single]) : []
-    def motifs = given.oracle == 'motifs:core' ? [] : optional(given.oracle - 'motifs:')
+    def named = given.oracle == 'motifs:core' || given.oracle.startsWith('kmers:')
+    def motifs = named ? [] : optional(given.oracle - 'motifs:')
 
     Outdir.lock(file(given.outdir, glob: false), { text -> log.warn(text) })
     if (given.gpu) {

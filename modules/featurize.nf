@@ -7,7 +7,7 @@ process FEATURIZE {
 
     input:
     tuple val(meta), path(genome, arity: '1')
-    path motifs, arity: '0..*'
+    path motifs, arity: '0..*' // the file that options.oracle names
     val options
 
     output:
@@ -15,9 +15,8 @@ process FEATURIZE {
     path 'versions.yml', arity: '1', emit: versions
 
     script:
-    def oracle = motifs ? "motifs:${motifs}" : 'motifs:core'
     """
-    geneq featurize --genome_dir ${genome} --oracle ${oracle} ${Shell.options(options)} \\
+    geneq featurize --genome_dir ${genome} ${Shell.options(options)} \\
         --shard ${meta.shard}/${meta.shards} --threads ${task.cpus} --out features.${meta.shard}.zarr
     geneq doctor --versions ${task.process} > versions.yml
     """

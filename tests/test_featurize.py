@@ -10,7 +10,7 @@ from geneq.artifacts import GENES, Features, read_json
 from geneq.errors import GeneqError
 from geneq.oracles.meme import families, read_meme
 from geneq.stages import featurize
-from twins import encoding
+from twins import encoding, kmers
 from twins import features as twin
 
 RNG = np.random.default_rng(21)
@@ -145,6 +145,7 @@ def test_rows_are_the_gene_tables_and_say_what_they_come_from(run):
     assert len(meta.pop("oracle_hash")) == 64
     assert meta == {
         "oracle": "motifs:m.meme",
+        "strands": "both",
         "mode": "annotation",
         "bin_edges": EDGES,
         "genome": read_json(run.inputs / "genome" / "genes.json")["digest"],
@@ -176,6 +177,35 @@ def test_batches_of_genes_do_not_change_features(run, monkeypatch):
     monkeypatch.setattr(featurize, "GENES_AT_A_TIME", 3)
     in_parts = run("genome", out="parts.zarr")
     np.testing.assert_allclose(in_parts.values, whole.values, atol=1e-6)
+
+
+def test_strands_are_scored_apart_on_request(run):
+    features = run("genome", "--strands", "split")
+    assert features.meta["strands"] == "split"
+    assert features.meta["oracle_hash"] != run("genome", out="both.zarr").meta["oracle_hash"]
+    tail = ["GC", "CpG", "GC_skew", "AT_skew", "CpG_oe"]
+    assert features.classes[0].endswith("_sense") and features.classes[-5:] == tail
+    found, edges = by_gene(features), [edge - EDGES[0] for edge in EDGES]
+    for i, (tss, strand) in enumerate(PLACES["chr1"]):
+        window = encoding.window(SEQUENCE["chr1"], tss, strand, EDGES[0], EDGES[-1])
+        expected = twin.split_scores(window[None], run.classes(), edges)[0]
+        np.testing.assert_allclose(found[f"chr1_{i}x"], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("strands", ["auto", "both", "split"])
+def test_kmers_of_windows_on_the_genes_strand(run, strands):
+    run.oracle = ("--oracle", "kmers:2", "--strands", strands)
+    features, canonical = run("genome"), strands == "both"
+    assert features.classes == kmers.classes(2, canonical)
+    assert (features.meta["oracle"], features.meta["strands"]) == (
+        "kmers:2", "both" if canonical else "split",
+    )  # fmt: skip
+    found, edges = by_gene(features), [edge - EDGES[0] for edge in EDGES]
+    for chrom in ("chr1", "chr2"):
+        for i, (tss, strand) in enumerate(PLACES[chrom]):
+            window = encoding.window(SEQUENCE[chrom], tss, strand, EDGES[0], EDGES[-1])
+            expected = kmers.frequencies(window[None], edges, 2, canonical)[0]
+            np.testing.assert_allclose(found[f"{chrom}_{i}x"], expected, atol=1e-6)
 
 
 # --- promoters --------------------------------------------------------------------------------
@@ -265,7 +295,7 @@ def test_a_shard_is_a_part_of_a_whole(text):
 
 def test_an_unknown_oracle_is_refused(run):
     message = run.refused("--genome_dir", run.inputs / "genome", "--oracle", "sei:weights.pt")
-    types = "motifs, equation, keras, deepstarr, xpresso, torchscript, python"
+    types = "motifs, kmers, equation, keras, deepstarr, xpresso, torchscript, python"
     assert f"TYPE is one of: {types}: 'sei:weights.pt'" in message
 
 

@@ -184,6 +184,69 @@ def test_a_whole_sequence_and_its_reverse_complement_score_the_same():
     np.testing.assert_allclose(oracle.predict(other), oracle.predict(tokens), atol=1e-4)
 
 
+def split(oracle: MotifOracle) -> MotifOracle:
+    return MotifOracle(oracle.name, oracle.motifs, oracle.groups, "split")
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    widths=st.lists(st.lists(st.integers(1, 9), min_size=1, max_size=3), min_size=1, max_size=3),
+    beyond=st.integers(0, 30),
+    unknown=st.sampled_from([0.0, 0.2, 1.0]),
+)
+def test_split_scores_are_those_of_the_reference(seed, widths, beyond, unknown):
+    rng = np.random.default_rng(seed)
+    oracle = split(oracle_of(*([random_motif(rng, w) for w in group] for group in widths)))
+    tokens = random_dna(rng, 2, oracle.width + beyond, unknown)
+    inner = rng.choice(tokens.shape[1] + 1, min(3, tokens.shape[1]) + 1, replace=False)
+    edges = np.sort(inner)
+    expected = twin.split_scores(tokens, matrices(oracle), edges)
+    np.testing.assert_allclose(oracle.predict_bins(tokens, edges), expected, atol=1e-4)
+
+
+def test_split_names_the_strand_of_a_site():
+    oracle = load_oracle("motifs:core", strands="split")
+    assert len(oracle.targets) == 2 * 38 + 5
+    assert oracle.targets[:2] == ["SP1_sense", "SP1_anti"]
+    assert oracle.targets[-5:] == ["GC", "CpG", "GC_skew", "AT_skew", "CpG_oe"]
+    assert (oracle.strand, oracle.strands) == ("given", "split")
+    tokens = random_dna(np.random.default_rng(21), 20, 80)
+    tokens[:, 30:36] = encoding.tokens("AGATAA")  # GATA on the given strand
+    other = np.stack([encoding.reverse_complement(sequence) for sequence in tokens])
+    sense, anti = (oracle.targets.index(f"GATA_{strand}") for strand in ("sense", "anti"))
+    for dna, (higher, lower) in ((tokens, (sense, anti)), (other, (anti, sense))):
+        found = oracle.predict(dna).mean(0)
+        assert found[higher] > found[lower] + 1
+
+
+def test_the_other_strand_exchanges_sense_and_anti_and_turns_the_skews():
+    oracle = load_oracle("motifs:core", strands="split")
+    tokens = random_dna(np.random.default_rng(22), 5, 200, 0.02)
+    other = np.stack([encoding.reverse_complement(sequence) for sequence in tokens])
+    found, turned = oracle.predict(tokens), oracle.predict(other)
+    np.testing.assert_allclose(turned[:, 1:76:2], found[:, 0:76:2], atol=1e-4)
+    signs = np.array([1, 1, -1, -1, 1])
+    np.testing.assert_allclose(turned[:, 76:], signs * found[:, 76:], atol=1e-5)
+
+
+def test_both_is_the_mean_affinity_of_the_split_strands():
+    oracle = one_class_each(*(random_motif(np.random.default_rng(23), w) for w in (4, 7)))
+    tokens, edges = random_dna(np.random.default_rng(24), 3, 60, 0.05), np.array([0, 9, 30, 60])
+    strands = split(oracle).predict_bins(tokens, edges)[:, :, :4].astype(float)
+    expected = np.log((np.exp(strands[:, :, 0::2]) + np.exp(strands[:, :, 1::2])) / 2)
+    np.testing.assert_allclose(oracle.predict_bins(tokens, edges)[:, :, :2], expected, atol=1e-4)
+
+
+def test_composition_by_strand():
+    tokens = encoding.tokens("CGCGNNATACGG")[None]
+    oracle = split(one_class_each(random_motif(np.random.default_rng(9), 1)))
+    found = oracle.predict_bins(tokens, np.array([0, 3, 4, 6, 9, 12]))[0, :, -3:]
+    # GC skew, AT skew, CpG: CGC has two CG, one with the next bin's G; the G after it has no C.
+    expected = [[-1 / 3, 0, 2 * 3 / 2], [1, 0, 0], [0, 0, 0], [0, 1 / 3, 0], [1 / 3, 0, 3 / 2]]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 # --- what a user relies on --------------------------------------------------------------------
 
 
@@ -268,7 +331,8 @@ def test_the_hash_changes_with_what_determines_scores(tmp_path):
         return MotifOracle.open(str(write_meme(tmp_path / "m.meme", motifs)), most).hash
 
     hashes = [opened(motifs), opened(changed), opened(motifs, 4)]
-    assert len(set(hashes)) == 3
+    by_strand = MotifOracle.open(str(write_meme(tmp_path / "m.meme", motifs)), 40, "split").hash
+    assert len({*hashes, by_strand}) == 4
     assert opened(motifs) == hashes[0]
 
 
@@ -276,13 +340,14 @@ def test_max_classes_counts_base_composition():
     oracle = load_oracle("motifs:core", 12)
     assert len(oracle.targets) == 12
     assert sorted(i for _, members in oracle.groups for i in members) == list(range(38))
+    assert len(load_oracle("motifs:core", 12, strands="split").targets) == 2 * 10 + 5
     with pytest.raises(GeneqError, match="--max_classes must be at least 3: 2"):
         load_oracle("motifs:core", 2)
 
 
 @pytest.mark.parametrize("spec", ["sei:weights", "motifs", "motifs:", "core", ""])
 def test_an_unknown_type_of_oracle_is_refused(spec):
-    types = "motifs, equation, keras, deepstarr, xpresso, torchscript, python"
+    types = "motifs, kmers, equation, keras, deepstarr, xpresso, torchscript, python"
     with pytest.raises(GeneqError, match=f"TYPE is one of: {types}: .* For example motifs:core"):
         load_oracle(spec)
 

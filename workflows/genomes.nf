@@ -19,6 +19,8 @@ workflow GENOMES {
     options // parameters, and the digest of the code
 
     main:
+    // A task finds the file by its name alone.
+    oracle = motifs ? "motifs:${motifs[0].name}".toString() : options.oracle
     GENES(
         genomes,
         options.subMap(['promoter_choice', 'bin_edges', 'valid_chroms', 'test_chroms', 'seed', 'code_digest'])
@@ -28,7 +30,7 @@ workflow GENOMES {
             .filter { meta, _folder -> meta.genome in featurized }
             .flatMap { meta, folder -> sharded(meta, folder, options.shard_genes) },
         motifs,
-        options.subMap(['bin_edges', 'max_classes', 'code_digest'])
+        [oracle: oracle] + options.subMap(['strands', 'bin_edges', 'max_classes', 'code_digest'])
     )
     // A group is complete with the last of its shards; they are joined in the order of the genes.
     JOIN(

@@ -25,6 +25,7 @@ __all__ = [
     "decode",
     "edited_windows",
     "from_one_hot",
+    "kmer_frequencies",
     "one_hot",
     "pack",
     "random_sequences",
@@ -70,6 +71,21 @@ def windows(
 
     starts: int64[n], 0-based on the forward strand, of any value; positions outside of the contig
     are N. minus: bool[n], whether to return the window on the reverse strand.
+    """
+
+def kmer_frequencies(
+    tokens: NDArray[np.uint8],
+    edges: NDArray[np.int64],
+    k: int,
+    canonical: bool = False,
+    threads: int = 1,
+) -> NDArray[np.float32]:
+    """Frequencies float32[n, bins, classes] of k-mers in bins of uint8[n, length] tokens of DNA.
+
+    edges: int64[bins + 1], ascending, in 0…length; bin b has the k-mers whose centre (start +
+    k // 2) is in [edges[b], edges[b + 1]). Classes are the k-mers in alphabetical order; if
+    canonical, a k-mer and its reverse complement are one class, in the place of the first of the
+    two. k is 1 to 6. K-mers with N are not counted; a bin without any k-mer is all 0.
     """
 
 def one_hot(

@@ -344,9 +344,10 @@ class Features:
     gene_id : ndarray of object[gene]
     classes : list of str
     meta : dict
-        oracle (name), oracle_hash, genome (digest), window ([first, end) relative to the TSS, in
-        nt on the gene's strand), bin_edges (the same unit, one more than bins; for promoters
-        fractions of the length), tss_index (position of the TSS in the window), orientation.
+        oracle (name), oracle_hash, strands (both, split or null), genome (digest), window ([first,
+        end) relative to the TSS, in nt on the gene's strand), bin_edges (the same unit, one more
+        than bins; for promoters fractions of the length), tss_index (position of the TSS in the
+        window), orientation.
     shard : tuple (I, N), optional
         The I-th of N parts of the genes; None if joined or unknown.
     """

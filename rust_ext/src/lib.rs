@@ -8,6 +8,7 @@ pub mod background;
 pub mod edit;
 pub mod encode;
 pub mod fasta;
+pub mod kmers;
 pub mod library;
 pub mod parallel;
 pub mod phi;

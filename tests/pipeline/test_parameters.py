@@ -81,7 +81,7 @@ def test_wrong_parameters_are_refused_all_at_once(folder, env):
         "--cv must be true or false, not 'maybe'",
         "--queue needs a value, not 'true'",
         "--sr_engine must be one of auto, operon, pysr, not 'steam'",
-        "--oracle must be motifs:core or motifs:FILE.meme, with a path without",
+        "--oracle must be motifs:core, kmers:K with K from 1 to 6, or motifs:FILE.meme with a path",
         "--bin_edges must be comma-separated numbers, not '-10;10'",
         "--vcf cannot be used with --promoters: variants need genome coordinates",
         "--vcf needs --loci: only variants inside a locus are scored",

@@ -5,14 +5,18 @@ import json
 import re
 import shutil
 
+import anndata
+import numpy as np
 import pandas as pd
 import pytest
 
 from geneq import cli
 from geneq._ext import CODE_DIGEST
-from geneq.artifacts import AGREEMENT, VARIANTS
+from geneq.artifacts import AGREEMENT, GENES, VARIANTS
+from geneq.genome import Genome
 from geneq.libraries import FactorialLibrary, GlobalLibrary, Motif
 from geneq.locus import Locus, read_failed
+from geneq.mave import Mave
 from geneq.surrogates import Surrogate
 from profiles import HALVES, LAST
 
@@ -140,6 +144,40 @@ def test_after_one_task_of_each_stage_was_killed_the_results_are_the_same(data, 
     page = (tmp_path / "results/loci.html").read_bytes()
     assert page == (tmp_path / "undisturbed/loci.html").read_bytes()
     assert (tmp_path / "results/atlas.html").exists()
+
+
+def test_equations_of_kmers_are_oracles_of_loci(data, tmp_path):
+    """Expression follows the number of CG near the TSS: an equation of 3-mers finds that."""
+    files = ("--fasta", data / "genome.fa.gz", "--gtf", data / "genes.gtf")
+    words = ("genes", "--genome", "g", *files, "--out", tmp_path / "genes")
+    assert cli.main([*map(str, words)]) == 0
+    genes = GENES.read(tmp_path / "genes" / "genes.parquet")
+    columns = (genes[name].to_numpy() for name in ("chrom", "tss", "strand"))
+    windows = Genome(tmp_path / "genes").windows(*columns, -256, 256)
+    pairs = ((windows[:, :-1] == 1) & (windows[:, 1:] == 2)).sum(1)
+    means = 20 * np.exp2(1.5 * (pairs - pairs.mean()) / pairs.std())
+    counts = np.random.default_rng(1).poisson(means, (40, len(genes))).astype(np.float32)
+    cells = pd.DataFrame({"cell_type": ["T cell"] * 40}, index=[f"c{i}" for i in range(40)])
+    table = anndata.AnnData(counts, cells, pd.DataFrame(index=genes["gene_id"].to_list()))
+    table.write_h5ad(tmp_path / "cg.h5ad")
+    (tmp_path / "sheet.csv").write_text("dataset,h5ad,cell_type_key\ncg,cg.h5ad,cell_type\n")
+    start, end = pd.read_csv(data / "loci.csv").loc[0, ["start", "end"]]
+    (tmp_path / "loci.csv").write_text(
+        "locus,chrom,start,end,oracle,window_start,window_end,n,replicates\n"
+        f"own,chr5,{start},{end},distill:cg:T cell,{start + 1000},{start + 1060},500,0\n"
+        f"counts,chr5,{start},{start + 100},kmers:1,,,500,0\n"
+    )
+    sheets = ("--input", "sheet.csv", "--loci", "loci.csv")
+    run = pipeline(tmp_path, *OPTIONS, *sheets, *files, "--oracle", "kmers:3", "--strands", "both")
+    assert run.status == 0, run.text
+    results = tmp_path / "results"
+    document = json.loads((results / "datasets/cg/distill/equations/0.json").read_text())
+    assert document["selected"]
+    assert document["oracle"]["name"] == "kmers:3" and document["oracle"]["strands"] == "both"
+    assert len(document["classes"]) == 32
+    assert any("CG" in variable["class"] for variable in document["variables"])
+    assert Mave.load(results / "loci/own/score/mave.parquet").oracle["name"] == "equation:0.json"
+    assert Mave.load(results / "loci/counts/score/mave.parquet").targets == ["A", "C", "G", "T"]
 
 
 LOCI = "locus,chrom,start,end,strand,oracle,target,n,reduce"

@@ -4,6 +4,7 @@ Imports nothing of geneq, so that both cannot have the same bug.
 """
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -28,15 +29,19 @@ def other_strand(site) -> list[int]:
     return [4 if symbol == 4 else 3 - symbol for symbol in reversed(site)]
 
 
-def motif_score(sequence, matrix: np.ndarray, first: int, end: int) -> float:
+def motif_score(
+    sequence, matrix: np.ndarray, first: int, end: int, strands=("sense", "anti")
+) -> float:
     """ln of the mean affinity of sites whose centre is in [first, end); 0 where none fits."""
     sequence, table = [int(symbol) for symbol in sequence], log_odds(matrix)
     affinities = []
     for start in range(len(sequence) - len(table) + 1):
         if first <= start + len(table) // 2 < end:
             site = sequence[start : start + len(table)]
-            for strand in (site, other_strand(site)):
-                affinities.append(math.exp(site_score(strand, table)))
+            if "sense" in strands:
+                affinities.append(math.exp(site_score(site, table)))
+            if "anti" in strands:
+                affinities.append(math.exp(site_score(other_strand(site), table)))
     return math.log(sum(affinities) / len(affinities)) if affinities else 0.0
 
 
@@ -52,6 +57,36 @@ def cpg(sequence, first: int, end: int) -> float:
     for i in range(first, min(end, len(sequence) - 1)):
         found += sequence[i] == 1 and sequence[i + 1] == 2
     return found / (end - first)
+
+
+def skew(sequence, plus: int, minus: int, first: int, end: int) -> float:
+    """(plus - minus) / (plus + minus) of the counts of two bases; 0 without either."""
+    part = [int(symbol) for symbol in sequence[first:end]]
+    more, less = part.count(plus), part.count(minus)
+    return (more - less) / (more + less) if more + less else 0.0
+
+
+def cpg_observed_to_expected(sequence, first: int, end: int) -> float:
+    """CG * known bases / (C * G); 0 without a C or without a G."""
+    part = [int(symbol) for symbol in sequence[first:end]]
+    c, g, known = part.count(1), part.count(2), sum(symbol < 4 for symbol in part)
+    return cpg(sequence, first, end) * (end - first) * known / (c * g) if c and g else 0.0
+
+
+def split_scores(tokens: np.ndarray, classes: list[list[np.ndarray]], edges) -> np.ndarray:
+    """float64[n, bins, 2 classes + 5]: each class on the given strand, then on the other."""
+    rows = []
+    for sequence in tokens:
+        for first, end in pairwise(edges):
+            row = [
+                np.mean([motif_score(sequence, m, first, end, [strand]) for m in matrices])
+                for matrices in classes
+                for strand in ("sense", "anti")
+            ]
+            row += [gc(sequence, first, end), cpg(sequence, first, end)]
+            row += [skew(sequence, 2, 1, first, end), skew(sequence, 0, 3, first, end)]
+            rows.append([*row, cpg_observed_to_expected(sequence, first, end)])
+    return np.reshape(rows, (len(tokens), len(edges) - 1, 2 * len(classes) + 5))
 
 
 def scores(tokens: np.ndarray, classes: list[list[np.ndarray]], edges) -> np.ndarray:

@@ -5,16 +5,18 @@ and shows how to write an oracle.
 """
 
 from ..errors import GeneqError
-from .base import BinnedOracle, Oracle
+from .base import STRANDS, BinnedOracle, Oracle
 from .feeding import device, one_hot
 
-__all__ = ["TYPES", "BinnedOracle", "Oracle", "device", "load_oracle", "one_hot"]
+__all__ = ["STRANDS", "TYPES", "BinnedOracle", "Oracle", "device", "load_oracle", "one_hot"]
 
 # Other packages add theirs, see oracles/user.py.
-TYPES = ["motifs", "equation", "keras", "deepstarr", "xpresso", "torchscript", "python"]
+TYPES = ["motifs", "kmers", "equation", "keras", "deepstarr", "xpresso", "torchscript", "python"]
 
 
-def load_oracle(spec: str, max_classes: int = 40, precision: str = "float32") -> Oracle:
+def load_oracle(
+    spec: str, max_classes: int = 40, precision: str = "float32", strands: str = "auto"
+) -> Oracle:
     """Open an oracle by its name.
 
     Parameters
@@ -23,9 +25,12 @@ def load_oracle(spec: str, max_classes: int = 40, precision: str = "float32") ->
         ``TYPE:WHAT``, for example ``motifs:core`` or ``keras:model.h5``.
     max_classes : int
         For motif oracles: the largest number of sequence classes, the two of base composition
-        included.
+        included, before they are split by strand.
     precision : str
         What a network computes in: "float32", "bfloat16" or "float16".
+    strands : {"auto", "both", "split"}
+        For motifs and k-mers: score classes on both strands together, or on each. "auto" is "both"
+        for motifs, "split" for k-mers.
 
     Raises
     ------
@@ -33,7 +38,7 @@ def load_oracle(spec: str, max_classes: int = 40, precision: str = "float32") ->
         If there is no such oracle, or its file cannot be read.
     """
     kind, _, what = spec.partition(":")
-    oracle = _opened(kind, what, max_classes) if what else None
+    oracle = _opened(kind, what, max_classes, strands) if what else None
     if oracle is None:
         from .user import plugins
 
@@ -41,6 +46,11 @@ def load_oracle(spec: str, max_classes: int = 40, precision: str = "float32") ->
             f"An oracle is given as TYPE:WHAT, and TYPE is one of: {', '.join(TYPES + plugins())}",
             value=spec,
             fix="For example motifs:core, or motifs:FILE.meme",
+        )
+    if strands != "auto" and not getattr(oracle, "strands", None):
+        raise GeneqError(
+            "--strands is an option of the oracles motifs and kmers only",
+            value=f"{spec}, {strands}",
         )
     if precision not in oracle.precisions:
         raise GeneqError(
@@ -50,12 +60,16 @@ def load_oracle(spec: str, max_classes: int = 40, precision: str = "float32") ->
     return oracle
 
 
-def _opened(kind: str, what: str, max_classes: int) -> Oracle | None:
+def _opened(kind: str, what: str, max_classes: int, strands: str) -> Oracle | None:
     # Each is imported when it is asked for: together they take seconds.
     if kind == "motifs":
         from .motifs import MotifOracle
 
-        return MotifOracle.open(what, max_classes)
+        return MotifOracle.open(what, max_classes, strands)
+    if kind == "kmers":
+        from .kmers import KmerOracle
+
+        return KmerOracle.open(what, strands)
     if kind == "equation":
         from .equation import EquationOracle
 

@@ -8,8 +8,10 @@ from torch import nn
 
 from ..errors import GeneqError
 
-__all__ = ["BinnedOracle", "Oracle", "VariantScore", "check_sequences"]
+__all__ = ["STRANDS", "BinnedOracle", "Oracle", "VariantScore", "check_sequences", "chosen_strands"]
 
+# What --strands takes.
+STRANDS = ("auto", "both", "split")
 # Targets that `Oracle.summary` names.
 SHOWN = 5
 # uint8[n, length], uint8[n, length] → float32[n, targets].
@@ -106,7 +108,16 @@ class Oracle(ABC):
 
 
 class BinnedOracle(Oracle):
-    """An oracle with a score for each bin of a sequence, as equations need."""
+    """An oracle with a score for each bin of a sequence, as equations need.
+
+    Attributes
+    ----------
+    strands : {"both", "split"} or None
+        Whether its classes are scored on both strands together or on each strand; None if it has
+        no such option.
+    """
+
+    strands: str | None = None
 
     @abstractmethod
     def predict_bins(self, tokens: np.ndarray, edges: np.ndarray) -> np.ndarray:
@@ -122,6 +133,13 @@ class BinnedOracle(Oracle):
         -------
         float32[n, bins, targets]
         """
+
+
+def chosen_strands(strands: str, default: str) -> str:
+    """ "both" or "split": `strands`, or `default` for "auto". Raises GeneqError for others."""
+    if strands not in STRANDS:
+        raise GeneqError(f"--strands must be one of {', '.join(STRANDS)}", value=strands)
+    return default if strands == "auto" else strands
 
 
 def check_sequences(oracle: Oracle, tokens: np.ndarray, anchor: int | None, fix: str) -> None:

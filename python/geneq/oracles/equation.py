@@ -1,13 +1,15 @@
 """A distilled equation as an oracle: from DNA to log2(CPM + 1) of one cell type.
 
-The equation's file has all that is needed: the motif oracle whose classes it uses, the window, the
-bins, the weights of its variables. DNA is read as in `geneq featurize`: the complete window around
-the TSS on the gene's strand, or a promoter of any length, whose bins are fractions of it.
+The equation's file has all that is needed: the oracle (motifs or k-mers) whose classes it uses, the
+window, the bins, the weights of its variables. DNA is read as in `geneq featurize`: the complete
+window around the TSS on the gene's strand, or a promoter of any length, whose bins are fractions
+of it.
 """
 
 import hashlib
 import json
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -16,11 +18,11 @@ from ..binning import of_promoter
 from ..equations import Equation, used_variables
 from ..errors import GeneqError
 from .base import Oracle, check_sequences
-from .motifs import MotifOracle
+from .kmers import KmerOracle
+from .motifs import MotifOracle, max_classes_of
 
 __all__ = ["EquationOracle"]
 
-MOTIFS = "motifs"
 # Entries of the file that determine scores, besides the variables that occur in the expression.
 DECISIVE = ("oracle", "window", "bin_edges", "expression", "constants")
 # Sequences whose features are in memory together.
@@ -37,13 +39,12 @@ class EquationOracle(Oracle):
     name : str
     equation : Equation
         Not one that is an intercept only.
-    motifs : MotifOracle
+    oracle : MotifOracle or KmerOracle
         The oracle that the equation was made with.
     """
 
-    unknown = MotifOracle.unknown
-
-    def __init__(self, name: str, equation: Equation, motifs: MotifOracle):
+    def __init__(self, name: str, equation: Equation, oracle: MotifOracle | KmerOracle):
+        self.unknown = oracle.unknown
         self.name, self.equation = name, equation
         document = equation.document
         self.targets = [document["cell_type"]]
@@ -51,8 +52,8 @@ class EquationOracle(Oracle):
         window = document["window"]
         self.length = None if window is None else window[1] - window[0]
         self.hash = _hash(document)
-        self._meta = {"oracle_hash": motifs.hash, "bin_edges": document["bin_edges"]}
-        self._motifs = motifs.of_classes(_classes(document))
+        self._meta = {"oracle_hash": oracle.hash, "bin_edges": document["bin_edges"]}
+        self._oracle = oracle.of_classes(_classes(document))
 
     @classmethod
     def open(cls, file: str) -> "EquationOracle":
@@ -61,7 +62,7 @@ class EquationOracle(Oracle):
         Raises
         ------
         GeneqError
-            If no equation was selected, or the motif oracle that it was made with is missing.
+            If no equation was selected, or the oracle that it was made with is missing.
         """
         path, equation = Path(file), Equation.load(file)
         if not equation.selected:
@@ -73,7 +74,7 @@ class EquationOracle(Oracle):
                 fix="Use the equation of another cell type",
             )
         try:
-            return cls(f"equation:{path.name}", equation, _motifs(equation.document, path))
+            return cls(f"equation:{path.name}", equation, _oracle(equation.document, path))
         except (KeyError, TypeError) as error:
             raise GeneqError(
                 "The equation file is incomplete", value=str(error), file=path
@@ -87,9 +88,9 @@ class EquationOracle(Oracle):
         values = np.empty((len(tokens), 1), np.float32)
         for start in range(0, len(tokens), BATCH):
             rows = slice(start, start + BATCH)
-            scores = self._motifs.predict_bins(tokens[rows], edges)
+            scores = self._oracle.predict_bins(tokens[rows], edges)
             names = np.arange(start, start + len(scores))
-            features = Features(scores, names, self._motifs.targets, self._meta)
+            features = Features(scores, names, self._oracle.targets, self._meta)
             values[rows, 0] = self.equation.predict(features)
         return values
 
@@ -117,26 +118,44 @@ def _classes(document: dict) -> list[str]:
     return sorted({weight["class"] for variable in variables for weight in variable["weights"]})
 
 
-def _motifs(document: dict, path: Path) -> MotifOracle:
-    """The motif oracle that the equation was made with.
+def _oracle(document: dict, path: Path) -> MotifOracle | KmerOracle:
+    """The oracle that the equation was made with.
 
     No other type is opened for an equation: its file is data, and other oracles may be programs.
     """
-    name, wanted = document["oracle"]["name"], document["oracle"]["hash"]
-    kind, _, file = name.partition(":")
-    if kind != MOTIFS:
-        raise GeneqError("Only equations made with motif oracles can score DNA",
+    about, classes = document["oracle"], len(document["classes"])
+    name, wanted = about["name"], about["hash"]
+    # Files without this entry are from before there was a choice.
+    strands = about.get("strands", "both")
+    kind, _, what = name.partition(":")
+    found: MotifOracle | KmerOracle
+    if kind == "motifs":
+        file = what if what == "core" else _motif_file(what, path)
+        found = MotifOracle.open(file, max_classes_of(classes, strands), strands)
+    elif kind == "kmers":
+        found = KmerOracle.open(what, strands)
+    else:
+        raise GeneqError("Only equations made with the oracles motifs and kmers can score DNA",
                          value=name, file=path)  # fmt: skip
-    file = file if file == "core" else _motif_file(file, path)
-    found = MotifOracle.open(file, len(document["classes"]))
     if found.hash != wanted:
+        _refuse_hash(kind, name, f"hash {found.hash[:12]}, the equation's {wanted[:12]}", path)
+    return found
+
+
+def _refuse_hash(kind: str, name: str, value: str, path: Path) -> NoReturn:
+    if kind == "motifs":
         raise GeneqError(
             f"{name} does not have the motifs that the equation was made with",
-            value=f"hash {found.hash[:12]}, the equation's {wanted[:12]}",
+            value=value,
             file=path,
             fix="Use the motif file of that run; for motifs:core, the geneq version of that run",
         )
-    return found
+    raise GeneqError(
+        f"{name} is not the oracle that the equation was made with",
+        value=value,
+        file=path,
+        fix="Use the geneq version of that run",
+    )
 
 
 def _motif_file(name: str, path: Path) -> str:

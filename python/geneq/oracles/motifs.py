@@ -12,6 +12,12 @@ Bioinformatics 23:134, 2007.)
 
 Two classes of base composition follow: GC, the share of G and C among the known bases minus 0.5,
 and CpG, the number of CG dinucleotides per position; a CG belongs to the bin of its C.
+
+With `strands="split"` a class is scored on each strand of the sequence, `NAME_sense` and
+`NAME_anti`, the mean then being over sites only, and three classes of base composition are added:
+GC_skew, (G - C) / (G + C), AT_skew, (A - T) / (A + T), and CpG_oe, the observed over the expected
+number of CG dinucleotides, CG * known bases / (C * G) (Gardiner-Garden and Frommer, J. Mol. Biol.
+196:261, 1987). They are 0 where the denominator is 0.
 """
 
 import hashlib
@@ -23,13 +29,16 @@ import numpy as np
 import torch
 
 from ..errors import GeneqError
-from .base import BinnedOracle
+from .base import BinnedOracle, chosen_strands
 from .feeding import device, one_hot, workers
 from .meme import MotifMatrix, families, read_meme
 
-__all__ = ["COMPOSITION", "LIMIT", "MotifOracle"]
+__all__ = ["COMPOSITION", "LIMIT", "SPLIT_COMPOSITION", "MotifOracle", "max_classes_of"]
 
 COMPOSITION = ["GC", "CpG"]
+SPLIT_COMPOSITION = [*COMPOSITION, "GC_skew", "AT_skew", "CpG_oe"]
+# Ends of the names of split classes; the sequence is on the gene's strand.
+SENSES = ["sense", "anti"]
 # Log-odds are clipped to ±LIMIT: beyond it their exponentials leave the range of float32.
 LIMIT = 75.0
 
@@ -43,17 +52,28 @@ class MotifOracle(BinnedOracle):
     motifs : list of MotifMatrix
     groups : list of (str, list of int)
         The classes: name, indices into `motifs`.
+    strands : {"both", "split"}
+        Score classes on both strands together, or on each.
     """
 
-    strand = "both"
     unknown = "N adds nothing to a log-odds score"
+    strands: str
 
     # Scores of a batch: on the CPU 4 MB, which fits its cache, on a GPU 256 MB.
     BATCH_SCORES: ClassVar = {"cpu": 2**20, "cuda": 2**26}
 
-    def __init__(self, name: str, motifs: list[MotifMatrix], groups: list[tuple[str, list[int]]]):
-        self.name, self.motifs, self.groups = name, motifs, groups
-        self.targets = [group for group, _ in groups] + COMPOSITION
+    def __init__(
+        self,
+        name: str,
+        motifs: list[MotifMatrix],
+        groups: list[tuple[str, list[int]]],
+        strands: str = "both",
+    ):
+        self.name, self.motifs, self.groups, self.strands = name, motifs, groups, strands
+        self.split = strands == "split"
+        self.strand = "given" if self.split else "both"
+        self.targets = [target for group, _ in groups for target in self._targets(group)]
+        self.targets += SPLIT_COMPOSITION if self.split else COMPOSITION
         self.widths = np.array([motif.width for motif in motifs])
         self.width = int(self.widths.max())
         self.hash = self._hash()
@@ -62,7 +82,7 @@ class MotifOracle(BinnedOracle):
         self._membership = self._membership_matrix().to(self._device)
 
     @classmethod
-    def open(cls, file: str, max_classes: int = 40) -> "MotifOracle":
+    def open(cls, file: str, max_classes: int = 40, strands: str = "auto") -> "MotifOracle":
         """Open a motif file.
 
         Parameters
@@ -70,7 +90,9 @@ class MotifOracle(BinnedOracle):
         file : str
             A MEME file, or "core" for the one that geneq ships.
         max_classes : int
-            The largest number of classes, those of base composition included.
+            The largest number of classes, GC and CpG included, before they are split by strand.
+        strands : {"auto", "both", "split"}
+            See `MotifOracle`; "auto" is "both".
 
         Raises
         ------
@@ -94,22 +116,29 @@ class MotifOracle(BinnedOracle):
                 fix="Rename it",
             )
         groups = families(motifs, max_classes - len(COMPOSITION))
-        return cls(f"motifs:{path.name if file != 'core' else 'core'}", motifs, groups)
+        name = f"motifs:{path.name if file != 'core' else 'core'}"
+        return cls(name, motifs, groups, chosen_strands(strands, "both"))
 
     def of_classes(self, names: list[str]) -> "MotifOracle":
         """An oracle of the classes in `names` and of base composition, with the same scores.
 
         An oracle has at least one motif: if `names` has none, the first class is kept.
         """
-        kept = [(name, members) for name, members in self.groups if name in names]
+        kept = [
+            group for group in self.groups if not set(names).isdisjoint(self._targets(group[0]))
+        ]
         kept = kept or self.groups[:1]
         used = [i for _, members in kept for i in members]
         place = {i: n for n, i in enumerate(used)}
         groups = [(name, [place[i] for i in members]) for name, members in kept]
-        return MotifOracle(self.name, [self.motifs[i] for i in used], groups)
+        return MotifOracle(self.name, [self.motifs[i] for i in used], groups, self.strands)
+
+    def _targets(self, group: str) -> list[str]:
+        """Names of the scores of a class."""
+        return [f"{group}_{sense}" for sense in SENSES] if self.split else [group]
 
     def _hash(self) -> str:
-        digest = hashlib.sha256(b"motifs 1")
+        digest = hashlib.sha256(b"motifs 1 split" if self.split else b"motifs 1")
         for name, members in self.groups:
             digest.update(f"\0{name}".encode())
             for i in members:
@@ -194,22 +223,37 @@ class MotifOracle(BinnedOracle):
         left = self.width // 2
         padded = torch.nn.functional.pad(x, (left, self.width - 1 - left))
         log_odds = torch.nn.functional.conv1d(padded, self._kernels)
-        affinity = log_odds.clamp_(-LIMIT, LIMIT).exp_().unflatten(1, (2, -1)).mean(1)
+        by_strand = log_odds.clamp_(-LIMIT, LIMIT).exp_().unflatten(1, (2, -1))
+        # Split, the strands of a sequence follow one another as if they were sequences.
+        affinity = by_strand.flatten(0, 1) if self.split else by_strand.mean(1)
         bins = weights[0].shape[1]
-        means = affinity.new_empty(len(x), len(self.motifs), bins)
+        means = affinity.new_empty(len(affinity), len(self.motifs), bins)
         for width, weight in zip(sorted(set(self.widths)), weights, strict=True):
             of_width = torch.as_tensor(np.flatnonzero(self.widths == width), device=x.device)
             means[:, of_width] = affinity[:, of_width] @ weight
         scores = torch.where(means > 0, means, 1.0).log()
-        return torch.einsum("nmb,mc->nbc", scores, self._membership)
+        classes = torch.einsum("nmb,mc->nbc", scores, self._membership)
+        if self.split:
+            classes = classes.unflatten(0, (-1, 2)).permute(0, 2, 3, 1).flatten(2)
+        return classes
 
-    @staticmethod
-    def _composition(x: torch.Tensor, bins: torch.Tensor) -> torch.Tensor:
-        """one-hot → float32[n, bins, 2]: GC minus 0.5, CG dinucleotides per position."""
-        known = x.sum(1) @ bins.T
-        strong = (x[:, 1] + x[:, 2]) @ bins.T
-        gc = torch.where(known > 0, strong / known.clamp(min=1) - 0.5, 0.0)
+    def _composition(self, x: torch.Tensor, bins: torch.Tensor) -> torch.Tensor:
+        """one-hot → float32[n, bins, 2 or 5]: see the module's docstring."""
+        a, c, g, t = (x @ bins.T).unbind(1)
+        known = a + c + g + t
+        gc = torch.where(known > 0, (c + g) / known.clamp(min=1) - 0.5, 0.0)
         pairs = torch.zeros_like(x[:, 0])
         pairs[:, :-1] = x[:, 1, :-1] * x[:, 2, 1:]
-        cpg = (pairs @ bins.T) / bins.sum(1).clamp(min=1)
-        return torch.stack([gc, cpg], dim=2)
+        found = pairs @ bins.T
+        composition = [gc, found / bins.sum(1).clamp(min=1)]
+        if self.split:
+            composition += [(g - c) / (g + c).clamp(min=1), (a - t) / (a + t).clamp(min=1)]
+            composition += [torch.where(c * g > 0, found * known / (c * g).clamp(min=1), 0.0)]
+        return torch.stack(composition, dim=2)
+
+
+def max_classes_of(targets: int, strands: str) -> int:
+    """The `max_classes` of `MotifOracle.open` that gives a motif oracle with so many targets."""
+    if strands == "split":
+        return (targets - len(SPLIT_COMPOSITION)) // len(SENSES) + len(COMPOSITION)
+    return targets

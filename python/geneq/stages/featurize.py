@@ -15,7 +15,7 @@ from ..artifacts import GENES, Features, read_json
 from ..binning import ANNOTATION, of_promoter, parse_edges
 from ..errors import GeneqError
 from ..genome import Genome
-from ..oracles import BinnedOracle, Oracle, load_oracle
+from ..oracles import STRANDS, BinnedOracle, Oracle, load_oracle
 
 __all__ = ["add_arguments", "featurize", "parse_shard", "run"]
 
@@ -30,6 +30,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--oracle", default="motifs:core", help="TYPE:NAME (motifs:core)")
     parser.add_argument("--bin_edges", help="nt from the TSS, or fractions of a promoter's length")
     parser.add_argument("--max_classes", type=int, default=40, help="most sequence classes (40)")
+    parser.add_argument(
+        "--strands",
+        choices=STRANDS,
+        default="auto",
+        help="both: a class is scored on both strands of the DNA together; split: on the gene's "
+        "strand and on the other; auto: both for motifs, split for k-mers",
+    )
     parser.add_argument("--shard", default="1/1", help="I/N: the I-th of N parts of the genes")
     parser.add_argument("--out", required=True, help="the folder to write, e.g. features.zarr")
 
@@ -41,7 +48,7 @@ def run(args: Namespace) -> None:
     else:
         features = featurize(
             args.genome_dir,
-            load_oracle(args.oracle, args.max_classes),
+            load_oracle(args.oracle, args.max_classes, strands=args.strands),
             args.bin_edges,
             parse_shard(args.shard),
             args.threads,
@@ -94,7 +101,7 @@ def featurize(
         raise GeneqError(
             "Features need an oracle with per-bin outputs",
             value=oracle.name,
-            fix="Use a motif oracle, for example motifs:core",
+            fix="Use motifs or k-mers, for example motifs:core or kmers:3",
         )
     genome_dir = Path(genome_dir)
     about = read_json(genome_dir / "genes.json")
@@ -106,6 +113,7 @@ def featurize(
     meta = {
         "oracle": oracle.name,
         "oracle_hash": oracle.hash,
+        "strands": oracle.strands,
         "mode": about["mode"],
         "bin_edges": list(edges),
         "genome": about["digest"],

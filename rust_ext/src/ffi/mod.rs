@@ -7,6 +7,7 @@ mod background;
 mod edit;
 mod encoding;
 mod fasta;
+mod kmers;
 mod library;
 mod phi;
 mod shuffle;
@@ -121,6 +122,8 @@ mod _ext {
     };
     #[pymodule_export]
     use super::fasta::FastaScanner;
+    #[pymodule_export]
+    use super::kmers::kmer_frequencies;
     #[pymodule_export]
     use super::library::Library;
     #[pymodule_export]

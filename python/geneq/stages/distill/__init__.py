@@ -190,7 +190,12 @@ class CellType:
             "dataset": self.source.teacher.about["dataset"],
             "cell_type": self.name,
             "selected": choice.selected,
-            "oracle": {"name": meta["oracle"], "hash": meta["oracle_hash"]},
+            "oracle": {
+                "name": meta["oracle"],
+                "hash": meta["oracle_hash"],
+                # Features without this entry are from before there was a choice.
+                "strands": meta.get("strands", "both"),
+            },
             **{key: meta[key] for key in ("window", "tss_index", "bin_edges", "orientation")},
             "classes": self.features.classes,
             "variables": [self._variable(name) for name in member.form.variables],
