@@ -87,8 +87,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--map",
         choices=sorted(maps.KINDS),
         help="terms of the latent phenotype (default: additive; factorial designs: pairwise; with "
-        "--scores: "
-        "as in the sheet)",
+        "--scores: as in the sheet)",
     )
     parser.add_argument(
         "--window", type=parse_window, help="START-END: window of the positions in interactions"

@@ -27,7 +27,8 @@ from ..oracles.attribution import METHODS, attribute, available
 from ..plots.files import write_svg
 from ..plots.logo import logo
 from ..surrogates import Surrogate, levels
-from ..surrogates.linear import KINDS, linear_effects
+from ..surrogates.linear import METHODS as LINEAR_METHODS
+from ..surrogates.linear import linear_effects
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--methods",
         nargs="+",
-        choices=[*METHODS, *KINDS],
+        choices=[*METHODS, *LINEAR_METHODS],
         help="methods (default: all that the oracle supports, and ridge, lasso and lime)",
     )
     parser.add_argument(
@@ -89,7 +90,7 @@ def run(args: Namespace) -> None:
 def attributions(mave: Mave, options: Options) -> Effects:
     """Effects by target and method."""
     oracle = load_oracle(options.oracle) if options.oracle else None
-    methods = options.methods or (*(available(oracle) if oracle else ()), *KINDS)
+    methods = options.methods or (*(available(oracle) if oracle else ()), *LINEAR_METHODS)
     if asking := [method for method in methods if method in METHODS and not oracle]:
         raise GeneqError("These methods need an oracle", value=", ".join(asking),
                          fix="Give --oracle")  # fmt: skip
