@@ -131,7 +131,7 @@ def maps(
     mutations = mave.mutations()
     effects = {
         SURROGATE: surrogates.fit(mave).effects("uniform").additive(len(sequence)),
-        "ridge": linear_effects(mutations, mave.y[:, 0], mave.wild_type, kind="ridge"),
+        "ridge": linear_effects(mutations, mave.y[:, 0], mave.wild_type, method="ridge"),
     }
     for method in OTHERS:
         if method not in effects:

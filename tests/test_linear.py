@@ -8,7 +8,7 @@ from geneq import encoding
 from geneq.errors import GeneqError
 from geneq.libraries import RandomLibrary
 from geneq.surrogates import linear
-from geneq.surrogates.linear import KINDS, Moments, linear_effects
+from geneq.surrogates.linear import METHODS, Moments, linear_effects
 
 LENGTH, ROWS, SEED = 30, 3000, 6
 rng = np.random.default_rng(SEED)
@@ -32,21 +32,21 @@ def scores(truth: np.ndarray, noise: float) -> np.ndarray:
     return 2 + hot @ truth.ravel() + np.random.default_rng(10).normal(0, noise, ROWS)
 
 
-def fitted(y: np.ndarray, kind: str, **options) -> np.ndarray:
-    return linear_effects(LIBRARY.mutations(), y, TOKENS, kind=kind, **options)
+def fitted(y: np.ndarray, method: str, **options) -> np.ndarray:
+    return linear_effects(LIBRARY.mutations(), y, TOKENS, method=method, **options)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_planted_effects_are_recovered(kind):
+@pytest.mark.parametrize("method", METHODS)
+def test_planted_effects_are_recovered(method):
     truth = planted(8)
-    effects = fitted(scores(truth, 0.3), kind)
+    effects = fitted(scores(truth, 0.3), method)
     assert effects.shape == (LENGTH, 4) and (effects[AT, TOKENS] == 0).all()
     assert np.corrcoef(effects.ravel(), truth.ravel())[0, 1] > 0.98
 
 
 def test_lime_keeps_few_effects_and_lasso_fewer_than_ridge():
     y = scores(planted(4), 0.3)
-    kept = {kind: np.count_nonzero(fitted(y, kind)) for kind in KINDS}
+    kept = {method: np.count_nonzero(fitted(y, method)) for method in METHODS}
     assert 12 <= kept["lime"] <= linear.KEPT and kept["lime"] < kept["ridge"] == 3 * LENGTH
     assert kept["lasso"] < kept["ridge"]
 
@@ -91,18 +91,18 @@ def test_the_path_is_that_of_the_lasso_of_scikit_learn():
 
 
 def test_constant_scores_have_no_effects():
-    for kind in KINDS:
-        assert np.abs(fitted(np.full(ROWS, 3.0), kind)).max() < 1e-9
+    for method in METHODS:
+        assert np.abs(fitted(np.full(ROWS, 3.0), method)).max() < 1e-9
 
 
 @pytest.mark.parametrize(
-    ("y", "kind", "message"),
+    ("y", "method", "message"),
     [
         (np.ones(ROWS), "magic", "Unknown method: 'magic'. Use one of ridge, lasso, lime"),
         (np.ones(4), "ridge", "at least ten rows: 4"),
         (np.where(np.arange(ROWS) == 7, np.nan, 1), "ridge", "finite: 'row 7'"),
     ],
 )
-def test_what_makes_no_sense_is_refused(y, kind, message):
+def test_what_makes_no_sense_is_refused(y, method, message):
     with pytest.raises(GeneqError, match=message):
-        fitted(y, kind)
+        fitted(y, method)

@@ -27,7 +27,7 @@ def add_arguments(parser):
     parser.add_argument(
         "--reports", nargs="+", required=True, type=Path, metavar="DIR", help="reports to compare"
     )
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="output folder")
 
 
 def run(args):

@@ -25,11 +25,16 @@ GENES_AT_A_TIME = 4096
 def add_arguments(parser: ArgumentParser) -> None:
     """Options of `geneq featurize`."""
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--genome_dir", help="folder that `geneq genes` wrote")
+    what.add_argument("--genome_dir", help="folder written by `geneq genes`")
     what.add_argument("--join", nargs="+", metavar="SHARD", help="join shards, in this order")
-    parser.add_argument("--oracle", default="motifs:core", help="TYPE:NAME (motifs:core)")
+    parser.add_argument("--oracle", default="motifs:core", help="TYPE:NAME (default: motifs:core)")
     parser.add_argument("--bin_edges", help="nt from the TSS, or fractions of a promoter's length")
-    parser.add_argument("--max_classes", type=int, default=40, help="most sequence classes (40)")
+    parser.add_argument(
+        "--max_classes",
+        type=int,
+        default=40,
+        help="maximum number of sequence classes (default: 40)",
+    )
     parser.add_argument(
         "--strands",
         choices=STRANDS,
@@ -38,7 +43,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "strand and on the other; auto: both for motifs, split for k-mers",
     )
     parser.add_argument("--shard", default="1/1", help="I/N: the I-th of N parts of the genes")
-    parser.add_argument("--out", required=True, help="the folder to write, e.g. features.zarr")
+    parser.add_argument("--out", required=True, help="output folder, e.g. features.zarr")
 
 
 def run(args: Namespace) -> None:

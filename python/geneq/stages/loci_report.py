@@ -1,10 +1,9 @@
 """Write the report of all loci of a run: one HTML file that opens offline.
 
 It shows the surrogate of every locus: a logo with standard errors, the strongest pairs, scores
-against the latent phenotype, and effects of variants with their agreement with measured effects.
-Beside loci.html are written, where there are any, the variants of all loci (variants.parquet),
-their agreement with measured effects (agreement.parquet, comparisons.parquet) and the loci that
-failed (failed.tsv).
+against the latent phenotype, and effects of variants with their agreement with measured effects. It
+also writes, if there are any, the variants of all loci (variants.parquet), their agreement with
+measured effects (agreement.parquet, comparisons.parquet) and the loci that failed (failed.tsv).
 """
 
 from argparse import ArgumentParser, Namespace
@@ -44,12 +43,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Options of `geneq loci_report`."""
     parser.add_argument("--surrogates", type=Path, help="folder of <locus>/surrogate.json")
     parser.add_argument(
-        "--variants", nargs="+", type=Path, default=[], help="folders that geneq variants wrote"
+        "--variants", nargs="+", type=Path, default=[], help="folders written by `geneq variants`"
     )
     parser.add_argument(
-        "--failed", nargs="+", type=Path, default=[], help="failed.tsv of the stages before"
+        "--failed", nargs="+", type=Path, default=[], help="failed.tsv of earlier stages"
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--out", type=Path, required=True, help="output folder")
 
 
 def run(args: Namespace) -> None:

@@ -2,7 +2,7 @@
 
 The library is given by its recipe, or as a file written by `geneq mutagenize`. OUT/mave.parquet has
 one row per sequence with its scores, and the recipe in its metadata. A run that was stopped
-continues where it was when it is started again. docs/oracles.md lists the oracles.
+continues when it is started again. docs/oracles.md lists the oracles.
 
 --loci scores the loci of a sheet, each with its own library: OUT/<locus>/ has mave.parquet and
 locus.json. --experiments scores the recipes of a sheet, with experiment.json. Command-line options
@@ -55,7 +55,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
         choices=PRECISIONS,
-        help="precision of a network (float32)",
+        help="precision of a network (default: float32)",
     )
     parser.add_argument(
         "--reverse_complement",
@@ -63,7 +63,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         default=None,
         help="average the scores of both strands",
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder to write mave.parquet to")
+    parser.add_argument("--out", type=Path, required=True, help="output folder (mave.parquet)")
 
 
 def run(args: Namespace) -> None:

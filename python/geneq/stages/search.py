@@ -3,10 +3,10 @@
 An architecture search with Optuna (tree-structured Parzen estimator, median pruning) over spatial
 pooling, width, interaction terms, nonlinearity, dropout, weight decay and gate penalty. Each trial
 is trained on the training genes and evaluated on the validation genes. The validation loss is
-noisy, so the best of many trials is partly lucky: the teacher is the first trial that is not worse
-than the best by two paired standard errors, and the first trial is a plain network.
-One network predicts all cell types of a data set, with one head per cell type; the loss weights a
-head by the reliability of its cell type.
+noisy, so the best of many trials is partly due to chance: the teacher is the first trial that is
+not worse than the best by two paired standard errors, and the first trial is a plain network. One
+network predicts all cell types of a data set, with one head per cell type; the loss weights a head
+by the reliability of its cell type.
 """
 
 import json
@@ -53,7 +53,7 @@ CERTAIN = 2.0
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--features", required=True, help="features.zarr of the genome")
-    parser.add_argument("--expression", required=True, help="folder that pseudobulk wrote")
+    parser.add_argument("--expression", required=True, help="folder written by `geneq pseudobulk`")
     parser.add_argument("--genes", required=True, help="genes.parquet of the genome")
     parser.add_argument(
         "--test_fold",
@@ -61,12 +61,16 @@ def add_arguments(parser: ArgumentParser) -> None:
         choices=range(5),
         help="test this fold and validate on the next one (default: the table's own split)",
     )
-    parser.add_argument("--trials", type=int, default=30, help="number of architectures (30)")
     parser.add_argument(
-        "--max_epochs", type=int, default=150, help="maximum epochs per trial (150)"
+        "--trials", type=int, default=30, help="number of architectures (default: 30)"
     )
-    parser.add_argument("--seed", type=int, default=1, help="seed of search and training (1)")
-    parser.add_argument("--out", required=True, help="folder for the results")
+    parser.add_argument(
+        "--max_epochs", type=int, default=150, help="maximum epochs per trial (default: 150)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, help="seed of search and training (default: 1)"
+    )
+    parser.add_argument("--out", required=True, help="output folder")
 
 
 def run(args: Namespace) -> None:

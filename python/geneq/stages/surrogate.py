@@ -78,18 +78,24 @@ def add_arguments(parser: ArgumentParser) -> None:
     scores = parser.add_mutually_exclusive_group(required=True)
     scores.add_argument("--mave", type=Path, help="library with scores")
     scores.add_argument("--scores", type=Path, help="folder of <locus>/mave.parquet")
-    parser.add_argument("--alphabet", default="dna", help="alphabet of a user-supplied table (dna)")
+    parser.add_argument(
+        "--alphabet", default="dna", help="alphabet of a user-supplied table (default: dna)"
+    )
     parser.add_argument("--wild_type", help="wild type of that table (default: the consensus)")
     parser.add_argument("--target", nargs="+", help="targets to fit (default: all)")
     parser.add_argument(
         "--map",
         choices=sorted(maps.KINDS),
-        help="terms of the latent phenotype (additive; factorial designs: pairwise; with --scores: "
-        "as in the sheet)",
+        help="terms of the latent phenotype (default: additive; factorial designs: pairwise; with "
+        "--scores: as in the sheet)",
     )
-    parser.add_argument("--window", type=parse_window, help="START-END, positions of pairs, sets")
     parser.add_argument(
-        "--between", type=parse_two_windows, help="START-END,START-END: a position in each"
+        "--window", type=parse_window, help="START-END: window of the positions in interactions"
+    )
+    parser.add_argument(
+        "--between",
+        type=parse_two_windows,
+        help="START-END,START-END: pairs with one position in each window",
     )
     parser.add_argument("--distance", type=int, help="largest distance of two positions of a pair")
     parser.add_argument(
@@ -102,18 +108,20 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--noise_order",
         type=int,
-        help="order of the polynomial of the log scale of the noise (2; factorial designs: 0)",
+        help="order of the polynomial of the log scale of the noise "
+        "(default: 2; factorial designs: 0)",
     )
     parser.add_argument(
         "--noise_shape_order",
         type=int,
-        help="order of the polynomials of the log shape parameters of skewed_t and student_t (0)",
+        help="order of the polynomials of the log shape parameters of skewed_t and student_t "
+        "(default: 0)",
     )
     gauge = parser.add_mutually_exclusive_group()
     gauge.add_argument(
         "--gauge",
         choices=sorted(gauges.NAMES),
-        help="gauge of the effects (empirical; factorial designs: wild_type)",
+        help="gauge of the effects (default: empirical; factorial designs: wild_type)",
     )
     gauge.add_argument(
         "--probabilities",
@@ -127,16 +135,22 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="precision of the prior (default: chosen on validation rows; factorial designs: 0)",
     )
     parser.add_argument(
-        "--replicates", type=int, help="resampled fits for standard errors, 0 for none (100)"
+        "--replicates",
+        type=int,
+        help="resampled fits for standard errors, 0 for none (default: 100)",
     )
-    parser.add_argument("--seed", type=int, default=1, help="seed of the split of rows (1)")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="seed of the split of rows (default: 1)"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="output folder")
 
 
 def _choice(parser: ArgumentParser, name: str, choices, what: str) -> None:
     symbols, motifs = (defaults[name.strip("-")] for defaults in (SYMBOLS, MOTIFS))
     parser.add_argument(
-        name, choices=sorted(choices), help=f"{what} ({symbols}; factorial designs: {motifs})"
+        name,
+        choices=sorted(choices),
+        help=f"{what} (default: {symbols}; factorial designs: {motifs})",
     )
 
 

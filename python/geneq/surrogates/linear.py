@@ -16,10 +16,10 @@ from sklearn.linear_model import lars_path_gram
 from ..errors import GeneqError
 from ..libraries import Mutations
 
-__all__ = ["KINDS", "linear_effects"]
+__all__ = ["METHODS", "linear_effects"]
 
-Kind = Literal["ridge", "lasso", "lime"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+Method = Literal["ridge", "lasso", "lime"]
+METHODS: tuple[Method, ...] = get_args(Method)
 VALIDATION = 0.2
 # Strengths of ridge, relative to the mean variance of a substitution's indicator.
 STRENGTHS = np.logspace(-5, 3, 33)
@@ -50,7 +50,7 @@ def linear_effects(
     y: np.ndarray,
     wild_type: np.ndarray,
     symbols: int = 4,
-    kind: Kind = "ridge",
+    method: Method = "ridge",
     width: float | None = None,
     seed: int = 1,
 ) -> np.ndarray:
@@ -66,7 +66,7 @@ def linear_effects(
         Tokens uint8[length].
     symbols : int
         Symbols of the alphabet.
-    kind : {"ridge", "lasso", "lime"}
+    method : {"ridge", "lasso", "lime"}
         The method.
     width : float, optional
         Of LIME's weights, in substitutions; by default their mean number.
@@ -82,11 +82,13 @@ def linear_effects(
     Raises
     ------
     GeneqError
-        For an unknown kind, fewer than ten rows, and scores that are not finite.
+        For an unknown method, fewer than ten rows, and scores that are not finite.
     """
     y = np.asarray(y, np.float64)
-    if kind not in KINDS:
-        raise GeneqError("Unknown method", value=str(kind), fix=f"Use one of {', '.join(KINDS)}")
+    if method not in METHODS:
+        raise GeneqError(
+            "Unknown method", value=str(method), fix=f"Use one of {', '.join(METHODS)}"
+        )
     if len(y) < 10:
         raise GeneqError("A linear surrogate needs at least ten rows", value=len(y))
     if not np.isfinite(y).all():
@@ -95,7 +97,7 @@ def linear_effects(
     shape = (len(y), len(wild_type) * symbols)
     x = csr_array((np.ones(len(column)), (mutations.row, column)), shape)
     weight = np.ones(len(y))
-    if kind == "lime":
+    if method == "lime":
         count = np.asarray(x.sum(axis=1)).ravel()
         weight = np.exp(-((count / (width or max(1.0, count.mean()))) ** 2))
     valid = np.random.default_rng(seed).random(len(y)) < VALIDATION
@@ -104,7 +106,7 @@ def linear_effects(
     candidates = np.zeros((x.shape[1], 0))
     if len(used):
         gram, xy = known.gram[np.ix_(used, used)], known.xy[used]
-        found = {"ridge": _ridge, "lasso": _lasso, "lime": _lime}[kind](gram, xy, (~valid).sum())
+        found = {"ridge": _ridge, "lasso": _lasso, "lime": _lime}[method](gram, xy, (~valid).sum())
         candidates = np.zeros((x.shape[1], found.shape[1]))
         candidates[used] = found
     best = _best(candidates, known, x[valid], y[valid], weight[valid])

@@ -1,8 +1,8 @@
 """Attribute the scores of a locus to its symbols by several methods, in the form of surrogates.
 
---mave is a library with scores (mave.parquet, or a user-supplied table); its wild type is what is
-attributed. OUT gets attributions.parquet: target, method, position (0-based), wild, symbol and
-effect, the score with this symbol in place of the wild type's minus the score of the wild type;
+--mave is a library with scores (mave.parquet, or a user-supplied table); the scores of its wild
+type are attributed. OUT gets attributions.parquet: target, method, position (0-based), wild, symbol
+and effect, the score with this symbol in place of the wild type's minus the score of the wild type;
 attribution_agreement.parquet, correlations between methods of effects minus their mean at each
 position; and a logo for each method. Methods of --oracle are those of geneq.oracles.attribution;
 ridge, lasso and lime are fitted to the scores of the library.
@@ -27,7 +27,8 @@ from ..oracles.attribution import METHODS, attribute, available
 from ..plots.files import write_svg
 from ..plots.logo import logo
 from ..surrogates import Surrogate, levels
-from ..surrogates.linear import KINDS, linear_effects
+from ..surrogates.linear import METHODS as LINEAR_METHODS
+from ..surrogates.linear import linear_effects
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,9 @@ Effects = dict[str, dict[str, np.ndarray]]
 def add_arguments(parser: ArgumentParser) -> None:
     """Options of `geneq attribute`."""
     parser.add_argument("--mave", type=Path, required=True, help="library with scores")
-    parser.add_argument("--alphabet", default="dna", help="alphabet of a user-supplied table (dna)")
+    parser.add_argument(
+        "--alphabet", default="dna", help="alphabet of a user-supplied table (default: dna)"
+    )
     parser.add_argument("--wild_type", help="wild type of that table (default: the consensus)")
     parser.add_argument("--target", nargs="+", help="targets (default: all)")
     parser.add_argument("--oracle", help=f"TYPE:WHAT, for {', '.join(METHODS)}")
@@ -61,13 +64,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--methods",
         nargs="+",
-        choices=[*METHODS, *KINDS],
+        choices=[*METHODS, *LINEAR_METHODS],
         help="methods (default: all that the oracle supports, and ridge, lasso and lime)",
     )
     parser.add_argument(
-        "--seed", type=int, default=1, help="seed of references and validation rows (1)"
+        "--seed", type=int, default=1, help="seed of references and validation rows (default: 1)"
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--out", type=Path, required=True, help="output folder")
 
 
 def run(args: Namespace) -> None:
@@ -87,7 +90,7 @@ def run(args: Namespace) -> None:
 def attributions(mave: Mave, options: Options) -> Effects:
     """Effects by target and method."""
     oracle = load_oracle(options.oracle) if options.oracle else None
-    methods = options.methods or (*(available(oracle) if oracle else ()), *KINDS)
+    methods = options.methods or (*(available(oracle) if oracle else ()), *LINEAR_METHODS)
     if asking := [method for method in methods if method in METHODS and not oracle]:
         raise GeneqError("These methods need an oracle", value=", ".join(asking),
                          fix="Give --oracle")  # fmt: skip

@@ -1,10 +1,10 @@
 """Make a small genome, its annotation and two single-cell data sets with a known answer.
 
 The expression of every cell type follows a planted equation over motif classes of `motifs:core`
-(sums, products, saturation), one type carries no signal at all. The truth is computed from the
-finished DNA by the slow code in this file, which shares nothing with featurize. One site that
-determines a cell type's expression is written as a locus with variants (loci.csv, variants.vcf),
-and its position as sites.csv.
+(sums, products, saturation); one type has no signal. The truth is computed from the finished DNA by
+slow code in this module, independent of featurize. One site that determines a cell type's
+expression is written as a locus with variants (loci.csv, variants.vcf), and its position as
+sites.csv.
 """
 
 import gzip
@@ -88,9 +88,11 @@ PLANTED = {
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--out", required=True, help="folder for genome, annotation and data sets")
-    parser.add_argument("--genes", type=int, default=3000, help="genes, at least 100 (3000)")
-    parser.add_argument("--cells", type=int, default=110, help="cells of a type (110)")
-    parser.add_argument("--seed", type=int, default=1, help="seed (1)")
+    parser.add_argument(
+        "--genes", type=int, default=3000, help="number of genes, at least 100 (default: 3000)"
+    )
+    parser.add_argument("--cells", type=int, default=110, help="cells per cell type (default: 110)")
+    parser.add_argument("--seed", type=int, default=1, help="seed (default: 1)")
 
 
 def run(args: Namespace) -> None:

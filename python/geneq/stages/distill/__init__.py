@@ -32,17 +32,20 @@ SEARCH_ROWS = 1000
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--search", required=True, help="folder that search wrote")
+    parser.add_argument("--search", required=True, help="folder written by `geneq search`")
     parser.add_argument("--features", required=True, help="features.zarr of the genome")
     parser.add_argument("--sr_engine", default="auto", choices=["auto", "operon", "pysr"])
     parser.add_argument(
-        "--sr_generations", type=int, default=60, help="budget of symbolic regression (60)"
+        "--sr_generations",
+        type=int,
+        default=60,
+        help="generations of symbolic regression (default: 60)",
     )
     parser.add_argument(
-        "--max_variables", type=int, default=12, help="maximum number of variables (12)"
+        "--max_variables", type=int, default=12, help="maximum number of variables (default: 12)"
     )
-    parser.add_argument("--seed", type=int, default=1, help="seed (1)")
-    parser.add_argument("--out", required=True, help="folder for the results")
+    parser.add_argument("--seed", type=int, default=1, help="seed (default: 1)")
+    parser.add_argument("--out", required=True, help="output folder")
 
 
 def run(args: Namespace) -> None:

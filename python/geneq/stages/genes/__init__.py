@@ -1,7 +1,6 @@
 """Index a genome once and make the gene table: a TSS, a fold and a split for every gene.
 
-Reads --fasta and --gtf, or --promoters instead. Later stages read the folder written here and
-never index anything.
+Reads --fasta and --gtf, or --promoters instead. Later stages read the folder written here.
 """
 
 import argparse
@@ -58,8 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--valid_chroms", help="chromosomes for validation, as chr10,chr11 (default: chr10)"
     )
     parser.add_argument("--test_chroms", help="chromosomes for test (default: chr8,chr9)")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the folds (1)")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the folds (default: 1)")
+    parser.add_argument("--out", type=Path, required=True, help="output folder")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -41,14 +41,14 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="scale of the values (default: auto, inferred from integers and the cells' totals)",
     )
     parser.add_argument(
-        "--donor_key", help="column of obs with donors: standard errors are then over donors"
+        "--donor_key", help="column of obs with donors: then standard errors are over donors"
     )
     parser.add_argument("--genes", required=True, help="gene table (genes.parquet)")
     parser.add_argument(
-        "--min_cells", type=int, default=10, help="minimum cells of a cell type (default 10)"
+        "--min_cells", type=int, default=10, help="minimum cells of a cell type (default: 10)"
     )
     parser.add_argument(
-        "--seed", type=int, default=1, help="seed of the random halves of cells (default 1)"
+        "--seed", type=int, default=1, help="seed of the random halves of cells (default: 1)"
     )
     parser.add_argument("--out", required=True, help="output folder")
 

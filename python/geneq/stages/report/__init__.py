@@ -39,7 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--truth", type=Path, metavar="FILE", help="truth.parquet of simulated data"
     )
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to write")
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="output folder")
 
 
 def run(args: Namespace) -> None:

@@ -37,7 +37,9 @@ SURROGATE = "surrogate"
 def add_arguments(parser: ArgumentParser) -> None:
     """Options of `geneq variants`."""
     parser.add_argument("--vcf", type=Path, required=True, help="variants (plain, gzip or bgzip)")
-    parser.add_argument("--genome", type=Path, required=True, help="folder that geneq genes wrote")
+    parser.add_argument(
+        "--genome", type=Path, required=True, help="folder written by `geneq genes`"
+    )
     parser.add_argument(
         "--surrogates", type=Path, required=True, help="folder of <locus>/locus.json"
     )
@@ -66,7 +68,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=Path,
         help="measured effects: chrom, pos, ref, alt, value (.tsv, .csv, .parquet)",
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--out", type=Path, required=True, help="output folder")
 
 
 def run(args: Namespace) -> None:
