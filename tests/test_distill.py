@@ -563,7 +563,7 @@ def test_without_julia_pysr_says_so_and_auto_is_operon(no_julia, small, capsys):
     assert main(args) == 1
     message = capsys.readouterr().err
     assert "--sr_engine pysr cannot run: there is no julia on PATH" in message
-    assert "Install Julia" in message and "take operon" in message
+    assert "Install Julia" in message and "use operon" in message
     assert not out.exists()
 
 
