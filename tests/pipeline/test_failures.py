@@ -77,7 +77,8 @@ def slurm(tmp_path, monkeypatch):
 def attempts(folder, process):
     """Rows of the trace of `process`, by data set, in the order of attempts."""
     found = {}
-    with open(folder / "results/pipeline_info/trace.txt") as file:
+    (trace,) = (folder / "results/pipeline_info").glob("trace-*.txt")
+    with open(trace) as file:
         for row in csv.DictReader(file, delimiter="\t"):
             stage, _, tag = row["name"].split(":")[-1].partition(" ")
             if stage == process:
