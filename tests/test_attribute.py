@@ -71,6 +71,13 @@ def test_methods_without_an_oracle_need_none(locus, tmp_path, capsys):
     assert "one that is not TorchScript: 'torchscript:net.pt'" in capsys.readouterr().err
 
 
+def test_a_negative_seed_is_refused(locus, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert attribute("--mave", locus / "mave.parquet", "--seed", "-1", "--out", out) == 1
+    assert "--seed must be between 0 and " in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_files_already_in_the_folder_are_kept(locus, tmp_path):
     (tmp_path / "mave.parquet").write_bytes((locus / "mave.parquet").read_bytes())
     (tmp_path / "notes.txt").write_text("mine")

@@ -268,6 +268,12 @@ def test_options_out_of_range(small, tmp_path, capsys, options):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_negative_seed_is_refused(small, tmp_path, capsys):
+    assert main(small.distill_args(small.root / "search", tmp_path / "out", "--seed", "-1")) == 1
+    assert "--seed must be between 0 and 4294967295: -1" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("meta", "classes"),
     [({"oracle_hash": "00"}, None), ({"bin_edges": [0, 1]}, None), ({"genome": "00"}, None),

@@ -1131,6 +1131,11 @@ def test_what_is_no_hdf5_or_no_h5ad_is_refused(command, tmp_path):
     refused(command(tmp_path / "absent.h5ad"), "File not found", "absent.h5ad")
 
 
+def test_a_folder_in_place_of_the_file_is_called_that(command, tmp_path):
+    (tmp_path / "data").mkdir()
+    refused(command(tmp_path / "data"), "A file is needed, and this is a folder", "data)")
+
+
 def test_missing_columns_and_layers_are_named_with_what_there_is(command, tmp_path):
     x, types = draw_counts(60, 20, seed=3)
     path = write_h5ad(tmp_path / "x.h5ad", x, types, layers={"kept": x}, batch=["b"] * 60)
@@ -1201,6 +1206,10 @@ def test_no_cell_type_with_enough_cells_is_refused(command, small):
         "type 1 has ",
         "--cell_type_key, or lower --min_cells",
     )
+
+
+def test_a_negative_seed_is_refused(command, small):
+    refused(command(small, "--seed", "-1"), "--seed must be between 0 and ", ": -1.")
 
 
 def test_a_matrix_of_zeros_is_refused(command, tmp_path):

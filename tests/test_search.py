@@ -313,6 +313,7 @@ def test_an_unreliable_cell_type_costs_the_others_little(made, tmp_path):
     [
         (("--trials", "0"), "--trials and --max_epochs must be at least 1: '0, 150'"),
         (("--max_epochs", "-1"), "--trials and --max_epochs must be at least 1: '30, -1'"),
+        (("--seed", "-1"), "--seed must be between 0 and 4294967295: -1"),
         (("--threads", "0"), "--threads must be at least 1: 0"),
     ],
 )

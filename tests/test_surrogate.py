@@ -141,6 +141,14 @@ def test_every_table_of_a_factorial_design_is_had_from_one_call(tmp_path):
     np.testing.assert_allclose(one, 2 * other, rtol=1e-4)  # "twice" is first
     with pytest.raises(GeneqError, match="not of a factorial design"):
         tables(Settings(replicates=0).fit(mave), mave, elements=[Element("a", 1, 5)])
+    with pytest.raises(GeneqError, match=r"The MAVE must have the targets .*: 'y, not y, twice'"):
+        tables(Settings(replicates=0).fit(mave), mave.of_targets(["y"]))
+
+
+def test_one_replicate_is_refused_for_it_has_no_scatter(scored, tmp_path, capsys):
+    assert surrogate(scored, tmp_path / "out", "--replicates", 1) == 1
+    assert "Standard errors need at least two replicates: 1." in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_latent_has_the_scores_of_test_rows(scored, tmp_path):

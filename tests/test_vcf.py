@@ -259,6 +259,12 @@ def test_a_truncated_compressed_vcf_is_refused(tmp_path, genome, pack, cut):
         read_vcf(path, genome)
 
 
+def test_a_byte_order_mark_is_passed_over(tmp_path, genome):
+    path = tmp_path / "in.vcf"
+    path.write_bytes(b"\xef\xbb\xbf" + vcf_text("chr2|1|.|G|A").encode())
+    assert read_vcf(path, genome).table["pos"].tolist() == [1]
+
+
 def test_a_missing_file_and_a_folder_are_refused(tmp_path, genome):
     with pytest.raises(GeneqError, match="File not found"):
         read_vcf(tmp_path / "none.vcf", genome)

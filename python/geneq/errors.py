@@ -52,7 +52,9 @@ def in_file(path: str | Path) -> Iterator[None]:
 
 
 def not_found(path: str | Path) -> GeneqError:
-    """The error for a file that does not exist."""
+    """The error for a file that does not exist, or for a folder in its place."""
+    if Path(path).is_dir():
+        return GeneqError("A file is needed, and this is a folder", file=path)
     return GeneqError("File not found", file=path)
 
 

@@ -4,6 +4,7 @@ Only the first five columns (CHROM, POS, ID, REF, ALT) are parsed. Alleles keep 
 wherever variants are placed or compared, their normal form is used (`normalised`).
 """
 
+import codecs
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -271,9 +272,10 @@ def _parts(path: Path) -> Iterator[pd.DataFrame]:
 
 def _complete_lines(path: Path) -> Iterator[bytes]:
     """The text in parts of complete lines; what follows the last line end is the last part."""
-    rest = b""
+    rest, mark = b"", codecs.BOM_UTF8  # some editors begin a file with this mark
     with open_maybe_gzip(path) as file:
         while chunk := file.read(CHUNK):
+            chunk, mark = chunk.removeprefix(mark), b""
             lines, end, rest = (rest + chunk).rpartition(b"\n")
             yield lines + end
     yield rest

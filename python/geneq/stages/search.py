@@ -24,6 +24,7 @@ import torch
 
 from .. import folds
 from ..artifacts import EXPRESSION, GENES, PREDICTIONS, TRIALS, Features, read_object
+from ..checks import check_int
 from ..errors import GeneqError
 from ..oracles import device
 from ..teacher import (
@@ -80,6 +81,7 @@ def run(args: Namespace) -> None:
             "--trials and --max_epochs must be at least 1",
             value=f"{args.trials}, {args.max_epochs}",
         )
+    check_int(args.seed, "--seed", 0, 2**32 - 1)
     # Networks and batches this small are slower on more threads than one.
     torch.set_num_threads(1)
     data = load_data(args.features, args.expression, args.genes, args.test_fold)

@@ -123,7 +123,9 @@ class Options:
         check_int(self.threads, "threads", 1, MOST_THREADS)
         check_int(self.steps, "steps", 1)
         check_int(self.patience, "patience", 1)
-        check_int(self.replicates, "replicates", 0)
+        if check_int(self.replicates, "replicates", 0) == 1:
+            raise GeneqError("Standard errors need at least two replicates", value=1,
+                             fix="Set replicates to 0 for none, or to 100")  # fmt: skip
         if self.start_seed is not None:
             check_int(self.start_seed, "start_seed", 0)
 

@@ -75,8 +75,13 @@ def tables(
     Raises
     ------
     GeneqError
-        If elements are given for a map without pairs, or for a factorial design.
+        If elements are given for a map without pairs, or for a factorial design; if the targets of
+        `mave` are not those of `surrogate`.
     """
+    if list(mave.targets) != list(surrogate.targets):
+        raise GeneqError("The MAVE must have the targets that the surrogate was fitted to",
+                         value=f"{', '.join(mave.targets)}, not {', '.join(surrogate.targets)}",
+                         fix="Select them with mave.of_targets")  # fmt: skip
     gauge = default_gauge(mave) if gauge is None else gauge
     data = arrays(mave)
     if isinstance(mave.library, FactorialLibrary):

@@ -20,6 +20,7 @@ import pandas as pd
 
 from .. import _ext, encoding
 from ..artifacts import ATTRIBUTION_AGREEMENT, ATTRIBUTIONS
+from ..checks import check_int
 from ..errors import GeneqError
 from ..mave import Mave
 from ..oracles import load_oracle
@@ -75,6 +76,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     """Write the effects, their agreement, and logos."""
+    check_int(args.seed, "--seed", 0)
     methods = None if args.methods is None else tuple(dict.fromkeys(args.methods))
     options = Options(args.oracle, args.surrogate, methods, args.seed, args.threads)
     targets = None if args.target is None else list(dict.fromkeys(args.target))

@@ -17,6 +17,7 @@ import pandas as pd
 import sympy
 
 from ...artifacts import EQUATIONS, METRICS, PREDICTIONS, Features, atomic_path
+from ...checks import check_int
 from ...equations import FORMAT, VERSION, Equation, infix, with_numbers
 from ...errors import GeneqError
 from ...evaluation import metrics
@@ -55,6 +56,7 @@ def run(args: Namespace) -> None:
             "--sr_generations and --max_variables must be at least 1",
             value=f"{args.sr_generations}, {args.max_variables}",
         )
+    check_int(args.seed, "--seed", 0, 2**32 - 1)
     source = Source.read(args.search, args.features)
     engine = choose_engine(args.sr_engine)
     out = Path(args.out)

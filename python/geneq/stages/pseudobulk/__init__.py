@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ... import artifacts
+from ...checks import check_int
 from ...errors import GeneqError
 from .cells import Cells, label_cells
 from .features import find_genes, identifiers
@@ -57,6 +58,7 @@ def run(args: Namespace) -> None:
     """Write OUT/expression.parquet and OUT/expression.json."""
     if args.min_cells < 1:
         raise GeneqError("--min_cells must be at least 1", value=args.min_cells)
+    check_int(args.seed, "--seed", 0)
     genes = artifacts.GENES.read(args.genes)
     expression, document = pseudobulk(
         args.h5ad,
