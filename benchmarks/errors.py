@@ -57,7 +57,7 @@ def compared(name: str, map, windows: list | None, args: argparse.Namespace) -> 
             start = time.perf_counter()
             surrogate = surrogates.fit(arrays, map, split_seed=seed, replicates=replicates)
             seconds.append(time.perf_counter() - start)
-        found.append(told(surrogate, windows[0] if windows else (0, len(wild))))
+        found.append(estimates(surrogate, windows[0] if windows else (0, len(wild))))
     figures: Figures = {}
     for what in found[0]:
         figures |= summary(f"errors_{name}_{what}", *columns(found, what))
@@ -67,7 +67,7 @@ def compared(name: str, map, windows: list | None, args: argparse.Namespace) -> 
     return figures
 
 
-def told(surrogate: surrogates.Surrogate, window: tuple[int, int]) -> dict:
+def estimates(surrogate: surrogates.Surrogate, window: tuple[int, int]) -> dict:
     """What has errors, and these."""
     effects, errors = surrogate.effects(), surrogate.errors()
     pairs = zip(effects.terms, errors.terms, strict=True)

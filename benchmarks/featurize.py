@@ -6,20 +6,22 @@ geneq also computes base composition, which the peers do not.
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
 import torch
 
+from figures import Figure, Figures, print_table, timed, write_json
 from geneq.binning import ANNOTATION, parse_edges
 from geneq.oracles import load_oracle
 
 SEED = 1
 FLOORS = {"NumPy": 1.5, "lightmotif": 0.25}
+best = partial(timed, runs=2, clock=time.perf_counter)
 
 
 def main() -> None:
@@ -32,11 +34,10 @@ def main() -> None:
     figures = measure(200 if args.quick else args.genes, guarded=not args.quick)
     print_table(figures)
     if args.json:
-        with open(args.json, "w", encoding="utf-8") as file:
-            file.write(json.dumps(figures, indent=1) + "\n")
+        write_json(figures, args.json)
 
 
-def measure(genes: int, guarded: bool) -> dict:
+def measure(genes: int, guarded: bool) -> Figures:
     """Genes and site scores per second; ratio: our rate divided by the peer's."""
     oracle = load_oracle("motifs:core")
     edges = np.array(parse_edges(None, ANNOTATION))
@@ -45,36 +46,25 @@ def measure(genes: int, guarded: bool) -> dict:
     tokens[:, :5] = 4
     matrices = [motif.log_odds() for motif in oracle.motifs]
     sites = 2 * sum(edges[-1] - len(matrix) + 1 for matrix in matrices)
-    ours, scores = timed(oracle.predict_bins, tokens, edges)
+    ours, scores = best(oracle.predict_bins, tokens, edges)
     peers = {"NumPy": (np.asarray, numpy_scan)}
     if find_spec("lightmotif"):
         peers["lightmotif"] = (striped, lightmotif_scan)
-    figures = {}
+    figures: Figures = {}
     for name, peer in peers.items():
         # The peers are slow, and rates do not depend on the number of genes.
         part = tokens[: max(100, genes // 10)]
-        seconds, theirs = timed(bin_scores, part, edges, matrices, *peer)
+        seconds, theirs = best(bin_scores, part, edges, matrices, *peer)
         np.testing.assert_allclose(theirs, scores[: len(part), :, : len(matrices)], atol=1e-3)
         for unit, scale in (("genes/s", 1), ("million sites/s", sites / 1e6)):
-            figures[f"featurize {unit}, {genes:,} genes, one thread, beside {name}"] = {
-                "value": round(genes / ours * scale, 1),
-                "unit": unit,
-                "peer": round(len(part) / seconds * scale, 1),
-                "ratio": round(genes / ours / (len(part) / seconds), 2),
-                "floor": FLOORS[name] if guarded else None,
-            }
+            figures[f"featurize {unit}, {genes:,} genes, one thread, beside {name}"] = Figure(
+                round(genes / ours * scale, 1),
+                unit,
+                round(len(part) / seconds * scale, 1),
+                round(genes / ours / (len(part) / seconds), 2),
+                FLOORS[name] if guarded else None,
+            )
     return figures
-
-
-def timed(function: Callable, tokens: np.ndarray, *others) -> tuple[float, np.ndarray]:
-    """Seconds of the faster of two runs after a short one, and the function's result."""
-    function(tokens[:2], *others)
-    seconds = []
-    for _ in range(2):
-        start = time.perf_counter()
-        result = function(tokens, *others)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds), result
 
 
 def bin_scores(tokens, edges, matrices: list, prepare: Callable, scan: Callable) -> np.ndarray:
@@ -120,13 +110,6 @@ def lightmotif_scan(sequences: list, matrix: np.ndarray) -> np.ndarray:
     scanner = lightmotif.ScoringMatrix({**columns, "N": [0.0] * len(matrix)})
     scored = [scanner.calculate(sequence) for sequence in sequences]
     return np.stack([np.asarray(score).reshape(-1)[: len(score)] for score in scored])
-
-
-def print_table(figures: dict) -> None:
-    width = max(map(len, figures))
-    print(f"{'':{width}}  {'geneq':>10}  {'peer':>10}  {'ratio':>7}")
-    for name, about in figures.items():
-        print(f"{name:{width}}  {about['value']:>10,}  {about['peer']:>10,}  {about['ratio']:>7,}")
 
 
 if __name__ == "__main__":

@@ -6,19 +6,20 @@ processor, which other work on the machine does not add to.
 """
 
 import argparse
-import json
 import sys
 import time
-from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 
+from figures import Figure, Figures, print_table, timed, write_json
 from geneq.binning import ANNOTATION, parse_edges
 from geneq.oracles import load_oracle
 
 SEED = 1
 FLOORS = {3: 4.0, 6: 6.0}
+best = partial(timed, runs=3, clock=time.process_time)
 
 
 def main() -> None:
@@ -29,16 +30,15 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     genes = 500 if args.quick else args.genes
-    figures = {}
+    figures: Figures = {}
     for k in FLOORS:
         figures |= measure(k, genes, guarded=not args.quick)
     print_table(figures)
     if args.json:
-        with open(args.json, "w", encoding="utf-8") as file:
-            file.write(json.dumps(figures, indent=1) + "\n")
+        write_json(figures, args.json)
 
 
-def measure(k: int, genes: int, guarded: bool) -> dict:
+def measure(k: int, genes: int, guarded: bool) -> Figures:
     """Genes per second; ratio: our rate divided by that of NumPy."""
     oracle = load_oracle(f"kmers:{k}")
     edges = np.array(parse_edges(None, ANNOTATION))
@@ -47,30 +47,13 @@ def measure(k: int, genes: int, guarded: bool) -> dict:
     tokens[:, 100:105] = 4
     # NumPy is slow.
     part = tokens[: max(100, genes // 10)]
-    theirs, expected = timed(frequencies, part, edges, k)
-    ours, found = timed(oracle.predict_bins, tokens, edges)
+    theirs, expected = best(frequencies, part, edges, k)
+    ours, found = best(oracle.predict_bins, tokens, edges)
     np.testing.assert_allclose(found[: len(part)], expected, atol=1e-6)
     rate, peer = genes / ours, len(part) / theirs
-    return {
-        f"kmers:{k}, genes/s, {genes:,} genes, one thread, beside NumPy": {
-            "value": round(rate),
-            "unit": "genes/s",
-            "peer": round(peer),
-            "ratio": round(rate / peer, 1),
-            "floor": FLOORS[k] if guarded else None,
-        }
-    }
-
-
-def timed(function: Callable, tokens: np.ndarray, *others) -> tuple[float, np.ndarray]:
-    """Processor seconds of the fastest of three runs, and the function's result."""
-    function(tokens[:2], *others)
-    seconds = []
-    for _ in range(3):
-        start = time.process_time()
-        result = function(tokens, *others)
-        seconds.append(time.process_time() - start)
-    return min(seconds), result
+    name = f"kmers:{k}, genes/s, {genes:,} genes, one thread, beside NumPy"
+    floor = FLOORS[k] if guarded else None
+    return {name: Figure(round(rate), "genes/s", round(peer), round(rate / peer, 1), floor)}
 
 
 def frequencies(tokens: np.ndarray, edges: np.ndarray, k: int) -> np.ndarray:
@@ -88,13 +71,6 @@ def frequencies(tokens: np.ndarray, edges: np.ndarray, k: int) -> np.ndarray:
     counts = counts.reshape(genes, bins, classes)
     totals = counts.sum(2, keepdims=True)
     return (counts / np.maximum(totals, 1)).astype(np.float32)
-
-
-def print_table(figures: dict) -> None:
-    width = max(map(len, figures))
-    print(f"{'':{width}}  {'geneq':>10}  {'peer':>10}  {'ratio':>7}")
-    for name, about in figures.items():
-        print(f"{name:{width}}  {about['value']:>10,}  {about['peer']:>10,}  {about['ratio']:>7,}")
 
 
 if __name__ == "__main__":

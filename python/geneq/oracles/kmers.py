@@ -11,6 +11,7 @@ from itertools import product
 import numpy as np
 import torch
 
+from .. import encoding
 from .._ext import kmer_frequencies
 from ..errors import GeneqError
 from .base import BinnedOracle, chosen_strands
@@ -18,7 +19,6 @@ from .base import BinnedOracle, chosen_strands
 __all__ = ["LONGEST", "KmerOracle"]
 
 LONGEST = 6
-COMPLEMENT = str.maketrans("ACGT", "TGCA")
 # Frequencies of a batch when only some classes are kept: 64 MB.
 BATCH_SCORES = 2**24
 
@@ -42,8 +42,9 @@ class KmerOracle(BinnedOracle):
         self.name, self.k, self.strands = f"kmers:{k}", k, strands
         self.strand = "both" if strands == "both" else "given"
         self.hash = hashlib.sha256(f"kmers 1\0{k}\0{strands}".encode()).hexdigest()
-        kmers = ("".join(bases) for bases in product("ACGT", repeat=k))
-        self.targets = [kmer for kmer in kmers if strands == "split" or kmer <= _other(kmer)]
+        kmers = ["".join(bases) for bases in product("ACGT", repeat=k)]
+        pairs = zip(kmers, encoding.reverse_complement(kmers), strict=True)
+        self.targets = [kmer for kmer, other in pairs if strands == "split" or kmer <= other]
         self._kept: np.ndarray | None = None
 
     @classmethod
@@ -101,8 +102,3 @@ class KmerOracle(BinnedOracle):
             self.strands == "both",
             torch.get_num_threads(),
         )
-
-
-def _other(kmer: str) -> str:
-    """The reverse complement."""
-    return kmer.translate(COMPLEMENT)[::-1]
