@@ -1,7 +1,8 @@
 """The files that stages exchange: columns and types, atomic writing, checks when reading.
 
-Tables are parquet, documents JSON, features zarr. Every writer uses a temporary name next to the
-destination and renames it at the end, so a killed task leaves no partial file.
+Tables are parquet, documents JSON; features have a module of their own. Every writer uses a
+temporary name next to the destination and renames it at the end, so a killed task leaves no partial
+file.
 """
 
 import json
@@ -23,7 +24,7 @@ from .checks import check_format
 from .errors import GeneqError, not_found
 
 __all__ = [
-    "SPLITS", "Features", "Table", "read_json", "read_object", "read_parquet", "write_json",
+    "SPLITS", "Table", "plain", "read_json", "read_object", "read_parquet", "write_json",
 ]  # fmt: skip
 
 FORMAT_VERSION = 1
@@ -59,7 +60,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 def write_json(document: dict | list, path: str | Path) -> None:
     """Write `document` as JSON; NaN and infinity are written as null."""
     with atomic_path(path) as temporary:
-        text = json.dumps(_plain(document), indent=1, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(plain(document), indent=1, ensure_ascii=False, allow_nan=False)
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
@@ -83,16 +84,16 @@ def read_object(path: str | Path) -> dict[str, Any]:
     return document
 
 
-def _plain(value):
+def plain(value) -> Any:
     """`value` with NumPy scalars, arrays and non-finite numbers made plain JSON."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return plain(value.item())
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value
@@ -332,120 +333,6 @@ COMPARISONS = Table(
     },
     key=("locus", "target", "method_1", "method_2", "kind"),
 )
-
-
-@dataclass(frozen=True)
-class Features:
-    """Sequence-class scores of genes.
-
-    Attributes
-    ----------
-    values : ndarray of float32[gene, bin, class]
-    gene_id : ndarray of object[gene]
-    classes : list of str
-    meta : dict
-        oracle (name), oracle_hash, strands (both, split or null), genome (digest), window ([first,
-        end) relative to the TSS, in nt on the gene's strand), bin_edges (the same unit, one more
-        than bins; for promoters fractions of the length), tss_index (position of the TSS in the
-        window), orientation.
-    shard : tuple (I, N), optional
-        The I-th of N parts of the genes; None if joined or unknown.
-    """
-
-    values: np.ndarray
-    gene_id: np.ndarray
-    classes: list[str]
-    meta: dict
-    shard: tuple[int, int] | None = None
-
-    CHUNK = 1024
-
-    def of_genes(self, gene_id) -> "Features":
-        """The features of these genes, in their order; all of them must be here."""
-        place = pd.Series(np.arange(len(self.gene_id)), self.gene_id)
-        rows = place[gene_id].to_numpy()
-        return Features(self.values[rows], self.gene_id[rows], self.classes, self.meta)
-
-    def write(self, path: str | Path) -> None:
-        """Write a zarr folder, in chunks of genes.
-
-        Raises
-        ------
-        GeneqError
-            The folder exists and contains something else.
-        """
-        import zarr
-
-        path = Path(path)
-        if path.is_dir() and any(path.iterdir()) and not (path / "zarr.json").exists():
-            raise GeneqError(
-                "The output folder contains other files", file=path, fix="Choose a new folder"
-            )
-        with atomic_path(path) as temporary:
-            group = zarr.open_group(str(temporary), mode="w", zarr_format=3)
-            n, bins, classes = self.values.shape
-            array = group.create_array(
-                "values",
-                shape=self.values.shape,
-                chunks=(max(1, min(n, self.CHUNK)), bins, classes),
-                dtype="float32",
-                fill_value=np.nan,  # marks chunks that are missing
-            )
-            array[...] = self.values
-            group.attrs.update(
-                {
-                    "format": "geneq-features",
-                    "version": FORMAT_VERSION,
-                    "gene_id": [str(gene) for gene in self.gene_id],
-                    "classes": list(self.classes),
-                    "meta": _plain(self.meta),
-                    "shard": self.shard,
-                }
-            )
-
-    @classmethod
-    def read(cls, path: str | Path) -> "Features":
-        """Read a zarr folder. Raises GeneqError when it has no features, or not all of them."""
-        import zarr
-
-        try:
-            group = zarr.open_group(str(path), mode="r")
-            attrs: dict[str, Any] = dict(group.attrs)
-            array = group["values"]
-            if not isinstance(array, zarr.Array):
-                raise KeyError("values is no array")
-            values = np.asarray(array[...])
-        # RuntimeError: a chunk that does not decompress.
-        except (OSError, KeyError, ValueError, RuntimeError, zarr.errors.BaseZarrError) as error:
-            raise GeneqError("Not a folder of features", value=str(error), file=path) from None
-        check_format(attrs, "features", "geneq-features", FORMAT_VERSION, path)
-        if np.isnan(values).any():
-            raise GeneqError("A part of the features is missing", file=path, fix="Make them again")
-        gene_id, shard = np.array(attrs["gene_id"], dtype=object), attrs.get("shard")
-        return cls(values, gene_id, attrs["classes"], attrs["meta"], shard and tuple(shard))
-
-    @classmethod
-    def join(cls, parts: list["Features"], paths: list) -> "Features":
-        """Stack shards in the order given.
-
-        Raises
-        ------
-        GeneqError
-            Shards differ in classes or meta, share genes, or one is missing.
-        """
-        first = parts[0]
-        for part, path in zip(parts, paths, strict=True):
-            if part.classes != first.classes or part.meta != first.meta:
-                raise GeneqError("Shards must come from one oracle, window and genome", file=path)
-        gene_id = np.concatenate([part.gene_id for part in parts])
-        if len(set(gene_id)) != len(gene_id):
-            raise GeneqError("Shards must not share genes", file=", ".join(map(str, paths)))
-        shards = {part.shard for part in parts if part.shard}
-        expected = {(i, n) for _, n in shards for i in range(1, n + 1)}
-        if missing := ", ".join(f"{i}/{n}" for i, n in sorted(expected - shards)):
-            raise GeneqError("Shards are missing", value=f"there is no {missing}",
-                             file=", ".join(map(str, paths)))  # fmt: skip
-        return cls(np.concatenate([p.values for p in parts]), gene_id, first.classes, first.meta)
 
 
 # --- of surrogates: `geneq surrogate` and `geneq attribute` -----------------------------------

@@ -115,9 +115,12 @@ class BinnedOracle(Oracle):
     strands : {"both", "split"} or None
         Whether its classes are scored on both strands together or on each strand; None if it has
         no such option.
+    flank : int
+        Bases that it reads beyond the first and the last edge, on each side.
     """
 
     strands: str | None = None
+    flank: int = 0
 
     @abstractmethod
     def predict_bins(self, tokens: np.ndarray, edges: np.ndarray) -> np.ndarray:
