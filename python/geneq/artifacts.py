@@ -220,6 +220,8 @@ TRIALS = Table(
         "trial": "int64",
         "state": "object",  # complete, pruned, failed
         "loss": "float64",  # reliability-weighted validation MSE, standardised targets
+        "out_of_fold_loss": "float64",  # over training and validation genes; NaN if not a finalist
+        "complexity": "int64",  # parameters of the network
         "epochs": "int64",
         "seconds": "float64",
         "parameters": "object",  # JSON
@@ -228,8 +230,8 @@ TRIALS = Table(
     key=("trial",),
 )
 
-# Columns past `measured` are predictions: teacher, teacher_out_of_fold (NaN for test genes),
-# equation, elastic_net, lasso2.
+# Columns past `measured` are predictions: teacher, teacher_sd (standard deviation over its members),
+# teacher_out_of_fold (NaN for test genes), equation, elastic_net, lasso2.
 PREDICTIONS = Table(
     "predictions",
     {

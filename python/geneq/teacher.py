@@ -1,65 +1,116 @@
-"""The teacher: the searched network from sequence-class scores to expression.
+"""The teacher: the searched network from features to expression.
 
-    x   features, standardised                                       [genes, bins, classes]
-    z   pooled features: per class one weighted sum over the bins      [genes, classes]
-    s   gated: z times a gate per class, driven towards 0 by its penalty
-    h   hidden units act(W s + b), which mix classes (dense) or read one class each (additive)
-    y   one linear head per cell type over s, h and products (U s)(V s)
+    x   features, scaled and standardised                               [genes, columns]
+    z   variables, each a weighted sum of columns                        [genes, variables]
+          pooled features: of the bins of one class (one or more profiles a class)
+          programmes: of all columns
+    s   gated: z times a gate per variable, driven towards 0 by its penalty
+    e   s and its encoding (none, piecewise linear, periodic)
+    h   hidden units act(W e + b), which mix variables (dense) or read one each (additive)
+    y   one linear head per cell type over e, h and products (U s)(V s)
 
-Because the bins of a class are pooled before anything nonlinear happens, every pooled feature is an
-explicit weighted sum over bins, and an equation in the pooled features is one in the DNA.
+Nothing nonlinear happens before the variables, except a monotone scale of each column, so every
+variable is an explicit weighted sum over bins and classes, and an equation in the variables is one
+in the DNA.
 
 Everything after s exists several times, as an ensemble: members differ in initialisation and
 dropout, each is trained to predict expression alone, and the prediction is their mean (cf. TabM,
-Gorishniy et al. 2024). All members share profiles and gates, and therefore the pooled features.
+Gorishniy et al. 2024). All members share profiles, programmes and gates, and therefore the
+variables. Columns are dropped at random while training: without that, boosted trees are better on
+real genomes.
 """
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.nn import functional
 
 from .artifacts import atomic_path, read_json, write_json
 from .checks import check_format
 from .errors import GeneqError
+from .features import Features
 
-__all__ = ["Architecture", "Scaling", "Teacher", "TrainedTeacher"]
+__all__ = [
+    "Architecture", "BlockShape", "Scaling", "Teacher", "TrainedTeacher", "Variable", "dropout",
+    "shapes_of",
+]  # fmt: skip
 
-FORMAT, VERSION = "geneq-teacher", 2
-POOLINGS = ("shared", "partial", "class")
+FORMAT, VERSION = "geneq-teacher", 3
+POOLINGS = ("shared", "partial", "class", "attention", "convolution", "decay", "promoter_distal")
+ENCODINGS = ("none", "piecewise", "periodic")
+LINKS = ("identity", "softplus")
+# All but relu can be written in an equation; relu is its limit of softplus.
 NONLINEARITIES: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU,
-    "gelu": nn.GELU,
+    "silu": nn.SiLU,
     "tanh": nn.Tanh,
     "softplus": nn.Softplus,
+    "relu": nn.ReLU,
 }
+# Decays per 200 nt, upstream and downstream of the TSS (ExPecto: Zhou et al., Nat. Genet. 50:1171).
+DECAYS = np.array([0.01, 0.02, 0.05, 0.1, 0.2])
+# Bins whose centre is within so many nt of the TSS are the promoter's.
+PROMOTER = 250
+# Knots of the piecewise-linear encoding of gated variables.
+KNOTS = (-1.5, -0.5, 0.5, 1.5)
+FREQUENCIES = 3
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What the search varies.
+    """A network of the search space, see `geneq.stages.search.space`; members: of the ensemble."""
 
-    pooling: one profile over bins for all classes (shared), one per class (class), or one per class
-    that departs from a shared one (partial). hidden: what hidden units read (none, dense,
-    additive). width: hidden units in all (dense) or of each class (additive). interactions:
-    products of two mixtures of gated features. gate_penalty: weight of the sum of absolute gates
-    in the loss. members: how many the ensemble has.
+    scale: str = "raw"
+    pooling: str = "class"
+    profiles: int = 1
+    programmes: int = 0
+    hidden: str = "dense"
+    width: int = 64
+    depth: int = 1
+    products: int = 0
+    encoding: str = "none"
+    nonlinearity: str = "silu"
+    link: str = "identity"
+    input_dropout: float = 0.6
+    dropout: float = 0.4
+    weight_decay: float = 0.3
+    gate_penalty: float = 0.0
+    budget: int = 0
+    learning_rate: float = 0.002
+    members: int = 8
+
+
+class BlockShape(NamedTuple):
+    """Number of bins and classes of a block, and the centres of its bins.
+
+    centres: nt from the TSS, or None where there is no TSS.
     """
 
-    pooling: str
-    hidden: str
-    width: int
-    interactions: int
-    nonlinearity: str
-    dropout: float
-    weight_decay: float
-    gate_penalty: float
-    learning_rate: float
-    members: int
+    bins: int
+    classes: int
+    centres: tuple[float, ...] | None = None
+
+    @property
+    def columns(self) -> int:
+        return self.bins * self.classes
+
+
+def shapes_of(features: Features) -> list[BlockShape]:
+    """The shapes of the blocks of features."""
+    found = []
+    for block in features.blocks:
+        edges = block.meta.get("bin_edges") if block.meta.get("window") else None
+        centres = None if edges is None else tuple((np.array(edges[:-1]) + edges[1:]) / 2)
+        found.append(BlockShape(*block.values.shape[1:], centres))
+    return found
+
+
+# --- layers -----------------------------------------------------------------------------------
 
 
 class Linear(nn.Module):
@@ -77,24 +128,28 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(start) if bias else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y = x @ self.weight
+        if x.dim() == 2:  # all members read the same: one product instead of many
+            together = self.weight.transpose(0, 1).flatten(1)
+            y = (x @ together).view(len(x), len(self.weight), self.units).transpose(0, 1)
+        else:
+            y = x @ self.weight
         return y if self.bias is None else y + self.bias
 
 
 class Additive(nn.Module):
-    """Hidden units that read one class each.
+    """Hidden units that read one variable each.
 
-    float32[n, classes] → float32[members, n, classes × width].
+    float32[n, inputs] → float32[members, n, inputs × width].
     """
 
-    def __init__(self, members: int, classes: int, width: int):
+    def __init__(self, members: int, inputs: int, width: int):
         super().__init__()
-        self.units = classes * width
-        self.slope = nn.Parameter(torch.randn(members, 1, classes, width))
-        self.shift = nn.Parameter(torch.randn(members, 1, classes, width))
+        self.units = inputs * width
+        self.slope = nn.Parameter(torch.randn(members, 1, inputs, width))
+        self.shift = nn.Parameter(torch.randn(members, 1, inputs, width))
 
     def forward(self, s: torch.Tensor) -> torch.Tensor:
-        return (s[:, :, None] * self.slope + self.shift).flatten(2)
+        return (s[..., None] * self.slope + self.shift).flatten(2)
 
 
 HIDDEN: dict[str, type[Linear] | type[Additive] | None] = {
@@ -102,65 +157,252 @@ HIDDEN: dict[str, type[Linear] | type[Additive] | None] = {
 }  # fmt: skip
 
 
-class Teacher(nn.Module):
-    """See the module's docstring. Inputs and outputs are standardised; `predict` is not."""
+class Pooling(nn.Module):
+    """One or more weighted sums over the bins of every class of a block.
 
-    def __init__(self, architecture: Architecture, bins: int, classes: int, cell_types: int):
+    shared: one profile for all classes; class: one per class; partial: one per class that departs
+    from a shared one; attention: weights of a class are positive (a softmax); convolution: one per
+    class, smoothed by a kernel that all share; decay: sums of exponential decays from the TSS;
+    promoter_distal: two profiles per class, of the bins within PROMOTER nt of the TSS and of the
+    others. Every profile has unit length.
+    """
+
+    def __init__(self, shape: BlockShape, kind: str, profiles: int):
         super().__init__()
-        self.architecture = architecture
-        shared, separate = (architecture.pooling != kind for kind in ("class", "shared"))
-        even = bins**-0.5
-        self.profile = nn.Parameter(torch.full((bins, 1), even)) if shared else None
-        start = torch.full((bins, classes), 0.0 if shared else even)
-        self.own_profile = nn.Parameter(start) if separate else None
-        self.gate = nn.Parameter(torch.ones(classes))
-        members, rank = architecture.members, architecture.interactions
-        hidden = HIDDEN[architecture.hidden]
-        self.hidden = hidden(members, classes, architecture.width) if hidden else None
-        self.activation = NONLINEARITIES[architecture.nonlinearity]()
-        self.dropout = nn.Dropout(architecture.dropout)
-        self.left = Linear(members, classes, rank, bias=False) if rank else None
-        self.right = Linear(members, classes, rank, bias=False) if rank else None
-        units = self.hidden.units if self.hidden else 0
-        self.head = Linear(members, classes + units + rank, cell_types)
-        if self.head.bias is not None:
-            nn.init.zeros_(self.head.bias)
+        self.shape, self.kind = shape, kind
+        even, size = shape.bins**-0.5, (shape.bins, shape.classes, profiles)
+        # Profiles of a class begin differently, or they would remain equal.
+        spread = 0.3 * even if profiles > 1 else 0.0
+        self.common = self.own = self.kernel = None
+        if kind in ("shared", "partial"):
+            start = even + spread * torch.randn(shape.bins, 1, profiles)
+            self.common = nn.Parameter(start)
+        if kind == "partial":
+            self.own = nn.Parameter(torch.zeros(size))
+        elif kind == "attention":
+            self.own = nn.Parameter(spread / even * torch.randn(size))
+        elif kind == "decay":
+            self.register_buffer("basis", decay_basis(shape), persistent=False)
+            start = torch.randn(len(self.basis), shape.classes, profiles) if profiles > 1 else 0.0
+            ones = torch.ones(len(self.basis), shape.classes, profiles) / len(self.basis)
+            self.own = nn.Parameter(ones + 0.3 * start / len(self.basis))
+        elif kind != "shared":
+            self.own = nn.Parameter(even + spread * torch.randn(size))
+        if kind == "convolution":
+            self.kernel = nn.Parameter(torch.tensor([0.25, 0.5, 0.25]))
+        if kind == "promoter_distal":
+            self.register_buffer("mask", promoter_mask(shape)[:, None], persistent=False)
 
-    def pooling_weights(self) -> torch.Tensor:
-        """float32[bins, classes]: the profile of each class, of unit length."""
-        parts = [part for part in (self.profile, self.own_profile) if part is not None]
+    def weights(self) -> torch.Tensor:
+        """float32[bins, classes, profiles]."""
+        parts = [part for part in (self.common, self.own) if part is not None]
         weights = torch.stack(torch.broadcast_tensors(*parts)).sum(0)
+        if self.kind == "attention":
+            weights = weights.softmax(0)
+        elif self.kind == "decay":
+            weights = torch.einsum("kb,kcp->bcp", self.basis, weights)
+        elif self.kernel is not None:
+            flat = weights.flatten(1).T[:, None]
+            flat = functional.conv1d(flat, self.kernel[None, None], padding=1)[:, 0].T
+            weights = flat.reshape(weights.shape)
+        elif self.kind == "promoter_distal":
+            weights = weights * self.mask
         weights = weights / weights.norm(dim=0, keepdim=True).clamp(min=1e-6)
-        return weights.expand(-1, len(self.gate))
-
-    def pool(self, x: torch.Tensor) -> torch.Tensor:
-        """float32[n, bins, classes] → float32[n, classes]."""
-        return torch.einsum("nbc,bc->nc", x, self.pooling_weights())
+        return weights.expand(-1, self.shape.classes, -1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """float32[n, bins, classes] → float32[n, cell types]."""
-        return self.from_pooled(self.pool(x))
+        """float32[n, bins × classes] → float32[n, profiles × classes], a profile after another."""
+        x = x.view(len(x), self.shape.bins, self.shape.classes)
+        return torch.cat([(x * profile).sum(1) for profile in self.weights().unbind(2)], dim=1)
 
-    def from_pooled(self, z: torch.Tensor) -> torch.Tensor:
-        """float32[n, classes] → float32[n, cell types], the mean of the members."""
-        return self.members(z).mean(0)
+
+def decay_basis(shape: BlockShape) -> torch.Tensor:
+    """float32[decays, bins], each of unit length; a constant where there is no TSS."""
+    if shape.centres is None:
+        return torch.full((1, shape.bins), shape.bins**-0.5)
+    centres = np.array(shape.centres)
+    curves = np.exp(-DECAYS[:, None] * np.abs(centres) / 200)
+    basis = np.concatenate([curves * (centres < 0), curves * (centres >= 0)])
+    basis = basis[basis.any(1)]
+    basis /= np.linalg.norm(basis, axis=1, keepdims=True)
+    return torch.from_numpy(basis.astype(np.float32))
+
+
+def promoter_mask(shape: BlockShape) -> torch.Tensor:
+    """float32[bins, 2]: which bins are the promoter's and which are not.
+
+    All are both where that would leave one of the two without bins.
+    """
+    near = np.abs(np.array(shape.centres or np.zeros(shape.bins))) <= PROMOTER
+    mask = np.column_stack([near, ~near])
+    if not mask.any(0).all():
+        mask[:] = True
+    return torch.from_numpy(mask.astype(np.float32))
+
+
+class Encoding(nn.Module):
+    """A variable and functions of it: float32[n, variables] → float32[n, variables × parts].
+
+    piecewise: hinges at fixed knots (cf. Gorishniy et al., NeurIPS 2022, arXiv:2203.05556);
+    periodic: sines and cosines of learned frequencies (the same).
+    """
+
+    def __init__(self, kind: str, variables: int):
+        super().__init__()
+        self.kind = kind
+        extra = {"none": 0, "piecewise": len(KNOTS), "periodic": 2 * FREQUENCIES}[kind]
+        self.units = variables * (1 + extra)
+        self.frequency = None
+        if kind == "periodic":
+            self.frequency = nn.Parameter(0.3 * torch.randn(variables, FREQUENCIES))
+        self.register_buffer("knots", torch.tensor(KNOTS), persistent=False)
+
+    def forward(self, s: torch.Tensor) -> torch.Tensor:
+        if self.kind == "none":
+            return s
+        if self.kind == "piecewise":
+            parts = functional.relu(s[..., None] - self.knots)
+        else:
+            angle = 2 * np.pi * s[..., None] * self.frequency
+            parts = torch.cat([angle.sin(), angle.cos()], dim=-1)
+        return torch.cat([s[..., None], parts], dim=-1).flatten(1)
+
+
+def dropout(x: torch.Tensor, rate: float, training: bool = True) -> torch.Tensor:
+    """`x` with a share of its values set to 0, the rest scaled up to the same mean.
+
+    Draws a random byte a value, eight at a time; torch's own draws are as slow as all the rest of
+    the training. The rate is rounded to a 256th.
+    """
+    threshold = round(256 * rate)
+    if not training or threshold == 0:
+        return x
+    words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device)
+    bytes_ = words.random_(-(2**63), None).view(torch.uint8)[: x.numel()].view(x.shape)
+    return torch.where(bytes_ >= threshold, x * (256 / (256 - threshold)), 0.0)
+
+
+# --- the network ------------------------------------------------------------------------------
+
+
+class Teacher(nn.Module):
+    """See the module's docstring. Inputs and outputs are standardised."""
+
+    def __init__(self, architecture: Architecture, shapes: list[BlockShape], cell_types: int):
+        super().__init__()
+        self.architecture, self.shapes, a = architecture, shapes, architecture
+        profiles = 2 if a.pooling == "promoter_distal" else a.profiles
+        self.pooling = nn.ModuleList(Pooling(shape, a.pooling, profiles) for shape in shapes)
+        columns, classes = sum(s.columns for s in shapes), sum(s.classes for s in shapes)
+        start = torch.randn(columns, a.programmes) * columns**-0.5
+        self.programmes = nn.Parameter(start) if a.programmes else None
+        self.variables = profiles * classes + a.programmes
+        self.gate = nn.Parameter(torch.ones(self.variables))
+        self.register_buffer("kept", torch.ones(self.variables))
+        # Expression that is 0, in standardised units: the least value of the link softplus.
+        self.register_buffer("floor", torch.zeros(cell_types))
+        self.encoding = Encoding(a.encoding, self.variables)
+        self.activation = NONLINEARITIES[a.nonlinearity]()
+        self.hidden = self._hidden_layers()
+        sides = self._sides(profiles)
+        self.register_buffer("sides", sides, persistent=False)
+        pairs = [Linear(a.members, self.variables, a.products, bias=False) for _ in range(2)]
+        self.left, self.right = pairs if a.products else (None, None)
+        heads = {"encoded": self.encoding.units, "products": a.products}
+        heads |= {"hidden": self.hidden[-1].units} if self.hidden else {}
+        self.heads = nn.ModuleDict(
+            {name: Linear(a.members, n, cell_types, bias=False) for name, n in heads.items() if n}
+        )
+        for head in self.heads.values():
+            nn.init.zeros_(head.weight)
+        self.constant = nn.Parameter(torch.zeros(a.members, 1, cell_types))
+
+    def _hidden_layers(self) -> nn.ModuleList:
+        a = self.architecture
+        kind = HIDDEN[a.hidden]
+        if kind is None:
+            return nn.ModuleList()
+        layers = [kind(a.members, self.encoding.units, a.width)]
+        layers += [Linear(a.members, layers[0].units, a.width) for _ in range(a.depth - 1)]
+        return nn.ModuleList(layers)
+
+    def _sides(self, profiles: int) -> torch.Tensor:
+        """float32[2, variables]: what either factor of a product reads.
+
+        All variables; with promoter and distal profiles, one factor reads the promoters' and the
+        other, as a gate, the distal ones'.
+        """
+        sides = torch.ones(2, self.variables)
+        if self.architecture.pooling != "promoter_distal":
+            return sides
+        profile = [p for s in self.shapes for p in range(profiles) for _ in range(s.classes)]
+        profile += [-1] * self.architecture.programmes
+        sides[0] = torch.tensor([p != 1 for p in profile])
+        sides[1] = torch.tensor([p != 0 for p in profile])
+        return sides
+
+    def pool(self, x: torch.Tensor) -> torch.Tensor:
+        """float32[n, columns] → variables, float32[n, variables]."""
+        parts = x.split([shape.columns for shape in self.shapes], dim=1)
+        z = [pooling(part) for pooling, part in zip(self.pooling, parts, strict=True)]
+        if self.programmes is not None:
+            z.append(x @ self.programmes)
+        return torch.cat(z, dim=1)
+
+    @torch.no_grad()
+    def weights(self, variable: int) -> torch.Tensor:
+        """float32[columns]: what a variable is the weighted sum with."""
+        weights = torch.zeros(sum(shape.columns for shape in self.shapes))
+        place, first = variable, 0
+        for shape, pooling in zip(self.shapes, self.pooling, strict=True):
+            own = pooling.weights().cpu()
+            if place < own[0].numel():
+                profile, label = divmod(place, shape.classes)
+                weights[first + label : first + shape.columns : shape.classes] = own[
+                    :, label, profile
+                ]
+                return weights
+            place, first = place - own[0].numel(), first + shape.columns
+        return self.programmes[:, place].detach().cpu().clone()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """float32[n, columns] → float32[n, cell types], the mean of the members."""
+        return self.members(self.pool(x)).mean(0)
 
     def members(self, z: torch.Tensor) -> torch.Tensor:
-        """float32[n, classes] → float32[members, n, cell types]."""
-        s = z * self.gate
-        parts = [s.expand(self.architecture.members, -1, -1)]
-        if self.hidden is not None:
-            parts.append(self.dropout(self.activation(self.hidden(s))))
+        """Variables float32[n, variables] → float32[members, n, cell types]."""
+        s = z * (self.gate * self.kept)
+        h = encoded = self.encoding(s)
+        y = self.constant + self.heads["encoded"](encoded)
+        for layer in self.hidden:
+            h = dropout(self.activation(layer(h)), self.architecture.dropout, self.training)
+        if self.hidden:
+            y = y + self.heads["hidden"](h)
         if self.left is not None and self.right is not None:
-            parts.append(self.left(s) * self.right(s))
-        return self.head(torch.cat(parts, dim=2))
+            right = self.right(s * self.sides[1])
+            if self.architecture.pooling == "promoter_distal":
+                right = right.sigmoid()
+            y = y + self.heads["products"](self.left(s * self.sides[0]) * right)
+        if self.architecture.link == "softplus":
+            y = self.floor + functional.softplus(y - self.floor)
+        return y
+
+    @torch.no_grad()
+    def prune(self) -> None:
+        """Keep only the `budget` variables with the largest gates, if there is a budget."""
+        if 0 < self.architecture.budget < self.variables:
+            order = self.gate.abs().argsort(descending=True, stable=True)
+            self.kept[order[self.architecture.budget :]] = 0.0
+
+
+# --- trained ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Scaling:
     """Means and standard deviations of training genes; constant features have deviation 1.
 
-    x_mean, x_sd: float32[bins, classes]; y_mean, y_sd: float32[cell types].
+    x_mean, x_sd: float32[columns]; y_mean, y_sd: float32[cell types].
     """
 
     x_mean: np.ndarray
@@ -170,7 +412,7 @@ class Scaling:
 
     @classmethod
     def of(cls, x: np.ndarray, y: np.ndarray) -> "Scaling":
-        """From features [n, bins, classes] and expression [n, cell types] (NaN is missing)."""
+        """From features [n, columns] and expression [n, cell types] (NaN is missing)."""
         x_sd, y_sd = x.std(0), np.nanstd(y, 0)
         return cls(
             x.mean(0),
@@ -185,6 +427,18 @@ class Scaling:
     def y(self, expression: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(((expression - self.y_mean) / self.y_sd).astype(np.float32))
 
+    @property
+    def floor(self) -> torch.Tensor:
+        """Expression of 0, standardised: float32[cell types]."""
+        return torch.from_numpy((-self.y_mean / self.y_sd).astype(np.float32))
+
+
+class Variable(NamedTuple):
+    """What a variable reads: the place of its block and its class; both None for a programme."""
+
+    block: int | None
+    name: str | None
+
 
 @dataclass(frozen=True)
 class TrainedTeacher:
@@ -194,47 +448,65 @@ class TrainedTeacher:
     ----------
     network : Teacher
     scaling : Scaling
-    classes, cell_types : list of str
+    classes : list of list of str
+        Of each block.
+    cell_types : list of str
     about : dict
-        dataset, test_fold, seed, features (their meta), weights and ceilings of the cell types.
+        dataset, test_fold, seed, features (`Features.about`), weights and ceilings of the cell
+        types.
     """
 
     network: Teacher
     scaling: Scaling
-    classes: list[str]
+    classes: list[list[str]]
     cell_types: list[str]
     about: dict
 
-    @torch.inference_mode()
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """float32[n, bins, classes] → float32[n, cell types], log2(CPM + 1)."""
-        return self.unscaled(self.network.eval()(self.scaling.x(features)))
+    @property
+    def scale(self) -> str:
+        """How columns are scaled, see `Features.matrix`."""
+        return self.network.architecture.scale
+
+    @property
+    def variables(self) -> list[Variable]:
+        """What each variable reads."""
+        found = []
+        for i, (classes, pooling) in enumerate(
+            zip(self.classes, self.network.pooling, strict=True)
+        ):
+            found += [Variable(i, name) for name in classes] * pooling.weights().shape[2]
+        return found + [Variable(None, None)] * self.network.architecture.programmes
 
     @torch.inference_mode()
+    def pooled(self, features: Features) -> np.ndarray:
+        """The variables of genes, float32[genes, variables]."""
+        return self.network.pool(self.scaling.x(features.matrix(self.scale))).numpy()
+
+    @torch.inference_mode()
+    def members(self, pooled: np.ndarray) -> np.ndarray:
+        """Variables float32[n, variables] → every member's log2(CPM + 1), [members, n, types]."""
+        y = self.network.eval().members(torch.from_numpy(pooled)).numpy()
+        return y * self.scaling.y_sd + self.scaling.y_mean
+
     def predict_pooled(self, pooled: np.ndarray) -> np.ndarray:
-        """Pooled features float32[n, classes] → float32[n, cell types], log2(CPM + 1)."""
-        return self.unscaled(self.network.eval().from_pooled(torch.from_numpy(pooled)))
+        """Variables float32[n, variables] → float32[n, cell types], log2(CPM + 1)."""
+        return self.members(pooled).mean(0)
 
-    @torch.inference_mode()
-    def pooled(self, features: np.ndarray) -> np.ndarray:
-        """float32[n, bins, classes] → pooled features float32[n, classes]."""
-        return self.network.pool(self.scaling.x(features)).numpy()
+    def predict(self, features: Features) -> np.ndarray:
+        """float32[genes, cell types], log2(CPM + 1)."""
+        return self.predict_pooled(self.pooled(features))
 
-    def unscaled(self, y: torch.Tensor) -> np.ndarray:
-        return y.numpy() * self.scaling.y_sd + self.scaling.y_mean
-
-    @torch.inference_mode()
-    def pooling(self) -> tuple[np.ndarray, np.ndarray]:
-        """Weights and offsets of the pooled features, in raw feature units.
+    def weights(self, variable: int) -> tuple[np.ndarray, float]:
+        """Weights and offset of a variable, in units of the scaled columns.
 
         Returns
         -------
-        weights : ndarray of float64[bins, classes]
-        offsets : ndarray of float64[classes]
-            pooled[n, c] = offset[c] + Σ_b weight[b, c] · x[n, b, c]
+        weights : ndarray of float64[columns]
+        offset : float
+            pooled[n, variable] = offset + Σ_column weight · features.matrix(scale)[n, column]
         """
-        weights = self.network.pooling_weights().double().numpy() / self.scaling.x_sd
-        return weights, -(weights * self.scaling.x_mean).sum(0)
+        weights = self.network.weights(variable).double().numpy() / self.scaling.x_sd
+        return weights, -float(weights @ self.scaling.x_mean)
 
     def save(self, folder: str | Path) -> None:
         """Write `teacher.safetensors` and `teacher.json`."""
@@ -250,6 +522,7 @@ class TrainedTeacher:
             "format": FORMAT,
             "version": VERSION,
             "architecture": asdict(self.network.architecture),
+            "shapes": [shape._asdict() for shape in self.network.shapes],
             "classes": self.classes,
             "cell_types": self.cell_types,
             "about": self.about,
@@ -275,9 +548,9 @@ class TrainedTeacher:
     @classmethod
     def _of(cls, document: dict, tensors: dict[str, torch.Tensor]) -> "TrainedTeacher":
         scaling = Scaling(**{k: tensors[f"scaling.{k}"].numpy() for k in Scaling.__annotations__})
-        bins, classes = scaling.x_mean.shape
+        shapes = [BlockShape(**shape) for shape in document["shapes"]]
         architecture = Architecture(**document["architecture"])
-        network = Teacher(architecture, bins, classes, len(document["cell_types"]))
+        network = Teacher(architecture, shapes, len(document["cell_types"]))
         weights = {k: v for k, v in tensors.items() if k.startswith("network.")}
         network.load_state_dict({k.removeprefix("network."): v for k, v in weights.items()})
         return cls(network, scaling, document["classes"], document["cell_types"], document["about"])
