@@ -302,8 +302,13 @@ def test_sequences_must_fit_the_window(made):
 # Motifs and k-mers in windows of their own, and gene features; the k-mers' is the wider one.
 LISTS = "-60,-10,0,25,50/-80,0,30"
 WINDOW = (-80, 50)
-MIXED = [("motifs:m.meme", 1, "A", 0.8), ("motifs:m.meme", 3, "GC", 2.0),
-         ("kmers:2", 0, "CG", 5.0), ("kmers:2", 1, "GC", -9.0), ("table:t.csv", 0, "x", 0.3)]  # fmt: skip
+MIXED = [
+    ("motifs:m.meme", 1, "A", 0.8),
+    ("motifs:m.meme", 3, "GC", 2.0),
+    ("kmers:2", 0, "CG", 5.0),
+    ("kmers:2", 1, "GC", -9.0),
+    ("table:t.csv", 0, "x", 0.3),
+]
 
 
 @pytest.fixture(scope="module", params=["raw", "normal"])

@@ -1,6 +1,7 @@
 """`geneq featurize`: from the gene table and the genome to scores gene × bin × class."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -388,7 +389,7 @@ def test_an_oracle_reads_as_far_beyond_the_edges_as_it_says(run):
     for chrom in CHROMS:
         for i, (tss, strand) in enumerate(PLACES[chrom]):
             window = encoding.window(SEQUENCE[chrom], tss, strand, -80, 80)
-            for b, (first, end) in enumerate(zip(edges, edges[1:], strict=False)):
+            for b, (first, end) in enumerate(pairwise(edges)):
                 part = list(window[first + 80 - 30 : end + 80 + 30])
                 assert found[f"{chrom}_{i}x"][b].tolist() == [part.count(0), part.count(4)]
 

@@ -75,9 +75,8 @@ def small(tmp_path_factory) -> SimpleNamespace:
     features = Features.read(folder / "features.zarr")
     (block,) = features.blocks
     named = dict(zip(DRIVERS, drivers, strict=True))
-    return SimpleNamespace(
-        folder=folder, genes=genes, drivers=named, ids=features.gene_id, features=block
-    )
+    made = {"drivers": named, "ids": features.gene_id, "features": block}
+    return SimpleNamespace(folder=folder, genes=genes, **made)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 """Oracles: sequences in, scores out. One interface to every model that geneq explains.
 
-`load_oracle` opens one by its name on the command line, TYPE:WHAT, `load_oracles` several, joined by
-"+"; docs/oracles.md lists the types and shows how to write an oracle.
+`load_oracle` opens one by its name on the command line, TYPE:WHAT, and `load_oracles` several,
+joined by "+"; docs/oracles.md lists the types and shows how to write an oracle.
 """
 
 import re
@@ -81,8 +81,11 @@ def load_oracles(spec: str, max_classes: int = 40, strands: str = "auto") -> lis
     oracles = [_open(name, max_classes, strands) for name in _names(spec)]
     name, times = Counter(oracle.name for oracle in oracles).most_common(1)[0]
     if times > 1:
-        raise GeneqError(f"The oracle {name} is given {times} times", value=spec,
-                         fix="Name each oracle once, and rename files of the same name")  # fmt: skip
+        raise GeneqError(
+            f"The oracle {name} is given {times} times",
+            value=spec,
+            fix="Name each oracle once, and rename files of the same name",
+        )
     _check_strands(oracles, spec, strands)
     return oracles
 
