@@ -237,7 +237,7 @@ def test_lengths_are_those_counted_base_by_base(exons, coding, strand):
     left = sum(bool(cds) and place < min(cds) for place in places)
     right = sum(bool(cds) and place > max(cds) for place in places)
     inside = len(places) - left - right if cds else 0
-    genes = pd.DataFrame({"gene_id": ["g"], "strand": [strand], "transcripts": [["chr1\tt"]]})
+    genes = pd.DataFrame({"gene_id": ["g"], "strand": [strand], "transcripts": [[b"chr1\tt"]]})
     found = transcripts.features(genes, made).loc["g"]
     utrs = [left, right] if strand == "+" else [right, left]
     sizes = [len(places), utrs[0], inside, utrs[1]]
@@ -260,6 +260,22 @@ def test_a_gtf_without_transcripts_and_exons_has_no_gene_features(run, more):
     run.annotated(GENES_EVERYWHERE + more)
     assert run.about()["gene_features"] == []
     assert not (run.out / "gene_features.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'transcript_id "t"; gene_id "g";',
+        'gene_id "g";transcript_id "t";',
+        "gene_id 'g'; transcript_id 't'",
+        "gene_id g; transcript_id t;",
+        'gene_id "g"; orig_transcript_id "o"; transcript_id "t";',
+    ],
+)
+def test_transcripts_of_exons_are_found_in_every_style(run, text):
+    gtf = GENES_EVERYWHERE + named("g", "t", 3001, 4000)
+    run.annotated(gtf + row("chr1", 3001, 4000, text, feature="exon"))
+    assert run.features().loc["g", "exon_count"] == 1
 
 
 def test_exons_without_coordinates_are_counted(run):

@@ -82,7 +82,7 @@ class Row(NamedTuple):
 class Transcript(NamedTuple):
     """What decides which transcript gives a gene's TSS."""
 
-    key: str
+    key: bytes
     tss: int
     tags: frozenset[str]
     support: int
