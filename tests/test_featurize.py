@@ -1,6 +1,7 @@
 """`geneq featurize`: from the gene table and the genome to scores gene × bin × class."""
 
 import re
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from geneq import cli
-from geneq.artifacts import GENES, read_json
+from geneq.artifacts import GENES, read_json, write_json
 from geneq.errors import GeneqError
 from geneq.features import Block, Features, quantiles
 from geneq.oracles import BinnedOracle, load_oracles
@@ -533,6 +534,15 @@ def test_an_unknown_oracle_is_refused(run):
     message = run.refused("--genome_dir", run.inputs / "genome", "--oracle", "sei:weights.pt")
     types = "motifs, kmers, equation, keras, deepstarr, xpresso, torchscript, python"
     assert f"TYPE is one of: {types}: 'sei:weights.pt'" in message
+
+
+def test_a_gene_table_of_an_earlier_version_is_refused(run):
+    shutil.copytree(run.inputs / "genome", run.folder / "old")
+    about = read_json(run.folder / "old" / "genes.json")
+    del about["gene_features"]
+    write_json(about, run.folder / "old" / "genes.json")
+    message = run.refused("--genome_dir", run.folder / "old")
+    assert "by an earlier version of geneq" in message and "Run `geneq genes` again" in message
 
 
 def test_a_folder_without_a_genome_is_refused(run):

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..artifacts import GENES, read_json
+from ..artifacts import GENES, read_object
 from ..binning import ANNOTATION, of_promoter, parse_edge_lists, union
 from ..errors import GeneqError
 from ..features import Block, Features
@@ -149,7 +149,7 @@ def featurize(
     """
     genome_dir = Path(genome_dir)
     binned = [_with_bins(oracle) for oracle in oracles]
-    about = read_json(genome_dir / "genes.json")
+    about = _about(genome_dir)
     table = GENES.read(genome_dir / "genes.parquet")
     edges = _edges(bin_edges, len(binned), about, genome_dir)
     rows = np.array_split(np.arange(len(table)), shard[1])[shard[0] - 1]
@@ -166,6 +166,16 @@ def featurize(
         meta["promoter_choice"] = about["promoter_choice"]
     features = Features(genes["gene_id"].to_numpy(), blocks, meta, shard)
     return features.complete() if shard == (1, 1) else features
+
+
+def _about(genome_dir: Path) -> dict:
+    """genes.json."""
+    path = genome_dir / "genes.json"
+    about = read_object(path)
+    if "gene_features" not in about:
+        raise GeneqError("The gene table was written by an earlier version of geneq", file=path,
+                         fix="Run `geneq genes` again")  # fmt: skip
+    return about
 
 
 def _with_bins(oracle: Oracle) -> BinnedOracle:
