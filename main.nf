@@ -40,8 +40,7 @@ workflow {
     def used = (samples + places)*.genome.unique()
     def single = [genome: used[0], fasta: given.fasta, gtf: given.gtf, promoters: given.promoters]
     def genomes = used ? (sheet ? sheet.findAll { row -> row.genome in used } : [single]) : []
-    def named = given.oracle == 'motifs:core' || given.oracle.startsWith('kmers:')
-    def motifs = named ? [] : optional(given.oracle - 'motifs:')
+    def oracles = Named.sideBySide(given.oracle)
 
     Outdir.lock(file(given.outdir, glob: false), { text -> log.warn(text) })
     if (given.gpu) {
@@ -58,7 +57,8 @@ workflow {
         channel.fromList(genomes)
             .map { row -> [[genome: row.genome], optional(row.fasta), optional(row.gtf), optional(row.promoters)] },
         samples*.genome,
-        motifs,
+        oracles,
+        optional(given.gene_features),
         options
     )
     EQUATIONS(
@@ -72,7 +72,7 @@ workflow {
         channel.fromList(jobs),
         GENOMES.out.folders,
         EQUATIONS.out.equations,
-        motifs,
+        oracles*.file.findAll(),
         optional(given.vcf),
         optional(given.variants_truth),
         options

@@ -1,6 +1,8 @@
 import groovy.json.JsonSlurper
 import java.nio.file.Files
 import java.nio.file.Path
+import nextflow.Nextflow
+import nextflow.exception.AbortOperationException
 
 /**
  * An oracle, or a function that reduces profiles, as a sheet names it, TYPE:WHAT; `file` is its file,
@@ -11,6 +13,9 @@ class Named {
 
     private static final String RUN = 'distill'
 
+    // Between oracles that stand side by side: other pluses are part of a file's name.
+    private static final String BESIDE = /\+(?=(?:motifs|kmers):)/
+
     final String name
     final Path file
     final String rest
@@ -19,6 +24,19 @@ class Named {
         this.name = name
         this.file = file
         this.rest = rest
+    }
+
+    /** The oracles of features, joined by +, each with its file; stops if two have the same name. */
+    static List<Named> sideBySide(String names) {
+        def found = names.split(BESIDE).collect { name ->
+            def isFile = name.startsWith('motifs:') && name != 'motifs:core'
+            new Named(name, isFile ? Nextflow.file(name - 'motifs:', checkIfExists: true, glob: false) as Path : null)
+        }
+        def twice = found*.staged.countBy { name -> name }.find { _name, times -> times > 1 }
+        if (twice) {
+            throw new AbortOperationException("--oracle names ${twice.key} ${twice.value} times. Name each oracle once, and rename files of the same name")
+        }
+        return found
     }
 
     String getKind() {

@@ -1,10 +1,10 @@
 /** Options for a command line, quoted. */
 class Shell {
 
-    /** `--name=value` for every value that is not null, quoted where the shell needs it. */
+    /** `--name=value` for every value, quoted where the shell needs it; `--name` for true, nothing for false and null. */
     static String options(Map values) {
-        return values.findAll { name, value -> value != null }
-            .collect { name, value -> "--${name}=${quoted(value.toString())}" }
+        return values.findAll { name, value -> value != null && value != false }
+            .collect { name, value -> value == true ? "--${name}" : "--${name}=${quoted(value.toString())}" }
             .join(' ')
     }
 

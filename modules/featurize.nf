@@ -1,4 +1,4 @@
-// The sequence classes of one shard of a genome's genes, as the oracle scores them.
+// The features of one shard of a genome's genes: sequence classes as oracles score them, and gene features.
 process FEATURIZE {
     tag "${meta.genome} ${meta.shard}/${meta.shards}"
     label 'medium'
@@ -7,7 +7,8 @@ process FEATURIZE {
 
     input:
     tuple val(meta), path(genome, arity: '1')
-    path motifs, arity: '0..*' // the file that options.oracle names
+    path motifs, arity: '0..*' // the files that options.oracle names
+    path table, stageAs: 'table/*', arity: '0..*' // gene features, one file or none
     val options
 
     output:
@@ -16,7 +17,7 @@ process FEATURIZE {
 
     script:
     """
-    geneq featurize --genome_dir ${genome} ${Shell.options(options)} \\
+    geneq featurize --genome_dir ${genome} ${table ? "--gene_features ${table}" : ''} ${Shell.options(options)} \\
         --shard ${meta.shard}/${meta.shards} --threads ${task.cpus} --out features.${meta.shard}.zarr
     geneq doctor --versions ${task.process} > versions.yml
     """

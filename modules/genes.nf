@@ -23,7 +23,7 @@ process GENES {
     stub:
     """
     mkdir genes
-    touch genes/genome.fa genes/genome.fa.fai genes/genes.parquet versions.yml
+    touch genes/genome.fa genes/genome.fa.fai genes/genes.parquet genes/gene_features.parquet versions.yml
     echo '{"n_genes": 12000}' > genes/genes.json
     """
 }

@@ -14,6 +14,18 @@ from planted import gene_table
 
 EDGES = [-1024, -512, -256, -128, -64, 0, 64, 128, 256, 512, 1024]
 CLASSES = ["SP1", "KLF", "ETS", "NRF1", "NFY", "YY1", "IRF", "RUNX", "GATA", "CpG", "GC", "TATA"]
+BLOCKS = [
+    {
+        "name": "motifs:core",
+        "hash": "0123456789abcdef" * 4,
+        "strands": "both",
+        "window": [-1024, 1024],
+        "tss_index": 1024,
+        "bin_edges": EDGES,
+        "orientation": "gene",
+        "classes": CLASSES,
+    }
+]
 ODD_NAMES = (
     "<script>alert('x')</script>",
     "B & \"memory\" 'cells'",
@@ -139,16 +151,12 @@ def _document(dataset: str, name: str, classes: list[str], rng) -> dict:
     constants = {"c0": 6.512, "c1": -0.3123, "c2": 1.234e-5, "c3": -0.4242, "c4": 0.9, "c5": 1.5}
     return {
         "format": "geneq-equation",
-        "version": 2,
+        "version": 3,
         "dataset": dataset,
         "cell_type": name,
         "selected": bool(names),
-        "oracle": {"name": "motifs:core", "hash": "0123456789abcdef" * 4},
-        "window": [-1024, 1024],
-        "tss_index": 1024,
-        "bin_edges": EDGES,
-        "orientation": "gene",
-        "classes": CLASSES,
+        "blocks": BLOCKS,
+        "scale": "raw",
         "variables": variables,
         "expression": expression,
         "constants": constants if names else {"c0": 6.5},
@@ -169,12 +177,14 @@ def _document(dataset: str, name: str, classes: list[str], rng) -> dict:
 def _variable(place: int, cls: str, rng) -> dict:
     profile = np.exp(-0.5 * (np.arange(10) - rng.integers(3, 7)) ** 2)
     weights = [
-        {"bin": b, "class": cls, "weight": float(profile[b])}
+        {"block": 0, "bin": b, "class": cls, "weight": float(profile[b])}
         for b in range(10)
         if profile[b] > 0.01
     ]
     other = str(rng.choice([c for c in CLASSES if c != cls]))
-    weights += [{"bin": b, "class": other, "weight": float(-0.3 * profile[b])} for b in (4, 5)]
+    weights += [
+        {"block": 0, "bin": b, "class": other, "weight": float(-0.3 * profile[b])} for b in (4, 5)
+    ]
     return {
         "name": f"z_{cls}" if place < 3 else f"z_{cls}_2",
         "class": cls,
@@ -220,7 +230,8 @@ def _genes_json(n: int) -> dict:
         "n_genes": n,
         "dropped": {"window leaves the contig": {"n": 3, "examples": ["ENSG1", "<i>ENSG2</i>"]}},
         "notes": ["Chromosome names of the annotation lacked 'chr'; it was added."],
-        "bin_edges": EDGES,
+        "bin_edges": [EDGES],
+        "gene_features": [],
     }
 
 

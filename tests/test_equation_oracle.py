@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 
 from geneq import surrogates
-from geneq.artifacts import GENES, VARIANTS, Features
-from geneq.equations import Equation
+from geneq.artifacts import GENES, VARIANTS
+from geneq.equations import Equation, about_features
 from geneq.errors import GeneqError
+from geneq.features import Block, Features
 from geneq.genome import Genome
 from geneq.libraries import RandomLibrary
 from geneq.locus import open_loci
 from geneq.oracles import load_oracle
 from geneq.oracles.scoring import score
-from test_featurize import CONSENSUS, EDGES, SEQUENCE, ran, write_inputs, write_meme
+from test_featurize import CONSENSUS, EDGES, SEQUENCE, geneq, ran, write_inputs, write_meme
 from twins import encoding
 
 RNG = np.random.default_rng(31)
@@ -44,29 +45,27 @@ def made(tmp_path_factory) -> Path:
 
 def document(features: Features) -> dict:
     """What distill would write of an equation over two of the motif classes and GC."""
-    names = dict(zip(["z_A", "z_B", "z_GC"], features.classes, strict=False))
+    block = features.blocks[0]
+    names = dict(zip(["z_A", "z_B", "z_GC"], block.classes, strict=False))
     variables = [
         {
             "name": name,
             "class": label,
             "offset": 0.1,
             "weights": [
-                {"bin": b, "class": label, "weight": float(weight)}
-                for b, weight in enumerate(RNG.normal(0, 0.3, features.values.shape[1]))
+                {"block": 0, "bin": b, "class": label, "weight": float(weight)}
+                for b, weight in enumerate(RNG.normal(0, 0.3, block.values.shape[1]))
             ],
             "range": [-1, 1],
         }
         for name, label in names.items()
     ]
-    meta = features.meta
     return {
         "format": "geneq-equation",
-        "version": 2,
+        "version": 3,
         "cell_type": "T cell",
         "selected": True,
-        "oracle": {"name": meta["oracle"], "hash": meta["oracle_hash"]},
-        **{key: meta[key] for key in ("window", "tss_index", "bin_edges", "orientation")},
-        "classes": features.classes,
+        **about_features(features, "raw", variables),
         "variables": variables,
         "expression": EXPRESSION,
         "constants": {"c0": 5.0, "c1": 0.5, "c2": -0.3},
@@ -89,10 +88,8 @@ def stranded(made, request, tmp_path_factory) -> Path:
         options = ("--oracle", spec, "--strands", strands, "--max_classes", 4)
         ran("featurize", "--genome_dir", made / name, *options, "--out", path)
         features = Features.read(path)
-        assert len(features.classes) == classes
-        about = document(features)
-        about["oracle"]["strands"] = features.meta["strands"]
-        (folder / f"{name}.json").write_text(json.dumps(about))
+        assert len(features.blocks[0].classes) == classes
+        (folder / f"{name}.json").write_text(json.dumps(document(features)))
     return folder
 
 
@@ -150,12 +147,14 @@ def test_equations_of_split_motifs_and_of_kmers_score_dna(made, stranded):
 
 def by_features(stranded: Path, tokens: np.ndarray) -> np.ndarray:
     """The equation's values from features of all classes."""
-    features = Features.read(stranded / "genome.zarr")
-    spec, strands = features.meta["oracle"], features.meta["strands"]
-    spec = f"motifs:{stranded / 'm.meme'}" if spec == "motifs:m.meme" else spec
-    scores = load_oracle(spec, 4, strands=strands).predict_bins(tokens, np.subtract(EDGES, -60))
-    made = Features(scores, np.arange(len(scores)), features.classes, features.meta)
-    return Equation.load(stranded / "genome.json").predict(made)
+    (block,) = Features.read(stranded / "genome.zarr").blocks
+    spec = f"motifs:{stranded / 'm.meme'}" if block.name == "motifs:m.meme" else block.name
+    oracle = load_oracle(spec, 4, strands=block.meta["strands"])
+    scores = oracle.predict_bins(tokens, np.subtract(EDGES, -60))
+    made = [Block(block.name, scores, block.classes, block.meta)]
+    return Equation.load(stranded / "genome.json").predict(
+        Features(np.arange(len(scores)), made, {})
+    )
 
 
 def known(first: int, end: int) -> range:
@@ -208,14 +207,6 @@ def window_of(name: str, at: int, base: str) -> np.ndarray:
     return encoding.window(text, tss, strand, EDGES[0], EDGES[-1])
 
 
-def test_an_equation_from_before_strands_is_of_both(made, tmp_path):
-    about = json.loads((made / "genome.json").read_text())["oracle"]
-    assert "strands" not in about
-    before = load_oracle(changed(made, tmp_path)).predict(np.zeros((1, 110), np.uint8))
-    same = load_oracle(changed(made, tmp_path, oracle={**about, "strands": "both"}))
-    assert same.predict(np.zeros((1, 110), np.uint8)) == before
-
-
 def test_batches_do_not_change_scores(made, monkeypatch):
     oracle = load_oracle(f"equation:{made / 'genome.json'}")
     tokens = RNG.integers(0, 5, (25, 110)).astype(np.uint8)
@@ -250,29 +241,34 @@ def test_composition_alone_needs_no_motif(made, tmp_path):
     ("changes", "message"),
     [
         ({"selected": False}, r"No equation was selected.*'T cell'.*0\.json.*another cell type"),
-        ({"oracle": {"name": "motifs:m.meme", "hash": "00" * 32}}, "does not have the motifs that"),
-        (
-            {"oracle": {"name": "motifs:core", "hash": "00" * 32}},
-            "for motifs:core, the geneq version",
-        ),
-        ({"oracle": {"name": "motifs:n.meme", "hash": "00" * 32}}, "needs the motif file n.meme"),
-        (
-            {"oracle": {"name": "python:os:getcwd", "hash": ""}},
-            "made with the oracles motifs and kmers can score DNA.*python:os",
-        ),
-        ({"oracle": {"name": "kmers:2", "hash": "00" * 32}}, "kmers:2 is not the oracle that the"),
-        ({"oracle": {"name": "kmers:7", "hash": ""}}, "a length K from 1 to 6: '7'"),
-        (
-            {"oracle": {"name": "kmers:2", "hash": "", "strands": "sense"}},
-            "must be one of auto, both, split: 'sense'",
-        ),
-        ({"window": ...}, r"incomplete: .*window.*0\.json"),
-        ({"oracle": {}}, "incomplete"),
+        ({"blocks": []}, "incomplete"),
     ],
 )
 def test_what_cannot_score_is_refused_by_name(made, tmp_path, changes, message):
     with pytest.raises(GeneqError, match=message):
         load_oracle(changed(made, tmp_path, **changes))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hash": "00" * 32}, "does not have the motifs that"),
+        ({"name": "motifs:core"}, "for motifs:core, the geneq version"),
+        ({"name": "motifs:n.meme"}, "needs the motif file n.meme"),
+        ({"name": "python:os:getcwd"}, "made with the oracles motifs and kmers can score.*os:get"),
+        ({"name": "kmers:2"}, "kmers:2 is not the oracle that the"),
+        ({"name": "kmers:7"}, "a length K from 1 to 6: '7'"),
+        ({"strands": "sense"}, "must be one of auto, both, split: 'sense'"),
+        ({"window": ...}, r"incomplete: .*window.*0\.json"),
+        ({"strands": ...}, r"incomplete: .*strands.*0\.json"),
+        ({"bin_edges": ...}, "does not describe|incomplete"),
+    ],
+)
+def test_a_block_that_cannot_score_is_refused_by_name(made, tmp_path, changes, message):
+    (about,) = json.loads((made / "genome.json").read_text())["blocks"]
+    about = {key: value for key, value in {**about, **changes}.items() if value is not ...}
+    with pytest.raises(GeneqError, match=message):
+        load_oracle(changed(made, tmp_path, blocks=[about]))
 
 
 def test_other_motifs_under_the_same_name_are_refused(made, tmp_path):
@@ -299,3 +295,130 @@ def test_sequences_must_fit_the_window(made):
         oracle.predict(np.zeros((1, 110), np.uint8), anchor=55)
     with pytest.raises(GeneqError, match="TSS at index 60"):
         score(RandomLibrary("ACGT" * 20, n=5), oracle)
+
+
+# --- several blocks -----------------------------------------------------------------------------
+
+# Motifs and k-mers in windows of their own, and gene features; the k-mers' is the wider one.
+LISTS = "-60,-10,0,25,50/-80,0,30"
+WINDOW = (-80, 50)
+MIXED = [
+    ("motifs:m.meme", 1, "A", 0.8),
+    ("motifs:m.meme", 3, "GC", 2.0),
+    ("kmers:2", 0, "CG", 5.0),
+    ("kmers:2", 1, "GC", -9.0),
+    ("table:t.csv", 0, "x", 0.3),
+]
+
+
+@pytest.fixture(scope="module", params=["raw", "normal"])
+def mixed(made, request, tmp_path_factory) -> Path:
+    """genome.zarr of motifs, k-mers and a table, and an equation of all of them, 0.json."""
+    folder = tmp_path_factory.mktemp("mixed")
+    (folder / "m.meme").write_text((made / "m.meme").read_text())
+    files = ("--fasta", made / "genome.fa", "--gtf", made / "genes.gtf")
+    ran("genes", "--genome", "g", *files, f"--bin_edges={LISTS}", "--out", folder / "genome")
+    ids = GENES.read(folder / "genome" / "genes.parquet")["gene_id"]
+    rows = [f"{gene},{i % 7}" for i, gene in enumerate(ids)]
+    (folder / "t.csv").write_text("\n".join(["gene_id,x", *rows]) + "\n")
+    spec = ("--oracle", f"motifs:{folder / 'm.meme'}+kmers:2", "--max_classes", 4)
+    more = ("--gene_features", folder / "t.csv")
+    ran(
+        "featurize",
+        "--genome_dir",
+        folder / "genome",
+        *spec,
+        *more,
+        "--out",
+        folder / "genome.zarr",
+    )
+    features = Features.read(folder / "genome.zarr")
+    place = {block.name: i for i, block in enumerate(features.blocks)}
+    weights = [
+        {"block": place[name], "bin": b, "class": label, "weight": value}
+        for name, b, label, value in MIXED
+    ]
+    variables = [{"name": "z", "class": None, "offset": 0.5, "weights": weights, "range": [-1, 1]}]
+    about = {
+        "format": "geneq-equation",
+        "version": 3,
+        "cell_type": "T cell",
+        "selected": True,
+        **about_features(features, request.param, variables),
+        "variables": variables,
+        "expression": "c0 + z",
+        "constants": {"c0": 5.0},
+        "infix": "",
+    }
+    (folder / "0.json").write_text(json.dumps(about))
+    return folder
+
+
+def with_medians(features: Features) -> Features:
+    """The features with every gene's table at its medians."""
+    *oracles, table = features.blocks
+    held = np.broadcast_to(np.median(table.values, axis=0), table.values.shape)
+    blocks = [*oracles, Block(table.name, held, table.classes, table.meta, table.quantiles)]
+    return Features(features.gene_id, blocks, features.meta)
+
+
+def tokens_of(mixed: Path, first: int, end: int) -> np.ndarray:
+    genes = GENES.read(mixed / "genome" / "genes.parquet")
+    columns = (genes[name].to_numpy() for name in ("chrom", "tss", "strand"))
+    return Genome(mixed / "genome").windows(*columns, first, end)
+
+
+def test_every_block_reads_its_own_window_and_gene_features_are_held(mixed):
+    features, equation = Features.read(mixed / "genome.zarr"), Equation.load(mixed / "0.json")
+    oracle = load_oracle(f"equation:{mixed / '0.json'}")
+    assert (oracle.length, oracle.tss) == (130, 80)
+    found = oracle.predict(tokens_of(mixed, *WINDOW), anchor=80)[:, 0]
+    expected = equation.predict(with_medians(features))
+    assert expected.std() > 0.1 and np.abs(expected - equation.predict(features)).max() > 0.1
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert "gene features held at their medians: x" in oracle.summary()
+
+
+def test_the_window_is_that_of_all_blocks_even_of_those_not_used(mixed, tmp_path):
+    text = json.loads((mixed / "0.json").read_text())
+    first = text["variables"][0]
+    text["variables"] = [{**first, "weights": first["weights"][:2]}]
+    (tmp_path / "0.json").write_text(json.dumps(text))
+    (tmp_path / "m.meme").write_text((mixed / "m.meme").read_text())
+    oracle = load_oracle(f"equation:{tmp_path / '0.json'}")
+    assert (oracle.length, oracle.tss, oracle.note) == (130, 80, "")
+    # What only the other block reads does not count.
+    tokens = tokens_of(mixed, *WINDOW)
+    other = tokens.copy()
+    other[:, :20] = 4
+    np.testing.assert_array_equal(oracle.predict(other), oracle.predict(tokens))
+
+
+def test_an_equation_of_gene_features_alone_scores_no_dna(mixed, tmp_path):
+    text = json.loads((mixed / "0.json").read_text())
+    first = text["variables"][0]
+    text["variables"] = [{**first, "weights": first["weights"][-1:]}]
+    (tmp_path / "0.json").write_text(json.dumps(text))
+    with pytest.raises(GeneqError, match="depends on gene features only, not on DNA: 'T cell'"):
+        load_oracle(f"equation:{tmp_path / '0.json'}")
+
+
+def test_medians_and_quantiles_are_part_of_the_hash(mixed, tmp_path):
+    before = load_oracle(f"equation:{mixed / '0.json'}").hash
+    (tmp_path / "m.meme").write_text((mixed / "m.meme").read_text())
+    text = json.loads((mixed / "0.json").read_text())
+    changes = [("blocks", lambda blocks: blocks[2]["medians"].update(x=1.5))]
+    if text["scale"] == "normal":
+        changes.append(("quantiles", lambda entries: entries[0]["values"].reverse()))
+    for key, change in changes:
+        other = json.loads((mixed / "0.json").read_text())
+        change(other[key])
+        (tmp_path / "0.json").write_text(json.dumps(other))
+        assert load_oracle(f"equation:{tmp_path / '0.json'}").hash != before
+
+
+def test_commands_that_take_one_oracle_say_so(capsys, tmp_path):
+    (tmp_path / "recipe.json").write_text(RandomLibrary("ACGT" * 9, n=5).to_json())
+    spec = ("--oracle", "motifs:core+kmers:3", "--recipe", tmp_path / "recipe.json")
+    assert geneq("score", *spec, "--out", tmp_path / "out") == 1
+    assert "takes a single oracle: 'motifs:core+kmers:3'" in capsys.readouterr().err

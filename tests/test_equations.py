@@ -9,23 +9,27 @@ import sympy
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-import planted
 from geneq import load_equation
-from geneq.artifacts import Features
 from geneq.equations import (
     FUNCTIONS,
     Equation,
     Form,
+    about_features,
+    class_label,
+    class_shares,
     evaluate,
     infix,
     parse,
     round_to,
     to_sympy,
+    used_blocks,
     used_variables,
     with_numbers,
 )
 from geneq.errors import GeneqError
+from geneq.features import Block, Features
 from twins import equations as twin
+from twins import features as scores
 
 
 def form(text: str) -> Form:
@@ -308,59 +312,144 @@ def test_numbers_are_printed_to_the_digits_asked_for():
 # --- documents ------------------------------------------------------------------------------------
 
 
-def document() -> dict:
-    """An equation of two variables over the features of `planted`."""
-    weights = [{"bin": 1, "class": "SP1", "weight": 0.5}, {"bin": 2, "class": "GC", "weight": -1.0}]
+CLASSES = ["SP1", "a b", "<x>", "YY1", "GC"]
+META = {
+    "hash": "ab" * 32, "strands": "both", "window": [-200, 200], "tss_index": 200,
+    "bin_edges": [-200, -50, 0, 200], "orientation": "the gene's strand",
+}  # fmt: skip
+OTHER = {**META, "hash": "ef" * 32, "bin_edges": [-10, 10], "window": [-10, 10], "tss_index": 10}
+
+
+def features(n: int = 30, meta: dict | None = None) -> Features:
+    """Motifs, k-mers (which have a class GC, too) and a table."""
+    rng = np.random.default_rng(6)
+
+    def values(*shape: int) -> np.ndarray:
+        return rng.gamma(2, 1, (n, *shape)).astype(np.float32)
+
+    blocks = [
+        Block("motifs:core", values(3, 5), CLASSES, {**META, **(meta or {})}),
+        Block("kmers:2", values(1, 2), ["GC", "AA"], OTHER),
+        Block("table:t.tsv", values(1, 2), ["half_life", "utr"], {"hash": "cd", "missing": {}}),
+    ]
+    genes = np.array([f"g{i}" for i in range(n)], dtype=object)
+    return Features(genes, blocks, {"genome": "12" * 32}).complete()
+
+
+def weight(block: int, b: int, name: str, value: float) -> dict:
+    return {"block": block, "bin": b, "class": name, "weight": value}
+
+
+VARIABLES = [
+    {"name": "z_SP1", "class": "SP1", "offset": 0.25, "range": [0, 1],
+     "weights": [weight(0, 1, "SP1", 0.5), weight(0, 2, "SP1", -1.0)]},
+    {"name": "z_mix", "class": None, "offset": 0.0, "range": [0, 1],
+     "weights": [weight(0, 2, "GC", 2.0), weight(1, 0, "GC", -0.7), weight(2, 0, "utr", 0.1)]},
+    {"name": "z_idle", "class": "AA", "offset": 0.0, "range": [0, 1],
+     "weights": [weight(1, 0, "AA", 1.0)]},
+]  # fmt: skip
+
+
+def document(scale: str = "raw") -> dict:
+    """An equation over the features above, of which it uses two variables."""
     return {
         "format": "geneq-equation",
-        "version": 2,
+        "version": 3,
         "dataset": "hand",
         "cell_type": "B",
         "selected": True,
-        "oracle": {"name": "motifs:core", "hash": planted.META["oracle_hash"]},
-        "window": [-200, 200],
-        "tss_index": 200,
-        "bin_edges": planted.EDGES,
-        "orientation": "gene",
-        "classes": planted.CLASSES,
-        "variables": [
-            {"name": "z_SP1", "class": "SP1", "offset": 0.25, "weights": weights, "range": [0, 1]},
-            {"name": "z_exp", "class": "YY1", "offset": 0.0, "range": [0, 1],
-             "weights": [{"bin": 4, "class": "YY1", "weight": 2.0}]},
-        ],
-        "expression": "c0 + c1*z_SP1 + exp(c2*z_exp)",
+        **about_features(features(), scale, VARIABLES),
+        "variables": VARIABLES,
+        "expression": "c0 + c1*z_SP1 + exp(c2*z_mix)",
         "constants": {"c0": 7.0, "c1": 0.5, "c2": -0.1},
         "y": {"transform": "log2(CPM + 1)"},
-        "infix": "7 + 0.5*z_SP1 + exp(-0.1*z_exp)",
+        "infix": "7 + 0.5*z_SP1 + exp(-0.1*z_mix)",
         "latex": "",
         "complexity": 11,
         "fit": {},
-    }  # fmt: skip
+    }
 
 
-def features(meta: dict | None = None) -> Features:
-    values = np.random.default_rng(6).gamma(2, 1, (7, 5, 8)).astype(np.float32)
-    genes = np.array([f"g{i}" for i in range(7)], dtype=object)
-    return Features(values, genes, planted.CLASSES, {**planted.META, **(meta or {})})
-
-
-def written(path, **changes):
-    made = {**document(), **changes}
+def written(path, on: str = "raw", **changes):
+    made = {**document(on), **changes}
     path.write_text(json.dumps({key: value for key, value in made.items() if value is not ...}))
     return path
+
+
+def by_hand(x: list[np.ndarray]) -> np.ndarray:
+    """The equation's values from scaled blocks [gene, bin, class]."""
+    sp1 = 0.25 + 0.5 * x[0][:, 1, 0] - x[0][:, 2, 0]
+    mix = 2 * x[0][:, 2, 4] - 0.7 * x[1][:, 0, 0] + 0.1 * x[2][:, 0, 1]
+    return 7 + 0.5 * sp1 + np.exp(-0.1 * mix)
 
 
 def test_an_equation_predicts_by_its_own_weights(tmp_path):
     equation = load_equation(written(tmp_path / "0.json"))
     x = features()
-    column = {name: i for i, name in enumerate(planted.CLASSES)}
-    expected = []
-    for gene in x.values.astype(float):
-        sp1 = 0.25 + 0.5 * gene[1, column["SP1"]] - gene[2, column["GC"]]
-        yy1 = 2 * gene[4, column["YY1"]]
-        expected.append(7 + 0.5 * sp1 + np.exp(-0.1 * yy1))
+    expected = by_hand([block.values.astype(float) for block in x.blocks])
     np.testing.assert_allclose(equation.predict(x), expected, rtol=1e-12)
     assert equation.selected and str(equation) == document()["infix"]
+
+
+def test_an_equation_of_normal_scores_carries_its_own_quantiles(tmp_path):
+    equation = load_equation(written(tmp_path / "0.json", "normal"))
+    x = features()
+    scaled = []
+    for block in x.blocks:
+        curves = block.quantiles.reshape(-1, 25)
+        flat = scores.normal_scores(block.values.reshape(30, -1), curves)
+        scaled.append(flat.reshape(block.values.shape))
+    np.testing.assert_allclose(equation.predict(x), by_hand(scaled), atol=1e-5)
+    # Of other genes, which need not be complete.
+    part = Features(x.gene_id[:4], [Block(b.name, b.values[:4], b.classes, b.meta)
+                                    for b in x.blocks], {})  # fmt: skip
+    np.testing.assert_array_equal(equation.predict(part), equation.predict(x)[:4])
+
+
+def test_blocks_are_found_by_name_and_others_may_be_there(tmp_path):
+    equation = load_equation(written(tmp_path / "0.json"))
+    x = features()
+    more = Block("kmers:3", np.ones((30, 1, 1), np.float32), ["AAA"], META)
+    turned = Features(x.gene_id, [more, *x.blocks[::-1]], x.meta)
+    np.testing.assert_array_equal(equation.predict(turned), equation.predict(x))
+
+
+def test_blocks_that_the_expression_does_not_use_need_not_be_there(tmp_path):
+    changes = {"expression": "c0 + z_SP1", "constants": {"c0": 1.0}}
+    equation = load_equation(written(tmp_path / "0.json", **changes))
+    x = features()
+    assert used_blocks(equation.document) == [0]
+    found = equation.predict(Features(x.gene_id, x.blocks[:1], x.meta))
+    np.testing.assert_array_equal(found, equation.predict(x))
+
+
+def test_the_description_of_features_is_complete(tmp_path):
+    made = features()
+    about = about_features(made.of_genes(made.gene_id[:9]), "normal", VARIABLES)
+    motifs, kmer, table = about["blocks"]
+    assert motifs == {"name": "motifs:core", "classes": CLASSES, **META}
+    assert kmer["hash"] == OTHER["hash"]
+    medians = np.median(made.blocks[2].values[:9, 0], axis=0)
+    assert table == {
+        "name": "table:t.tsv", "hash": "cd", "classes": ["half_life", "utr"],
+        "medians": {"half_life": medians[0], "utr": medians[1]},
+    }  # fmt: skip
+    places = [(entry["block"], entry["bin"], entry["class"]) for entry in about["quantiles"]]
+    assert places == [(w["block"], w["bin"], w["class"]) for v in VARIABLES for w in v["weights"]]
+    np.testing.assert_array_equal(
+        about["quantiles"][0]["values"], made.blocks[0].quantiles[1, 0].tolist()
+    )
+    assert "quantiles" not in about_features(made, "raw", VARIABLES)
+
+
+def test_classes_of_variables_are_named_and_weighed():
+    named, mixed, _ = VARIABLES
+    assert class_shares(named) == {(0, "SP1"): 1.0}
+    shares = class_shares(mixed)
+    assert list(shares) == [(0, "GC"), (1, "GC"), (2, "utr")]
+    np.testing.assert_allclose(list(shares.values()), np.array([2, -0.7, 0.1]) / 2.8)
+    labels = [class_label(*key, document()) for key in shares]
+    assert labels == ["GC (motifs:core)", "GC (kmers:2)", "utr"]
 
 
 def test_saving_changes_nothing(tmp_path):
@@ -375,20 +464,20 @@ def test_an_unselected_equation_is_a_constant(tmp_path):
                    variables=[])  # fmt: skip
     equation = load_equation(path)
     assert not equation.selected
-    np.testing.assert_array_equal(equation.predict(features()), np.full(7, 6.5))
+    np.testing.assert_array_equal(equation.predict(features()), np.full(30, 6.5))
 
 
 def test_only_variables_of_the_expression_are_used():
-    names = [v["name"] for v in used_variables({**document(), "expression": "c0 + exp(z_exp)"})]
-    assert names == ["z_exp"]
+    names = [v["name"] for v in used_variables({**document(), "expression": "c0 + exp(z_mix)"})]
+    assert names == ["z_mix"]
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"format": "other"}, "Not an equation written by geneq"),
-        ({"version": 1}, "an equation of format version 2: 1"),
-        ({"version": ...}, "an equation of format version 2"),
+        ({"version": 2}, "an equation of format version 3: 2.*or make the file again"),
+        ({"version": ...}, "an equation of format version 3"),
         ({"expression": ..., "constants": ...}, "lacks entries: 'expression, constants'"),
         ({"expression": "__import__('os')"}, r"Not an expression.*__import__"),
         ({"expression": "c0.real"}, "is not allowed"),
@@ -422,10 +511,40 @@ def test_what_is_no_document_is_refused(tmp_path, content, message):
 
 
 @pytest.mark.parametrize(
-    "meta", [{"oracle_hash": "00" * 32}, {"bin_edges": [-200, 0, 200]}], ids=["oracle", "bins"]
+    "meta", [{"hash": "00" * 32}, {"bin_edges": [-200, 0, 200]}], ids=["oracle", "bins"]
 )
 def test_features_made_otherwise_are_refused(tmp_path, meta):
     equation = load_equation(written(tmp_path / "0.json"))
-    with pytest.raises(GeneqError, match=next(iter(meta))) as raised:
-        equation.predict(features(meta))
-    assert "Featurize with the oracle motifs:core" in str(raised.value)
+    with pytest.raises(GeneqError, match=f"{next(iter(meta))} of motifs:core is") as raised:
+        equation.predict(features(meta=meta))
+    assert "Featurize with motifs:core and the equation's bin edges" in str(raised.value)
+
+
+def test_features_without_a_block_are_refused(tmp_path):
+    equation, x = load_equation(written(tmp_path / "0.json")), features()
+    with pytest.raises(GeneqError, match=r"no block table:t.tsv: 'motifs:core, kmers:2'"):
+        equation.predict(Features(x.gene_id, x.blocks[:2], x.meta))
+
+
+def changed_weight(**changes) -> list[dict]:
+    first = VARIABLES[0]
+    return [{**first, "weights": [{**first["weights"][0], **changes}]}, *VARIABLES[1:]]
+
+
+@pytest.mark.parametrize(
+    ("scale", "changes", "message"),
+    [
+        ("raw", {"scale": "ranks"}, "scale must be one of raw, normal: 'ranks'"),
+        ("raw", {"variables": changed_weight(**{"class": "SP9"})}, "bin 1, class SP9"),
+        ("raw", {"variables": changed_weight(block=3)}, "The equation file is incomplete"),
+        ("raw", {"variables": changed_weight(block=-1)}, "block -1, bin 1, class SP1"),
+        ("raw", {"variables": changed_weight(bin=3)}, "block 0, bin 3, class SP1"),
+        ("raw", {"variables": [{"name": "z_SP1"}, VARIABLES[1]]}, "incomplete.*weights"),
+        ("normal", {"quantiles": ...}, "incomplete.*quantiles"),
+        ("normal", {"quantiles": []}, "a column that the document does not describe: 'block 0"),
+        ("normal", {"variables": changed_weight(bin=0)}, "block 0, bin 0, class SP1"),
+    ],
+)
+def test_columns_that_the_document_lacks_are_refused(tmp_path, scale, changes, message):
+    with pytest.raises(GeneqError, match=message):
+        load_equation(written(tmp_path / "0.json", scale, **changes))

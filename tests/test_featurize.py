@@ -1,13 +1,19 @@
 """`geneq featurize`: from the gene table and the genome to scores gene × bin × class."""
 
+import re
+import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from geneq import cli
-from geneq.artifacts import GENES, Features, read_json
+from geneq.artifacts import GENES, read_json, write_json
 from geneq.errors import GeneqError
+from geneq.features import Block, Features, quantiles
+from geneq.oracles import BinnedOracle, load_oracles
 from geneq.oracles.meme import families, read_meme
 from geneq.stages import featurize
 from twins import encoding, kmers
@@ -87,10 +93,19 @@ class Featurize:
         self.inputs, self.folder, self.capsys = inputs, folder, capsys
         self.oracle = ("--oracle", f"motifs:{inputs / 'm.meme'}", "--max_classes", 4)
 
-    def __call__(self, genome: str, *options, out: str = "features.zarr") -> Features:
+    def features(self, genome: str, *options, out: str = "features.zarr") -> Features:
         directory = ("--genome_dir", self.inputs / genome)
         ran("featurize", *directory, *self.oracle, *options, "--out", self.folder / out)
         return Features.read(self.folder / out)
+
+    def __call__(self, genome: str, *options, out: str = "features.zarr") -> Block:
+        """The only block."""
+        (block,) = self.features(genome, *options, out=out).blocks
+        return block
+
+    def by_gene(self, genome: str, block: Block) -> dict[str, np.ndarray]:
+        genes = GENES.read(self.inputs / genome / "genes.parquet")
+        return dict(zip(genes["gene_id"], block.values, strict=True))
 
     def refused(self, *options) -> str:
         """The message of a run that must fail and leave nothing behind."""
@@ -109,10 +124,6 @@ def run(inputs, tmp_path, capsys):
     return Featurize(inputs, tmp_path, capsys)
 
 
-def by_gene(features: Features) -> dict[str, np.ndarray]:
-    return dict(zip(features.gene_id, features.values, strict=True))
-
-
 # --- windows ----------------------------------------------------------------------------------
 
 
@@ -121,7 +132,7 @@ def test_features_are_those_of_the_reference(run):
     assert features.values.shape == (20, 4, 4)
     assert [cls[0] for cls in features.classes] == ["A", "B", "G", "C"]
     assert features.classes[2:] == ["GC", "CpG"]
-    found = by_gene(features)
+    found = run.by_gene("genome", features)
     for chrom in CHROMS:
         for i, (tss, strand) in enumerate(PLACES[chrom]):
             window = encoding.window(SEQUENCE[chrom], tss, strand, EDGES[0], EDGES[-1])
@@ -131,29 +142,32 @@ def test_features_are_those_of_the_reference(run):
 
 
 def test_a_gene_on_the_other_strand_has_the_same_features(run):
-    found = by_gene(run("genome"))
+    found = run.by_gene("genome", run("genome"))
     for i in (0, 1):
         np.testing.assert_allclose(found[f"chr1_{i}x"], found[f"chr2_{i}x"], atol=1e-5)
         assert not np.allclose(found[f"chr1_{i}x"], found[f"chr3_{i}x"], atol=0.1)
 
 
 def test_rows_are_the_gene_tables_and_say_what_they_come_from(run):
-    features = run("genome")
+    features = run.features("genome")
     genes = GENES.read(run.inputs / "genome" / "genes.parquet")
     assert features.gene_id.tolist() == genes["gene_id"].tolist()
-    meta = dict(features.meta)
-    assert len(meta.pop("oracle_hash")) == 64
+    digest = read_json(run.inputs / "genome" / "genes.json")["digest"]
+    assert features.meta == {"mode": "annotation", "genome": digest}
+    (block,) = features.blocks
+    assert block.name == "motifs:m.meme"
+    meta = dict(block.meta)
+    assert len(meta.pop("hash")) == 64
     assert meta == {
-        "oracle": "motifs:m.meme",
         "strands": "both",
-        "mode": "annotation",
         "bin_edges": EDGES,
-        "genome": read_json(run.inputs / "genome" / "genes.json")["digest"],
         "window": [-60, 50],
         "tss_index": 60,
         "orientation": "the gene's strand",
     }
-    assert "20 genes, 4 bins, 4 classes" in run.capsys.readouterr().out
+    expected = quantiles(block.values.reshape(20, -1))
+    np.testing.assert_array_equal(block.quantiles.reshape(16, -1), expected)
+    assert "20 genes\nmotifs:m.meme: 4 bins, 4 classes\n" in run.capsys.readouterr().out
 
 
 def test_other_bins_within_the_window(run):
@@ -182,10 +196,10 @@ def test_batches_of_genes_do_not_change_features(run, monkeypatch):
 def test_strands_are_scored_apart_on_request(run):
     features = run("genome", "--strands", "split")
     assert features.meta["strands"] == "split"
-    assert features.meta["oracle_hash"] != run("genome", out="both.zarr").meta["oracle_hash"]
+    assert features.meta["hash"] != run("genome", out="both.zarr").meta["hash"]
     tail = ["GC", "CpG", "GC_skew", "AT_skew", "CpG_oe"]
     assert features.classes[0].endswith("_sense") and features.classes[-5:] == tail
-    found, edges = by_gene(features), [edge - EDGES[0] for edge in EDGES]
+    found, edges = run.by_gene("genome", features), [edge - EDGES[0] for edge in EDGES]
     for i, (tss, strand) in enumerate(PLACES["chr1"]):
         window = encoding.window(SEQUENCE["chr1"], tss, strand, EDGES[0], EDGES[-1])
         expected = twin.split_scores(window[None], run.classes(), edges)[0]
@@ -197,10 +211,9 @@ def test_kmers_of_windows_on_the_genes_strand(run, strands):
     run.oracle = ("--oracle", "kmers:2", "--strands", strands)
     features, canonical = run("genome"), strands == "both"
     assert features.classes == kmers.classes(2, canonical)
-    assert (features.meta["oracle"], features.meta["strands"]) == (
-        "kmers:2", "both" if canonical else "split",
-    )  # fmt: skip
-    found, edges = by_gene(features), [edge - EDGES[0] for edge in EDGES]
+    assert features.name == "kmers:2"
+    assert features.meta["strands"] == ("both" if canonical else "split")
+    found, edges = run.by_gene("genome", features), [edge - EDGES[0] for edge in EDGES]
     for chrom in ("chr1", "chr2"):
         for i, (tss, strand) in enumerate(PLACES[chrom]):
             window = encoding.window(SEQUENCE[chrom], tss, strand, EDGES[0], EDGES[-1])
@@ -219,22 +232,23 @@ def scored(run, name: str) -> np.ndarray:
 
 
 def test_the_first_promoter_is_scored(run):
-    features = run("first")
-    assert features.values.shape == (20, 3, 4)
-    found = by_gene(features)
+    features = run.features("first")
+    (block,) = features.blocks
+    assert block.values.shape == (20, 3, 4)
+    found = run.by_gene("first", block)
     for gene in range(20):
         np.testing.assert_allclose(found[f"G{gene}"], scored(run, f"P{gene}_1"), atol=1e-4)
-    assert features.meta["window"] is None
-    assert features.meta["tss_index"] is None
-    assert features.meta["bin_edges"] == [0, 1 / 3, 2 / 3, 1]
+    assert block.meta["window"] is None
+    assert block.meta["tss_index"] is None
+    assert block.meta["bin_edges"] == [0, 1 / 3, 2 / 3, 1]
     assert features.meta["promoter_choice"] == "first"
 
 
 @pytest.mark.parametrize("choice", ["mean", "max"])
 def test_scores_of_several_promoters_are_pooled(run, choice):
-    features = run(choice)
+    features = run.features(choice)
     assert features.meta["promoter_choice"] == choice
-    found = by_gene(features)
+    found = run.by_gene(choice, features.blocks[0])
     for gene in range(20):
         each = [scored(run, f"P{gene}_{number}") for number in (1, 2, 3)]
         np.testing.assert_allclose(found[f"G{gene}"], getattr(np, choice)(each, 0), atol=1e-4)
@@ -247,20 +261,243 @@ def test_a_promoter_shorter_than_a_motif_is_refused(run):
     assert "Sequences must be at least as long as the longest motif (60 nt): 57. Remove" in message
 
 
+# --- several oracles --------------------------------------------------------------------------
+
+
+def half_lives(folder: Path, missing: int = 0) -> Path:
+    """A table of gene features for the genes of annotation and promoters, some of them missing."""
+    ids = [f"{chrom}_{i}x" for chrom in CHROMS for i in (0, 1)] + [f"G{i}" for i in range(20)]
+    table = pd.DataFrame({"gene_id": ids, "half_life": np.arange(40) / 7, "GC": 1.0})
+    table.drop(index=range(missing)).to_csv(folder / "half_lives.tsv", sep="\t", index=False)
+    return folder / "half_lives.tsv"
+
+
+def both(run) -> tuple[str, str]:
+    return "--oracle", f"motifs:{run.inputs / 'm.meme'}+kmers:2"
+
+
+@pytest.mark.parametrize("genome", ["genome", "first"])
+def test_oracles_side_by_side_have_a_block_each_as_if_alone(run, genome):
+    features = run.features(genome, *both(run), out="both.zarr")
+    assert [block.name for block in features.blocks] == ["motifs:m.meme", "kmers:2"]
+    alone = run(genome, out="motifs.zarr"), run(genome, "--oracle", "kmers:2", out="kmers.zarr")
+    for block, other in zip(features.blocks, alone, strict=True):
+        assert (block.classes, block.meta) == (other.classes, other.meta)
+        np.testing.assert_array_equal(block.values, other.values)
+        np.testing.assert_array_equal(block.quantiles, other.quantiles)
+    out = run.capsys.readouterr().out
+    assert re.search(
+        r"20 genes\nmotifs:m.meme: . bins, 4 classes\nkmers:2: . bins, 16 classes", out
+    )
+
+
+def test_each_oracle_may_have_bins_of_its_own(run):
+    edges = "--bin_edges=-60,-10,0,25,50/-40,0,40"
+    features = run.features("genome", *both(run), edges)
+    motifs, kmer = features.blocks
+    np.testing.assert_array_equal(motifs.values, run("genome", out="alone.zarr").values)
+    options = ("--oracle", "kmers:2", "--bin_edges=-40,0,40")
+    np.testing.assert_array_equal(kmer.values, run("genome", *options, out="k.zarr").values)
+    assert (kmer.meta["window"], kmer.meta["tss_index"]) == ([-40, 40], 40)
+
+
+def test_the_gene_table_may_name_the_bins_of_each_oracle(run):
+    files = ("--fasta", run.inputs / "genome.fa", "--gtf", run.inputs / "genes.gtf")
+    ran("genes", "--genome", "g", *files, "--bin_edges=-60,0,30/-10,50", "--out", run.folder / "g")
+    run.inputs, motifs = run.folder, run.oracle[1]
+    features = run.features("g", "--oracle", f"{motifs}+kmers:1")
+    assert [block.meta["bin_edges"] for block in features.blocks] == [[-60, 0, 30], [-10, 50]]
+    # The window is the union.
+    run("g", "--bin_edges=-60,50", out="union.zarr")
+    message = run.refused("--genome_dir", run.folder / "g", "--oracle", motifs)
+    assert "one list for all oracles or 1, one for each: '-60,0,30/-10,50'" in message
+    options = ("--bin_edges=-61,0", "--oracle", motifs)
+    message = run.refused("--genome_dir", run.folder / "g", *options)
+    assert "within the window of the gene table, [-60, 50)" in message
+
+
+def test_another_number_of_lists_of_bins_than_oracles_is_refused(run):
+    edges = "--bin_edges=-60,50/-40,40/-10,10"
+    message = run.refused("--genome_dir", run.inputs / "genome", *both(run), edges)
+    assert "--bin_edges must be one list for all oracles or 2, one for each" in message
+
+
+def test_bins_of_promoters_of_two_oracles(run):
+    features = run.features("first", *both(run), "--bin_edges=0,1/3,2/3,1/0,0.5,1/1")
+    assert [b.meta["bin_edges"] for b in features.blocks] == [[0, 1 / 3, 2 / 3, 1], [0, 0.5, 1]]
+
+
+def test_a_class_of_the_same_name_in_two_blocks_stays_two(run):
+    """Motifs score GC, and so does a table."""
+    features = run.features("genome", "--gene_features", half_lives(run.folder))
+    places = [(column.block, column.bin) for column in features.columns if column.name == "GC"]
+    assert places == [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0)]
+    matrix = features.matrix()
+    columns = [j for j, column in enumerate(features.columns) if column.name == "GC"]
+    assert (matrix[:, columns[-1]] == 1).all() and np.ptp(matrix[:, columns[0]]) > 0.01
+
+
+def test_strands_apply_to_every_oracle_that_has_them(run):
+    (run.folder / "net.py").write_text(FLANKED)
+    spec = f"{both(run)[1]}+python:{run.folder / 'net.py'}:make"
+    features = run.features("genome", "--oracle", spec, "--strands", "both")
+    assert [block.meta["strands"] for block in features.blocks] == ["both", "both", None]
+    assert len(features.blocks[1].classes) == 10
+
+
+def test_an_oracle_given_twice_is_refused(run):
+    other = run.folder / "m.meme"
+    other.write_text((run.inputs / "m.meme").read_text())
+    spec = f"motifs:{run.inputs / 'm.meme'}+kmers:2+motifs:{other}"
+    message = run.refused("--genome_dir", run.inputs / "genome", "--oracle", spec)
+    assert "The oracle motifs:m.meme is given 2 times" in message
+
+
+def test_a_plus_in_the_name_of_a_file_is_part_of_it(run):
+    path = run.folder / "a+b+kmers.meme"
+    path.write_text((run.inputs / "m.meme").read_text())
+    features = run.features("genome", "--oracle", f"motifs:{path}+kmers:1")
+    assert [block.name for block in features.blocks] == ["motifs:a+b+kmers.meme", "kmers:1"]
+    assert [oracle.name for oracle in load_oracles(f"motifs:{path}")] == ["motifs:a+b+kmers.meme"]
+
+
+# Counts A in bins widened by `flank`, and checks what it is given.
+FLANKED = """
+import numpy as np
+from geneq.oracles import BinnedOracle
+
+class Flanked(BinnedOracle):
+    name, targets, hash, flank = "flanked", ["A", "N"], "1", 30
+
+    def predict(self, tokens, anchor=None):
+        raise NotImplementedError
+
+    def predict_bins(self, tokens, edges):
+        assert edges[0] >= self.flank and tokens.shape[1] - edges[-1] >= self.flank
+        parts = [tokens[:, a - self.flank : b + self.flank] for a, b in zip(edges, edges[1:])]
+        return np.stack([[(p == t).sum(1) for t in (0, 4)] for p in parts], 1).T.astype("f4")
+
+def make():
+    return Flanked()
+"""
+
+
+def test_an_oracle_reads_as_far_beyond_the_edges_as_it_says(run):
+    (run.folder / "net.py").write_text(FLANKED)
+    run.oracle = ("--oracle", f"python:{run.folder / 'net.py'}:make")
+    edges = [-50, -10, 50]
+    found = run.by_gene("genome", run("genome", "--bin_edges=-50,-10,50"))
+    for chrom in CHROMS:
+        for i, (tss, strand) in enumerate(PLACES[chrom]):
+            window = encoding.window(SEQUENCE[chrom], tss, strand, -80, 80)
+            for b, (first, end) in enumerate(pairwise(edges)):
+                part = list(window[first + 80 - 30 : end + 80 + 30])
+                assert found[f"{chrom}_{i}x"][b].tolist() == [part.count(0), part.count(4)]
+
+
+def test_beyond_a_promoter_there_is_n(run):
+    (run.folder / "net.py").write_text(FLANKED)
+    run.oracle = ("--oracle", f"python:{run.folder / 'net.py'}:make")
+    found = run.by_gene("first", run("first", "--bin_edges=0,0.5,1"))
+    for gene in range(20):
+        symbols = "N" * 30 + PROMOTERS[f"P{gene}_1"] + "N" * 30
+        middle = int(np.ceil(59 / 2 - 0.5))
+        parts = symbols[: middle + 60], symbols[middle:]
+        assert found[f"G{gene}"].tolist() == [[p.count("A"), p.count("N")] for p in parts]
+
+
+class Broken(BinnedOracle):
+    """Scores 0, but for one gene's."""
+
+    name, targets, hash = "broken", ["fine", "bad"], "1"
+
+    def __init__(self, value: float):
+        self.value = value
+
+    def predict(self, tokens, anchor=None):
+        raise NotImplementedError
+
+    def predict_bins(self, tokens, edges):
+        scores = np.zeros((len(tokens), len(edges) - 1, 2), np.float32)
+        scores[3, -1, 1] = self.value
+        return scores
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(("genome", "gene"), [("genome", "chr2_0x"), ("mean", "G3")])
+def test_a_score_that_is_not_finite_is_named(run, genome, gene, value):
+    message = rf"A score of broken is not a finite number: '{value} for gene {gene}, class bad, bin"
+    with pytest.raises(GeneqError, match=message):
+        featurize.featurize(run.inputs / genome, [Broken(value)])
+
+
+# --- gene features ----------------------------------------------------------------------------
+
+
+def test_gene_features_are_a_block_with_medians_where_the_table_has_none(run):
+    ids = GENES.read(run.inputs / "genome" / "genes.parquet")["gene_id"]
+    path = half_lives(run.folder, missing=5)
+    features = run.features("genome", "--gene_features", path)
+    block = features.blocks[1]
+    assert (block.name, block.classes) == ("table:half_lives.tsv", ["half_life", "GC"])
+    assert block.is_table and block.meta["missing"] == {"half_life": 5, "GC": 5}
+    table = pd.read_csv(path, sep="\t").set_index("gene_id")["half_life"]
+    known = table[table.index.isin(ids)]
+    expected = [known.get(gene, known.median()) for gene in ids]
+    np.testing.assert_allclose(block.values[:, 0, 0], expected, rtol=1e-6)
+    assert block.quantiles.shape == (1, 2, 25)
+    out = run.capsys.readouterr().out
+    assert "table:half_lives.tsv: 2 gene features" in out
+    assert "genes without a value, which get the median: half_life 5, GC 5" in out
+
+
+def test_annotation_features_need_a_gtf_that_has_them(run):
+    message = run.refused("--genome_dir", run.inputs / "genome", "--annotation_features")
+    assert "--annotation_features needs transcript and exon rows in the GTF" in message
+    assert "genes.gtf" in message
+    message = run.refused("--genome_dir", run.inputs / "first", "--annotation_features")
+    assert "--annotation_features needs" in message
+
+
+def test_annotation_features_are_those_of_the_gene_table(run):
+    gtf = (run.inputs / "genes.gtf").read_text()
+    exon = 'test\texon\t{}\t{}\t.\t+\t.\tgene_id "chr1_0x"; transcript_id "t";\n'
+    rows = [f"chr1\t{exon.format(901, 1000)}", f"chr1\t{exon.format(1101, 1300)}"]
+    rows.append(rows[0].replace("\texon\t901\t1000", "\ttranscript\t901\t1300"))
+    (run.folder / "genes.gtf").write_text(gtf + "".join(rows))
+    files = ("--fasta", run.inputs / "genome.fa", "--gtf", run.folder / "genes.gtf")
+    ran("genes", "--genome", "g", *files, "--bin_edges=-60,50", "--out", run.folder / "g")
+    run.inputs = run.folder
+    features = run.features("g", "--annotation_features")
+    block = features.blocks[1]
+    assert block.name == "annotation:genes.gtf"
+    place = {name: j for j, name in enumerate(block.classes)}
+    # The only gene with exons gives all medians.
+    np.testing.assert_allclose(block.values[:, 0, place["exon_count"]], 2)
+    expected = np.log10(1 + 300)
+    np.testing.assert_allclose(block.values[:, 0, place["log10_transcript_length"]], expected)
+    assert block.meta["missing"] == dict.fromkeys(block.classes, 19)
+
+
 # --- shards -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("genome", ["genome", "mean"])
 @pytest.mark.parametrize("n", [3, 23])
 def test_joined_shards_equal_the_whole(run, genome, n):
+    two = ("--oracle", f"motifs:{run.inputs / 'm.meme'}+kmers:1")
+    two += ("--gene_features", half_lives(run.folder, missing=7))
     shards = [run.folder / f"{i}.zarr" for i in range(1, n + 1)]
     for i, shard in enumerate(shards, start=1):
-        run(genome, "--shard", f"{i}/{n}", out=shard.name)
+        part = run.features(genome, *two, "--shard", f"{i}/{n}", out=shard.name)
+        assert part.shard == (i, n) and all(block.quantiles is None for block in part.blocks)
     ran("featurize", "--join", *shards, "--out", run.folder / "joined.zarr")
-    joined, whole = Features.read(run.folder / "joined.zarr"), run(genome)
-    np.testing.assert_allclose(joined.values, whole.values, atol=1e-6)
+    joined, whole = Features.read(run.folder / "joined.zarr"), run.features(genome, *two)
     assert joined.gene_id.tolist() == whole.gene_id.tolist()
-    assert (joined.classes, joined.meta) == (whole.classes, whole.meta)
+    assert joined.about == whole.about and len(whole.blocks) == 3
+    for block, other in zip(joined.blocks, whole.blocks, strict=True):
+        np.testing.assert_allclose(block.values, other.values, atol=1e-6)
+        np.testing.assert_allclose(block.quantiles, other.quantiles, atol=1e-6)
 
 
 def test_shards_of_different_oracles_are_not_joined(run):
@@ -279,7 +516,7 @@ def test_a_shard_is_not_joined_twice(run):
 
 def test_shards_are_not_joined_where_one_is_missing(run):
     for i in (1, 3):
-        run("genome", "--shard", f"{i}/3", out=f"{i}.zarr")
+        run.features("genome", "--shard", f"{i}/3", out=f"{i}.zarr")
     message = run.refused("--join", run.folder / "1.zarr", run.folder / "3.zarr")
     assert "Shards are missing: 'there is no 2/3'" in message
 
@@ -297,6 +534,15 @@ def test_an_unknown_oracle_is_refused(run):
     message = run.refused("--genome_dir", run.inputs / "genome", "--oracle", "sei:weights.pt")
     types = "motifs, kmers, equation, keras, deepstarr, xpresso, torchscript, python"
     assert f"TYPE is one of: {types}: 'sei:weights.pt'" in message
+
+
+def test_a_gene_table_of_an_earlier_version_is_refused(run):
+    shutil.copytree(run.inputs / "genome", run.folder / "old")
+    about = read_json(run.folder / "old" / "genes.json")
+    del about["gene_features"]
+    write_json(about, run.folder / "old" / "genes.json")
+    message = run.refused("--genome_dir", run.folder / "old")
+    assert "by an earlier version of geneq" in message and "Run `geneq genes` again" in message
 
 
 def test_a_folder_without_a_genome_is_refused(run):

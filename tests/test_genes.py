@@ -12,11 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from geneq import binning, cli, folds
-from geneq.artifacts import GENES
+from geneq.artifacts import GENE_FEATURES, GENES
 from geneq.errors import GeneqError
 from geneq.genome import Genome
 from geneq.similarity import REPEAT, similar_pairs
+from geneq.stages.genes import transcripts
 from geneq.stages.genes.annotation import attributes
+from geneq.stages.genes.transcripts import Exons
+from geneq.tally import Tally
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 ODDITIES = SHARED / "oddities"
@@ -82,6 +85,9 @@ class Run:
 
     def table(self) -> pd.DataFrame:
         return GENES.read(self.out / "genes.parquet").set_index("gene_id")
+
+    def features(self) -> pd.DataFrame:
+        return GENE_FEATURES.read(self.out / "gene_features.parquet").set_index("gene_id")
 
     def about(self) -> dict:
         return json.loads((self.out / "genes.json").read_text())
@@ -160,6 +166,134 @@ def test_the_tss_is_that_of_the_tagged_else_best_supported_most_5_prime_transcri
     assert run.about()["tss_by"] == chosen
 
 
+def exon(name: str, start, end, strand="+", feature="exon", chrom="chr1") -> str:
+    return row(chrom, start, end, f'gene_id "x"; transcript_id "{name}";', strand, feature)
+
+
+def named(gene: str, name: str, start: int, end: int, strand="+", more="", chrom="chr1") -> str:
+    return transcript(gene, start, end, strand, f'transcript_id "{name}"; {more}', chrom)
+
+
+def test_lengths_and_exons_are_those_of_the_transcript_with_the_tss_and_the_longest_cds(run):
+    """Rows in any order; of several transcripts with the chosen TSS the longest CDS decides."""
+    gtf = GENES_EVERYWHERE + "".join(
+        [
+            exon("t1", 3201, 3300),
+            named("plus", "t1", 3001, 3300, more='tag "Ensembl_canonical";'),
+            named("plus", "longest", 3001, 5000),
+            named("plus", "t2", 3001, 3300, more='tag "Ensembl_canonical";'),
+            named("plus", "far", 3051, 4000, more='tag "Ensembl_canonical";'),
+            exon("longest", 3001, 5000) + exon("longest", 3001, 4900, feature="CDS"),
+            exon("far", 3051, 4000) + exon("far", 3051, 4000, feature="CDS"),
+            exon("t1", 3001, 3100) + exon("t1", 3051, 3100, feature="CDS"),
+            exon("t1", 3201, 3220, feature="CDS") + exon("t1", 3221, 3223, feature="stop_codon"),
+            exon("t2", 3001, 3300) + exon("t2", 3001, 3010, feature="CDS"),
+            named("minus", "m", 3001, 3400, "-") + exon("m", 3001, 3100, "-"),
+            exon("m", 3201, 3300, "-") + exon("m", 3391, 3400, "-"),
+            exon("m", 3091, 3100, "-", "CDS") + exon("m", 3201, 3280, "-", "CDS"),
+            named("silent", "n", 3001, 3400) + exon("n", 3001, 3400),
+            # The same transcript id on another contig is another transcript.
+            exon("m", 1, 9000, "-", chrom="chr2"),
+            named("bare", "without exons", 3001, 3400),
+        ]
+    )
+    run.annotated(gtf)
+    found = run.features()
+    nt = 10 ** found.filter(like="log10") - 1
+    lengths = ["transcript", "utr5", "cds", "utr3"]
+    columns = [f"log10_{name}_length" for name in lengths]
+    expected = {
+        "plus": [200, 50, 73, 77], "minus": [210, 30, 90, 90], "silent": [400, 0, 0, 0],
+    }  # fmt: skip
+    for gene, wanted in expected.items():
+        np.testing.assert_allclose(nt.loc[gene, columns], wanted, atol=1e-6)
+    assert found.loc[[*expected], "exon_count"].tolist() == [2, 3, 1]
+    per_kb = found.loc[[*expected], "exon_junctions_per_kb"]
+    np.testing.assert_allclose(per_kb, [1 / 0.2, 2 / 0.21, 0])
+    assert found.drop([*expected]).isna().all(axis=None)
+    assert found.index.tolist() == run.table().index.tolist()
+    assert run.about()["gene_features"] == [*found]
+
+
+INTERVALS = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 20)), min_size=1, max_size=5)
+
+
+@given(INTERVALS, INTERVALS | st.just([]), st.sampled_from("+-"))
+def test_lengths_are_those_counted_base_by_base(exons, coding, strand):
+    """Exons may be in any order; they do not overlap in a GTF, and so not here."""
+    places: set[int] = set()
+    kept = []
+    for start, length in exons:
+        bases = {*range(start, start + length + 1)}
+        if not bases & places:
+            kept.append((start, start + length))
+            places |= bases
+    made = Exons()
+    rows = [("exon", span) for span in kept]
+    rows += [("CDS", (start, start + length)) for start, length in coding]
+    for feature, (start, end) in rows:
+        made.add(exon("t", start, end, strand, feature).encode(), 1, Tally())
+    cds = [place for start, length in coding for place in (start, start + length)]
+    left = sum(bool(cds) and place < min(cds) for place in places)
+    right = sum(bool(cds) and place > max(cds) for place in places)
+    inside = len(places) - left - right if cds else 0
+    genes = pd.DataFrame({"gene_id": ["g"], "strand": [strand], "transcripts": [[b"chr1\tt"]]})
+    found = transcripts.features(genes, made).loc["g"]
+    utrs = [left, right] if strand == "+" else [right, left]
+    sizes = [len(places), utrs[0], inside, utrs[1]]
+    np.testing.assert_allclose(10 ** found.to_numpy()[:4] - 1, sizes, atol=1e-9)
+    assert found["exon_count"] == len(kept)
+    assert found["exon_junctions_per_kb"] == pytest.approx(1000 * (len(kept) - 1) / len(places))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "",
+        line("g", "chr1", 3001, 4000, feature="exon", more='transcript_id "t";'),
+        named("g", "t", 3001, 4000),
+        named("g", "t", 3001, 4000) + exon("other", 3001, 4000),
+    ],
+    ids=["genes", "exons alone", "transcripts alone", "other exons"],
+)
+def test_a_gtf_without_transcripts_and_exons_has_no_gene_features(run, more):
+    run.annotated(GENES_EVERYWHERE + more)
+    assert run.about()["gene_features"] == []
+    assert not (run.out / "gene_features.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'transcript_id "t"; gene_id "g";',
+        'gene_id "g";transcript_id "t";',
+        "gene_id 'g'; transcript_id 't'",
+        "gene_id g; transcript_id t;",
+        'gene_id "g"; orig_transcript_id "o"; transcript_id "t";',
+    ],
+)
+def test_transcripts_of_exons_are_found_in_every_style(run, text):
+    gtf = GENES_EVERYWHERE + named("g", "t", 3001, 4000)
+    run.annotated(gtf + row("chr1", 3001, 4000, text, feature="exon"))
+    assert run.features().loc["g", "exon_count"] == 1
+
+
+def test_exons_without_coordinates_are_counted(run):
+    bad = exon("t", "x", 4000) + exon("t", 50, 20) + exon("t", 1, "9" * 5000)
+    run.annotated(GENES_EVERYWHERE + named("g", "t", 3001, 4000) + exon("t", 3001, 4000) + bad)
+    assert run.dropped()["bad_exon"] == ["line 29", "line 30", "line 31"]
+    assert run.features().loc["g", "exon_count"] == 1
+
+
+def test_the_window_is_the_union_of_several_lists_of_bins(run):
+    """A gene whose window of 900 nt fits is dropped for that of another list."""
+    gtf = GENES_EVERYWHERE + line("edge", "chr2", 101, 500)
+    assert "edge" in run.annotated(gtf, "--bin_edges=-50,500/0,900").index
+    assert run.about()["bin_edges"] == [[-50, 500], [0, 900]]
+    assert "edge" not in run.annotated(gtf, "--bin_edges=-50,500/-2000,0").index
+    assert run.dropped()["mostly_n"] == ["edge"]
+
+
 def test_what_cannot_be_used_is_counted_by_reason_with_examples(run):
     gtf = GENES_EVERYWHERE + "".join(
         [
@@ -190,7 +324,7 @@ def test_what_cannot_be_used_is_counted_by_reason_with_examples(run):
     }
     assert genes.loc["ENSG00000000001", "chrom"] == "chr2"
     assert len(genes) == 27
-    assert run.about()["bin_edges"] == [-1000, -200, 900]
+    assert run.about()["bin_edges"] == [[-1000, -200, 900]]
 
 
 def test_chromosome_names_that_differ_in_chr_are_matched_and_reported(run):
@@ -817,7 +951,7 @@ def test_the_first_promoter_is_the_one_numbered_1(run):
     assert set(genes.loc[genes["split"] == "valid", "chrom"]) == {"chr10"}
     about = run.about()
     assert (about["mode"], about["promoter_choice"]) == ("promoters", "first")
-    assert about["bin_edges"] == [0, 1 / 3, 2 / 3, 1]
+    assert about["bin_edges"] == [[0, 1 / 3, 2 / 3, 1]]
     assert len(Genome(run.out).record("S5_1")) == 59
 
 
@@ -910,6 +1044,31 @@ def test_default_bins():
 def test_wrong_bin_edges_are_refused(text, mode, message):
     with pytest.raises(GeneqError, match=message):
         binning.parse_edges(text, mode)
+
+
+@pytest.mark.parametrize(
+    ("text", "mode", "lists"),
+    [
+        ("-5,0,5", "annotation", [[-5, 0, 5]]),
+        ("-5,0,5/-9,9", "annotation", [[-5, 0, 5], [-9, 9]]),
+        ("0,1/3,2/3,1", "promoters", [[0, 1 / 3, 2 / 3, 1]]),
+        ("0,1/3,2/3,1/0,0.5,1", "promoters", [[0, 1 / 3, 2 / 3, 1], [0, 0.5, 1]]),
+        ("0.1,1/2/0.25,3/4", "promoters", [[0.1, 0.5], [0.25, 0.75]]),
+        ("0,1/0,1/1/.5,1", "promoters", [[0, 1], [0, 1], [0.5, 1]]),
+        (None, "promoters", [[0, 1 / 3, 2 / 3, 1]]),
+    ],
+)
+def test_lists_of_bin_edges_are_separated_by_slashes(text, mode, lists):
+    found = binning.parse_edge_lists(text, mode)
+    assert found == lists
+    ends = [edge for edges in lists for edge in edges]
+    assert binning.union(found) == (min(ends), max(ends))
+
+
+@pytest.mark.parametrize("text", ["-5,5/", "/-5,5", "-5,5//-5,5", "-5,5/5", "-5,5/5,0"])
+def test_every_list_of_bin_edges_must_be_one(text):
+    with pytest.raises(GeneqError, match="Bin edges must be"):
+        binning.parse_edge_lists(text, "annotation")
 
 
 # --- real data --------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from geneq.cli import main
 from geneq.errors import GeneqError
 from geneq.plots import mathml
 from geneq.plots.classes import class_effects
+from geneq.plots.strip import strip
 
 SCRIPT, B_CELLS, _, LONG, SILENT = synthetic.ODD_NAMES
 
@@ -190,9 +191,9 @@ def test_an_equation_cut_short_is_named(tmp_path, capsys):
 def test_an_equation_of_a_newer_format_is_refused(tmp_path, capsys):
     made = synthetic.outputs(tmp_path, cell_types=("B", "silent"))
     path = tmp_path / "distill" / "equations" / "0.json"
-    artifacts.write_json({**artifacts.read_json(path), "version": 3}, path)
+    artifacts.write_json({**artifacts.read_json(path), "version": 4}, path)
     message = refused(capsys, made.args(tmp_path / "out"), tmp_path / "out")
-    assert "reads an equation of format version 2: 3" in message
+    assert "reads an equation of format version 3: 4" in message
 
 
 def test_the_same_fold_given_twice_is_refused(made, tmp_path, capsys):
@@ -217,7 +218,13 @@ def document(expression, constants=None, classes=("A", "B")):
         {"name": f"z_{c}", "class": c, "range": [-2.0, 2.0], "weights": [], "offset": 0}
         for c in classes
     ]
-    return {"expression": expression, "constants": constants or {}, "variables": variables}
+    blocks = [{"name": "motifs:core", "classes": list(classes)}]
+    return {
+        "expression": expression,
+        "constants": constants or {},
+        "variables": variables,
+        "blocks": blocks,
+    }
 
 
 def shown(*args) -> str:
@@ -263,3 +270,54 @@ def test_effects_of_classes_have_size_and_direction():
     assert hill.size == pytest.approx(4) and hill.direction == 0
     assert class_effects(document("z_A*z_B"))["A"].direction == 0
     assert set(class_effects(document("z_A + 1"))) == {"A"}
+
+
+MIXED = {
+    "name": "z_1", "class": None, "range": [0.0, 4.0], "offset": 0,
+    "weights": [
+        {"block": 0, "bin": 0, "class": "A", "weight": 3.0},
+        {"block": 0, "bin": 1, "class": "GC", "weight": -0.5},
+        {"block": 1, "bin": 0, "class": "GC", "weight": 0.5},
+        *({"block": 2, "bin": 0, "class": f"t{i}", "weight": 1e-3} for i in range(9)),
+    ],
+}  # fmt: skip
+BLOCKS = [
+    {"name": "motifs:core", "classes": ["A", "GC"], "bin_edges": [-50, 0, 100]},
+    {"name": "kmers:2", "classes": ["GC"], "bin_edges": [-10, 10]},
+    {"name": "table:t.tsv", "classes": [f"t{i}" for i in range(9)]},
+]
+
+
+def test_a_variable_that_mixes_classes_is_divided_among_the_largest_of_them():
+    mixed = {**document("c0 - z_1", {"c0": 1.0}), "variables": [MIXED], "blocks": BLOCKS}
+    effects = class_effects(mixed)
+    assert list(effects)[:3] == ["A", "GC (motifs:core)", "GC (kmers:2)"] and len(effects) == 6
+    total = 4 + 9e-3
+    assert effects["A"].size == pytest.approx(4 * 3 / total) and effects["A"].direction == -1
+    assert effects["GC (motifs:core)"].direction == 1
+    assert re.sub(r"<[^>]*>", "", str(mathml.equation(mixed))) == "1 −z_1"
+
+
+def test_the_weights_of_every_block_are_drawn_over_its_own_bins():
+    drawn = str(strip(MIXED, {"blocks": BLOCKS}))
+    figures = ElementTree.fromstring(f"<div>{drawn}</div>")
+    assert len(figures) == 3
+    words = [" ".join(figure.itertext()) for figure in figures]
+    for text, about in zip(words, BLOCKS, strict=True):
+        assert about["name"] in text
+        assert all(f"{edge}".replace("-", "−") in text for edge in about.get("bin_edges", []))
+    assert "t0" in words[2] and "and 3 more classes" in words[2]
+
+
+def test_the_page_names_every_oracle_and_table(tmp_path):
+    made = synthetic.outputs(tmp_path, cell_types=("B", "silent"))
+    for path in (tmp_path / "distill" / "equations").glob("*.json"):
+        text = artifacts.read_json(path)
+        other = {**text["blocks"][0], "name": "kmers:3", "hash": "ab" * 32, "window": [-300, 40]}
+        table = {"name": "table:t.tsv", "hash": "cd" * 32, "classes": ["x"], "medians": {"x": 1}}
+        artifacts.write_json({**text, "blocks": [*text["blocks"], other, table]}, path)
+    assert main(made.args(tmp_path / "out")) == 0
+    page = Page(tmp_path / "out" / "report.html")
+    assert "oracle kmers:3 window −300 to 40 nt around the TSS" in page.text
+    assert "gene features table:t.tsv" in page.text
+    assert "kmers:3 abababababab · table:t.tsv cdcdcdcdcdcd" in page.text

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from geneq import cli
-from geneq.artifacts import EXPRESSION, GENES, Features, read_json
+from geneq.artifacts import EXPRESSION, GENES, read_json
+from geneq.features import Block, Features
 from geneq.genome import Genome
 from geneq.locus import open_loci
 from geneq.oracles import load_oracle
@@ -72,8 +73,10 @@ def small(tmp_path_factory) -> SimpleNamespace:
     genes = make_genes(folder)
     ran("featurize", "--genome_dir", folder / "genes", "--out", folder / "features.zarr")
     features = Features.read(folder / "features.zarr")
+    (block,) = features.blocks
     named = dict(zip(DRIVERS, drivers, strict=True))
-    return SimpleNamespace(folder=folder, genes=genes, drivers=named, features=features)
+    made = {"drivers": named, "ids": features.gene_id, "features": block}
+    return SimpleNamespace(folder=folder, genes=genes, **made)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +101,7 @@ def standard(values: np.ndarray) -> np.ndarray:
     return (values - values.mean()) / values.std()
 
 
-def recombined(features: Features, name: str, reach: float) -> np.ndarray:
+def recombined(features: Block, name: str, reach: float) -> np.ndarray:
     """The driver of the truth as a sum over bins of one class of the features."""
     edges = np.array(features.meta["bin_edges"])
     weights = np.exp(-np.abs((edges[:-1] + edges[1:]) / 2) / reach)
@@ -109,7 +112,7 @@ def recombined(features: Features, name: str, reach: float) -> np.ndarray:
 @pytest.mark.parametrize("name", DRIVERS)
 def test_features_of_the_written_genome_hold_the_drivers_of_the_truth(small, name):
     reach, values = small.drivers[name]
-    assert small.features.gene_id.tolist() == [f"ENSG{i:011d}" for i in range(1, 301)]
+    assert small.ids.tolist() == [f"ENSG{i:011d}" for i in range(1, 301)]
     np.testing.assert_allclose(recombined(small.features, name, reach), values, atol=1e-3)
 
 
@@ -134,7 +137,7 @@ def test_the_truth_follows_the_planted_equation(small, dataset, cell_type):
     ]
     total = np.sum(values, axis=0)
     expected = simulate.TRUTH_SD * (total - total.mean()) / total.std()
-    found = truth(small.folder)[dataset, cell_type].loc[small.features.gene_id]
+    found = truth(small.folder)[dataset, cell_type].loc[small.ids]
     np.testing.assert_allclose(found, expected, atol=0.01)
     shares = [np.cov(value, total)[0, 1] / total.var(ddof=1) for value in values]
     np.testing.assert_allclose([t["variance_share"] for t in written], shares, atol=0.005)

@@ -263,6 +263,7 @@ def test_numbers_of_other_types_are_taken(tmp_path):
         ("module = 1", "module must be a torch.nn.Module, or None"),
         ("precisions = ['int8']", "'float32' among them"),
         ("predict_bins = 1\n    targets = None", "it has no targets"),
+        ("predict_bins = 1\n    flank = -1", "flank must be a number of bases: -1"),
     ],
 )
 def test_wrong_attributes_are_named(tmp_path, rest, message):
@@ -291,7 +292,10 @@ def test_wrong_bins_and_variant_scores_are_refused(tmp_path):
     tokens, edges = np.zeros((3, 20), np.uint8), np.array([0, 10, 20])
     for body, message in [
         ("return np.zeros((3, 3, 2))", r"predict_bins must return .n, bins, targets.: '.3, 3, 2"),
-        ("return np.full((3, 2, 2), np.inf)", "scores of bins must be finite"),
+        (
+            "return np.zeros((3, 2, 2), complex)",
+            "predict_bins must return a NumPy array of float32",
+        ),
     ]:
         rest = f"def predict_bins(self, tokens, edges):\n        {body}"
         with pytest.raises(GeneqError, match=message):

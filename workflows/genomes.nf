@@ -15,12 +15,11 @@ workflow GENOMES {
     take:
     genomes // [meta, fasta, gtf, promoters], each of the three a file or none
     featurized // names of those whose features are wanted
-    motifs // file of the oracle, or none
+    oracles // those of the features, each with its file, where it has one
+    tables // file of gene features, or none
     options // parameters, and the digest of the code
 
     main:
-    // A task finds the file by its name alone.
-    oracle = motifs ? "motifs:${motifs[0].name}".toString() : options.oracle
     GENES(
         genomes,
         options.subMap(['promoter_choice', 'bin_edges', 'valid_chroms', 'test_chroms', 'seed', 'code_digest'])
@@ -29,8 +28,10 @@ workflow GENOMES {
         GENES.out.folder
             .filter { meta, _folder -> meta.genome in featurized }
             .flatMap { meta, folder -> sharded(meta, folder, options.shard_genes) },
-        motifs,
-        [oracle: oracle] + options.subMap(['strands', 'bin_edges', 'max_classes', 'code_digest'])
+        oracles*.file.findAll(),
+        tables,
+        [oracle: oracles*.staged.join('+')] +
+            options.subMap(['strands', 'bin_edges', 'max_classes', 'annotation_features', 'code_digest'])
     )
     // A group is complete with the last of its shards; they are joined in the order of the genes.
     JOIN(

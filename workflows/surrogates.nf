@@ -23,7 +23,7 @@ workflow SURROGATES {
     jobs // a shard of loci each, or an experiment, as Shards makes them
     folders // [genome, folder of its genes]
     equations // [dataset, folder of its equations]
-    motifs // file of the oracle of equations, or none
+    motifs // files of the oracles of equations
     vcf // file of variants, or none
     truth // table of their measured effects, or none
     options // parameters, and the digest of the code
@@ -38,7 +38,7 @@ workflow SURROGATES {
         .map { job -> [job.oracle.dataset, job] }
         .combine(equations, by: 0)
         .map { _dataset, job, distill -> [job, job.oracle.from(distill)] }
-    // [genome, meta, recipe, other files]; an equation of motifs reads their file, too.
+    // [genome, meta, recipe, other files]; an equation of motifs reads their files, too.
     tasks = asked.other
         .map { job -> [job, job.oracle] }
         .mix(found)

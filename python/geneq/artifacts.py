@@ -201,6 +201,9 @@ GENES = Table(
     key=("gene_id",),
 )
 
+# Of the GTF, where it has transcripts and exons; NaN for genes without exons.
+GENE_FEATURES = Table("gene_features", {"gene_id": "object"}, key=("gene_id",), extra="float64")
+
 EXPRESSION = Table(
     "expression",
     {

@@ -2,9 +2,11 @@
 
 With an annotation, edges are in nt relative to the TSS on the gene's strand (the TSS is 0, upstream
 is negative); the window is [first edge, last edge). For promoters without a TSS they are fractions
-of the length. A bin includes its left edge and excludes its right one.
+of the length. A bin includes its left edge and excludes its right one. Oracles that stand side by
+side may have different bins: lists of edges are separated by "/".
 """
 
+import re
 from fractions import Fraction
 from itertools import pairwise
 
@@ -12,7 +14,10 @@ import numpy as np
 
 from .errors import GeneqError
 
-__all__ = ["ANNOTATION", "DEFAULT_EDGES", "PROMOTERS", "of_promoter", "parse_edges"]
+__all__ = [
+    "ANNOTATION", "DEFAULT_EDGES", "PROMOTERS", "of_promoter", "parse_edge_lists", "parse_edges",
+    "union",
+]  # fmt: skip
 
 ANNOTATION, PROMOTERS = "annotation", "promoters"
 # Far more than any oracle reads.
@@ -22,6 +27,37 @@ DEFAULT_EDGES = {
     ANNOTATION: "-1024,-512,-256,-128,-64,0,64,128,256,512,1024",
     PROMOTERS: "0,1/3,2/3,1",
 }
+# Of promoters a slash before a whole number from 1 on is part of a fraction: a list begins below 1.
+SEPARATOR = {ANNOTATION: "/", PROMOTERS: "/(?![1-9])"}
+
+
+def parse_edge_lists(text: str | None, mode: str) -> list[list[float]]:
+    """Lists of bin edges, one or more.
+
+    Parameters
+    ----------
+    text : str or None
+        Lists as `parse_edges` reads them, separated by "/"; None for the default of `mode`.
+    mode : str
+        "annotation" or "promoters". The first edge of a list after another one cannot be given
+        as 1/3 with promoters; 0.333 can.
+
+    Returns
+    -------
+    list of list of int or of float
+
+    Raises
+    ------
+    GeneqError
+        As `parse_edges`.
+    """
+    text = DEFAULT_EDGES[mode] if text is None else text
+    return [parse_edges(part, mode) for part in re.split(SEPARATOR[mode], text)]
+
+
+def union(lists: list[list[float]]) -> tuple[float, float]:
+    """The window (first, end) that all lists of edges are in."""
+    return min(edges[0] for edges in lists), max(edges[-1] for edges in lists)
 
 
 def parse_edges(text: str | None, mode: str) -> list[float]:

@@ -15,17 +15,25 @@ from typing import cast
 import numpy as np
 import sympy
 
-from .artifacts import Features, read_json, write_json
+from .artifacts import read_json, write_json
 from .checks import check_format
 from .errors import GeneqError
+from .features import SCALES, Block, Column, Features, normal_scores
 
-__all__ = ["Equation", "Form", "evaluate", "parse", "used_variables"]
+__all__ = [
+    "Equation", "Form", "about_features", "class_label", "class_shares", "evaluate", "parse",
+    "used_blocks", "used_columns", "used_variables",
+]  # fmt: skip
 
-FORMAT, VERSION = "geneq-equation", 2
+FORMAT, VERSION = "geneq-equation", 3
 # What a document needs to be evaluated.
 NEEDED = (
-    "version", "selected", "oracle", "bin_edges", "variables", "expression", "constants", "infix",
+    "version", "selected", "blocks", "scale", "variables", "expression", "constants", "infix",
 )  # fmt: skip
+# Of a block of an oracle.
+OF_ORACLES = ("strands", "window", "tss_index", "bin_edges", "orientation")
+# Of a variable that mixes classes, those that are shown.
+MOST_CLASSES = 6
 MAX_CHARACTERS = 100_000
 # Deeper than any readable equation, and well below Python's recursion limit.
 MAX_DEPTH = 200
@@ -171,6 +179,50 @@ def used_variables(document: dict) -> list[dict]:
     """The variables that occur in the expression of a document, in the document's order."""
     names = _names(parse(document["expression"]))
     return [variable for variable in document["variables"] if variable["name"] in names]
+
+
+def used_columns(document: dict) -> list[Column]:
+    """The columns of features that the expression depends on, in the order of their weights."""
+    weights = [weight for variable in used_variables(document) for weight in variable["weights"]]
+    return list(dict.fromkeys(map(_column, weights)))
+
+
+def used_blocks(document: dict) -> list[int]:
+    """Places in `document["blocks"]` of those that the expression depends on, in order."""
+    return sorted({column.block for column in used_columns(document)})
+
+
+def class_shares(variable: dict) -> dict[tuple[int, str], float]:
+    """How much classes contribute to a variable.
+
+    Returns
+    -------
+    dict
+        (block, class) → 1 for the class that the variable is named for. Where it mixes classes:
+        share of the sum of absolute weights, with the sign of the class's sum, for at most
+        MOST_CLASSES, the largest first.
+    """
+    sums: dict[tuple[int, str], np.ndarray] = {}
+    for weight in variable["weights"]:
+        found = sums.setdefault((weight["block"], weight["class"]), np.zeros(2))
+        found += abs(weight["weight"]), weight["weight"]
+    if variable["class"] is not None:
+        blocks = [block for block, name in sums if name == variable["class"]]
+        return {(blocks[0] if blocks else 0, variable["class"]): 1.0}
+    total = sum(size for size, _ in sums.values())
+    largest = sorted(sums, key=lambda key: (-sums[key][0], key))[:MOST_CLASSES]
+    return {key: float(np.copysign(sums[key][0] / total, sums[key][1])) for key in largest}
+
+
+def class_label(block: int, name: str, document: dict) -> str:
+    """A class's name, with that of its block if several blocks have such a class."""
+    blocks = document["blocks"]
+    shared = sum(name in entry["classes"] for entry in blocks) > 1
+    return f"{name} ({blocks[block]['name']})" if shared else name
+
+
+def _column(weight: dict) -> Column:
+    return Column(weight["block"], weight["bin"], weight["class"])
 
 
 def _names(tree: ast.expr) -> set[str]:
@@ -354,8 +406,8 @@ class Equation:
         Raises
         ------
         GeneqError
-            The file is missing, truncated, incomplete or of another format, or the expression
-            has unknown names or is not allowed.
+            The file is missing, truncated, incomplete or of another format, the expression has
+            unknown names or is not allowed, or a variable has columns that the blocks lack.
         """
         document = check_format(read_json(path), "an equation", FORMAT, VERSION, path)
         missing = [key for key in NEEDED if key not in document]
@@ -370,6 +422,7 @@ class Equation:
                 value=", ".join(unknown),
                 file=path,
             )
+        _check_columns(document, path)
         return cls(document)
 
     def save(self, path: str | Path) -> None:
@@ -389,7 +442,8 @@ class Equation:
         Parameters
         ----------
         features : Features
-            From the oracle of the equation, with its bin edges.
+            With the blocks that the variables depend on, found by their names; others may be
+            there, too.
 
         Returns
         -------
@@ -398,19 +452,30 @@ class Equation:
         Raises
         ------
         GeneqError
-            The features are from another oracle or have other bin edges.
+            A block is missing, is from another oracle or table, or has other bin edges.
         """
-        self._check_features(features)
-        column = {name: j for j, name in enumerate(features.classes)}
-        x = features.values
+        scaled = self._scaled(features)
         return {
             variable["name"]: variable["offset"]
             + sum(
-                weight["weight"] * x[:, weight["bin"], column[weight["class"]]].astype(float)
+                weight["weight"] * scaled[_column(weight)].astype(float)
                 for weight in variable["weights"]
             )
             for variable in used_variables(self.document)
         }
+
+    def _scaled(self, features: Features) -> dict[Column, np.ndarray]:
+        """float32[genes] of each column that the variables depend on, on the equation's scale."""
+        blocks = {i: self._block(i, features) for i in used_blocks(self.document)}
+        place = {i: {name: j for j, name in enumerate(b.classes)} for i, b in blocks.items()}
+        raw = {
+            column: blocks[column.block].values[:, column.bin, place[column.block][column.name]]
+            for column in used_columns(self.document)
+        }
+        if self.document["scale"] == "raw":
+            return raw
+        curves = _curves(self.document)
+        return {c: normal_scores(x[:, None], curves[c][None])[:, 0] for c, x in raw.items()}
 
     def predict(self, features: Features) -> np.ndarray:
         """Predicted log2(CPM + 1), float64[genes], in the order of `features.gene_id`.
@@ -422,21 +487,100 @@ class Equation:
         """
         values = {**self.document["constants"], **self.variables(features)}
         value = evaluate(parse(self.document["expression"]), values)
-        return np.broadcast_to(value, len(features.values)).copy()
+        return np.broadcast_to(value, len(features.gene_id)).copy()
 
-    def _check_features(self, features: Features) -> None:
-        mine = {
-            "oracle_hash": self.document["oracle"]["hash"],
-            "bin_edges": self.document["bin_edges"],
-        }
-        for key, value in mine.items():
-            if features.meta[key] != value:
+    def _block(self, place: int, features: Features) -> Block:
+        """The block of the features that is the equation's at this place."""
+        wanted = self.document["blocks"][place]
+        fix = f"Featurize with {wanted['name']} and the equation's bin edges"
+        found = next((block for block in features.blocks if block.name == wanted["name"]), None)
+        if found is None:
+            raise GeneqError(
+                f"The features have no block {wanted['name']}",
+                value=", ".join(block.name for block in features.blocks),
+                fix=fix,
+            )
+        for key in ("hash", "bin_edges"):
+            if found.meta.get(key) != wanted.get(key):
                 raise GeneqError(
-                    f"The features differ from those of the equation: {key} is "
-                    f"{features.meta[key]}, the equation's {value}",
-                    fix=f"Featurize with the oracle {self.document['oracle']['name']} and the "
-                    "equation's bin edges",
+                    f"The features differ from those of the equation: {key} of {found.name} is "
+                    f"{found.meta.get(key)}, the equation's {wanted.get(key)}",
+                    fix=fix,
                 )
+        return found
+
+
+def _curves(document: dict) -> dict[Column, np.ndarray]:
+    """Quantiles float32[SCORES] of columns."""
+    return {_column(entry): np.array(entry["values"], "f4") for entry in document["quantiles"]}
+
+
+def _check_columns(document: dict, path: str | Path) -> None:
+    """Raises GeneqError if the columns of variables are not those of the document's blocks."""
+    blocks, scale = document["blocks"], document["scale"]
+    if scale not in SCALES:
+        raise GeneqError(f"scale must be one of {', '.join(SCALES)}", value=scale, file=path)
+    try:
+        used = used_columns(document)
+        absent = [column for column in used if not _is_in(blocks, column)]
+        if scale == "normal":
+            absent += set(used) - _curves(document).keys()
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        rule = "The equation file is incomplete"
+        raise GeneqError(rule, value=str(error), file=path) from None
+    if absent:
+        raise GeneqError(
+            "A variable has a column that the document does not describe",
+            value=f"block {absent[0].block}, bin {absent[0].bin}, class {absent[0].name}",
+            file=path,
+        )
+
+
+def _is_in(blocks: list[dict], column: Column) -> bool:
+    about = blocks[column.block]
+    bins = len(about.get("bin_edges", (0, 1))) - 1  # a table has one
+    return column.block >= 0 and column.bin in range(bins) and column.name in about["classes"]
+
+
+def about_features(training: Features, scale: str, variables: list[dict]) -> dict:
+    """The entries of a document that describe features.
+
+    Parameters
+    ----------
+    training : Features
+        Of the training genes: tables are described with their medians.
+    scale : str
+        One of SCALES; that of the columns which the variables weight.
+    variables : list of dict
+        As in the document: each with `weights`, whose entries have block, bin and class.
+
+    Returns
+    -------
+    dict
+        blocks, scale and, for normal scores, quantiles.
+    """
+    about: dict = {"blocks": [_about_block(block) for block in training.blocks], "scale": scale}
+    if scale == "normal":
+        weights = [weight for variable in variables for weight in variable["weights"]]
+        columns = dict.fromkeys(map(_column, weights))
+        about["quantiles"] = [_about_quantiles(column, training) for column in columns]
+    return about
+
+
+def _about_block(block: Block) -> dict:
+    about = {"name": block.name, "hash": block.meta["hash"], "classes": list(block.classes)}
+    if not block.is_table:
+        return about | {key: block.meta[key] for key in OF_ORACLES}
+    medians = np.median(block.values[:, 0], axis=0)
+    return about | {"medians": dict(zip(block.classes, medians.tolist(), strict=True))}
+
+
+def _about_quantiles(column: Column, features: Features) -> dict:
+    block = features.blocks[column.block]
+    assert block.quantiles is not None, "quantiles are computed when features are complete"
+    values = block.quantiles[column.bin, block.classes.index(column.name)]
+    place = {"block": column.block, "bin": column.bin, "class": column.name}
+    return {**place, "values": values.tolist()}
 
 
 def with_numbers(form: Form, constants: np.ndarray, digits: int = 3) -> sympy.Expr:

@@ -25,6 +25,8 @@ FORMAT, VERSION = "geneq-features", 2
 SCALES = ("raw", "normal")
 # Normal scores at the quantiles that are stored for each column.
 SCORES = np.linspace(-3, 3, 25)
+# Columns that are sorted together.
+COLUMNS_AT_A_TIME = 64
 
 
 class Column(NamedTuple):
@@ -49,7 +51,7 @@ class Block:
         hash; of an oracle: strands (both, split or null), window ([first, end) relative to the TSS,
         in nt on the gene's strand), bin_edges (the same unit, one more than bins; for promoters
         fractions of the length), tss_index (position of the TSS in the window), orientation; of a
-        table: missing (values that the table lacks, by column).
+        table: missing (column → genes of the genome without a value, which have its median).
     quantiles : ndarray of float32[bin, class, len(SCORES)], optional
         Of every column over all genes of the genome, see `quantiles`.
     """
@@ -65,16 +67,21 @@ class Block:
         """Whether this is a table of gene features, not the scores of an oracle."""
         return "bin_edges" not in self.meta
 
+    @property
+    def flat(self) -> np.ndarray:
+        """float32[gene, bin × class]."""
+        n, bins, classes = self.values.shape
+        return self.values.reshape(n, bins * classes)
+
     def scaled(self, scale: str) -> np.ndarray:
         """float32[gene, bin × class]: the values as they are ("raw") or as normal scores."""
-        flat = self.values.reshape(len(self.values), -1)
         if scale == "raw":
-            return flat
+            return self.flat
         assert self.quantiles is not None, "quantiles are computed when features are complete"
-        return normal_scores(flat, self.quantiles.reshape(-1, len(SCORES)))
+        return normal_scores(self.flat, self.quantiles.reshape(-1, len(SCORES)))
 
     def with_quantiles(self) -> "Block":
-        found = quantiles(self.values.reshape(len(self.values), -1))
+        found = quantiles(self.flat)
         return replace(self, quantiles=found.reshape(*self.values.shape[1:], len(SCORES)))
 
 
@@ -260,9 +267,17 @@ def quantiles(x: np.ndarray) -> np.ndarray:
     ndarray of float32[columns, len(SCORES)]
         Not decreasing along a row.
     """
+    found = np.zeros((x.shape[1], len(SCORES)), np.float32)
     if not len(x):
-        return np.zeros((x.shape[1], len(SCORES)), np.float32)
-    return np.quantile(x, ndtr(SCORES), axis=0).T.astype(np.float32)
+        return found
+    place = ndtr(SCORES) * (len(x) - 1)
+    low, high = np.floor(place).astype(int), np.ceil(place).astype(int)
+    for start in range(0, x.shape[1], COLUMNS_AT_A_TIME):
+        columns = slice(start, start + COLUMNS_AT_A_TIME)
+        ordered = np.sort(x[:, columns].T, axis=1)
+        below, above = ordered[:, low].astype(float), ordered[:, high].astype(float)
+        found[columns] = below + (above - below) * (place - low)
+    return found
 
 
 def normal_scores(x: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
@@ -279,8 +294,10 @@ def normal_scores(x: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
         In [-3, 3]. Where quantiles are equal their scores are averaged; a column with a single
         quantile scores 0.
     """
-    curves = [_curve(row) for row in quantiles]
-    return np.column_stack([curve(x[:, j]) for j, curve in enumerate(curves)]).astype(np.float32)
+    scores = np.empty(x.shape, np.float32)
+    for j, row in enumerate(quantiles):
+        scores[:, j] = _curve(row)(x[:, j])
+    return scores
 
 
 def _curve(row: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

@@ -82,7 +82,7 @@ def test_wrong_parameters_are_refused_all_at_once(folder, env):
         "--queue needs a value, not 'true'",
         "--sr_engine must be one of auto, operon, pysr, not 'steam'",
         "--oracle must be motifs:core, kmers:K with K from 1 to 6, or motifs:FILE.meme with a path",
-        "--bin_edges must be comma-separated numbers, not '-10;10'",
+        "--bin_edges must be comma-separated numbers, lists of them separated by /, not '-10;10'",
         "--vcf cannot be used with --promoters: variants need genome coordinates",
         "--vcf needs --loci: only variants inside a locus are scored",
         "--variants_truth must be a path without",
@@ -91,6 +91,7 @@ def test_wrong_parameters_are_refused_all_at_once(folder, env):
         assert text in run.text
 
 
+ORACLE = f"--oracle must be {PARAMETERS['oracle']['errorMessage']}, "
 CASTS = [
     ("trials", "5", 5),
     ("trials", 5, 5),
@@ -103,6 +104,13 @@ CASTS = [
     ("valid_chroms", 20, "20"),
     ("queue", 1, "1"),
     ("bin_edges", "-8,0,8", "-8,0,8"),
+    ("bin_edges", "-8,0,8/-100,0.5", "-8,0,8/-100,0.5"),
+    ("oracle", "motifs:core+kmers:3", "motifs:core+kmers:3"),
+    ("oracle", "motifs:a+b.meme+motifs:c", "motifs:a+b.meme+motifs:c"),
+    ("oracle", "kmers:3+sei:x", ORACLE + "not 'kmers:3+sei:x'"),
+    ("oracle", "motifs:a+kmers:9", ORACLE + "not 'motifs:a+kmers:9'"),
+    ("oracle", "kmers:3+motifs:", ORACLE + "not 'kmers:3+motifs:'"),
+    ("annotation_features", "true", True),
     ("region", None, None),
     ("trials", "5.0", "--trials must be a whole number, not '5.0'"),
     ("trials", 2.5, "--trials must be a whole number, not '2.5'"),
@@ -121,6 +129,24 @@ CASTS = [
         "--publish_mode must be one of copy, symlink, link, move, not 'carry'",
     ),
 ]
+
+
+def test_oracles_side_by_side_are_files_and_names(folder):
+    (folder / "other").mkdir()
+    for name in ("a+b.meme", "c.meme", "other/c.meme"):
+        (folder / name).touch()
+    run = with_lib(
+        folder,
+        """
+        def found = Named.sideBySide('motifs:a+b.meme+kmers:3+motifs:core+motifs:other/c.meme')
+        println("staged: ${found*.staged.join(' ')}")
+        println("files: ${found*.file.findAll()*.name.join(' ')}")
+        Named.sideBySide('motifs:c.meme+motifs:other/c.meme')
+        """,
+    )
+    assert "staged: motifs:a+b.meme kmers:3 motifs:core motifs:c.meme\n" in run.text
+    assert "files: a+b.meme c.meme\n" in run.text
+    assert run.status != 0 and "--oracle names motifs:c.meme 2 times" in run.text
 
 
 def test_parameters_are_cast_by_the_schema(folder):

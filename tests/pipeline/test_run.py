@@ -13,6 +13,7 @@ import pytest
 from geneq import cli
 from geneq._ext import CODE_DIGEST
 from geneq.artifacts import AGREEMENT, GENES, VARIANTS
+from geneq.features import Features
 from geneq.genome import Genome
 from geneq.libraries import FactorialLibrary, GlobalLibrary, Motif
 from geneq.locus import Locus, read_failed
@@ -22,6 +23,7 @@ from profiles import HALVES, LAST
 
 from .conftest import ROOT, pipeline
 
+CORE = ROOT / "python" / "geneq" / "data" / "core.meme"
 OPTIONS = ("-profile", "test", "--seed", 1)
 
 
@@ -146,21 +148,30 @@ def test_after_one_task_of_each_stage_was_killed_the_results_are_the_same(data, 
     assert (tmp_path / "results/atlas.html").exists()
 
 
-def test_equations_of_kmers_are_oracles_of_loci(data, tmp_path):
-    """Expression follows the number of CG near the TSS: an equation of 3-mers finds that."""
-    files = ("--fasta", data / "genome.fa.gz", "--gtf", data / "genes.gtf")
-    words = ("genes", "--genome", "g", *files, "--out", tmp_path / "genes")
+def cells_that_follow_cg(folder, files) -> pd.DataFrame:
+    """Write sheet.csv and a data set whose expression follows the number of CG near the TSS.
+
+    Returns the gene table.
+    """
+    words = ("genes", "--genome", "g", *files, "--out", folder / "genes")
     assert cli.main([*map(str, words)]) == 0
-    genes = GENES.read(tmp_path / "genes" / "genes.parquet")
+    genes = GENES.read(folder / "genes" / "genes.parquet")
     columns = (genes[name].to_numpy() for name in ("chrom", "tss", "strand"))
-    windows = Genome(tmp_path / "genes").windows(*columns, -256, 256)
+    windows = Genome(folder / "genes").windows(*columns, -256, 256)
     pairs = ((windows[:, :-1] == 1) & (windows[:, 1:] == 2)).sum(1)
     means = 20 * np.exp2(1.5 * (pairs - pairs.mean()) / pairs.std())
     counts = np.random.default_rng(1).poisson(means, (40, len(genes))).astype(np.float32)
     cells = pd.DataFrame({"cell_type": ["T cell"] * 40}, index=[f"c{i}" for i in range(40)])
     table = anndata.AnnData(counts, cells, pd.DataFrame(index=genes["gene_id"].to_list()))
-    table.write_h5ad(tmp_path / "cg.h5ad")
-    (tmp_path / "sheet.csv").write_text("dataset,h5ad,cell_type_key\ncg,cg.h5ad,cell_type\n")
+    table.write_h5ad(folder / "cg.h5ad")
+    (folder / "sheet.csv").write_text("dataset,h5ad,cell_type_key\ncg,cg.h5ad,cell_type\n")
+    return genes
+
+
+def test_equations_of_kmers_are_oracles_of_loci(data, tmp_path):
+    """Expression follows the number of CG near the TSS: an equation of 3-mers finds that."""
+    files = ("--fasta", data / "genome.fa.gz", "--gtf", data / "genes.gtf")
+    cells_that_follow_cg(tmp_path, files)
     start, end = pd.read_csv(data / "loci.csv").loc[0, ["start", "end"]]
     (tmp_path / "loci.csv").write_text(
         "locus,chrom,start,end,oracle,window_start,window_end,n,replicates\n"
@@ -173,11 +184,47 @@ def test_equations_of_kmers_are_oracles_of_loci(data, tmp_path):
     results = tmp_path / "results"
     document = json.loads((results / "datasets/cg/distill/equations/0.json").read_text())
     assert document["selected"]
-    assert document["oracle"]["name"] == "kmers:3" and document["oracle"]["strands"] == "both"
-    assert len(document["classes"]) == 32
-    assert any("CG" in variable["class"] for variable in document["variables"])
+    (block,) = document["blocks"]
+    assert block["name"] == "kmers:3" and block["strands"] == "both"
+    assert len(block["classes"]) == 32
+    weights = [weight for variable in document["variables"] for weight in variable["weights"]]
+    assert any("CG" in weight["class"] for weight in weights)
     assert Mave.load(results / "loci/own/score/mave.parquet").oracle["name"] == "equation:0.json"
     assert Mave.load(results / "loci/counts/score/mave.parquet").targets == ["A", "C", "G", "T"]
+
+
+def test_oracles_and_a_table_side_by_side_give_an_equation_that_scores_a_locus(data, tmp_path):
+    """Motifs of a file and 2-mers in bins of their own, and half-lives of most genes."""
+    files = ("--fasta", data / "genome.fa.gz", "--gtf", data / "genes.gtf")
+    genes = cells_that_follow_cg(tmp_path, files)
+    half_lives = pd.DataFrame({"id": genes["gene_id"], "half_life": np.arange(len(genes)) % 11})
+    half_lives.iloc[5:].to_csv(tmp_path / "half lives.csv", index=False)
+    shutil.copy(CORE, tmp_path / "my+own.meme")
+    start, end = pd.read_csv(data / "loci.csv").loc[0, ["start", "end"]]
+    (tmp_path / "loci.csv").write_text(
+        "locus,chrom,start,end,oracle,window_start,window_end,n,replicates\n"
+        f"own,chr5,{start},{end},distill:cg:T cell,{start + 1000},{start + 1060},500,0\n"
+    )
+    run = pipeline(
+        *(tmp_path, *OPTIONS, "--input", "sheet.csv", "--loci", "loci.csv", *files),
+        *("--oracle", "motifs:my+own.meme+kmers:2", "--gene_features", "half lives.csv"),
+        *("--bin_edges=-1024,-256,0,256,1024/-256,0,256", "--shard_genes", 200),
+    )
+    assert run.status == 0, run.text
+    results = tmp_path / "results"
+    features = Features.read(results / "genomes/genome/featurize/features.zarr")
+    names = ["motifs:my+own.meme", "kmers:2", "table:half lives.csv"]
+    assert [block.name for block in features.blocks] == names
+    assert [block.values.shape[:2] for block in features.blocks] == [
+        (len(genes), bins) for bins in (4, 2, 1)
+    ]
+    assert features.blocks[2].meta["missing"] == {"half_life": 5}
+    assert all(block.quantiles is not None for block in features.blocks)
+    document = json.loads((results / "datasets/cg/distill/equations/0.json").read_text())
+    assert document["selected"] and [block["name"] for block in document["blocks"]] == names
+    assert set(document["blocks"][2]["medians"]) == {"half_life"}
+    mave = Mave.load(results / "loci/own/score/mave.parquet")
+    assert mave.oracle["name"] == "equation:0.json" and np.ptp(mave.y) > 0
 
 
 LOCI = "locus,chrom,start,end,strand,oracle,target,n,reduce"

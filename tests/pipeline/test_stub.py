@@ -1,5 +1,6 @@
 """The whole workflow, with stubs in place of the stages."""
 
+import re
 from collections import Counter
 
 import pytest
@@ -14,7 +15,8 @@ def inputs(tmp_path):
     data = tmp_path / "the data"
     data.mkdir()
     names = ("a & b's.h5ad", "genome 1.fa", "genes;1.gtf", "promoters.fa", "motifs(1).meme")
-    for name in (*names, "net's 1.h5", "v 1.vcf", "t's.tsv", "recipe(1).json", "net.py"):
+    names += ("net's 1.h5", "v 1.vcf", "t's.tsv", "recipe(1).json", "net.py", "b+c's.meme")
+    for name in (*names, "half lives (1).tsv"):
         (data / name).touch()
     (data / "sheet.csv").write_text(
         "dataset,h5ad,cell_type_key,genome\n"
@@ -44,7 +46,9 @@ def inputs(tmp_path):
     names = ("sheet.csv", "genomes.csv", "loci.csv", "experiments.csv")
     sheets = [f"--{name}={data / sheet}" for name, sheet in zip(given, names, strict=True)]
     variants = (f"--vcf={data}/v 1.vcf", f"--variants_truth={data}/t's.tsv")
-    return *sheets, *variants, f"--oracle=motifs:{data}/motifs(1).meme"
+    oracles = f"--oracle=motifs:{data}/motifs(1).meme+kmers:2+motifs:{data}/b+c's.meme"
+    tables = (f"--gene_features={data}/half lives (1).tsv", "--annotation_features")
+    return *sheets, *variants, oracles, *tables
 
 
 def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, inputs):
@@ -95,6 +99,15 @@ def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, input
         "dag.html",
         "versions.yml",
     }
+
+    # Features, and loci with an equation, have both motif files.
+    scripts = (tmp_path / "work").glob("*/*/.command.run")
+    tasks = [(path.parent, re.search("### name: '(.+)'", path.read_text())) for path in scripts]
+    for stage, n in (("FEATURIZE", 6), ("SCORE (own)", 1), ("VARIANTS (own)", 1)):
+        found = [folder for folder, name in tasks if f":{stage}" in name.group(1)]
+        assert len(found) == n
+        for folder in found:
+            assert (folder / "motifs(1).meme").exists() and (folder / "b+c's.meme").exists()
 
     again = pipeline(tmp_path, "-stub", *inputs, *budgets, "-resume")
     assert again.status == 0, again.text

@@ -100,3 +100,48 @@ def scores(tokens: np.ndarray, classes: list[list[np.ndarray]], edges) -> np.nda
             values[n, b, -2] = gc(sequence, first, end)
             values[n, b, -1] = cpg(sequence, first, end)
     return values
+
+
+# --- normal scores ----------------------------------------------------------------------------
+
+SCORES = [-3 + i / 4 for i in range(25)]
+
+
+def quantiles(x: np.ndarray) -> np.ndarray:
+    """[columns, 25]: of the sorted values, interpolated between ranks (0 is the least)."""
+    rows = []
+    for column in x.T:
+        ordered = sorted(map(float, column))
+        row = []
+        for score in SCORES:
+            place = 0.5 * (1 + math.erf(score / math.sqrt(2))) * (len(ordered) - 1)
+            low = int(place)
+            high = min(low + 1, len(ordered) - 1)
+            row.append(ordered[low] + (ordered[high] - ordered[low]) * (place - low))
+        rows.append(row)
+    return np.array(rows)
+
+
+def normal_scores(x: np.ndarray, curves: np.ndarray) -> np.ndarray:
+    """[n, columns]: the score of each value on the curve of its column."""
+    scores = np.zeros(x.shape)
+    for j, curve in enumerate(curves):
+        for i, value in enumerate(x[:, j]):
+            scores[i, j] = _normal_score(float(value), [float(q) for q in curve])
+    return scores
+
+
+def _normal_score(value: float, curve: list[float]) -> float:
+    if curve[0] == curve[-1]:
+        return 0.0
+    # Score at a quantile: the mean of the scores of all quantiles equal to it.
+    means = {q: float(np.mean([s for s, r in zip(SCORES, curve, strict=True) if r == q]))
+             for q in curve}  # fmt: skip
+    if value <= curve[0]:
+        return means[curve[0]]
+    if value >= curve[-1]:
+        return means[curve[-1]]
+    below = max(q for q in curve if q <= value)
+    above = min(q for q in curve if q > value)
+    share = (value - below) / (above - below)
+    return means[below] + share * (means[above] - means[below])

@@ -1,14 +1,20 @@
 """Oracles: sequences in, scores out. One interface to every model that geneq explains.
 
-`load_oracle` opens one by its name on the command line, TYPE:WHAT; docs/oracles.md lists the types
-and shows how to write an oracle.
+`load_oracle` opens one by its name on the command line, TYPE:WHAT, and `load_oracles` several,
+joined by "+"; docs/oracles.md lists the types and shows how to write an oracle.
 """
+
+import re
+from collections import Counter
 
 from ..errors import GeneqError
 from .base import STRANDS, BinnedOracle, Oracle
 from .feeding import device, one_hot
 
-__all__ = ["STRANDS", "TYPES", "BinnedOracle", "Oracle", "device", "load_oracle", "one_hot"]
+__all__ = [
+    "STRANDS", "TYPES", "BinnedOracle", "Oracle", "device", "load_oracle", "load_oracles",
+    "one_hot",
+]  # fmt: skip
 
 # Other packages add theirs, see oracles/user.py.
 TYPES = ["motifs", "kmers", "equation", "keras", "deepstarr", "xpresso", "torchscript", "python"]
@@ -35,8 +41,66 @@ def load_oracle(
     Raises
     ------
     GeneqError
-        If there is no such oracle, or its file cannot be read.
+        If there is no such oracle, there are several, or its file cannot be read.
     """
+    if len(_names(spec)) > 1:
+        raise GeneqError("This takes a single oracle", value=spec,
+                         fix="Oracles side by side are for `geneq featurize`")  # fmt: skip
+    oracle = _open(spec, max_classes, strands)
+    _check_strands([oracle], spec, strands)
+    if precision not in oracle.precisions:
+        raise GeneqError(
+            f"{spec} computes in {' or '.join(oracle.precisions)} only", value=precision
+        )
+    oracle.precision = precision
+    return oracle
+
+
+def load_oracles(spec: str, max_classes: int = 40, strands: str = "auto") -> list[Oracle]:
+    """Open oracles that stand side by side.
+
+    Parameters
+    ----------
+    spec : str
+        One or more names as for `load_oracle`, joined by "+": ``motifs:core+kmers:3``.
+    max_classes : int
+        As for `load_oracle`, of each motif oracle.
+    strands : {"auto", "both", "split"}
+        As for `load_oracle`, of every oracle that has this option.
+
+    Returns
+    -------
+    list of Oracle
+        With different names.
+
+    Raises
+    ------
+    GeneqError
+        If one of them cannot be opened, two have the same name, or `strands` applies to none.
+    """
+    oracles = [_open(name, max_classes, strands) for name in _names(spec)]
+    name, times = Counter(oracle.name for oracle in oracles).most_common(1)[0]
+    if times > 1:
+        raise GeneqError(
+            f"The oracle {name} is given {times} times",
+            value=spec,
+            fix="Name each oracle once, and rename files of the same name",
+        )
+    _check_strands(oracles, spec, strands)
+    return oracles
+
+
+def _names(spec: str) -> list[str]:
+    """The names of the oracles in ``A+B+C``; a + that no TYPE: follows is part of a name."""
+    if "+" not in spec:
+        return [spec]
+    from .user import plugins
+
+    types = "|".join(map(re.escape, TYPES + plugins()))
+    return re.split(rf"\+(?=(?:{types}):)", spec)
+
+
+def _open(spec: str, max_classes: int, strands: str) -> Oracle:
     kind, _, what = spec.partition(":")
     oracle = _opened(kind, what, max_classes, strands) if what else None
     if oracle is None:
@@ -47,17 +111,15 @@ def load_oracle(
             value=spec,
             fix="For example motifs:core, or motifs:FILE.meme",
         )
-    if strands != "auto" and not getattr(oracle, "strands", None):
+    return oracle
+
+
+def _check_strands(oracles: list[Oracle], spec: str, strands: str) -> None:
+    if strands != "auto" and not any(getattr(oracle, "strands", None) for oracle in oracles):
         raise GeneqError(
             "--strands is an option of the oracles motifs and kmers only",
             value=f"{spec}, {strands}",
         )
-    if precision not in oracle.precisions:
-        raise GeneqError(
-            f"{spec} computes in {' or '.join(oracle.precisions)} only", value=precision
-        )
-    oracle.precision = precision
-    return oracle
 
 
 def _opened(kind: str, what: str, max_classes: int, strands: str) -> Oracle | None:

@@ -129,8 +129,9 @@ class BinnedOracle(Oracle):
         Parameters
         ----------
         tokens : uint8[n, length]
+            With at least `flank` bases before the first edge and after the last.
         edges : int[bins + 1]
-            Increasing 0-based positions; bin b is [edges[b], edges[b + 1]).
+            Increasing 0-based positions in `tokens`; bin b is [edges[b], edges[b + 1]).
 
         Returns
         -------

@@ -1,9 +1,9 @@
 """A distilled equation as an oracle: from DNA to log2(CPM + 1) of one cell type.
 
-The equation's file has all that is needed: the oracle (motifs or k-mers) whose classes it uses, the
-window, the bins, the weights of its variables. DNA is read as in `geneq featurize`: the complete
-window around the TSS on the gene's strand, or a promoter of any length, whose bins are fractions
-of it.
+The equation's file has all that is needed: the oracles (motifs or k-mers) whose classes it uses,
+their windows and bins, the weights of its variables. DNA is read as in `geneq featurize`: the
+complete window around the TSS on the gene's strand, or a promoter of any length, whose bins are
+fractions of it. Gene features are held at their medians over training genes.
 """
 
 import hashlib
@@ -13,18 +13,18 @@ from typing import NoReturn
 
 import numpy as np
 
-from ..artifacts import Features
 from ..binning import of_promoter
-from ..equations import Equation, used_variables
+from ..equations import Equation, used_blocks, used_columns, used_variables
 from ..errors import GeneqError
-from .base import Oracle, check_sequences
+from ..features import Block, Features
+from .base import BinnedOracle, Oracle, check_sequences
 from .kmers import KmerOracle
 from .motifs import MotifOracle, max_classes_of
 
 __all__ = ["EquationOracle"]
 
 # Entries of the file that determine scores, besides the variables that occur in the expression.
-DECISIVE = ("oracle", "window", "bin_edges", "expression", "constants")
+DECISIVE = ("scale", "expression", "constants")
 # Sequences whose features are in memory together.
 BATCH = 4096
 
@@ -32,28 +32,35 @@ BATCH = 4096
 class EquationOracle(Oracle):
     """The values of an equation, computed from sequence.
 
-    Its length is that of the equation's window; promoters may have any.
+    Its length is that of the union of the windows of the equation's blocks, used or not; promoters
+    may have any.
 
     Parameters
     ----------
     name : str
     equation : Equation
         Not one that is an intercept only.
-    oracle : MotifOracle or KmerOracle
-        The oracle that the equation was made with.
+    oracles : dict of int to MotifOracle or KmerOracle
+        Those of the blocks that the equation uses, by their place in its document.
     """
 
-    def __init__(self, name: str, equation: Equation, oracle: MotifOracle | KmerOracle):
-        self.unknown = oracle.unknown
+    def __init__(self, name: str, equation: Equation, oracles: dict[int, MotifOracle | KmerOracle]):
         self.name, self.equation = name, equation
         document = equation.document
+        self.unknown = "; ".join(dict.fromkeys(oracle.unknown for oracle in oracles.values()))
         self.targets = [document["cell_type"]]
-        self.edges, self.tss = np.array(document["bin_edges"]), document["tss_index"]
-        window = document["window"]
-        self.length = None if window is None else window[1] - window[0]
         self.hash = _hash(document)
-        self._meta = {"oracle_hash": oracle.hash, "bin_edges": document["bin_edges"]}
-        self._oracle = oracle.of_classes(_classes(document))
+        # The union of the windows as (first, end) around the TSS; None for promoters.
+        self.window = _window(document["blocks"])
+        if self.window:
+            self.length, self.tss = self.window[1] - self.window[0], -self.window[0]
+        self._oracles = {
+            i: (document["blocks"][i], oracle.of_classes(_classes(document, i)))
+            for i, oracle in oracles.items()
+        }
+        self._tables = {i: document["blocks"][i] for i in used_blocks(document) if i not in oracles}
+        held = [name for i in self._tables for name in _classes(document, i)]
+        self.note = f"gene features held at their medians: {', '.join(held)}" if held else ""
 
     @classmethod
     def open(cls, file: str) -> "EquationOracle":
@@ -62,19 +69,29 @@ class EquationOracle(Oracle):
         Raises
         ------
         GeneqError
-            If no equation was selected, or the oracle that it was made with is missing.
+            If no equation was selected, it depends on gene features only, or an oracle that it was
+            made with is missing.
         """
         path, equation = Path(file), Equation.load(file)
+        document = equation.document
         if not equation.selected:
             raise GeneqError(
                 "No equation was selected for this cell type (intercept only), so it cannot score "
                 "sequences",
-                value=equation.document.get("cell_type"),
+                value=document.get("cell_type"),
                 file=path,
                 fix="Use the equation of another cell type",
             )
         try:
-            return cls(f"equation:{path.name}", equation, _oracle(equation.document, path))
+            oracles = {
+                i: _oracle(document["blocks"][i], path)
+                for i in used_blocks(document)
+                if not _is_table(document["blocks"][i])
+            }
+            if not oracles:
+                raise GeneqError("The equation depends on gene features only, not on DNA",
+                                 value=document["cell_type"], file=path)  # fmt: skip
+            return cls(f"equation:{path.name}", equation, oracles)
         except (KeyError, TypeError) as error:
             raise GeneqError(
                 "The equation file is incomplete", value=str(error), file=path
@@ -84,54 +101,82 @@ class EquationOracle(Oracle):
         """log2(CPM + 1), float32[n, 1]; see `Oracle.predict`."""
         cut = f"Cut them so that the TSS is at index {self.tss}, on the gene's strand"
         check_sequences(self, tokens, anchor, cut)
-        edges = self._edges(tokens.shape[1])
         values = np.empty((len(tokens), 1), np.float32)
         for start in range(0, len(tokens), BATCH):
             rows = slice(start, start + BATCH)
-            scores = self._oracle.predict_bins(tokens[rows], edges)
-            names = np.arange(start, start + len(scores))
-            features = Features(scores, names, self._oracle.targets, self._meta)
-            values[rows, 0] = self.equation.predict(features)
+            values[rows, 0] = self.equation.predict(self._features(tokens[rows]))
         return values
 
-    def _edges(self, length: int) -> np.ndarray:
-        """Bin edges as positions in sequences of this length."""
-        if self.length is None:
-            return of_promoter(self.edges, length)
-        return self.edges - self.edges[0]
+    def _features(self, tokens: np.ndarray) -> Features:
+        """The blocks that the equation uses."""
+        blocks = [self._scores(about, oracle, tokens) for about, oracle in self._oracles.values()]
+        blocks += [_held(about, len(tokens)) for about in self._tables.values()]
+        return Features(np.arange(len(tokens)), blocks, {})
+
+    def _scores(self, about: dict, oracle: BinnedOracle, tokens: np.ndarray) -> Block:
+        """The block of one oracle, which reads its own window and no more."""
+        if self.window is None:
+            edges = of_promoter(about["bin_edges"], tokens.shape[1])
+        else:
+            first, end = about["window"]
+            tokens = tokens[:, first - self.window[0] : end - self.window[0]]
+            edges = np.subtract(about["bin_edges"], first)
+        scores = oracle.predict_bins(tokens, edges)
+        meta = {"hash": about["hash"], "bin_edges": about["bin_edges"]}
+        return Block(about["name"], scores, oracle.targets, meta)
+
+
+def _is_table(about: dict) -> bool:
+    return "bin_edges" not in about
+
+
+def _held(about: dict, n: int) -> Block:
+    """A table whose n rows are its medians."""
+    medians = np.array([about["medians"][name] for name in about["classes"]], np.float32)
+    values = np.broadcast_to(medians, (n, 1, len(medians)))
+    return Block(about["name"], values, about["classes"], {"hash": about["hash"]})
+
+
+def _window(blocks: list[dict]) -> tuple[int, int] | None:
+    """The union of the windows of oracles; None for promoters."""
+    windows = [about["window"] for about in blocks if not _is_table(about)]
+    if None in windows:
+        return None
+    return min(first for first, _ in windows), max(end for _, end in windows)
 
 
 def _hash(document: dict) -> str:
-    decisive = [document[key] for key in DECISIVE]
+    blocks = [
+        {key: value for key, value in document["blocks"][i].items() if key != "classes"}
+        for i in used_blocks(document)
+    ]
+    decisive = [blocks, _window(document["blocks"]), *(document[key] for key in DECISIVE)]
     decisive += [
         [variable["name"], variable["offset"], variable["weights"]]
         for variable in used_variables(document)
     ]
+    decisive.append(document["quantiles"] if document["scale"] == "normal" else None)
     return hashlib.sha256(
-        json.dumps(["equation 1", *decisive], sort_keys=True).encode()
+        json.dumps(["equation 2", *decisive], sort_keys=True).encode()
     ).hexdigest()
 
 
-def _classes(document: dict) -> list[str]:
-    """Classes that the expression depends on."""
-    variables = used_variables(document)
-    return sorted({weight["class"] for variable in variables for weight in variable["weights"]})
+def _classes(document: dict, block: int) -> list[str]:
+    """Classes of a block that the expression depends on."""
+    return sorted({column.name for column in used_columns(document) if column.block == block})
 
 
-def _oracle(document: dict, path: Path) -> MotifOracle | KmerOracle:
-    """The oracle that the equation was made with.
+def _oracle(about: dict, path: Path) -> MotifOracle | KmerOracle:
+    """The oracle of a block of the equation.
 
     No other type is opened for an equation: its file is data, and other oracles may be programs.
     """
-    about, classes = document["oracle"], len(document["classes"])
-    name, wanted = about["name"], about["hash"]
-    # Files without this entry are from before there was a choice.
-    strands = about.get("strands", "both")
+    name, wanted, strands = about["name"], about["hash"], about["strands"]
     kind, _, what = name.partition(":")
     found: MotifOracle | KmerOracle
     if kind == "motifs":
         file = what if what == "core" else _motif_file(what, path)
-        found = MotifOracle.open(file, max_classes_of(classes, strands), strands)
+        found = MotifOracle.open(file, max_classes_of(len(about["classes"]), strands), strands)
     elif kind == "kmers":
         found = KmerOracle.open(what, strands)
     else:

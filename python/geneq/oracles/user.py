@@ -303,6 +303,12 @@ class UserOracle(Oracle):
 class UserBinnedOracle(UserOracle, BinnedOracle):
     """A `UserOracle` around an object that has `predict_bins`."""
 
+    def __init__(self, made: Any, name: str, code: str):
+        super().__init__(made, name, code)
+        self.flank = getattr(made, "flank", BinnedOracle.flank)
+        if not _is_index(self.flank, None):
+            raise GeneqError(f"{self.name}: flank must be a number of bases", value=self.flank)
+
     def predict_bins(self, tokens: np.ndarray, edges: np.ndarray) -> np.ndarray:
         """Scores of the object, checked; see `BinnedOracle.predict_bins`."""
         found = called(self.name, self._made.predict_bins, tokens, edges)
@@ -310,8 +316,6 @@ class UserBinnedOracle(UserOracle, BinnedOracle):
         shape = (len(tokens), len(edges) - 1, len(self.targets))
         if scores.shape != shape:
             raise self._wrong_shape("predict_bins", scores, "[n, bins, targets]", shape)
-        if not np.isfinite(scores).all():
-            raise GeneqError(f"{self.name}: scores of bins must be finite")
         return scores
 
 

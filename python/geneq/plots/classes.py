@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.cluster.hierarchy import leaves_list, linkage
 
-from ..equations import evaluate, parse, used_variables
+from ..equations import class_label, class_shares, evaluate, parse, used_variables
 
 __all__ = ["Effect", "alike_together", "class_effects", "matrix"]
 
@@ -29,7 +29,8 @@ def class_effects(document: dict) -> dict[str, Effect]:
 
     A variable is varied from the low to the high end of its training range while the others are
     drawn uniformly from theirs (128 draws, seeded): its size is the mean difference between the
-    lowest and highest value. Sizes of variables of the same class are summed.
+    lowest and highest value. Sizes of variables of the same class are summed; that of a variable
+    which mixes classes is divided among them by `class_shares`.
     """
     used = used_variables(document)
     tree = parse(document["expression"])
@@ -44,9 +45,11 @@ def class_effects(document: dict) -> dict[str, Effect]:
         path = np.broadcast_to(path, (DRAWS, POINTS))
         path = path[np.isfinite(path).all(axis=1)]
         if len(path):
-            total = sums.setdefault(variable["class"], [0.0, 0.0])
-            total[0] += float(np.ptp(path, axis=1).mean())
-            total[1] += float((path[:, -1] - path[:, 0]).mean())
+            size, swing = np.ptp(path, axis=1).mean(), (path[:, -1] - path[:, 0]).mean()
+            for key, share in class_shares(variable).items():
+                total = sums.setdefault(class_label(*key, document), [0.0, 0.0])
+                total[0] += float(size * abs(share))
+                total[1] += float(swing * share)
     return {name: Effect(size, _direction(size, swing)) for name, (size, swing) in sums.items()}
 
 

@@ -37,13 +37,16 @@ def equation(document: dict) -> Markup:
 
 
 def variable_symbols(document: dict) -> dict[str, Markup]:
-    """Variable name → symbol: its class, with an index where variables share a class."""
+    """Variable name → symbol: its class, with an index where variables share a class.
+
+    The symbol of a variable that mixes classes is its name.
+    """
     used = used_variables(document)
-    shared = Counter(variable["class"] for variable in used)
+    labels = [variable["class"] or variable["name"] for variable in used]
+    shared = Counter(labels)
     seen: Counter = Counter()
     symbols = {}
-    for variable in used:
-        name = variable["class"]
+    for variable, name in zip(used, labels, strict=True):
         seen[name] += 1
         symbol = tag("mi", escape(name), mathvariant="normal")
         if shared[name] > 1:

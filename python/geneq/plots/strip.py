@@ -13,12 +13,24 @@ CELL, LEFT, MOST, SHADES = 15, 96, 6, 6
 def strip(variable: dict, document: dict) -> Markup:
     """`variable`: one of equations/<n>.json, `document`: all of it.
 
-    A row for each class (the six with the largest absolute weights, others counted), a column for
-    each bin, drawn equally wide with their edges below; the TSS as a vertical line.
+    A figure for each block that the variable reads: a row for each class (the six with the largest
+    absolute weights, others counted), a column for each bin, drawn equally wide with their edges
+    below; the TSS as a vertical line. The block is named where the document has several.
     """
-    edges = document["bin_edges"]
-    bins = len(edges) - 1
-    names, weights = _rows(variable["weights"], bins)
+    places = sorted({weight["block"] for weight in variable["weights"]})
+    figures = []
+    for place in places:
+        about = document["blocks"][place]
+        weights = [weight for weight in variable["weights"] if weight["block"] == place]
+        note = about["name"] if len(document["blocks"]) > 1 else ""
+        figures.append(_figure(weights, about.get("bin_edges"), note))
+    return Markup("").join(figures)
+
+
+def _figure(weights_of: list[dict], edges: list[float] | None, note: str) -> Markup:
+    """The figure of one block; gene features have no edges."""
+    bins = len(edges) - 1 if edges else 1
+    names, weights = _rows(weights_of, bins)
     rest, names, weights = max(0, len(names) - MOST), names[:MOST], weights[:MOST]
     step = max(22, 300 / bins)
     top, base = 4, 4 + CELL * len(names)
@@ -26,11 +38,13 @@ def strip(variable: dict, document: dict) -> Markup:
         text(LEFT - 6, top + CELL * i + 11, name, "tick end", length=15)
         for i, name in enumerate(names)
     ]
-    marks += _cells(weights, top, step) + _edges(edges, base, step)
-    marks += _start(edges, top, base, step)
-    if rest:
-        marks.append(text(LEFT, base + 28, f"and {rest} more classes", "note"))
-    height = base + (32 if rest else 18)
+    marks += _cells(weights, top, step)
+    if edges:
+        marks += _edges(edges, base, step) + _start(edges, top, base, step)
+    notes = "; ".join(filter(None, [note, f"and {rest} more classes" if rest else ""]))
+    if notes:
+        marks.append(text(LEFT, base + 28, notes, "note"))
+    height = base + (32 if notes else 18)
     return figure(LEFT + step * bins + 16, height, _in_words(names, weights, edges), *marks)
 
 
@@ -59,10 +73,12 @@ def _cells(weights: np.ndarray, top: float, step: float) -> list[Markup]:
     return paths
 
 
-def _in_words(names: list[str], weights: np.ndarray, edges: list[float]) -> str:
+def _in_words(names: list[str], weights: np.ndarray, edges: list[float] | None) -> str:
     """The description for screen readers: where the first class has its largest weight."""
     if not names:
         return "No weights"
+    if not edges:
+        return f"Weights of gene features; {names[0]} weighs most"
     b = int(np.abs(weights[0]).argmax())
     where = f"{label(round(edges[b], 2))} to {label(round(edges[b + 1], 2))}"
     return f"Weights over {len(edges) - 1} bins; {names[0]} weighs most from {where}"

@@ -14,6 +14,7 @@ import pandas as pd
 
 from .. import __version__, templates
 from ..artifacts import METRICS, read_json, write_json
+from ..equations import class_shares
 from ..errors import GeneqError
 from ..evaluation import KINDS
 from ..plots import mathml
@@ -149,7 +150,8 @@ def _ceiling(figures: dict, cell_type: str, kind: str) -> float | None:
 
 def _key(dataset: str, document: dict) -> str:
     """What the search box looks through."""
-    classes = (variable["class"] for variable in mathml.used_variables(document))
+    used = mathml.used_variables(document)
+    classes = dict.fromkeys(name for variable in used for _, name in class_shares(variable))
     return " ".join([dataset, document["cell_type"], *classes]).lower()
 
 
@@ -163,7 +165,7 @@ def dataset_row(report: Report) -> dict:
     return {
         "dataset": report.dataset,
         "link": report.link,
-        "oracle": report.documents[0]["oracle"]["name"],
+        "oracle": " + ".join(block["name"] for block in report.documents[0]["blocks"]),
         "n_types": len(report.documents),
         "n_selected": len(names),
         "n_genes": int(table["n"].max()) if len(table) else None,

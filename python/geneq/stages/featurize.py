@@ -1,21 +1,25 @@
-"""Score the DNA around every gene with an oracle, bin by bin.
+"""Score the DNA around every gene with oracles, bin by bin.
 
-Writes sequence-class scores, gene × bin × class: over bins of a window around the TSS on the gene's
-strand, or over thirds of a promoter. Genes can be divided among tasks (--shard I/N), whose results
-are then joined (--join).
+Writes a block for each oracle, gene × bin × class: over bins of a window around the TSS on the
+gene's strand, or over thirds of a promoter; and blocks of gene features, a table of numbers for
+each gene. Genes can be divided among tasks (--shard I/N), whose results are then joined (--join).
 """
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ..artifacts import GENES, Features, read_json
-from ..binning import ANNOTATION, of_promoter, parse_edges
+from ..artifacts import GENES, read_object
+from ..binning import ANNOTATION, of_promoter, parse_edge_lists, union
 from ..errors import GeneqError
+from ..features import Block, Features
+from ..gene_features import of_annotation, of_table
 from ..genome import Genome
-from ..oracles import STRANDS, BinnedOracle, Oracle, load_oracle
+from ..oracles import STRANDS, BinnedOracle, Oracle, load_oracles
 
 __all__ = ["add_arguments", "featurize", "parse_shard", "run"]
 
@@ -27,13 +31,21 @@ def add_arguments(parser: ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--genome_dir", help="folder written by `geneq genes`")
     what.add_argument("--join", nargs="+", metavar="SHARD", help="join shards, in this order")
-    parser.add_argument("--oracle", default="motifs:core", help="TYPE:NAME (default: motifs:core)")
-    parser.add_argument("--bin_edges", help="nt from the TSS, or fractions of a promoter's length")
+    parser.add_argument(
+        "--oracle",
+        default="motifs:core",
+        help="TYPE:NAME, or several side by side as TYPE:NAME+TYPE:NAME (default: motifs:core)",
+    )
+    parser.add_argument(
+        "--bin_edges",
+        help="nt from the TSS, or fractions of a promoter's length; one list for all oracles, or "
+        "one for each, separated by /",
+    )
     parser.add_argument(
         "--max_classes",
         type=int,
         default=40,
-        help="maximum number of sequence classes (default: 40)",
+        help="maximum number of sequence classes of a motif oracle (default: 40)",
     )
     parser.add_argument(
         "--strands",
@@ -41,6 +53,17 @@ def add_arguments(parser: ArgumentParser) -> None:
         default="auto",
         help="both: a class is scored on both strands of the DNA together; split: on the gene's "
         "strand and on the other; auto: both for motifs, split for k-mers",
+    )
+    parser.add_argument(
+        "--gene_features",
+        metavar="TABLE",
+        help="numbers for each gene: TSV, CSV (plain or gzip) or parquet, gene ids in the column "
+        "gene_id or in the first one",
+    )
+    parser.add_argument(
+        "--annotation_features",
+        action="store_true",
+        help="lengths and exons of a transcript of each gene, from the GTF",
     )
     parser.add_argument("--shard", default="1/1", help="I/N: the I-th of N parts of the genes")
     parser.add_argument("--out", required=True, help="output folder, e.g. features.zarr")
@@ -53,14 +76,28 @@ def run(args: Namespace) -> None:
     else:
         features = featurize(
             args.genome_dir,
-            load_oracle(args.oracle, args.max_classes, strands=args.strands),
+            load_oracles(args.oracle, args.max_classes, args.strands),
             args.bin_edges,
             parse_shard(args.shard),
             args.threads,
+            args.gene_features,
+            args.annotation_features,
         )
     features.write(args.out)
-    genes, bins, classes = features.values.shape
-    print(f"{genes} genes, {bins} bins, {classes} classes")
+    print("\n".join(_summary(features)))
+
+
+def _summary(features: Features):
+    yield f"{len(features.gene_id):,} genes"
+    for block in features.blocks:
+        _, bins, classes = block.values.shape
+        if not block.is_table:
+            yield f"{block.name}: {bins} bins, {classes} classes"
+            continue
+        yield f"{block.name}: {classes} gene features"
+        if lacking := {name: n for name, n in block.meta["missing"].items() if n}:
+            counts = ", ".join(f"{name} {n:,}" for name, n in lacking.items())
+            yield f"{block.name}: genes without a value, which get the median: {counts}"
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -73,10 +110,12 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 def featurize(
     genome_dir: str | Path,
-    oracle: Oracle,
+    oracles: Sequence[Oracle],
     bin_edges: str | None = None,
     shard: tuple[int, int] = (1, 1),
     threads: int = 1,
+    gene_features: str | Path | None = None,
+    annotation_features: bool = False,
 ) -> Features:
     """Features of the genes of a genome.
 
@@ -84,73 +123,123 @@ def featurize(
     ----------
     genome_dir : path
         Folder that `geneq genes` wrote.
-    oracle : Oracle
-        One with per-bin outputs.
+    oracles : sequence of Oracle
+        With different names and with per-bin outputs.
     bin_edges : str or None
         As on the command line; None takes those of the gene table.
     shard : (I, N)
         The I-th of N parts of the genes.
     threads : int
+    gene_features : path, optional
+        A table of gene features.
+    annotation_features : bool
+        Add those that `geneq genes` read from the GTF.
 
     Returns
     -------
     Features
-        float32[genes, bins, classes], with what they were made from.
+        A block for each oracle, then the tables; with quantiles if shard is (1, 1).
 
     Raises
     ------
     GeneqError
-        The oracle has no per-bin outputs, or the window is larger than that of the gene table.
+        An oracle has no per-bin outputs, or a score that is not finite; there are neither one nor
+        as many lists of bin edges as oracles; a window is larger than that of the gene table; or
+        gene features cannot be used.
     """
-    if not isinstance(oracle, BinnedOracle):
-        raise GeneqError(
-            "Features need an oracle with per-bin outputs",
-            value=oracle.name,
-            fix="Use motifs or k-mers, for example motifs:core or kmers:3",
-        )
     genome_dir = Path(genome_dir)
-    about = read_json(genome_dir / "genes.json")
-    genes = GENES.read(genome_dir / "genes.parquet")
-    genes = genes.iloc[np.array_split(np.arange(len(genes)), shard[1])[shard[0] - 1]]
-    genome = Genome(genome_dir)
-    edges = about["bin_edges"] if bin_edges is None else parse_edges(bin_edges, about["mode"])
-    _check_window(edges, about, genome_dir)
-    meta = {
-        "oracle": oracle.name,
-        "oracle_hash": oracle.hash,
-        "strands": oracle.strands,
-        "mode": about["mode"],
-        "bin_edges": list(edges),
-        "genome": about["digest"],
-    }
-    if about["mode"] == ANNOTATION:
-        values = _window_scores(genes, genome, oracle, np.array(edges), threads)
-        meta |= {
-            "window": [edges[0], edges[-1]],
-            "tss_index": -edges[0],
-            "orientation": "the gene's strand",
-        }
-    else:
-        values = _promoter_scores(genes, genome, oracle, edges, about["promoter_choice"])
-        meta |= {
-            "window": None,
-            "tss_index": None,
-            "orientation": "as in the promoter file",
-            "promoter_choice": about["promoter_choice"],
-        }
-    return Features(values, genes["gene_id"].to_numpy(), oracle.targets, meta, shard)
+    binned = [_with_bins(oracle) for oracle in oracles]
+    about = _about(genome_dir)
+    table = GENES.read(genome_dir / "genes.parquet")
+    edges = _edges(bin_edges, len(binned), about, genome_dir)
+    rows = np.array_split(np.arange(len(table)), shard[1])[shard[0] - 1]
+    tables = _tables(table["gene_id"].to_numpy(), about, genome_dir, gene_features,
+                     annotation_features)  # fmt: skip
+    genes, genome = table.iloc[rows], Genome(genome_dir)
+    blocks = [
+        _block(oracle, own, genes, genome, about, threads)
+        for oracle, own in zip(binned, edges, strict=True)
+    ]
+    blocks += [replace(block, values=block.values[rows]) for block in tables]
+    meta = {"mode": about["mode"], "genome": about["digest"]}
+    if about["mode"] != ANNOTATION:
+        meta["promoter_choice"] = about["promoter_choice"]
+    features = Features(genes["gene_id"].to_numpy(), blocks, meta, shard)
+    return features.complete() if shard == (1, 1) else features
 
 
-def _check_window(edges: list, about: dict, genome_dir: Path) -> None:
-    checked = about["bin_edges"]
-    if edges[0] < checked[0] or edges[-1] > checked[-1]:
+def _about(genome_dir: Path) -> dict:
+    """genes.json."""
+    path = genome_dir / "genes.json"
+    about = read_object(path)
+    if "gene_features" not in about:
+        raise GeneqError("The gene table was written by an earlier version of geneq", file=path,
+                         fix="Run `geneq genes` again")  # fmt: skip
+    return about
+
+
+def _with_bins(oracle: Oracle) -> BinnedOracle:
+    if isinstance(oracle, BinnedOracle):
+        return oracle
+    raise GeneqError(
+        "Features need an oracle with per-bin outputs",
+        value=oracle.name,
+        fix="Use motifs or k-mers, for example motifs:core or kmers:3",
+    )
+
+
+def _edges(text: str | None, oracles: int, about: dict, genome_dir: Path) -> list[list[float]]:
+    """Bin edges of each oracle, within the window of the gene table."""
+    lists = about["bin_edges"] if text is None else parse_edge_lists(text, about["mode"])
+    given = "/".join(",".join(map(str, edges)) for edges in lists)
+    if len(lists) not in (1, oracles):
         raise GeneqError(
-            f"--bin_edges must stay within the window of the gene table, [{checked[0]}, "
-            f"{checked[-1]})",
-            value=",".join(map(str, edges)),
+            f"--bin_edges must be one list for all oracles or {oracles}, one for each",
+            value=given,
+            fix="Separate lists by /",
+        )
+    (first, end), (least, most) = union(lists), union(about["bin_edges"])
+    if first < least or end > most:
+        raise GeneqError(
+            f"--bin_edges must stay within the window of the gene table, [{least}, {most})",
+            value=given,
             file=genome_dir / "genes.json",
             fix="Run `geneq genes` with the same --bin_edges",
         )
+    return lists * oracles if len(lists) == 1 else lists
+
+
+def _tables(
+    gene_id: np.ndarray, about: dict, genome_dir: Path, table: str | Path | None, annotation: bool
+) -> list[Block]:
+    """Blocks of gene features of all genes."""
+    blocks = [of_table(table, gene_id)] if table else []
+    return blocks + ([of_annotation(genome_dir, about, gene_id)] if annotation else [])
+
+
+def _block(
+    oracle: BinnedOracle,
+    edges: list[float],
+    genes: pd.DataFrame,
+    genome: Genome,
+    about: dict,
+    threads: int,
+) -> Block:
+    """The scores of one oracle."""
+    is_annotation = about["mode"] == ANNOTATION
+    if is_annotation:
+        values = _window_scores(genes, genome, oracle, np.array(edges), threads)
+    else:
+        values = _promoter_scores(genes, genome, oracle, edges, about["promoter_choice"])
+    meta = {
+        "hash": oracle.hash,
+        "strands": oracle.strands,
+        "bin_edges": list(edges),
+        "window": [edges[0], edges[-1]] if is_annotation else None,
+        "tss_index": -edges[0] if is_annotation else None,
+        "orientation": "the gene's strand" if is_annotation else "as in the promoter file",
+    }
+    return Block(oracle.name, values, oracle.targets, meta)
 
 
 def _window_scores(
@@ -158,12 +247,27 @@ def _window_scores(
 ) -> np.ndarray:
     """float32[genes, bins, classes] of windows around the TSS."""
     values = np.empty((len(genes), len(edges) - 1, len(oracle.targets)), np.float32)
+    first, end = edges[0] - oracle.flank, edges[-1] + oracle.flank
     for start in range(0, len(genes), GENES_AT_A_TIME):
         part = genes.iloc[start : start + GENES_AT_A_TIME]
         chroms, tss, strands = (part[name].to_numpy() for name in ("chrom", "tss", "strand"))
-        tokens = genome.windows(chroms, tss, strands, edges[0], edges[-1], threads)
-        values[start : start + len(part)] = oracle.predict_bins(tokens, edges - edges[0])
+        tokens = genome.windows(chroms, tss, strands, first, end, threads)
+        scores = oracle.predict_bins(tokens, edges - first)
+        _check_finite(scores, oracle, part["gene_id"])
+        values[start : start + len(part)] = scores
     return values
+
+
+def _check_finite(scores: np.ndarray, oracle: BinnedOracle, gene_id: pd.Series) -> None:
+    """Raises GeneqError for scores [genes, bins, classes] that are not finite."""
+    # Least and largest are NaN where a score is; an array of booleans would take memory.
+    if scores.size and not np.isfinite([scores.min(), scores.max()]).all():
+        gene, b, target = np.argwhere(~np.isfinite(scores))[0]
+        raise GeneqError(
+            f"A score of {oracle.name} is not a finite number",
+            value=f"{scores[gene, b, target]} for gene {gene_id.iloc[gene]}, class "
+            f"{oracle.targets[target]}, bin {b}",
+        )
 
 
 def _promoter_scores(
@@ -174,6 +278,7 @@ def _promoter_scores(
     names = [name for group in records for name in group]
     owner = np.repeat(np.arange(len(genes)), records.str.len())
     scores = _record_scores([genome.record(name) for name in names], oracle, np.array(edges))
+    _check_finite(scores, oracle, genes["gene_id"].iloc[owner])
     if choice == "max":
         values = np.full((len(genes), *scores.shape[1:]), -np.inf, np.float32)
         np.maximum.at(values, owner, scores)
@@ -192,5 +297,12 @@ def _record_scores(
     for length in np.unique(lengths):
         rows = np.flatnonzero(lengths == length)
         edges = of_promoter(fractions, length)
-        scores[rows] = oracle.predict_bins(np.stack([sequences[i] for i in rows]), edges)
+        tokens = np.stack([sequences[i] for i in rows])
+        scores[rows] = oracle.predict_bins(*_flanked(tokens, edges, oracle.flank))
     return scores
+
+
+def _flanked(tokens: np.ndarray, edges: np.ndarray, flank: int) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens with at least `flank` bases around the edges, N beyond the sequence, and the edges."""
+    before, after = max(0, flank - edges[0]), max(0, edges[-1] + flank - tokens.shape[1])
+    return np.pad(tokens, [(0, 0), (before, after)], constant_values=4), edges + before

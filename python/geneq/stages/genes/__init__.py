@@ -15,13 +15,14 @@ import numpy as np
 import pandas as pd
 
 from ... import binning, folds
-from ...artifacts import GENES, write_json
+from ...artifacts import GENE_FEATURES, GENES, write_json
 from ...checks import check_int
 from ...errors import GeneqError
+from ...gene_features import ANNOTATION_FILE
 from ...genome import Genome, Index, index_fasta
 from ...similarity import similar_pairs
 from ...tally import Tally
-from . import annotation, promoters
+from . import annotation, promoters, transcripts
 
 __all__ = ["add_arguments", "run"]
 
@@ -49,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bin_edges",
         help="bin edges in nt from the TSS, or for promoters in fractions of the length; with "
-        f"'=' as in --bin_edges=-500,0,500 (default: "
+        "'=' as in --bin_edges=-500,0,500; several lists, one for each oracle, are separated by "
+        "/, and the window is from the first edge to the last of all (default: "
         f"{binning.DEFAULT_EDGES[binning.ANNOTATION]}; "
         f"promoters: {binning.DEFAULT_EDGES[binning.PROMOTERS]})",
     )
@@ -62,16 +64,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the indexed genome, `genes.parquet` and `genes.json` to `args.out`."""
+    """Write the indexed genome, `genes.parquet` and `genes.json` to `args.out`.
+
+    Where the GTF has transcripts and exons, write `gene_features.parquet`, too.
+    """
     mode = _mode(args)
     check_int(args.seed, "--seed", 0)
-    edges = binning.parse_edges(args.bin_edges, mode)
+    edges = binning.parse_edge_lists(args.bin_edges, mode)
     with _staged(args.out) as folder:
         index = index_fasta(args.promoters or args.fasta, folder)
         make = _from_promoters if mode == binning.PROMOTERS else _from_annotation
         made = make(args, index, Genome(folder), edges)
         genes = _with_folds(made)
         GENES.write(genes, folder / "genes.parquet")
+        if made.features is not None:
+            features = made.features.loc[genes["gene_id"]].reset_index()
+            GENE_FEATURES.write(features, folder / ANNOTATION_FILE)
         about = _document(args, mode, index, edges, made, len(genes))
         write_json(about, folder / "genes.json")
     print("\n".join(_summary(about)))
@@ -79,13 +87,14 @@ def run(args: argparse.Namespace) -> None:
 
 @dataclass(frozen=True)
 class _Made:
-    """The gene table without folds, its folds, and what to report."""
+    """The gene table without folds, its folds, what to report, and gene features by gene id."""
 
     genes: pd.DataFrame
     folds: folds.Folds
     dropped: Tally
     notes: list[str]
     about: dict
+    features: pd.DataFrame | None = None
 
 
 def _mode(args: argparse.Namespace) -> str:
@@ -101,22 +110,24 @@ def _mode(args: argparse.Namespace) -> str:
 
 
 def _from_annotation(
-    args: argparse.Namespace, index: Index, genome: Genome, edges: list[float]
+    args: argparse.Namespace, index: Index, genome: Genome, edges: list[list[float]]
 ) -> _Made:
-    dropped, window = Tally(), (int(edges[0]), int(edges[-1]))
-    found = annotation.read_gtf(args.gtf, dropped)
+    first, end = binning.union(edges)
+    dropped, window = Tally(), (int(first), int(end))
+    found, exons = annotation.read_gtf(args.gtf, dropped)
     files = f"{args.fasta} and {args.gtf}"
     genes, notes = annotation.place(found, genome, window, args.threads, dropped, files)
     about = {"tss_by": annotation.chosen_by(genes)}
-    genes = genes.drop(columns="chosen_by").assign(records="")
+    features = transcripts.features(genes, exons)
+    genes = genes.drop(columns=["chosen_by", "transcripts"]).assign(records="")
     batches = annotation.windows(genes, genome, window, args.threads)
     pairs = similar_pairs(sequence for batch in batches for sequence in batch)
     divided = folds.assign(genes, pairs, window, index.lengths, *_named_chroms(args), args.seed)
-    return _Made(genes, divided, dropped, notes, about)
+    return _Made(genes, divided, dropped, notes, about, features)
 
 
 def _from_promoters(
-    args: argparse.Namespace, index: Index, genome: Genome, edges: list[float]
+    args: argparse.Namespace, index: Index, genome: Genome, edges: list[list[float]]
 ) -> _Made:
     dropped = Tally()
     genes = promoters.choose(index, genome, args.promoter_choice, dropped)
@@ -155,6 +166,7 @@ def _document(
         "digest": index.digest,
         "contigs": index.lengths if is_annotation else {},
         "bin_edges": edges,
+        "gene_features": [] if made.features is None else list(made.features),
         "folds": made.folds.about,
         "n_genes": n_genes,
         **made.about,

@@ -19,6 +19,7 @@ from ...errors import GeneqError, not_found
 from ...gene_ids import stable_id
 from ...genome import GZIP_ERRORS, Genome, damaged, open_maybe_gzip
 from ...tally import Tally
+from .transcripts import Exons, transcript_key
 
 __all__ = ["attributes", "chosen_by", "place", "read_gtf"]
 
@@ -81,6 +82,7 @@ class Row(NamedTuple):
 class Transcript(NamedTuple):
     """What decides which transcript gives a gene's TSS."""
 
+    key: bytes
     tss: int
     tags: frozenset[str]
     support: int
@@ -95,8 +97,8 @@ class Gene:
     transcripts: list[Transcript] = field(default_factory=list)
 
 
-def read_gtf(path: str | Path, dropped: Tally) -> pd.DataFrame:
-    """Genes of a GTF.
+def read_gtf(path: str | Path, dropped: Tally) -> tuple[pd.DataFrame, Exons]:
+    """Genes of a GTF, and the exons of their transcripts.
 
     Parameters
     ----------
@@ -107,10 +109,12 @@ def read_gtf(path: str | Path, dropped: Tally) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame
+    genes : DataFrame
         gene_id (without version), gene_name, chrom (as in the GTF), tss (0-based), chosen_by
-        (MANE_Select, Ensembl_canonical, support or gene), strand. A gene that is on several
-        contigs or strands has a row for each of these copies.
+        (MANE_Select, Ensembl_canonical, support or gene), transcripts (list of `transcript_key`:
+        those that gave the TSS), strand. A gene that is on several contigs or strands has a row
+        for each of these copies.
+    exons : Exons
 
     Raises
     ------
@@ -119,17 +123,19 @@ def read_gtf(path: str | Path, dropped: Tally) -> pd.DataFrame:
     """
     genes: dict[tuple[str, str, str], Gene] = {}
     features: Counter[bytes] = Counter()
-    for row in _rows(Path(path), features, dropped):
+    exons = Exons()
+    for row in _rows(Path(path), features, exons, dropped):
         _collect(genes.setdefault(row[:3], Gene()), row, dropped)
     if not genes:
         raise _no_genes(path, features)
-    return pd.DataFrame(
+    table = pd.DataFrame(
         [
             (stable_id(id_), gene.name or stable_id(id_), contig, *_tss(gene, strand), strand)
             for (id_, contig, strand), gene in genes.items()
         ],
-        columns=["gene_id", "gene_name", "chrom", "tss", "chosen_by", "strand"],
+        columns=["gene_id", "gene_name", "chrom", "tss", "chosen_by", "transcripts", "strand"],
     )
+    return table, exons
 
 
 def _no_genes(path: str | Path, features: Counter[bytes]) -> GeneqError:
@@ -147,7 +153,8 @@ def _collect(gene: Gene, row: Row, dropped: Tally) -> None:
     gene.name = gene.name or _name(row.attributes)
     if not row.is_gene:
         tags = frozenset(tag.replace(" ", "_") for tag in row.attributes.get("tag", []))
-        gene.transcripts.append(Transcript(row.tss, tags, _support(row.attributes)))
+        key = transcript_key(row.contig, row.attributes.get("transcript_id", [""])[0])
+        gene.transcripts.append(Transcript(key, row.tss, tags, _support(row.attributes)))
     elif gene.tss >= 0:
         dropped.add("duplicated_id", row.gene_id)
     else:
@@ -163,23 +170,31 @@ def _support(found: dict[str, list[str]]) -> int:
     return int(level[0]) if level[:1] in set("12345") else WORST_SUPPORT
 
 
-def _tss(gene: Gene, strand: str) -> tuple[int, str]:
-    """0-based TSS of `gene`, and what it was chosen by."""
+def _tss(gene: Gene, strand: str) -> tuple[int, str, list[str]]:
+    """0-based TSS of `gene`, what it was chosen by, and the transcripts that gave it."""
     if not gene.transcripts:
-        return gene.tss, "gene"
-    most_5_prime = min if strand == "+" else max
+        return gene.tss, "gene", []
+    chosen, rule = _deciding(gene.transcripts)
+    tss = (min if strand == "+" else max)(transcript.tss for transcript in chosen)
+    return tss, rule, [transcript.key for transcript in chosen if transcript.tss == tss]
+
+
+def _deciding(transcripts: list[Transcript]) -> tuple[list[Transcript], str]:
+    """The transcripts of which the most 5' one gives the TSS, and what they were chosen by."""
     for tag in TAGS:
-        tagged = [transcript.tss for transcript in gene.transcripts if tag in transcript.tags]
+        tagged = [transcript for transcript in transcripts if tag in transcript.tags]
         if tagged:
-            return most_5_prime(tagged), tag
-    best = min(transcript.support for transcript in gene.transcripts)
-    return most_5_prime(t.tss for t in gene.transcripts if t.support == best), "support"
+            return tagged, tag
+    best = min(transcript.support for transcript in transcripts)
+    return [transcript for transcript in transcripts if transcript.support == best], "support"
 
 
-def _rows(path: Path, features: Counter[bytes], dropped: Tally) -> Iterator[Row]:
-    """The usable gene and transcript rows; `features` counts the rows of every type."""
+def _rows(path: Path, features: Counter[bytes], exons: Exons, dropped: Tally) -> Iterator[Row]:
+    """The usable gene and transcript rows.
+
+    `features` counts the rows of every type, and exons are added to `exons`.
+    """
     for number, line in _lines(path):
-        # Most lines are exons: they are counted, and not parsed.
         fields = line.split(b"\t", 3) if line.count(b"\t") == 8 else []
         if not fields or (not line.endswith(b"\n") and not _is_complete(line)):
             raise GeneqError(
@@ -193,6 +208,8 @@ def _rows(path: Path, features: Counter[bytes], dropped: Tally) -> Iterator[Row]
             row = _row(line, number, path, dropped)
             if row:
                 yield row
+        elif fields[2] in Exons.ROWS:
+            exons.add(line, number, dropped)
 
 
 def _is_complete(last: bytes) -> bool:

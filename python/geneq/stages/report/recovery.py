@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ...artifacts import read_parquet
-from ...equations import used_variables
+from ...equations import class_shares, used_variables
 from ...errors import GeneqError
 from ...evaluation import pearson
 from .inputs import Inputs
@@ -46,7 +46,8 @@ def recover(inputs: Inputs, path: Path) -> Recovery:
 
 def _row(document: dict, planted: list[str], values: pd.DataFrame) -> dict:
     values = values[values["cell_type"] == document["cell_type"]]
-    found = sorted({v["class"] for v in used_variables(document)}) if document["selected"] else []
+    used = used_variables(document) if document["selected"] else []
+    found = sorted({name for variable in used for _, name in class_shares(variable)})
     r = pearson(values["equation"].to_numpy(), values["truth"].to_numpy())[0] if planted else None
     if r is None:
         right = not document["selected"]
