@@ -233,8 +233,8 @@ TRIALS = Table(
     key=("trial",),
 )
 
-# Columns past `measured` are predictions: teacher, teacher_sd (standard deviation over its members),
-# teacher_out_of_fold (NaN for test genes), equation, elastic_net, lasso2.
+# Columns past `measured` are predictions: teacher, teacher_sd (standard deviation over its
+# members), teacher_out_of_fold (NaN for test genes), equation, elastic_net, lasso2.
 PREDICTIONS = Table(
     "predictions",
     {

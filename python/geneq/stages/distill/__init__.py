@@ -1,14 +1,15 @@
 """Distil the teacher into one short equation per cell type.
 
-The variables are the teacher's pooled features that matter for the cell type, by permutation
-importance on training genes. Symbolic regression searches forms and constants against the
-teacher's predictions on training genes. The equation is selected by its error against measured
+The variables are those of the teacher that matter for the cell type (pooled features, programmes),
+by permutation importance on training genes. Symbolic regression searches forms and constants
+against the teacher's predictions on training genes. The equation is selected by its error against measured
 expression, out of fold over training and validation genes; if none predicts better than the mean,
 no equation is selected. Test genes are used only for reporting.
 """
 
 import re
 from argparse import ArgumentParser, Namespace
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,20 +17,23 @@ import numpy as np
 import pandas as pd
 import sympy
 
-from ...artifacts import EQUATIONS, METRICS, PREDICTIONS, Features, atomic_path
+from ...artifacts import EQUATIONS, METRICS, PREDICTIONS, atomic_path
 from ...checks import check_int
-from ...equations import FORMAT, VERSION, Equation, infix, with_numbers
+from ...equations import FORMAT, VERSION, Equation, about_features, infix, with_numbers
 from ...errors import GeneqError
 from ...evaluation import metrics
+from ...features import Features
 from ...teacher import TrainedTeacher
 from .baselines import degree_two_lasso, elastic_net
 from .engines import Engine, choose_engine
 from .selection import Choice, Sample, choose
 
-# A pooled feature matters when shuffling it moves the teacher by this share of its variance.
+# A variable matters when shuffling it moves the teacher by this share of its variance.
 IMPORTANT = 0.002
 # Training genes that forms are searched on: the teacher is noise-free, so more add nothing.
 SEARCH_ROWS = 1000
+# Names of variables that mix classes.
+PROGRAMME = "programme"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -90,10 +94,10 @@ class Source:
     def read(cls, search: str | Path, features_path: str | Path) -> "Source":
         teacher = TrainedTeacher.load(search)
         features = Features.read(features_path)
-        if features.meta != teacher.about["features"] or features.classes != teacher.classes:
+        if features.about != teacher.about["features"]:
             raise GeneqError(
                 "The features are not those that the teacher was trained on",
-                value=features.meta["oracle"],
+                value=", ".join(block.name for block in features.blocks),
                 file=features_path,
             )
         predictions = PREDICTIONS.read(Path(search) / "predictions.parquet")
@@ -113,8 +117,8 @@ class CellType:
     """What distilling one cell type needs, rows in the order of `rows`.
 
     rows: the cell type's predictions; features: theirs; variables: name → float64[n],
-    standardised over training genes; places: the class of each variable; scale: mean and standard
-    deviation of each pooled feature.
+    standardised over training genes; places: of each variable among the teacher's; standard: mean
+    and standard deviation of each of the teacher's variables.
     """
 
     source: Source
@@ -123,23 +127,21 @@ class CellType:
     features: Features
     variables: dict[str, np.ndarray]
     places: list[int]
-    scale: tuple[np.ndarray, np.ndarray]
+    standard: tuple[np.ndarray, np.ndarray]
 
     @classmethod
     def of(cls, source: Source, cell_type: str, most: int, seed: int) -> "CellType":
         rows = source.predictions[source.predictions["cell_type"] == cell_type]
         rows = rows.reset_index(drop=True)
         features = source.features.of_genes(rows["gene_id"])
-        pooled = source.teacher.pooled(features.values)
+        pooled = source.teacher.pooled(features)
         train = (rows["split"] == "train").to_numpy()
         j = source.teacher.cell_types.index(cell_type)
         places = important(source.teacher, pooled[train], j, most, seed)
         mean, sd = pooled[train].mean(0, dtype=float), pooled[train].std(0, dtype=float)
         sd = np.where(sd > 0, sd, 1)
-        names = variable_names([source.teacher.classes[c] for c in places])
-        variables = {
-            name: (pooled[:, c] - mean[c]) / sd[c] for name, c in zip(names, places, strict=True)
-        }
+        names = variable_names([v.name or PROGRAMME for v in source.teacher.variables])
+        variables = {names[v]: (pooled[:, v] - mean[v]) / sd[v] for v in places}
         return cls(source, cell_type, rows, features, variables, places, (mean, sd))
 
     def split(self, *names: str) -> np.ndarray:
@@ -187,23 +189,17 @@ class CellType:
     def document(self, choice: Choice, engine: str) -> dict:
         """The chosen equation, with all that is needed to evaluate it."""
         member = choice.members[choice.chosen]
-        meta, numbers = self.features.meta, with_numbers(member.form, member.constants)
-        constant = choice.members[0]
+        numbers, constant = with_numbers(member.form, member.constants), choice.members[0]
+        variables = [self._variable(name) for name in member.form.variables]
+        training = self.features.of_genes(self.rows.loc[self.split("train"), "gene_id"])
         return {
             "format": FORMAT,
             "version": VERSION,
             "dataset": self.source.teacher.about["dataset"],
             "cell_type": self.name,
             "selected": choice.selected,
-            "oracle": {
-                "name": meta["oracle"],
-                "hash": meta["oracle_hash"],
-                # Features without this entry are from before there was a choice.
-                "strands": meta.get("strands", "both"),
-            },
-            **{key: meta[key] for key in ("window", "tss_index", "bin_edges", "orientation")},
-            "classes": self.features.classes,
-            "variables": [self._variable(name) for name in member.form.variables],
+            **about_features(training, self.source.teacher.scale, variables),
+            "variables": variables,
             "expression": member.form.text,
             "constants": {f"c{i}": float(c) for i, c in enumerate(member.constants)},
             "y": {"transform": "log2(CPM + 1)"},
@@ -222,19 +218,19 @@ class CellType:
         }
 
     def _variable(self, name: str) -> dict:
-        """Offset and weights in raw feature units; range over training genes."""
-        c = self.places[list(self.variables).index(name)]
-        weights, offsets = self.source.teacher.pooling()
-        mean, sd = self.scale[0][c], self.scale[1][c]
-        label = self.features.classes[c]
+        """Offset and weights, in units of the scaled columns; range over training genes."""
+        place = self.places[list(self.variables).index(name)]
+        weights, offset = self.source.teacher.weights(place)
+        mean, sd = self.standard[0][place], self.standard[1][place]
         training = self.variables[name][self.split("train")]
         return {
             "name": name,
-            "class": label,
-            "offset": (offsets[c] - mean) / sd,
+            "class": self.source.teacher.variables[place].name,
+            "offset": (offset - mean) / sd,
             "weights": [
-                {"bin": b, "class": label, "weight": weight / sd}
-                for b, weight in enumerate(weights[:, c])
+                {"block": c.block, "bin": c.bin, "class": c.name, "weight": weight / sd}
+                for c, weight in zip(self.features.columns, weights, strict=True)
+                if weight
             ],
             "range": [training.min(), training.max()],
         }
@@ -243,7 +239,7 @@ class CellType:
         """The cell type's rows with equation and baselines."""
         known = self.split("train", "valid")
         y, fold = self.rows["measured"].to_numpy()[known], self.rows["fold"].to_numpy()[known]
-        flat = self.features.values.reshape(len(self.rows), -1).astype(float)
+        flat = self.features.matrix(self.source.teacher.scale).astype(float)
         found = {
             "equation": equation.predict(self.features),
             "elastic_net": elastic_net(flat[known], y, fold, seed).predict(flat),
@@ -259,10 +255,10 @@ class CellType:
 def important(
     teacher: TrainedTeacher, pooled: np.ndarray, cell_type: int, most: int, seed: int
 ) -> list[int]:
-    """Classes whose pooled feature the cell type's prediction depends on, most important first.
+    """Places of the variables that the cell type's prediction depends on, most important first.
 
-    pooled: float32[n, classes] of training genes. The importance of a class is the mean squared
-    change of the prediction when its column is shuffled, over the prediction's variance.
+    pooled: float32[n, variables] of training genes. The importance of a variable is the mean
+    squared change of the prediction when its column is shuffled, over the prediction's variance.
     """
     base = teacher.predict_pooled(pooled)[:, cell_type]
     variance = base.var()
@@ -286,11 +282,13 @@ def variable_names(classes: list[str]) -> list[str]:
     Of two underscores side by side, LaTeX would make a superscript.
     """
     names: list[str] = []
+    taken: Counter[str] = Counter()
     for label in classes:
         stem = "z_" + re.sub(r"[\W_]+", "_", label, flags=re.ASCII).strip("_")
-        name, place = stem, 1
-        while name in names:
-            place += 1
-            name = f"{stem}_{place}"
+        name = stem
+        while name in taken:
+            taken[stem] += 1
+            name = f"{stem}_{taken[stem]}"
+        taken[name] += 1
         names.append(name)
     return names
