@@ -2,9 +2,9 @@
 
 The variables are those of the teacher that matter for the cell type (pooled features, programmes),
 by permutation importance on training genes. Symbolic regression searches forms and constants
-against the teacher's predictions on training genes. The equation is selected by its error against measured
-expression, out of fold over training and validation genes; if none predicts better than the mean,
-no equation is selected. Test genes are used only for reporting.
+against the teacher's predictions on training genes. The equation is selected by its error against
+measured expression, out of fold over training and validation genes; if none predicts better than
+the mean, no equation is selected. Test genes are used only for reporting.
 """
 
 import re

@@ -27,7 +27,8 @@ __all__ = ["AUTO", "Explorer", "Finalist", "Settings", "Trial", "choose", "table
 AUTO = "auto"
 GENERATION = 8
 SHORT = 3
-# Power of the number of parameters in the cost: a network of ten times as many must be 0.7 % better.
+# Power of the number of parameters in the cost: with ten times as many a network must be 0.7 %
+# better.
 COMPLEXITY = 0.003
 FINALISTS = 3
 CERTAIN = 1.0
@@ -115,13 +116,11 @@ class Explorer:
         """Train networks, the better half of them in full; the start always."""
         short = max(1, self.settings.epochs // SHORT)
         numbers = range(first, first + len(asked))
-        tried = dict(zip(numbers, self._trained(dict(zip(numbers, asked, strict=True)), short),
-                         strict=True))  # fmt: skip
-        order = sorted(
-            numbers, key=lambda i: (i > 0, not np.isfinite(tried[i].loss), tried[i].cost)
-        )
-        kept = {i: asked[i - first] for i in sorted(order[: -(-len(asked) // 2)])
-                if np.isfinite(tried[i].loss)}  # fmt: skip
+        networks = dict(zip(numbers, asked, strict=True))
+        tried = {trial.number: trial for trial in self._trained(networks, short)}
+        order = sorted(numbers, key=lambda i: (i > 0, tried[i].cost))
+        better = sorted(order[: -(-len(asked) // 2)])
+        kept = {i: networks[i] for i in better if np.isfinite(tried[i].loss)}
         for trial in self._trained(kept, self.settings.epochs):
             earlier = tried[trial.number].seconds
             tried[trial.number] = replace(trial, complete=True, seconds=trial.seconds + earlier)
@@ -148,8 +147,8 @@ class Explorer:
     def finalists(self, trials: list[Trial]) -> list[Finalist]:
         """The start and the trials of lowest cost, with their predictions out of fold."""
         best = sorted((t for t in trials if t.state == "complete"), key=lambda t: t.cost)
-        some = best[:FINALISTS]
-        some += [t for t in trials[:1] if t.state == "complete" and t not in some]
+        some = [t for t in trials[:1] if t.state == "complete" and t not in best[:FINALISTS]]
+        some += best[:FINALISTS]
         fold = self.data.genes["fold"].to_numpy()
         known = self.data.rows("train", "valid")
         parts = [(known[fold[known] != k], known[fold[known] == k]) for k in np.unique(fold[known])]
@@ -159,11 +158,11 @@ class Explorer:
             for k, part in enumerate(parts)
         ]
         trained = list(self.workers.fit(fits))
-        found = []
-        for i, trial in enumerate(sorted(some, key=lambda t: t.number)):
-            mine = trained[some.index(trial) * len(parts) :][: len(parts)]
-            found.append(self._finalist(trial, [outside for _, outside in parts], mine))
-        return found
+        outside = [rows for _, rows in parts]
+        return [
+            self._finalist(trial, outside, trained[i * len(parts) :][: len(parts)])
+            for i, trial in enumerate(some)
+        ]
 
     def _finalist(self, trial: Trial, parts: list[np.ndarray], trained: list[Trained]) -> Finalist:
         predicted = np.full(self.data.y.shape, np.nan)

@@ -86,7 +86,7 @@ class Tpe(Strategy):
 
 
 def _coded(knob: Knob, value) -> str | int:
-    """The place of an ordered knob's value, which Optuna then takes for a number; else the value."""
+    """For Optuna: an ordered knob's value as its place, a number; others as they are."""
     return knob.values.index(value) if knob.ordered else value
 
 
