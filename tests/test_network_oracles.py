@@ -299,4 +299,4 @@ def test_other_sequences_are_refused(tmp_path):
 def test_features_need_scores_by_bins(tmp_path):
     oracle = load_oracle(f"deepstarr:{save(deepstarr_layers(), tmp_path / 'w.h5')}")
     with pytest.raises(GeneqError, match="need an oracle with per-bin outputs"):
-        featurize(tmp_path, oracle)
+        featurize(tmp_path, [oracle])

@@ -524,7 +524,8 @@ def _check_columns(document: dict, path: str | Path) -> None:
         used = used_columns(document)
         absent = [column for column in used if not _is_in(blocks, column)]
         if scale == "normal":
-            absent += set(used) - _curves(document).keys()
+            known = _curves(document)
+            absent += [column for column in used if column not in known]
     except (KeyError, IndexError, TypeError, ValueError) as error:
         rule = "The equation file is incomplete"
         raise GeneqError(rule, value=str(error), file=path) from None

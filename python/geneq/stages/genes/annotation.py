@@ -170,7 +170,7 @@ def _support(found: dict[str, list[str]]) -> int:
     return int(level[0]) if level[:1] in set("12345") else WORST_SUPPORT
 
 
-def _tss(gene: Gene, strand: str) -> tuple[int, str, list[str]]:
+def _tss(gene: Gene, strand: str) -> tuple[int, str, list[bytes]]:
     """0-based TSS of `gene`, what it was chosen by, and the transcripts that gave it."""
     if not gene.transcripts:
         return gene.tss, "gene", []
