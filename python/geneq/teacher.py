@@ -279,7 +279,8 @@ def dropout(x: torch.Tensor, rate: float, training: bool = True) -> torch.Tensor
         return x
     words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device)
     bytes_ = words.random_(-(2**63), None).view(torch.uint8)[: x.numel()].view(x.shape)
-    return torch.where(bytes_ >= threshold, x * (256 / (256 - threshold)), 0.0)
+    kept = (bytes_ >= threshold).to(x.dtype)  # a product is much faster than torch.where
+    return x * kept.mul_(256 / (256 - threshold))
 
 
 # --- the network ------------------------------------------------------------------------------
