@@ -6,7 +6,8 @@
           programmes: of all columns
     s   gated: z times a gate per variable, driven towards 0 by its penalty
     e   s and its encoding (none, piecewise linear, periodic)
-    h   hidden units act(W e + b), which mix variables (dense) or read one each (additive)
+    h   hidden units: act(W e + b), which mix variables (dense), or act(w s + b), which read one
+        each (additive)
     y   one linear head per cell type over e, h and products (U s)(V s)
 
 Nothing nonlinear happens before the variables, except a monotone scale of each column, so every
@@ -45,6 +46,7 @@ FORMAT, VERSION = "geneq-teacher", 3
 POOLINGS = ("shared", "partial", "class", "attention", "convolution", "decay", "promoter_distal")
 ENCODINGS = ("none", "piecewise", "periodic")
 LINKS = ("identity", "softplus")
+HIDDEN = ("none", "dense", "additive")
 # All but relu can be written in an equation; relu is its limit of softplus.
 NONLINEARITIES: dict[str, type[nn.Module]] = {
     "silu": nn.SiLU,
@@ -150,11 +152,6 @@ class Additive(nn.Module):
 
     def forward(self, s: torch.Tensor) -> torch.Tensor:
         return (s[..., None] * self.slope + self.shift).flatten(2)
-
-
-HIDDEN: dict[str, type[Linear] | type[Additive] | None] = {
-    "none": None, "dense": Linear, "additive": Additive,
-}  # fmt: skip
 
 
 class Pooling(nn.Module):
@@ -320,12 +317,15 @@ class Teacher(nn.Module):
 
     def _hidden_layers(self) -> nn.ModuleList:
         a = self.architecture
-        kind = HIDDEN[a.hidden]
-        if kind is None:
+        if a.hidden == "none":
             return nn.ModuleList()
-        layers = [kind(a.members, self.encoding.units, a.width)]
-        layers += [Linear(a.members, layers[0].units, a.width) for _ in range(a.depth - 1)]
-        return nn.ModuleList(layers)
+        first: Linear | Additive
+        if a.hidden == "additive":
+            first = Additive(a.members, self.variables, max(1, a.width // 8))
+        else:
+            first = Linear(a.members, self.encoding.units, a.width)
+        more = [Linear(a.members, first.units, a.width)] if a.depth > 1 else []
+        return nn.ModuleList([first, *more])
 
     def _sides(self, profiles: int) -> torch.Tensor:
         """float32[2, variables]: what either factor of a product reads.
@@ -373,7 +373,8 @@ class Teacher(nn.Module):
     def members(self, z: torch.Tensor) -> torch.Tensor:
         """Variables float32[n, variables] → float32[members, n, cell types]."""
         s = z * (self.gate * self.kept)
-        h = encoded = self.encoding(s)
+        encoded = self.encoding(s)
+        h = s if self.architecture.hidden == "additive" else encoded
         y = self.constant + self.heads["encoded"](encoded)
         for layer in self.hidden:
             h = dropout(self.activation(layer(h)), self.architecture.dropout, self.training)

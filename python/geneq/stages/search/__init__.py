@@ -66,8 +66,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--trials",
         type=trials_of,
-        default=24,
-        help="number of networks, or auto: until more stop helping (default: 24)",
+        default=16,
+        help="number of networks, or auto: until more stop helping (default: 16)",
     )
     parser.add_argument(
         "--epochs", type=int, default=40, help="epochs that a network is trained (default: 40)"

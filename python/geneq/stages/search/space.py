@@ -59,8 +59,12 @@ KNOBS = [
     ),
     Knob("profiles", (1, 2, 3), "profiles of each class (promoter_distal always has 2)"),
     Knob("programmes", (0, 8, 32), "further variables: weighted sums over all classes and bins"),
-    Knob("hidden", tuple(HIDDEN), "hidden units that mix variables (dense), read one (additive)"),
-    Knob("width", (4, 8, 16, 32, 64), "hidden units: in all (dense), of a variable (additive)"),
+    Knob("hidden", HIDDEN, "hidden units that mix variables (dense), read one (additive)"),
+    Knob(
+        "width",
+        (8, 16, 32, 64),
+        "hidden units in all (dense); an eighth of it of each variable (additive)",
+    ),
     Knob("depth", (1, 2), "hidden layers"),
     Knob("products", (0, 2, 4, 8), "products of two weighted sums of gated variables"),
     Knob("encoding", ENCODINGS, "functions of each variable beside it: hinges, sines and cosines"),
@@ -81,7 +85,7 @@ _LIGHT = {**_START, "input_dropout": 0.0, "dropout": 0.1, "weight_decay": 0.03}
 PORTFOLIO: list[Parameters] = [
     _START,
     {**_START, "scale": "normal", "profiles": 2},
-    {**_LIGHT, "pooling": "partial", "hidden": "additive", "width": 8, "products": 8,
+    {**_LIGHT, "pooling": "partial", "hidden": "additive", "width": 32, "products": 8,
      "nonlinearity": "tanh", "gate_penalty": 0.01, "learning_rate": 0.005},
     {**_LIGHT, "pooling": "decay", "width": 32},
     {**_LIGHT, "pooling": "shared", "hidden": "none", "products": 4, "gate_penalty": 0.01,
