@@ -11,7 +11,10 @@ from .feeding import device, one_hot
 __all__ = ["STRANDS", "TYPES", "BinnedOracle", "Oracle", "device", "load_oracle", "one_hot"]
 
 # Other packages add theirs, see oracles/user.py.
-TYPES = ["motifs", "kmers", "equation", "keras", "deepstarr", "xpresso", "torchscript", "python"]
+TYPES = [
+    "motifs", "kmers", "deepbind", "equation", "keras", "deepstarr", "xpresso", "torchscript",
+    "python",
+]  # fmt: skip
 
 
 def load_oracle(
@@ -70,6 +73,10 @@ def _opened(kind: str, what: str, max_classes: int, strands: str) -> Oracle | No
         from .kmers import KmerOracle
 
         return KmerOracle.open(what, strands)
+    if kind == "deepbind":
+        from .deepbind import DeepBindOracle
+
+        return DeepBindOracle.open(what)
     if kind == "equation":
         from .equation import EquationOracle
 
