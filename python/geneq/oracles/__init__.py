@@ -12,8 +12,8 @@ __all__ = ["STRANDS", "TYPES", "BinnedOracle", "Oracle", "device", "load_oracle"
 
 # Other packages add theirs, see oracles/user.py.
 TYPES = [
-    "motifs", "kmers", "deepbind", "equation", "keras", "deepstarr", "xpresso", "torchscript",
-    "python",
+    "motifs", "kmers", "deepbind", "sei", "equation", "keras", "deepstarr", "xpresso",
+    "torchscript", "python",
 ]  # fmt: skip
 
 
@@ -77,6 +77,10 @@ def _opened(kind: str, what: str, max_classes: int, strands: str) -> Oracle | No
         from .deepbind import DeepBindOracle
 
         return DeepBindOracle.open(what)
+    if kind == "sei":
+        from .sei import open_sei
+
+        return open_sei(what)
     if kind == "equation":
         from .equation import EquationOracle
 

@@ -17,6 +17,7 @@ import numpy as np
 from ..checks import check_int
 from ..errors import GeneqError
 from .base import BinnedOracle, Oracle
+from .feeding import distinct_rows
 from .wrapped import WrappedOracle
 
 __all__ = ["DEFAULT_TILE", "ProfileOracle", "TiledOracle", "binned", "fitting_tile"]
@@ -129,10 +130,8 @@ class TiledOracle(WrappedOracle):
 
     def _distinct_scores(self, inputs: np.ndarray) -> np.ndarray:
         """uint8[n, length] → float32[n, targets]; rows that are equal are scored once."""
-        rows = np.ascontiguousarray(inputs).view(np.dtype((np.void, self.length)))[:, 0]
-        _, first, which = np.unique(rows, return_index=True, return_inverse=True)
-        scores = self._oracle.predict(inputs[first])
-        return scores[which]
+        first, which = distinct_rows(inputs)
+        return self._oracle.predict(inputs[first])[which]
 
 
 class ProfileOracle(WrappedOracle):
