@@ -198,7 +198,7 @@ class Harmful:
 
 def test_code_in_weights_is_not_run(copy):
     with open(copy / "sei.pth", "wb") as file:
-        pickle.dump({"a": Harmful()}, file)
+        pickle.dump({"a": Harmful()}, file, protocol=2)
     with pytest.raises(GeneqError, match="Not a complete file of weights, or one with code in it"):
         open_sei(str(copy), narrow.WIDTH)
     assert not Path("/tmp/geneq_was_here").exists()

@@ -2,7 +2,7 @@
 
 Scores the windows of a sample of genes, bin by bin, and groups outputs that are correlated. The
 table that it writes has a row for each output: output, class, weight, mean, sd. Expression data are
-not used. The table can be read, edited, and given to `geneq featurize --classes`.
+not used. The table can be read and edited; `geneq.oracles.classes.with_classes` applies it.
 """
 
 from argparse import ArgumentParser, Namespace
