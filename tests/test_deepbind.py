@@ -99,10 +99,10 @@ def test_sequences_score_as_in_the_reference(folder, nets, length):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("together", [1, 64])
-def test_a_bin_is_one_window(folder, nets, monkeypatch, together):
+@pytest.mark.parametrize("columns", [1, 5, 128])
+def test_a_bin_is_one_window(folder, nets, monkeypatch, columns):
     """Bins narrower than a detector and wider than a window, and one of no base."""
-    monkeypatch.setattr("geneq.oracles.deepbind.oracle.TOGETHER", together)
+    monkeypatch.setattr("geneq.oracles.deepbind.oracle.COLUMNS", columns)
     tokens, edges = dna(3, 60), np.array([2, 3, 8, 8, 12, 55])
     found = all_networks(folder).predict_bins(tokens, edges)
     bins = list(pairwise(edges))
@@ -132,13 +132,13 @@ def test_bins_of_both_strands_are_mirrored(tokens, inner):
     )
 
 
-@pytest.mark.parametrize("most", [1, 2**20])
+@pytest.mark.parametrize("most", [1, 2**11])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_batches_and_threads_change_nothing(folder, monkeypatch, most, threads):
     tokens, edges = dna(150, 40), np.array([0, 7, 40])
     oracle = load_oracle(f"deepbind:{folder}")
     expected = oracle.predict_bins(tokens, edges), oracle.predict(tokens[:9])
-    monkeypatch.setattr(DeepBindOracle, "BATCH_SCORES", {"cpu": most})
+    monkeypatch.setattr(DeepBindOracle, "BATCH_POSITIONS", {"cpu": most})
     monkeypatch.setattr("geneq.oracles.deepbind.oracle.WINDOW_SYMBOLS", 500)
     torch.set_num_threads(threads)
     try:
