@@ -3,8 +3,9 @@ ones, on windows of 2,048 nt in the default bins.
 
 Beside the speed of the matrix product (counted is what a convolution of one-hot needs, 8 operations
 for each base, position of a detector and strand; geneq adds up rows of tables instead, so it can be
-faster) and beside a plain torch loop over networks, strands and bins, which gives the same scores. Seconds on one thread are those of the processor, which other work on
-the machine does not add to; those on two threads are elapsed seconds.
+faster) and beside a plain torch loop over networks, strands and bins for 8 genes at a time, which
+gives the same scores. Seconds on one thread are those of the processor, which other work on the
+machine does not add to; those on two threads are elapsed seconds.
 """
 
 import argparse
