@@ -8,10 +8,12 @@ import pytest
 
 from geneq import cli
 from geneq.artifacts import GENES
+from geneq.errors import GeneqError
 from geneq.genome import Genome
 from geneq.oracles import load_oracle
 from geneq.oracles.classes import Classes, with_classes
 from geneq.oracles.tiling import binned
+from geneq.tools.classes import bin_edges
 from twins import classes as twin
 
 RNG = np.random.default_rng(8)
@@ -130,3 +132,22 @@ def test_wrong_options_are_refused_and_nothing_is_written(
     assert geneq(*common, "--out", tmp_path / "c.tsv", *options) == 1
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("text", "stored", "edges"),
+    [
+        (None, [-8, 0, 8], [-8, 0, 8]),
+        (None, [[-8, 0, 8]], [-8, 0, 8]),
+        ("-4,4", [-8, 0, 8], [-4, 4]),
+        ("-4,4", [[-8, 0, 8], [0, 8]], [-4, 4]),
+    ],
+)
+def test_bins_are_those_of_the_gene_table_or_of_the_command_line(text, stored, edges):
+    assert bin_edges(text, {"mode": "annotation", "bin_edges": stored}) == edges
+
+
+def test_bins_of_several_oracles_need_a_choice():
+    about = {"mode": "annotation", "bin_edges": [[-8, 0], [0, 8]]}
+    with pytest.raises(GeneqError, match="bins for several oracles.*--bin_edges"):
+        bin_edges(None, about)

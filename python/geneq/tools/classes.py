@@ -45,7 +45,7 @@ def run(args: Namespace) -> None:
     check_int(args.max_classes, "--max_classes", 1)
     check_int(args.genes, "--genes", 2)
     about = read_json(Path(args.genome_dir) / "genes.json")
-    edges = parse_edges(args.bin_edges, about["mode"]) if args.bin_edges else about["bin_edges"]
+    edges = bin_edges(args.bin_edges, about)
     first = int(edges[0]) if about["mode"] == ANNOTATION else 0
     oracle = binned(load_oracle(args.oracle), args.tile, first)
     windows = sampled_scores(args.genome_dir, oracle, edges, args.genes, args.seed, args.threads)
@@ -55,6 +55,24 @@ def run(args: Namespace) -> None:
     constant = len(oracle.targets) - used
     dropped = f" ({constant:,} more are the same in all windows)" if constant else ""
     print(f"{len(classes.names)} classes of {used:,} outputs{dropped}, from {len(windows):,} bins")
+
+
+def bin_edges(text: str | None, about: dict) -> list:
+    """Edges as on the command line, by default those of the gene table.
+
+    text: "a,b,…" or None. about: genes.json, whose edges are one list, or a list of lists, one for
+    each oracle. Raises GeneqError if there are several.
+    """
+    if text:
+        return parse_edges(text, about["mode"])
+    lists = about["bin_edges"] if isinstance(about["bin_edges"][0], list) else [about["bin_edges"]]
+    if len(lists) > 1:
+        raise GeneqError(
+            "The gene table has bins for several oracles",
+            value=f"{len(lists)} lists of edges",
+            fix="Choose those of this oracle with --bin_edges",
+        )
+    return lists[0]
 
 
 def sampled_scores(
