@@ -149,5 +149,5 @@ def test_bins_are_those_of_the_gene_table_or_of_the_command_line(text, stored, e
 
 def test_bins_of_several_oracles_need_a_choice():
     about = {"mode": "annotation", "bin_edges": [[-8, 0], [0, 8]]}
-    with pytest.raises(GeneqError, match="bins for several oracles.*--bin_edges"):
+    with pytest.raises(GeneqError, match=r"bins for several oracles.*--bin_edges"):
         bin_edges(None, about)

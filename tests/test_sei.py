@@ -192,16 +192,19 @@ def test_other_weights_are_refused(copy, changes, message):
 
 
 class Harmful:
+    def __init__(self, touched: Path):
+        self.touched = touched
+
     def __reduce__(self):
-        return (Path.touch, (Path("/tmp/geneq_was_here"),))
+        return (Path.touch, (self.touched,))
 
 
 def test_code_in_weights_is_not_run(copy):
     with open(copy / "sei.pth", "wb") as file:
-        pickle.dump({"a": Harmful()}, file, protocol=2)
+        pickle.dump({"a": Harmful(copy / "touched")}, file, protocol=2)
     with pytest.raises(GeneqError, match="Not a complete file of weights, or one with code in it"):
         open_sei(str(copy), narrow.WIDTH)
-    assert not Path("/tmp/geneq_was_here").exists()
+    assert not (copy / "touched").exists()
 
 
 @pytest.mark.parametrize("size", [0, 10, 5000, -30])
