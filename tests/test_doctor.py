@@ -7,6 +7,8 @@ import torch
 
 from geneq import cli
 from geneq._ext import CODE_DIGEST
+from geneq.oracles import TYPES
+from geneq.oracles.catalogue import CATALOGUE
 
 
 def test_findings_are_named(capsys):
@@ -38,3 +40,13 @@ def test_versions_alone_are_yaml_below_a_name(capsys):
     assert lines[0] == "GENES:"
     assert f'  numpy: "{numpy.__version__}"' in lines
     assert all(line.startswith("  ") and line.endswith('"') for line in lines[1:])
+
+
+def test_oracles_are_listed_with_what_they_need(capsys):
+    assert cli.main(["doctor", "--oracles"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    kinds = [line.partition(":")[0] for line in lines if not line.startswith(" ")]
+    assert kinds[: len(TYPES)] == list(CATALOGUE)
+    assert sorted(CATALOGUE) == sorted(TYPES)
+    sei = lines[lines.index("sei:FOLDER or FOLDER:profiles") :][:4]
+    assert "projvec_targets.npy" in sei[1] and "zenodo.4906996" in sei[3]

@@ -531,9 +531,9 @@ def test_a_shard_is_a_part_of_a_whole(text):
 
 
 def test_an_unknown_oracle_is_refused(run):
-    message = run.refused("--genome_dir", run.inputs / "genome", "--oracle", "sei:weights.pt")
+    message = run.refused("--genome_dir", run.inputs / "genome", "--oracle", "tarot:weights.pt")
     types = "motifs, kmers, equation, keras, deepstarr, xpresso, torchscript, python"
-    assert f"TYPE is one of: {types}: 'sei:weights.pt'" in message
+    assert f"TYPE is one of: {types}: 'tarot:weights.pt'" in message
 
 
 def test_a_gene_table_of_an_earlier_version_is_refused(run):

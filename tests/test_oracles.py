@@ -345,9 +345,9 @@ def test_max_classes_counts_base_composition():
         load_oracle("motifs:core", 2)
 
 
-@pytest.mark.parametrize("spec", ["sei:weights", "motifs", "motifs:", "core", ""])
+@pytest.mark.parametrize("spec", ["tangle:weights", "motifs", "motifs:", "core", ""])
 def test_an_unknown_type_of_oracle_is_refused(spec):
-    types = "motifs, kmers, equation, keras, deepstarr, xpresso, torchscript, python"
+    types = "motifs, kmers, deepbind, sei, equation, keras, deepstarr, xpresso, torchscript, python"
     with pytest.raises(GeneqError, match=f"TYPE is one of: {types}: .* For example motifs:core"):
         load_oracle(spec)
 

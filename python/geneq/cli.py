@@ -28,6 +28,7 @@ COMMANDS = {
     "loci_report": "stages.loci_report",
     "report": "stages.report",
     "atlas": "stages.atlas",
+    "classes": "tools.classes",
     "mutagenize": "tools.mutagenize",
     "attribute": "tools.attribute",
     "simulate": "tools.simulate",

@@ -58,8 +58,8 @@ def not_found(path: str | Path) -> GeneqError:
     return GeneqError("File not found", file=path)
 
 
-def some(rows: Sequence[int] | np.ndarray) -> str:
-    """The first of `rows`, and how many more there are."""
+def some(rows: Sequence | np.ndarray) -> str:
+    """The first of `rows`, which are numbers or names, and how many more there are."""
     more = f" and {len(rows) - NAMED:,} more" if len(rows) > NAMED else ""
     return ", ".join(map(str, rows[:NAMED])) + more
 

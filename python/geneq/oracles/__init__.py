@@ -17,7 +17,10 @@ __all__ = [
 ]  # fmt: skip
 
 # Other packages add theirs, see oracles/user.py.
-TYPES = ["motifs", "kmers", "equation", "keras", "deepstarr", "xpresso", "torchscript", "python"]
+TYPES = [
+    "motifs", "kmers", "deepbind", "sei", "equation", "keras", "deepstarr", "xpresso",
+    "torchscript", "python",
+]  # fmt: skip
 
 
 def load_oracle(
@@ -132,6 +135,14 @@ def _opened(kind: str, what: str, max_classes: int, strands: str) -> Oracle | No
         from .kmers import KmerOracle
 
         return KmerOracle.open(what, strands)
+    if kind == "deepbind":
+        from .deepbind import DeepBindOracle
+
+        return DeepBindOracle.open(what)
+    if kind == "sei":
+        from .sei import open_sei
+
+        return open_sei(what)
     if kind == "equation":
         from .equation import EquationOracle
 

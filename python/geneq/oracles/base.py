@@ -37,6 +37,9 @@ class Oracle(ABC):
         Length of the sequences it takes; None for any.
     tss : int or None
         Index of the transcription start site in its input; None if it needs none.
+    bin_size : int or None
+        Bases of a bin of its profiles, which are in the middle of the input; None if it has no
+        profiles, or they divide the complete input.
     strand : {"given", "both"}
         "both" if a sequence and its reverse complement score the same.
     unknown : str
@@ -64,6 +67,7 @@ class Oracle(ABC):
     alphabet: str = "ACGT"
     length: int | None = None
     tss: int | None = None
+    bin_size: int | None = None
     strand: str = "given"
     unknown: str = "not stated"
     held_out: Sequence[str] | None = None

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import torch
 
-__all__ = ["device", "on_device", "one_hot", "workers"]
+__all__ = ["device", "distinct_rows", "on_device", "one_hot", "workers"]
 
 
 def device() -> torch.device:
@@ -32,6 +32,15 @@ def one_hot(tokens: torch.Tensor, symbols: int = 4) -> torch.Tensor:
     """
     alphabet = torch.arange(symbols, dtype=tokens.dtype, device=tokens.device)
     return (tokens[:, None, :] == alphabet[None, :, None]).float()
+
+
+def distinct_rows(tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of uint8[n, length] that differ: their first places, and which of them each row is."""
+    if not tokens.size:
+        return np.arange(len(tokens)), np.arange(len(tokens))
+    rows = np.ascontiguousarray(tokens).view(np.dtype((np.void, tokens.shape[1])))[:, 0]
+    _, first, which = np.unique(rows, return_index=True, return_inverse=True)
+    return first, which
 
 
 def workers(where: torch.device) -> ThreadPoolExecutor:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import GeneqError, not_found
+from .clusters import clusters
 
 __all__ = ["MotifMatrix", "families", "motif_similarity", "read_meme"]
 
@@ -220,19 +221,8 @@ def families(motifs: list[MotifMatrix], most: int) -> list[tuple[str, list[int]]
     -----
     Ward's clustering of the motifs as unit vectors, with inner products from `motif_similarity`.
     """
-    if len(motifs) <= most:
-        return [(motif.name, [i]) for i, motif in enumerate(motifs)]
-    from scipy.cluster.hierarchy import fcluster, linkage
-    from scipy.spatial.distance import squareform
-
-    similarity = motif_similarity(motifs)
-    distance = squareform(np.sqrt(2 - 2 * similarity), checks=False)
-    label = fcluster(linkage(distance, "ward"), most, criterion="maxclust")
-    groups = [np.flatnonzero(label == group) for group in dict.fromkeys(label)]
-    return [
-        (motifs[members[similarity[np.ix_(members, members)].sum(1).argmax()]].name, list(members))
-        for members in groups
-    ]
+    similarity = motif_similarity(motifs) if len(motifs) > most else np.eye(len(motifs))
+    return [(motifs[central].name, members) for central, members in clusters(similarity, most)]
 
 
 def motif_similarity(motifs: list[MotifMatrix]) -> np.ndarray:

@@ -37,7 +37,8 @@ ABOUT_NEEDED, ABOUT_OPTIONAL = {"length", "targets"}, {"alphabet", "tss", "held_
 STRANDS = ("given", "both")
 # Parts of a user's object that are taken over where they are there.
 OPTIONAL = (
-    "alphabet", "length", "tss", "strand", "unknown", "held_out", "precisions", "module", "note",
+    "alphabet", "length", "tss", "bin_size", "strand", "unknown", "held_out", "precisions",
+    "module", "note",
 )  # fmt: skip
 
 
@@ -327,6 +328,8 @@ def _check_attributes(oracle: Oracle) -> None:
         "alphabet": _is_text(oracle.alphabet) and _are_names(list(oracle.alphabet)),
         "length": oracle.length is None or (_is_index(oracle.length, None) and oracle.length > 0),
         "tss": oracle.tss is None or _is_index(oracle.tss, oracle.length),
+        "bin_size": oracle.bin_size is None
+        or (_is_index(oracle.bin_size, None) and oracle.bin_size > 0),
         "strand": oracle.strand in STRANDS,
         "unknown": isinstance(oracle.unknown, str),
         "held_out": oracle.held_out is None or _are_names(oracle.held_out),
@@ -345,6 +348,7 @@ MUST_BE = {
     "alphabet": "different symbols, as 'ACGT'",
     "length": "a positive int, or None for any length",
     "tss": "an index of the input, or None",
+    "bin_size": "a positive int, or None",
     "strand": "'given' or 'both'",
     "unknown": "text",
     "held_out": "names of chromosomes, or None",

@@ -1,4 +1,8 @@
-"""Print versions, threads, GPU, Julia, and the digest of the installed code."""
+"""Print versions, threads, GPU, Julia, and the digest of the installed code.
+
+With --oracles: the types of oracles, what each needs, and where its files come from. geneq
+downloads none of them.
+"""
 
 import importlib.util
 import os
@@ -17,12 +21,16 @@ def add_arguments(parser) -> None:
     parser.add_argument(
         "--versions", metavar="NAME", help="print versions only, as YAML below NAME, and stop"
     )
+    parser.add_argument("--oracles", action="store_true", help="list the types of oracles and stop")
 
 
 def run(args) -> None:
-    """Print the findings, or with --versions the versions alone."""
+    """Print the findings, or with --versions or --oracles these alone."""
     if args.versions:
         print(versions_yaml(args.versions), end="")
+        return
+    if args.oracles:
+        print("\n".join(oracle_lines()))
         return
     findings = {**versions(), **machine(args.threads)}
     width = max(map(len, findings))
@@ -45,6 +53,23 @@ def versions_yaml(name: str) -> str:
     """`versions()` as YAML: a mapping below the key `name`."""
     rows = (f'  {package}: "{number}"\n' for package, number in versions().items())
     return f"{name}:\n{''.join(rows)}"
+
+
+def oracle_lines() -> list[str]:
+    """The types of oracles, a paragraph each, and those of other packages."""
+    # These take seconds, and only this needs them.
+    from ..oracles.catalogue import CATALOGUE
+    from ..oracles.user import plugins
+
+    lines = []
+    for kind, about in CATALOGUE.items():
+        lines += [
+            f"{kind}:{about.what}",
+            f"    needs  {about.needs}",
+            f"    bins   {about.bins}",
+            f"    files  {about.source}",
+        ]
+    return lines + [f"{kind}:…\n    added by another package" for kind in plugins()]
 
 
 def machine(threads: int) -> dict[str, str]:

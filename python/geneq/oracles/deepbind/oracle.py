@@ -1,0 +1,267 @@
+"""DeepBind networks as an oracle: all networks of one detector width are computed together.
+
+A network reads a window: detectors are applied at every position at which they cover at least one
+base of it (N, and what is beyond the window, is 0.25 of each base), the maximum over positions of
+each detector, for some networks also the mean, enters one or two dense layers. For networks of DNA
+the score is the larger one of both strands.
+
+The convolution is a sum of rows of tables: for every three positions of the detectors there is a
+table of what they find in each of the 125 triplets of A, C, G, T, N. This takes a third of the
+additions and none of the multiplications of a matrix product with one-hot.
+"""
+
+import hashlib
+from itertools import product
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from ...errors import GeneqError
+from ..base import BinnedOracle
+from ..feeding import device, workers
+from .files import Network, read_collection
+
+__all__ = ["DeepBindOracle"]
+
+SYMBOLS, UNKNOWN = 5, 4
+TRIPLET = 3
+# Columns of a table; tables of 24 positions, and what is found with them, then fit the cache.
+COLUMNS = 128
+# Rows that the dense layers are given at least: they are slow on few.
+DENSE_ROWS = 64
+# Symbols of the windows that `predict` makes at a time.
+WINDOW_SYMBOLS = 2**22
+
+
+class Layers(NamedTuple):
+    """Networks of one detector width, on the device.
+
+    members: indices of the networks. tables: float32[triplets of positions × 125, columns], whose
+    columns together are strands × networks × detectors. thresholds: float32[columns of all tables].
+    weights1, biases1, weights2, biases2: the dense layers, [networks, …].
+    """
+
+    width: int
+    average: bool
+    members: list[int]
+    tables: list[torch.Tensor]
+    thresholds: torch.Tensor
+    weights1: torch.Tensor
+    biases1: torch.Tensor
+    weights2: torch.Tensor
+    biases2: torch.Tensor
+
+
+class DeepBindOracle(BinnedOracle):
+    """Scores of DeepBind networks; see the module's docstring.
+
+    `predict` scores a sequence as the published program does: the maximum over all windows of
+    int(1.5 × width) bases, or the complete sequence if it is shorter. `predict_bins` differs from
+    this: a network reads each bin as one window, so the maximum of a detector is taken over the
+    complete bin, and nothing outside of the bin is read.
+
+    Parameters
+    ----------
+    name : str
+    targets : list of str
+        A name for each network.
+    networks : list of Network
+    """
+
+    unknown = "0.25 of each base"
+
+    # Positions of a batch: on the CPU what is found fits its cache, on a GPU it has 256 MB.
+    BATCH_POSITIONS: ClassVar = {"cpu": 2**11, "cuda": 2**19}
+
+    def __init__(self, name: str, targets: list[str], networks: list[Network]):
+        self.name, self.targets, self.networks = name, targets, networks
+        self.strand = "both" if all(net.reverse_complement for net in networks) else "given"
+        self.hash = _hash(networks)
+        self._device = device()
+        self._groups = [_layers(networks, part, self._device) for part in _alike(networks)]
+
+    @classmethod
+    def open(cls, what: str) -> "DeepBindOracle":
+        """Open a folder of parameters.
+
+        Parameters
+        ----------
+        what : str
+            ``FOLDER`` or ``FOLDER:TERMS``; see `read_collection` for the terms.
+
+        Raises
+        ------
+        GeneqError
+            If files are missing or incomplete, or no network passes the filter.
+        """
+        folder, _, terms = what.partition(":")
+        found = read_collection(folder, terms)
+        oracle = cls(f"deepbind:{folder.rstrip('/').rpartition('/')[2]}", found.names,
+                     found.networks)  # fmt: skip
+        oracle.name += f":{terms}" if terms else ""
+        skipped = f", {found.skipped} of RNA skipped" if found.skipped else ""
+        oracle.note = f"{len(found.networks):,} networks{skipped}"
+        return oracle
+
+    def predict(self, tokens: np.ndarray, anchor: int | None = None) -> np.ndarray:
+        """Scores float32[n, networks] as the published program's; see `Oracle.predict`."""
+        if not tokens.shape[1]:
+            raise GeneqError("DeepBind scores sequences of at least one base", value=0)
+        scores = np.empty((len(tokens), len(self.targets)), np.float32)
+        for layers in self._groups:
+            window = min(int(1.5 * layers.width), tokens.shape[1])
+            windows = np.lib.stride_tricks.sliding_window_view(tokens, window, axis=1)
+            rows = max(1, WINDOW_SYMBOLS // windows[:1].size) if len(tokens) else 1
+            for start in range(0, len(tokens), rows):
+                part = windows[start : start + rows]
+                (found,) = self._read([(layers, part.reshape(-1, window))])
+                best = found.reshape(*part.shape[:2], -1).max(1)
+                scores[start : start + rows, layers.members] = best
+        return scores
+
+    def predict_bins(self, tokens: np.ndarray, edges: np.ndarray) -> np.ndarray:
+        """Scores float32[n, bins, networks]; see `BinnedOracle.predict_bins`.
+
+        A network reads each bin as one window, however wide it is; a bin that is narrower than a
+        detector is extended by Ns.
+        """
+        scores = np.empty((len(tokens), len(edges) - 1, len(self.targets)), np.float32)
+        jobs = list(product(self._groups, range(len(edges) - 1)))
+        found = self._read([(group, tokens[:, edges[b] : edges[b + 1]]) for group, b in jobs])
+        for (group, b), part in zip(jobs, found, strict=True):
+            scores[:, b, group.members] = part
+        return scores
+
+    def _read(self, jobs: list[tuple[Layers, np.ndarray]]) -> list[np.ndarray]:
+        """For each job float32[n, networks]: a row of its uint8[n, length] is one window."""
+        sizes = [self._batches(layers, windows.shape[1]) for layers, windows in jobs]
+
+        @torch.inference_mode()
+        def score(part: tuple[int, int]) -> np.ndarray:
+            (layers, windows), (batch, rows) = jobs[part[0]], sizes[part[0]]
+            tokens = torch.tensor(windows[part[1] : part[1] + rows], device=self._device)
+            features = [_features(layers, few) for few in tokens.split(batch)]
+            return _outputs(layers, torch.cat(features)).cpu().numpy()
+
+        parts = [
+            (job, start)
+            for job, (_, windows) in enumerate(jobs)
+            for start in range(0, len(windows), sizes[job][1])
+        ]
+        found = [[np.zeros((0, len(layers.members)), np.float32)] for layers, _ in jobs]
+        with workers(self._device) as pool:
+            for (job, _), scores in zip(parts, pool.map(score, parts), strict=True):
+                found[job].append(scores)
+        return [np.concatenate(scores) for scores in found]
+
+    def _batches(self, layers: Layers, length: int) -> tuple[int, int]:
+        """Windows whose detectors are computed together, and of whose dense layers are."""
+        batch = self.BATCH_POSITIONS[self._device.type] // (length + layers.width - 1)
+        batch = max(1, batch)
+        return batch, batch * -(-DENSE_ROWS // batch)
+
+
+def _hash(networks: list[Network]) -> str:
+    digest = hashlib.sha256(b"deepbind 1")
+    for net in networks:
+        digest.update(f"\0{net.reverse_complement} {net.average} {net.width}".encode())
+        for array in net.arrays:
+            digest.update(
+                f" {array.shape} ".encode() + np.ascontiguousarray(array, "<f4").tobytes()
+            )
+    return digest.hexdigest()
+
+
+# --- computing --------------------------------------------------------------------------------
+
+
+def _features(layers: Layers, windows: torch.Tensor) -> torch.Tensor:
+    """uint8[n, length] → float32[n, strands, networks, features]."""
+    triplets, features = _triplets(windows, layers.width), []
+    thresholds = layers.thresholds.split(COLUMNS)
+    for table, threshold in zip(layers.tables, thresholds, strict=True):
+        found = functional.embedding_bag(triplets, table, mode="sum")
+        found = found.unflatten(0, (len(windows), -1))
+        pooled = [(found.amax(1) + threshold).relu_()]
+        if layers.average:
+            pooled.append(found.add_(threshold).relu_().mean(1))
+        features.append(torch.stack(pooled, dim=-1))
+    return torch.cat(features, dim=1).reshape(len(windows), 2, len(layers.members), -1)
+
+
+def _triplets(windows: torch.Tensor, width: int) -> torch.Tensor:
+    """uint8[n, length] → rows of the tables, int32[n × positions, triplets of a detector]."""
+    count = -(-width // TRIPLET)
+    sides = (width - 1, width - 1 + TRIPLET * count - width)
+    x = functional.pad(windows, sides, value=UNKNOWN).int()
+    code = SYMBOLS**2 * x[:, :-2] + SYMBOLS * x[:, 1:-1] + x[:, 2:]
+    covered = code.unfold(1, TRIPLET * (count - 1) + 1, 1)[:, :, ::TRIPLET]
+    first = SYMBOLS**TRIPLET * torch.arange(count, dtype=torch.int32, device=x.device)
+    return (covered + first).flatten(0, 1)
+
+
+def _outputs(layers: Layers, features: torch.Tensor) -> torch.Tensor:
+    """float32[n, strands, networks, features] → float32[n, networks]: of the better strand."""
+    hidden = torch.einsum("nsmf,mfh->nsmh", features, layers.weights1).add_(layers.biases1).relu_()
+    return (torch.einsum("nsmh,mh->nsm", hidden, layers.weights2) + layers.biases2).amax(1)
+
+
+def _alike(networks: list[Network]) -> list[list[int]]:
+    """Indices of networks with as many detectors of one width, with means or without."""
+    groups: dict[tuple, list[int]] = {}
+    for i, net in enumerate(networks):
+        groups.setdefault((net.detectors.shape, net.average), []).append(i)
+    return list(groups.values())
+
+
+def _layers(networks: list[Network], members: list[int], where: torch.device) -> Layers:
+    """Networks whose detectors have one shape, all with means or all without."""
+    group = [networks[i] for i in members]
+    # A network of one strand reads the same strand twice.
+    strands = [
+        [net.detectors for net in group],
+        [net.detectors[::-1, ::-1] if net.reverse_complement else net.detectors for net in group],
+    ]
+    detectors = np.concatenate([one for strand in strands for one in strand], axis=2)
+    thresholds = np.concatenate([net.thresholds for net in group] * 2)
+    arrays = [_tables(detectors), thresholds, *_dense(group)]
+    tables, *others = (torch.tensor(array, dtype=torch.float32, device=where) for array in arrays)
+    blocks = [table.contiguous() for table in tables.split(COLUMNS, dim=1)]
+    return Layers(group[0].width, group[0].average, members, blocks, *others)
+
+
+def _tables(detectors: np.ndarray) -> np.ndarray:
+    """float32[width, 4, columns] → float32[triplets of positions × 125, columns]."""
+    missing = -len(detectors) % TRIPLET
+    with_n = np.concatenate([detectors, detectors.mean(1, keepdims=True)], axis=1)
+    padded = np.pad(with_n, [(0, missing), (0, 0), (0, 0)])
+    one, two, three = padded.reshape(-1, TRIPLET, SYMBOLS, detectors.shape[2]).swapaxes(0, 1)
+    tables = one[:, :, None, None] + two[:, None, :, None] + three[:, None, None]
+    return tables.reshape(-1, detectors.shape[2])
+
+
+def _dense(group: list[Network]) -> list[np.ndarray]:
+    """weights1, biases1, weights2, biases2 of networks, stacked.
+
+    Networks without a hidden layer get two units, which are the output and its negative: their
+    rectified difference is the output.
+    """
+    parts = [_with_hidden(net) for net in group]
+    units = max(len(biases1) for _, biases1, _, _ in parts)
+
+    def padded(array: np.ndarray) -> np.ndarray:
+        missing = units - array.shape[-1]
+        return np.pad(array, [(0, 0)] * (array.ndim - 1) + [(0, missing)])
+
+    *layers, biases2 = zip(*parts, strict=True)
+    return [np.stack([padded(array) for array in layer]) for layer in layers] + [np.array(biases2)]
+
+
+def _with_hidden(net: Network) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Two dense layers that compute what those of `net` do."""
+    if len(net.weights2):
+        return net.weights1, net.biases1, net.weights2, float(net.biases2[0])
+    signs = np.array([1, -1], np.float32)
+    return net.weights1 * signs, net.biases1 * signs, signs, 0.0
