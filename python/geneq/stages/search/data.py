@@ -52,7 +52,7 @@ class Data:
         found = hashlib.sha256()
         known = self.rows("train", "valid")
         for array in (self.features.matrix()[known], self.y[known], self.weight):
-            found.update(np.ascontiguousarray(array))
+            found.update(np.ascontiguousarray(array).data)
         found.update("\0".join(self.genes["split"] + self.genes["fold"].astype(str)).encode())
         return found.hexdigest()
 

@@ -65,8 +65,9 @@ class Tables:
         torch.manual_seed(fit.seed)
         network = Teacher(fit.architecture, self.shapes, y.shape[1])
         network.floor.copy_(scaling.floor)
-        tensors = scaling.x(x[fit.inside]), scaling.y(y[fit.inside]), torch.tensor(self.weight)
-        train(network.to(where), *(tensor.to(where) for tensor in tensors), fit.epochs)
+        inside, target = scaling.x(x[fit.inside]).to(where), scaling.y(y[fit.inside]).to(where)
+        weight = torch.tensor(self.weight, device=where)
+        train(network.to(where), inside, target, weight, fit.epochs)
         with torch.inference_mode():
             predicted = network(scaling.x(x[fit.outside]).to(where)).cpu().numpy()
         predicted = predicted * scaling.y_sd + scaling.y_mean
