@@ -21,6 +21,7 @@ real genomes.
 """
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -99,13 +100,18 @@ class BlockShape(NamedTuple):
     def columns(self) -> int:
         return self.bins * self.classes
 
+    @classmethod
+    def of(cls, bins: int, classes: int, centres: list[float] | None) -> "BlockShape":
+        """From JSON, which has lists."""
+        return cls(bins, classes, None if centres is None else tuple(centres))
+
 
 def shapes_of(features: Features) -> list[BlockShape]:
     """The shapes of the blocks of features."""
     found = []
     for block in features.blocks:
         edges = block.meta.get("bin_edges") if block.meta.get("window") else None
-        centres = None if edges is None else tuple((np.array(edges[:-1]) + edges[1:]) / 2)
+        centres = edges and tuple((low + high) / 2 for low, high in pairwise(edges))
         _, bins, classes = block.values.shape
         found.append(BlockShape(bins, classes, centres))
     return found
@@ -283,6 +289,8 @@ def dropout(x: torch.Tensor, rate: float, training: bool = True) -> torch.Tensor
     threshold = round(256 * rate)
     if not training or threshold == 0:
         return x
+    if threshold == 256:
+        return torch.zeros_like(x)
     words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device)
     bytes_ = words.random_(-(2**63), None).view(torch.uint8)[: x.numel()].view(x.shape)
     return torch.where(bytes_ >= threshold, x * (256 / (256 - threshold)), 0.0)
@@ -559,7 +567,7 @@ class TrainedTeacher:
     @classmethod
     def _of(cls, document: dict, tensors: dict[str, torch.Tensor]) -> "TrainedTeacher":
         scaling = Scaling(**{k: tensors[f"scaling.{k}"].numpy() for k in Scaling.__annotations__})
-        shapes = [BlockShape(**shape) for shape in document["shapes"]]
+        shapes = [BlockShape.of(**shape) for shape in document["shapes"]]
         architecture = Architecture(**document["architecture"])
         network = Teacher(architecture, shapes, len(document["cell_types"]))
         weights = {k: v for k, v in tensors.items() if k.startswith("network.")}
