@@ -146,7 +146,10 @@ class Explorer:
         return [_trial(known[i]) for i in networks]
 
     def finalists(self, trials: list[Trial]) -> list[Finalist]:
-        """The start and the trials of lowest cost, with their predictions out of fold."""
+        """The start and the trials of lowest cost, with their predictions out of fold.
+
+        Without those whose training failed on a part of the genes.
+        """
         best = sorted((t for t in trials if t.state == "complete"), key=lambda t: t.cost)
         some = [t for t in trials[:1] if t.state == "complete" and t not in best[:FINALISTS]]
         some += best[:FINALISTS]
@@ -160,10 +163,11 @@ class Explorer:
         ]
         trained = list(self.workers.fit(fits))
         outside = [rows for _, rows in parts]
-        return [
+        found = [
             self._finalist(trial, outside, trained[i * len(parts) :][: len(parts)])
             for i, trial in enumerate(some)
         ]
+        return [finalist for finalist in found if np.isfinite(finalist.errors).all()]
 
     def _finalist(self, trial: Trial, parts: list[np.ndarray], trained: list[Trained]) -> Finalist:
         predicted = np.full(self.data.y.shape, np.nan)
