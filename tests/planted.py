@@ -10,21 +10,25 @@ import pandas as pd
 import torch
 
 from geneq import artifacts
-from geneq.teacher import Architecture, Scaling, Teacher, TrainedTeacher
+from geneq.features import Block, Features
+from geneq.teacher import Architecture, Scaling, Teacher, TrainedTeacher, shapes_of
 
 # Names as motif files have them, and worse.
 CLASSES = ["SP1", "H13CORE.0.P.B", "H13CORE_0_P_B", "a b", "<x>", "NRF1", "YY1", "GC"]
 EDGES = [-200, -100, -50, 0, 50, 200]
 PROFILE = np.exp(-0.5 * (np.arange(5) - 2.0) ** 2)
-META = {
-    "oracle": "motifs:core",
-    "oracle_hash": "ab" * 32,
+ORACLE = {
+    "hash": "ab" * 32,
+    "strands": "both",
     "window": [-200, 200],
     "bin_edges": EDGES,
     "tss_index": 200,
     "orientation": "gene",
-    "genome": "cd" * 32,
 }
+# Columns of the table; one has the name of a class.
+COLUMNS = ["half-life", "SP1"]
+TABLE = {"hash": "ef" * 32, "missing": {"half-life": 3, "SP1": 0}}
+GENOME = {"genome": "cd" * 32}
 
 Truth = Callable[[np.ndarray], np.ndarray]
 
@@ -33,12 +37,13 @@ Truth = Callable[[np.ndarray], np.ndarray]
 class World:
     """Files under `root`, and what they were made from.
 
-    pooled: float64[genes, classes], standardised; truth: float64[genes, cell types].
+    pooled: float64[genes, classes and columns of the table], standardised; truth: float64[genes,
+    cell types].
     """
 
     root: Path
     genes: pd.DataFrame
-    features: artifacts.Features
+    features: Features
     pooled: np.ndarray
     truth: np.ndarray
     cell_types: list[str]
@@ -53,19 +58,31 @@ class World:
         return ["distill", *map(str, inputs), *more]
 
 
-def world(root: Path, truths: dict[str, Truth], n: int = 400, noise: float = 0.5, seed: int = 1):
+def world(
+    root: Path,
+    truths: dict[str, Truth],
+    n: int = 400,
+    noise: float = 0.5,
+    seed: int = 1,
+    table: bool = False,
+) -> World:
     """Write features.zarr, genes.parquet, expression.parquet and expression.json under `root`.
 
     truths: cell type → expression, float64[genes], from the pooled features; measured is it with
-    normal noise of that standard deviation.
+    normal noise of that standard deviation. table: a second block, a table of gene features.
     """
     rng = np.random.default_rng(seed)
     x = rng.gamma(2, 1, (n, len(PROFILE), len(CLASSES)))
     x = (x + 0.7 * rng.gamma(2, 1, (n, 1, 1))).astype(np.float32)
-    genes = gene_table(n)
-    features = artifacts.Features(x, genes["gene_id"].to_numpy(), CLASSES, META)
+    blocks = [Block("motifs:core", x, CLASSES, ORACLE)]
     pooled = np.einsum("b,nbc->nc", PROFILE, x.astype(float))
+    if table:
+        values = rng.lognormal(1, 1, (n, 1, len(COLUMNS))).astype(np.float32)
+        blocks.append(Block("table:stability.tsv", values, COLUMNS, TABLE))
+        pooled = np.concatenate([pooled, values[:, 0]], axis=1)
     pooled = (pooled - pooled.mean(0)) / pooled.std(0)
+    genes = gene_table(n)
+    features = Features(genes["gene_id"].to_numpy(), blocks, GENOME).complete()
     truth = np.column_stack([np.broadcast_to(f(pooled), n) for f in truths.values()])
     made = World(root, genes, features, pooled, truth, list(truths))
     features.write(root / "features.zarr")
@@ -128,44 +145,82 @@ def exact_teacher(made: World) -> TrainedTeacher:
     "silent"  3
     """
     architecture = Architecture(
-        pooling="shared", hidden="additive", width=1, interactions=1, nonlinearity="tanh",
-        dropout=0.0, weight_decay=0.01, gate_penalty=0.01, learning_rate=0.01,
+        pooling="shared", hidden="additive", width=1, products=1, nonlinearity="tanh",
+        input_dropout=0.0, dropout=0.0, weight_decay=0.01, gate_penalty=0.01, learning_rate=0.01,
         members=1,
     )  # fmt: skip
-    x = made.features.values
-    scaling = Scaling.of(x, np.zeros((len(x), 3)))
-    scaling.y_mean[:] = 5, 4, 3
-    network = Teacher(architecture, *x.shape[1:], 3)
-    column = {name: i for i, name in enumerate(CLASSES)}
+    teacher = blank_teacher(made, architecture)
+    network, column = teacher.network, {name: i for i, name in enumerate(CLASSES)}
+    heads = {name: head.weight[0] for name, head in network.heads.items()}
     with torch.no_grad():
-        network.profile[:, 0] = torch.from_numpy(PROFILE)
-        network.hidden.slope.fill_(0.8)
-        network.hidden.shift.zero_()
+        network.pooling[0].common[:, 0, 0] = torch.from_numpy(PROFILE)
+        network.hidden[0].slope.fill_(0.8)
+        network.hidden[0].shift.zero_()
         network.left.weight.zero_()[0, column["H13CORE.0.P.B"]] = 1
         network.right.weight.zero_()[0, column["NRF1"]] = 1
-        linear, saturating, product = network.head.weight.zero_()[0].split([8, 8, 1])
-        linear[column["SP1"], 0], linear[column["YY1"], 1] = 0.6, -0.5
-        saturating[column["<x>"], 0], saturating[column["<x>"], 1] = 0.7, 0.6
-        product[0, 0] = 0.4
-    about = {
-        "dataset": "planted",
-        "test_fold": None,
-        "seed": 1,
-        "features": META,
-        "weight": [1, 1, 1],
-        "ceilings": {"T cell": 0.9, "B": 0.9, "silent": None},
-    }
-    return TrainedTeacher(network, scaling, CLASSES, ["T cell", "B", "silent"], about)
+        heads["encoded"][column["SP1"], 0], heads["encoded"][column["YY1"], 1] = 0.6, -0.5
+        heads["hidden"][column["<x>"], 0], heads["hidden"][column["<x>"], 1] = 0.7, 0.6
+        heads["products"][0, 0] = 0.4
+    return teacher
 
 
 PLANTED = {"T cell": {"SP1", "H13CORE.0.P.B", "NRF1", "<x>"}, "B": {"YY1", "<x>"}, "silent": set()}
 
 
-def exact_search(root: Path, n: int = 600, noise: float = 0.5, seed: int = 2) -> World:
-    """What search writes, in root/search, of the exact teacher; `truth` is its prediction."""
-    made = world(root, {"T cell": lambda p: 0, "B": lambda p: 0, "silent": lambda p: 0}, n, 1, seed)
-    teacher = exact_teacher(made)
-    made = replace(made, truth=teacher.predict(made.features.values).astype(float))
+def mixed_teacher(made: World) -> TrainedTeacher:
+    """Three cell types over normal scores of two blocks and a programme p, which is the mean
+    difference of SP1 and GC over bins, plus the half-life:
+
+    "T cell"  5 + 0.6 s_YY1 + 0.8 s_half-life
+    "B"       4 + 0.8 p
+    "silent"  3
+    """
+    architecture = Architecture(
+        scale="normal", pooling="class", programmes=1, hidden="none", members=2
+    )
+    teacher = blank_teacher(made, architecture)
+    network, columns = teacher.network, made.features.columns
+    sign = {(0, "SP1"): 0.5, (0, "GC"): -0.5, (1, "half-life"): 1.0}
+    head = network.heads["encoded"].weight
+    with torch.no_grad():
+        weights = [sign.get((c.block, c.name), 0.0) for c in columns]
+        network.programmes[:, 0] = torch.tensor(weights)
+        head[:, CLASSES.index("YY1"), 0], head[:, len(CLASSES), 0], head[:, -1, 1] = 0.6, 0.8, 0.8
+    return teacher
+
+
+def blank_teacher(made: World, architecture: Architecture) -> TrainedTeacher:
+    """A teacher that predicts the means 5, 4 and 3."""
+    x = made.features.matrix(architecture.scale)
+    scaling = Scaling.of(x, np.zeros((len(x), 3)))
+    scaling.y_mean[:] = 5, 4, 3
+    torch.manual_seed(1)
+    about = {
+        "dataset": "planted",
+        "test_fold": None,
+        "seed": 1,
+        "features": made.features.about,
+        "weight": [1, 1, 1],
+        "ceilings": {"T cell": 0.9, "B": 0.9, "silent": None},
+    }
+    network = Teacher(architecture, shapes_of(made.features), 3)
+    classes = [block.classes for block in made.features.blocks]
+    return TrainedTeacher(network, scaling, classes, ["T cell", "B", "silent"], about)
+
+
+def exact_search(
+    root: Path,
+    n: int = 600,
+    noise: float = 0.5,
+    seed: int = 2,
+    teacher_of: Callable[[World], TrainedTeacher] = exact_teacher,
+    table: bool = False,
+) -> World:
+    """What search writes, in root/search, of a teacher set by hand; `truth` is its prediction."""
+    silence = dict.fromkeys(["T cell", "B", "silent"], lambda p: 0)
+    made = world(root, silence, n, 1, seed, table)
+    teacher = teacher_of(made)
+    made = replace(made, truth=teacher.predict(made.features).astype(float))
     rng = np.random.default_rng(seed)
     measured = made.truth + rng.normal(0, noise, made.truth.shape)
     # The network of a silent type learns noise, which is worth nothing out of fold.
@@ -177,13 +232,14 @@ def exact_search(root: Path, n: int = 600, noise: float = 0.5, seed: int = 2) ->
 
 def write_search(made: World, teacher, measured, out_of_fold, folder: Path) -> None:
     """Write teacher and predictions.parquet of float64[genes, cell types]."""
-    predicted = teacher.predict(made.features.values)
+    members = teacher.members(teacher.pooled(made.features))
     genes = made.genes[["gene_id", "fold", "split"]]
     frames = [
         genes.assign(
             cell_type=cell_type,
             measured=measured[:, j],
-            teacher=predicted[:, j],
+            teacher=members.mean(0)[:, j],
+            teacher_sd=members.std(0)[:, j],
             teacher_out_of_fold=out_of_fold[:, j],
         )
         for j, cell_type in enumerate(made.cell_types)

@@ -22,8 +22,9 @@ real genomes.
 """
 
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -101,14 +102,20 @@ class BlockShape(NamedTuple):
     def columns(self) -> int:
         return self.bins * self.classes
 
+    @classmethod
+    def of(cls, bins: int, classes: int, centres: list[float] | None) -> "BlockShape":
+        """From JSON, which has lists."""
+        return cls(bins, classes, None if centres is None else tuple(centres))
+
 
 def shapes_of(features: Features) -> list[BlockShape]:
     """The shapes of the blocks of features."""
     found = []
     for block in features.blocks:
         edges = block.meta.get("bin_edges") if block.meta.get("window") else None
-        centres = None if edges is None else tuple((np.array(edges[:-1]) + edges[1:]) / 2)
-        found.append(BlockShape(*block.values.shape[1:], centres))
+        centres = edges and tuple((low + high) / 2 for low, high in pairwise(edges))
+        _, bins, classes = block.values.shape
+        found.append(BlockShape(bins, classes, centres))
     return found
 
 
@@ -163,6 +170,9 @@ class Pooling(nn.Module):
     promoter_distal: two profiles per class, of the bins within PROMOTER nt of the TSS and of the
     others. Every profile has unit length.
     """
+
+    basis: torch.Tensor
+    mask: torch.Tensor
 
     def __init__(self, shape: BlockShape, kind: str, profiles: int):
         super().__init__()
@@ -244,6 +254,8 @@ class Encoding(nn.Module):
     periodic: sines and cosines of learned frequencies (the same).
     """
 
+    knots: torch.Tensor
+
     def __init__(self, kind: str, variables: int):
         super().__init__()
         self.kind = kind
@@ -257,7 +269,7 @@ class Encoding(nn.Module):
     def forward(self, s: torch.Tensor) -> torch.Tensor:
         if self.kind == "none":
             return s
-        if self.kind == "piecewise":
+        if self.frequency is None:
             parts = functional.relu(s[..., None] - self.knots)
         else:
             angle = 2 * np.pi * s[..., None] * self.frequency
@@ -274,6 +286,8 @@ def dropout(x: torch.Tensor, rate: float, training: bool = True) -> torch.Tensor
     threshold = round(256 * rate)
     if not training or threshold == 0:
         return x
+    if threshold == 256:
+        return torch.zeros_like(x)
     words = torch.empty(-(-x.numel() // 8), dtype=torch.int64, device=x.device)
     bytes_ = words.random_(-(2**63), None).view(torch.uint8)[: x.numel()].view(x.shape)
     kept = (bytes_ >= threshold).to(x.dtype)  # a product is much faster than torch.where
@@ -285,6 +299,12 @@ def dropout(x: torch.Tensor, rate: float, training: bool = True) -> torch.Tensor
 
 class Teacher(nn.Module):
     """See the module's docstring. Inputs and outputs are standardised."""
+
+    kept: torch.Tensor
+    floor: torch.Tensor
+    sides: torch.Tensor
+    left: Linear | None
+    right: Linear | None
 
     def __init__(self, architecture: Architecture, shapes: list[BlockShape], cell_types: int):
         super().__init__()
@@ -301,31 +321,34 @@ class Teacher(nn.Module):
         self.register_buffer("floor", torch.zeros(cell_types))
         self.encoding = Encoding(a.encoding, self.variables)
         self.activation = NONLINEARITIES[a.nonlinearity]()
-        self.hidden = self._hidden_layers()
-        sides = self._sides(profiles)
-        self.register_buffer("sides", sides, persistent=False)
+        layers = self._hidden_layers()
+        self.hidden = nn.ModuleList(layers)
+        self.register_buffer("sides", self._sides(profiles), persistent=False)
         pairs = [Linear(a.members, self.variables, a.products, bias=False) for _ in range(2)]
         self.left, self.right = pairs if a.products else (None, None)
-        heads = {"encoded": self.encoding.units, "products": a.products}
-        heads |= {"hidden": self.hidden[-1].units} if self.hidden else {}
-        self.heads = nn.ModuleDict(
-            {name: Linear(a.members, n, cell_types, bias=False) for name, n in heads.items() if n}
-        )
-        for head in self.heads.values():
+        units = {"encoded": self.encoding.units, "products": a.products}
+        units |= {"hidden": layers[-1].units} if layers else {}
+        heads = {k: Linear(a.members, n, cell_types, bias=False) for k, n in units.items() if n}
+        for head in heads.values():
             nn.init.zeros_(head.weight)
+        self.heads = nn.ModuleDict(heads)
         self.constant = nn.Parameter(torch.zeros(a.members, 1, cell_types))
 
-    def _hidden_layers(self) -> nn.ModuleList:
+    def _hidden_layers(self) -> list[Linear | Additive]:
         a = self.architecture
         if a.hidden == "none":
-            return nn.ModuleList()
+            return []
         first: Linear | Additive
         if a.hidden == "additive":
             first = Additive(a.members, self.variables, max(1, a.width // 8))
         else:
             first = Linear(a.members, self.encoding.units, a.width)
         more = [Linear(a.members, first.units, a.width)] if a.depth > 1 else []
-        return nn.ModuleList([first, *more])
+        return [first, *more]
+
+    def profiles(self) -> list[torch.Tensor]:
+        """The weights of each block's pooling, float32[bins, classes, profiles]."""
+        return [cast(Pooling, pooling).weights() for pooling in self.pooling]
 
     def _sides(self, profiles: int) -> torch.Tensor:
         """float32[2, variables]: what either factor of a product reads.
@@ -355,15 +378,14 @@ class Teacher(nn.Module):
         """float32[columns]: what a variable is the weighted sum with."""
         weights = torch.zeros(sum(shape.columns for shape in self.shapes))
         place, first = variable, 0
-        for shape, pooling in zip(self.shapes, self.pooling, strict=True):
-            own = pooling.weights().cpu()
+        for shape, own in zip(self.shapes, self.profiles(), strict=True):
             if place < own[0].numel():
                 profile, label = divmod(place, shape.classes)
-                weights[first + label : first + shape.columns : shape.classes] = own[
-                    :, label, profile
-                ]
+                columns = slice(first + label, first + shape.columns, shape.classes)
+                weights[columns] = own[:, label, profile].cpu()
                 return weights
             place, first = place - own[0].numel(), first + shape.columns
+        assert self.programmes is not None, "variables beyond the profiles are programmes"
         return self.programmes[:, place].detach().cpu().clone()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -473,10 +495,8 @@ class TrainedTeacher:
     def variables(self) -> list[Variable]:
         """What each variable reads."""
         found = []
-        for i, (classes, pooling) in enumerate(
-            zip(self.classes, self.network.pooling, strict=True)
-        ):
-            found += [Variable(i, name) for name in classes] * pooling.weights().shape[2]
+        for i, profiles in enumerate(self.network.profiles()):
+            found += [Variable(i, name) for name in self.classes[i]] * profiles.shape[2]
         return found + [Variable(None, None)] * self.network.architecture.programmes
 
     @torch.inference_mode()
@@ -550,7 +570,7 @@ class TrainedTeacher:
     @classmethod
     def _of(cls, document: dict, tensors: dict[str, torch.Tensor]) -> "TrainedTeacher":
         scaling = Scaling(**{k: tensors[f"scaling.{k}"].numpy() for k in Scaling.__annotations__})
-        shapes = [BlockShape(**shape) for shape in document["shapes"]]
+        shapes = [BlockShape.of(**shape) for shape in document["shapes"]]
         architecture = Architecture(**document["architecture"])
         network = Teacher(architecture, shapes, len(document["cell_types"]))
         weights = {k: v for k, v in tensors.items() if k.startswith("network.")}

@@ -1,6 +1,7 @@
 """What a search learns from: genes with features and expression."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ import pandas as pd
 from ... import folds
 from ...artifacts import EXPRESSION, GENES, read_object
 from ...errors import GeneqError
-from ...features import Features
+from ...features import SCALES, Features
 
 __all__ = ["Data", "load_data"]
 
@@ -50,9 +51,11 @@ class Data:
     def digest(self) -> str:
         """A digest of everything that the search learns from."""
         found = hashlib.sha256()
-        known = self.rows("train", "valid")
-        for array in (self.features.matrix()[known], self.y[known], self.weight):
-            found.update(np.ascontiguousarray(array))
+        known, columns = self.rows("train", "valid"), self.features.matrix
+        for array in (*(columns(scale)[known] for scale in SCALES), self.y[known], self.weight):
+            found.update(np.ascontiguousarray(array).data)
+        # Poolings read the bins' distances from the TSS.
+        found.update(json.dumps(self.features.about, sort_keys=True).encode())
         found.update("\0".join(self.genes["split"] + self.genes["fold"].astype(str)).encode())
         return found.hexdigest()
 

@@ -128,8 +128,9 @@ class Explorer:
 
     def _trained(self, networks: dict[int, Parameters], epochs: int) -> list[Trial]:
         """Networks by the number of their trial, trained on training genes."""
-        known = {i: self.journal.find(i, epochs, p) for i, p in networks.items()}
-        new = [i for i, entry in known.items() if entry is None]
+        found = {i: self.journal.find(i, epochs, p) for i, p in networks.items()}
+        known = {i: entry for i, entry in found.items() if entry is not None}
+        new = [i for i in networks if i not in known]
         train, valid = self.data.rows("train"), self.data.rows("valid")
         fits = [Fit(architecture(networks[i]), self._seed(i), epochs, train, valid) for i in new]
         for i, trained in zip(new, self.workers.fit(fits), strict=True):
@@ -142,10 +143,13 @@ class Explorer:
                 "parameters": networks[i],
             }
             self.journal.add(known[i])
-        return [_trial(entry) for entry in known.values()]
+        return [_trial(known[i]) for i in networks]
 
     def finalists(self, trials: list[Trial]) -> list[Finalist]:
-        """The start and the trials of lowest cost, with their predictions out of fold."""
+        """The start and the trials of lowest cost, with their predictions out of fold.
+
+        Without those whose training failed on a part of the genes.
+        """
         best = sorted((t for t in trials if t.state == "complete"), key=lambda t: t.cost)
         some = [t for t in trials[:1] if t.state == "complete" and t not in best[:FINALISTS]]
         some += best[:FINALISTS]
@@ -159,10 +163,11 @@ class Explorer:
         ]
         trained = list(self.workers.fit(fits))
         outside = [rows for _, rows in parts]
-        return [
+        found = [
             self._finalist(trial, outside, trained[i * len(parts) :][: len(parts)])
             for i, trial in enumerate(some)
         ]
+        return [finalist for finalist in found if np.isfinite(finalist.errors).all()]
 
     def _finalist(self, trial: Trial, parts: list[np.ndarray], trained: list[Trained]) -> Finalist:
         predicted = np.full(self.data.y.shape, np.nan)

@@ -7,11 +7,14 @@ import json
 import os
 from pathlib import Path
 
+from ...artifacts import atomic_path
 from ...errors import GeneqError
 
 __all__ = ["Journal"]
 
 FORMAT, VERSION = "geneq-search-journal", 1
+# What the line of a training has.
+ENTRY = {"trial", "epochs", "parameters", "loss", "complexity", "seconds"}
 
 
 class Journal:
@@ -35,13 +38,12 @@ class Journal:
         lines = self._complete_lines()
         if lines:
             self._check(lines[0], head)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "w") as file:
-            file.writelines(f"{line}\n" for line in lines or [json.dumps(head)])
+        with atomic_path(path) as temporary:  # without a line that was cut off
+            temporary.write_text("".join(f"{line}\n" for line in lines or [json.dumps(head)]))
         try:
-            entries = [json.loads(line) for line in lines[1:]]
+            entries = [_complete(json.loads(line)) for line in lines[1:]]
             self.results = {(entry["trial"], entry["epochs"]): entry for entry in entries}
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise GeneqError("The journal of the search is damaged", value=str(error), file=path,
                              fix="Delete it to start again") from None  # fmt: skip
 
@@ -82,7 +84,7 @@ class Journal:
         return entry
 
     def add(self, entry: dict) -> None:
-        """Append an entry: trial, epochs, parameters, and what the training gave."""
+        """Append an entry, with all of ENTRY."""
         with open(self.path, "a") as file:
             file.write(json.dumps(entry) + "\n")
             file.flush()
@@ -90,3 +92,9 @@ class Journal:
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
+
+
+def _complete(entry: dict) -> dict:
+    if entry.keys() != ENTRY:
+        raise KeyError(f"an entry has {', '.join(sorted(entry))}")
+    return entry

@@ -2,12 +2,14 @@
 
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
@@ -65,8 +67,9 @@ class Tables:
         torch.manual_seed(fit.seed)
         network = Teacher(fit.architecture, self.shapes, y.shape[1])
         network.floor.copy_(scaling.floor)
-        tensors = scaling.x(x[fit.inside]), scaling.y(y[fit.inside]), torch.tensor(self.weight)
-        train(network.to(where), *(tensor.to(where) for tensor in tensors), fit.epochs)
+        inside, target = scaling.x(x[fit.inside]).to(where), scaling.y(y[fit.inside]).to(where)
+        weight = torch.tensor(self.weight, device=where)
+        train(network.to(where), inside, target, weight, fit.epochs)
         with torch.inference_mode():
             predicted = network(scaling.x(x[fit.outside]).to(where)).cpu().numpy()
         predicted = predicted * scaling.y_sd + scaling.y_mean
@@ -177,10 +180,19 @@ _tables: Tables
 def _open(folder: str, y: np.ndarray, weight: np.ndarray, shapes: list[BlockShape]) -> None:
     """In a worker: the tables, whose features are shared by all workers as files."""
     global _tables
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     x = {scale: np.load(Path(folder) / f"{scale}.npy", mmap_mode="r") for scale in SCALES}
     _tables = Tables(x, y, weight, shapes)
+
+
+def _end_with_parent() -> None:
+    """A worker whose search was killed would wait for work forever."""
+    parent = parent_process()
+    assert parent is not None, "workers are started by a search"
+    wait([parent.sentinel])
+    os._exit(1)
 
 
 def _fit(fit: Fit) -> Trained:
