@@ -30,7 +30,7 @@ def test_engine_and_executor(tmp_path, engine, profile):
 def test_without_profile_tasks_fit_this_machine(tmp_path):
     run = nextflow(tmp_path, "config", "-profile", "demo,test", ROOT)
     assert run.status == 0, run.text
-    assert "trials = 4" in run.text
+    assert "trials = '4'" in run.text
     assert "resourceLimits = [cpus:" in run.text
 
 
