@@ -145,7 +145,7 @@ def exact_teacher(made: World) -> TrainedTeacher:
     "silent"  3
     """
     architecture = Architecture(
-        pooling="shared", hidden="additive", width=1, products=1, nonlinearity="tanh",
+        pooling="shared", hidden="additive", width=8, products=1, nonlinearity="tanh",
         input_dropout=0.0, dropout=0.0, weight_decay=0.01, gate_penalty=0.01, learning_rate=0.01,
         members=1,
     )  # fmt: skip

@@ -1,35 +1,56 @@
-"""Search: that the teacher learns what is there, from the right genes, the same way every time."""
+"""Search: that the teacher learns what is there, from the right genes, the same way every time.
+
+The space and its strategies: test_search_space.py; the rules and the journal: test_search_rules.py.
+"""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
 import warnings
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 import torch
-from optuna.trial import FixedTrial
 
 import planted
+from children import started
 from geneq import artifacts
 from geneq.cli import main
 from geneq.errors import GeneqError
-from geneq.stages.search import (
-    Candidate,
-    average_in,
-    choose,
-    gene_errors,
-    load_data,
-    predict_out_of_fold,
-    train_network,
-    training_epochs,
-    weighted_error,
-)
-from geneq.teacher import Architecture, Teacher, TrainedTeacher
+from geneq.features import SCALES, Block, Features
+from geneq.stages.search import Explorer, exploring, training
+from geneq.stages.search.data import load_data
+from geneq.stages.search.exploring import Settings, Trial
+from geneq.stages.search.journal import Journal
+from geneq.stages.search.space import PORTFOLIO
+from geneq.stages.search.training import Tables, Workers, gene_errors, train, weighted_error
+from geneq.teacher import Architecture, BlockShape, Teacher, TrainedTeacher
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 TRUTHS = {
     "T cell": lambda p: 5 + p[:, 0] + 0.8 * p[:, 1] * p[:, 5],
     "B / <memory>": lambda p: 4 - p[:, 3] + 0.9 * p[:, 4],
 }
-SHORT = ("--trials", "2", "--max_epochs", "8")
+SHORT = ("--trials", "2", "--epochs", "3", "--threads", "1")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_steps():
+    """Networks of few genes are trained for longer than most tests need."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "LEAST_STEPS", 20)
+        yield
+
+
+@pytest.fixture
+def all_steps(monkeypatch):
+    monkeypatch.setattr(training, "LEAST_STEPS", 600)
 
 
 def table(out):
@@ -56,8 +77,11 @@ def made(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(made):
+    """A search as users run it, of the first networks of the portfolio."""
     out = made.root / "found"
-    assert main(made.search_args(out, "--trials", "4")) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "LEAST_STEPS", 300)
+        assert main(made.search_args(out, "--trials", "5", "--threads", "1")) == 0
     return out
 
 
@@ -78,51 +102,90 @@ def test_a_planted_product_is_learned(made, found):
 
 def test_predictions_are_the_saved_teachers(made, found):
     teacher = TrainedTeacher.load(found)
-    assert teacher.cell_types == made.cell_types and teacher.classes == planted.CLASSES
-    expected = teacher.predict(made.features.values)
-    np.testing.assert_array_equal(matrix(found, made, "teacher"), expected)
-    features = artifacts.Features.read(made.root / "features.zarr")
-    assert teacher.about["features"] == features.meta
+    assert teacher.cell_types == made.cell_types and teacher.classes == [planted.CLASSES]
+    members = teacher.members(teacher.pooled(made.features))
+    np.testing.assert_array_equal(matrix(found, made, "teacher"), members.mean(0))
+    np.testing.assert_array_equal(matrix(found, made, "teacher"), teacher.predict(made.features))
+    np.testing.assert_array_equal(matrix(found, made, "teacher_sd"), members.std(0))
+    assert (matrix(found, made, "teacher_sd") > 0).all()
+    assert teacher.about["features"] == Features.read(made.root / "features.zarr").about
+    assert (teacher.about["strategy"], teacher.about["seed"]) == ("tpe", 1)
 
 
 def test_every_trial_is_recorded_and_the_teacher_is_one_of_them(made, found):
     trials = artifacts.TRIALS.read(found / "trials.parquet")
-    assert list(trials["trial"]) == [0, 1, 2, 3]
-    assert set(trials["state"]) <= {"complete", "pruned"}
+    assert list(trials["trial"]) == [0, 1, 2, 3, 4]
+    assert [json.loads(text) for text in trials["parameters"]] == PORTFOLIO[:5]
+    assert set(trials["state"]) == {"complete", "pruned"}
     assert (trials["epochs"] >= 1).all() and (trials["seconds"] > 0).all()
     (chosen,) = trials[trials["chosen"]].itertuples()
+    assert chosen.trial > 0, "the start has no products"
+    assert chosen.out_of_fold_loss == trials["out_of_fold_loss"].min()
     teacher = TrainedTeacher.load(found)
-    architecture = teacher.network.architecture
-    for name, value in json.loads(chosen.parameters).items():
-        assert getattr(architecture, name) == value
+    parameters = {**asdict(teacher.network.architecture)}
+    assert parameters.pop("members") == 8 and parameters == json.loads(chosen.parameters)
     assert teacher.about["validation_loss"] == chosen.loss
-    valid = (made.genes["split"] == "valid").to_numpy()
-    error = matrix(found, made, "teacher") - matrix(found, made, "measured")
-    loss = np.mean((error[valid] / teacher.scaling.y_sd) ** 2)  # both heads weigh the same
-    assert loss == pytest.approx(chosen.loss, rel=1e-4)
+    assert chosen.complexity == sum(p.numel() for p in teacher.network.parameters())
 
 
-def test_the_first_that_is_not_surely_worse_is_chosen():
-    rng = np.random.default_rng(4)
-    genes = 1 + rng.gamma(1, 1, 200)  # networks err on the same genes
-
-    def candidate(trial, worse, spread=0.1):
-        noise = rng.normal(0, spread, 200)
-        return Candidate(trial, None, 1, (genes + worse + noise - noise.mean()) / 200)
-
-    best = candidate(7, 0.0)
-    # Its standard error is about 0.01, by the noise of both.
-    assert choose([candidate(0, 0.1), candidate(1, 0.015), candidate(2, 0.0), best]).trial == 1
-    assert choose([candidate(0, 0.1), candidate(1, 0.03), best]) is best
-    assert choose([candidate(0, 0.1, spread=1.0), candidate(1, 0.03), best]).trial == 0
-    assert choose([best]) is best
+def test_losses_are_those_of_the_predictions(made, found):
+    (chosen,) = artifacts.TRIALS.read(found / "trials.parquet").query("chosen").itertuples()
+    rows = table(found).query("split != 'test'")
+    parts = []
+    for _, group in rows.groupby("cell_type"):  # both heads weigh the same
+        error = group["teacher_out_of_fold"] - group["measured"]
+        parts.append((error**2).mean() / group["measured"].var(ddof=0))
+    assert chosen.out_of_fold_loss == pytest.approx(np.mean(parts), rel=1e-6)
 
 
-@pytest.mark.parametrize("threads", ["1", "2"])
-def test_the_same_seed_gives_the_same_files(made, short, threads):
-    out = made.root / f"threads{threads}"
-    assert main(made.search_args(out, *SHORT, "--threads", threads)) == 0
+def test_the_teacher_is_trained_on_training_and_validation_genes(made, found):
+    measured, split = matrix(found, made, "measured"), made.genes["split"]
+    known = (split != "test").to_numpy()
+    scaling = TrainedTeacher.load(found).scaling
+    np.testing.assert_allclose(scaling.y_mean, measured[known].mean(0), rtol=1e-5)
+    np.testing.assert_allclose(scaling.x_mean, made.features.matrix()[known].mean(0), rtol=1e-4)
+
+
+def test_nothing_but_the_results_is_left(found):
+    names = {"teacher.json", "teacher.safetensors", "predictions.parquet", "trials.parquet"}
+    assert {path.name for path in found.iterdir()} == names
+
+
+def test_the_same_seed_gives_the_same_files(made, short):
+    out = made.root / "again"
+    assert main(made.search_args(out, *SHORT)) == 0
     assert contents(out) == contents(short)
+
+
+def test_the_number_of_threads_does_not_matter(tmp_path, all_steps, monkeypatch):
+    # The quickest ones: workers train them for all steps.
+    monkeypatch.setattr(exploring, "PORTFOLIO", PORTFOLIO[4:6])
+    made = planted.world(tmp_path, TRUTHS, n=60, seed=4)
+    for threads in ("1", "2"):
+        args = made.search_args(tmp_path / threads, "--trials", "2", "--threads", threads)
+        assert main(args) == 0
+    assert contents(tmp_path / "1") == contents(tmp_path / "2")
+
+
+@pytest.mark.parametrize("strategy", exploring.STRATEGIES)
+def test_every_strategy_finds_a_teacher(tmp_path, strategy, monkeypatch):
+    made = planted.world(tmp_path, {"A": lambda p: p[:, 0]}, n=60, table=True)
+    monkeypatch.setattr(training, "LEAST_STEPS", 3)
+    args = made.search_args(tmp_path / "out", "--trials", "12", "--epochs", "2", "--threads", "1")
+    assert main([*args, "--strategy", strategy]) == 0
+    assert len(artifacts.TRIALS.read(tmp_path / "out" / "trials.parquet")) == 12
+    teacher = TrainedTeacher.load(tmp_path / "out")
+    assert teacher.about["strategy"] == strategy
+    assert np.isfinite(teacher.predict(made.features)).all()
+
+
+def test_a_search_for_as_long_as_it_helps_ends(tmp_path, monkeypatch):
+    made = planted.world(tmp_path, {"A": lambda p: 3.0}, n=60)
+    monkeypatch.setattr(training, "LEAST_STEPS", 3)
+    args = made.search_args(tmp_path / "out", "--trials", "auto", "--epochs", "2", "--threads", "1")
+    assert main([*args, "--strategy", "random"]) == 0
+    trials = artifacts.TRIALS.read(tmp_path / "out" / "trials.parquet")
+    assert len(trials) in range(24, 97, 8)
 
 
 def test_another_seed_gives_another_teacher(made, short):
@@ -160,16 +223,22 @@ def test_test_fold_validates_on_the_next_fold(made, fold):
     assert TrainedTeacher.load(out).about["test_fold"] == fold
 
 
-def test_out_of_fold_predictions_never_saw_their_fold(made):
+def test_out_of_fold_predictions_never_saw_their_fold(made, tmp_path):
     paths = (made.root / "features.zarr", made.root, made.root / "genes.parquet")
     data = load_data(*paths, None)
-    architecture = planted.exact_teacher(made).network.architecture
-    before = predict_out_of_fold(data, architecture, 3, seed=1)
-    fold = data.genes["fold"].to_numpy()
+    trial = Trial(0, PORTFOLIO[4], 3, 0.5, 10, 1.0, True)
+
+    def predicted():
+        with Workers.of(data, 1) as workers:
+            settings = Settings("tpe", 1, 3, 1)
+            explorer = Explorer(data, workers, settings, Journal(tmp_path / "journal", {}))
+            return explorer.finalists([trial])[0].predicted
+
+    before, fold = predicted(), data.genes["fold"].to_numpy()
     known = (data.genes["split"] != "test").to_numpy()
     assert (np.isfinite(before) == known[:, None]).all()
     data.y[fold == 3] += np.random.default_rng(3).normal(20, 5, data.y[fold == 3].shape)
-    after = predict_out_of_fold(data, architecture, 3, seed=1)
+    after = predicted()
     np.testing.assert_array_equal(after[fold == 3], before[fold == 3])
     assert not np.isclose(after[fold == 2], before[fold == 2]).any()
 
@@ -196,11 +265,11 @@ def test_genes_missing_from_one_cell_type_are_left_out_there_only(made, tmp_path
     counts = table(tmp_path / "out").groupby("cell_type").size()
     assert counts["T cell"] == 400 and counts["B / <memory>"] == 400 - missing.sum()
     teacher = TrainedTeacher.load(tmp_path / "out")
-    train = (made.genes["split"] == "train").to_numpy()
+    known = (made.genes["split"] != "test").to_numpy()
     np.testing.assert_allclose(
-        teacher.scaling.y_mean, [measured[train, 0].mean(), np.nanmean(measured[train, 1])], 1e-5
+        teacher.scaling.y_mean, [measured[known, 0].mean(), np.nanmean(measured[known, 1])], 1e-5
     )
-    assert np.isfinite(teacher.predict(made.features.values)).all()
+    assert np.isfinite(teacher.predict(made.features)).all()
 
 
 def test_heads_weigh_as_much_as_their_reliability(made, tmp_path):
@@ -213,96 +282,171 @@ def test_heads_weigh_as_much_as_their_reliability(made, tmp_path):
     assert data.ceilings == {"T cell": pytest.approx(0.95**0.5), "B / <memory>": None}
 
 
-def test_the_loss_weighs_heads_and_leaves_out_missing_values():
+def test_the_loss_weighs_heads_and_ignores_missing_values():
     predicted = torch.tensor([[1.0, 2.0], [3.0, 5.0], [0.0, 7.0]])
     target = torch.tensor([[1.0, np.nan], [1.0, 2.0], [1.0, np.nan]])
-    loss = weighted_error(predicted, target, torch.tensor([1.5, 0.5]))
+    weight = torch.tensor([1.5, 0.5])
+    loss = weighted_error(predicted, target, weight)
     assert loss.item() == pytest.approx((1.5 * (0 + 4 + 1) / 3 + 0.5 * 9) / 2)
-    share = gene_errors(predicted, target, torch.tensor([1.5, 0.5]))
+    arrays = [tensor.numpy() for tensor in (predicted, target, torch.ones(2), weight)]
+    share = gene_errors(*arrays)
     assert share.tolist() == pytest.approx([0, (1.5 * 4 / 3 + 0.5 * 9) / 2, 1.5 / 3 / 2])
+    # In units of the standard deviation.
+    arrays[2] = np.array([2.0, 3.0])
+    assert gene_errors(*arrays)[1] == pytest.approx((1.5 * 4 / 4 / 3 + 0.5 * 9 / 9) / 2)
     members = torch.stack([predicted, predicted + 1])
-    each = [weighted_error(member, target, torch.tensor([1.5, 0.5])) for member in members]
-    together = weighted_error(members, target, torch.tensor([1.5, 0.5]))
+    each = [weighted_error(member, target, weight) for member in members]
+    together = weighted_error(members, target, weight)
     assert together.item() == pytest.approx((each[0] + each[1]).item() / 2)
     nothing = torch.full((3, 2), np.nan)
     assert weighted_error(predicted, nothing, torch.ones(2)).item() == 0
 
 
-def test_the_weights_of_the_best_epoch_are_kept():
-    """On noise, every epoch after the first few is worse for validation genes."""
-    torch.manual_seed(1)
-    x, y, x_valid, y_valid = (torch.randn(60, *shape) for shape in ((5, 8), (1,), (5, 8), (1,)))
-    architecture = Architecture("class", "dense", 32, 4, "relu", 0.0, 1e-3, 1e-4, 0.02, 2)
-    network, trial = Teacher(architecture, 5, 8, 1), FixedTrial({})
-    epoch, errors = train_network(network, (x, y), (x_valid, y_valid), torch.ones(1), 100, trial)
-    with torch.inference_mode():
-        kept = gene_errors(network(x_valid), y_valid, torch.ones(1)).numpy()
-    np.testing.assert_allclose(kept, errors, rtol=1e-5)
-    assert epoch >= 1 and trial.user_attrs["epochs"] == epoch + 12  # the patience
-
-
-def small_network(members=2, rate=0.02):
-    return Teacher(Architecture("class", "dense", 4, 2, "tanh", 0.2, 0, 0, rate, members), 5, 8, 1)
-
-
-def test_averaged_weights_are_those_of_the_latest_steps():
-    """Of weights that grow by one a step, the average lags behind by about a tenth of the steps."""
-    torch.manual_seed(1)
-    network, average = small_network(), small_network()
-    before = [parameter.detach().clone() for parameter in network.parameters()]
-    for step in range(400):
-        with torch.no_grad():
-            for parameter, start in zip(network.parameters(), before, strict=True):
-                parameter.copy_(start + step)
-        average_in(average, network, step)
-        if step == 0:
-            for mean, start in zip(average.parameters(), before, strict=True):
-                torch.testing.assert_close(mean, start)
-    for mean, start in zip(average.parameters(), before, strict=True):
-        assert ((mean - start - 399 * 10 / 11).abs() < 2).all()
-
-
-def test_training_gives_averages_in_which_nothing_is_dropped():
-    torch.manual_seed(1)
-    x, y, network = torch.randn(300, 5, 8), torch.randn(300, 1), small_network()
-    epochs = training_epochs(network, x, y, torch.ones(1))
-    first = next(epochs)
-    kept = first.head.weight.detach().clone()
-    assert next(epochs) is first and not torch.equal(first.head.weight, kept)
-    assert not first.training and first is not network
-    assert not torch.equal(first.head.weight, network.head.weight)
+def small_network(**choices):
+    choices = {"width": 4, "products": 2, "members": 2, "dropout": 0.0, "input_dropout": 0.0,
+               "learning_rate": 0.02, **choices}  # fmt: skip
+    return Teacher(Architecture(**choices), [BlockShape(5, 8)], 1)
 
 
 def test_members_are_trained_each_by_itself():
     """Members share profiles and gates; with those held, one learns the same beside another."""
     torch.manual_seed(1)
-    x, y = torch.randn(100, 5, 8), torch.randn(100, 1)
-    networks = [small_network(members=2) for _ in range(2)]
+    x, y = torch.randn(100, 40), torch.randn(100, 1)
+    networks = [small_network() for _ in range(2)]
     networks[1].load_state_dict(networks[0].state_dict())
     with torch.no_grad():
-        networks[1].head.weight[1] += 5
+        networks[1].heads["encoded"].weight[1] += 5
     for network in networks:
-        network.dropout.p = 0.0
-        network.own_profile.requires_grad_(False)
+        network.pooling.requires_grad_(False)
         network.gate.requires_grad_(False)
         torch.manual_seed(2)
-        next(training_epochs(network, x, y, torch.ones(1)))
-    one, other = (network.head.weight.detach() for network in networks)
+        train(network, x, y, torch.ones(1), 1)
+    one, other = (network.heads["encoded"].weight.detach() for network in networks)
     torch.testing.assert_close(one[0], other[0])
     assert not torch.isclose(one[1], other[1]).any()
 
 
-def test_an_unreliable_cell_type_costs_the_others_little(made, tmp_path):
+def test_a_trained_network_drops_nothing():
+    torch.manual_seed(1)
+    x, y = torch.randn(100, 40), torch.randn(100, 1)
+    network = small_network(dropout=0.5, input_dropout=0.5)
+    train(network, x, y, torch.ones(1), 1)
+    assert not network.training and torch.equal(network(x), network(x))
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+def test_columns_are_dropped_in_training(rate, monkeypatch):
+    torch.manual_seed(1)
+    network, seen = small_network(input_dropout=rate), []
+    pool = network.pool
+    monkeypatch.setattr(network, "pool", lambda x: seen.append(x) or pool(x))
+    train(network, torch.ones(100, 40), torch.randn(100, 1), torch.ones(1), 1)
+    zeros = (torch.cat(seen) == 0).float()
+    assert zeros.mean().item() == pytest.approx(rate, abs=0.02)
+    # Other columns for other genes.
+    assert (zeros.std(0).min() > 0.4) == (rate > 0)
+
+
+def test_gates_are_driven_to_zero_by_their_penalty():
+    torch.manual_seed(1)
+    x = torch.randn(300, 40)
+    y = x[:, ::8].sum(1, keepdim=True) / 5**0.5  # of the first class alone
+    sizes = []
+    for penalty in (0.0, 0.03):
+        torch.manual_seed(2)
+        network = small_network(gate_penalty=penalty, weight_decay=0.0)
+        train(network, x, y, torch.ones(1), 60)
+        sizes.append(network.gate.detach().abs())
+    # The first is the one that is needed.
+    assert sizes[1][1:].max() < 0.3 * sizes[0][1:].mean() and sizes[1][0] > 2 * sizes[1][1:].max()
+
+
+@pytest.mark.parametrize("budget", [0, 1, 3])
+def test_after_half_of_the_training_a_budget_of_variables_is_left(budget):
+    torch.manual_seed(1)
+    x = torch.randn(300, 40)
+    y = x[:, ::8].sum(1, keepdim=True) / 5**0.5
+    network = small_network(budget=budget, gate_penalty=0.003)
+    seen = []
+    members = network.members
+    network.members = lambda z: seen.append(int(network.kept.sum())) or members(z)
+    train(network, x, y, torch.ones(1), 20)
+    assert seen == [8] * 30 + [budget or 8] * 30  # 3 batches an epoch
+    assert network.kept[0] == 1
+    loss = weighted_error(network(x), y, torch.ones(1)).item()
+    assert loss < 0.2
+
+
+def test_with_few_genes_there_are_more_epochs(monkeypatch):
+    steps, pool = [], Teacher.pool
+    monkeypatch.setattr(Teacher, "pool", lambda self, x: steps.append(len(x)) or pool(self, x))
+    for n, epochs, expected in ((100, 3, 20), (100, 30, 30), (300, 3, 7 * 3), (300, 10, 30)):
+        steps.clear()
+        train(small_network(), torch.randn(n, 40), torch.randn(n, 1), torch.ones(1), epochs)
+        assert len(steps) == expected and sum(steps) % n == 0
+
+
+def test_an_unreliable_cell_type_costs_the_others_little(made, tmp_path, monkeypatch, all_steps):
     """With wild values in a cell type of no reliability, the other's teacher still learns."""
     measured = made.truth.copy()
     measured[:, 1] = np.random.default_rng(8).normal(0, 1, len(measured))
     expression = planted.write_expression(made, measured, [0.9, 0.0], root=tmp_path)
-    args = made.search_args(tmp_path / "out", "--trials", "1")
+    args = made.search_args(tmp_path / "out", "--trials", "1", "--threads", "1")
     args[args.index("--expression") + 1] = str(expression)
+    # A network that can learn products.
+    monkeypatch.setattr(exploring, "PORTFOLIO", [PORTFOLIO[4]])
     assert main(args) == 0
     test = (made.genes["split"] == "test").to_numpy()
     teacher = matrix(tmp_path / "out", made, "teacher")[test, 0]
     assert np.corrcoef(teacher, made.truth[test, 0])[0, 1] > 0.95
+
+
+# --- features that are hard to learn from ---------------------------------------------------------
+
+
+def searched(root, values, monkeypatch):
+    """A search of one gene-wise table of features, float[genes, columns]."""
+    made = planted.world(root, {"A": lambda p: 5 + p[:, 0]}, n=len(values))
+    names = [f"c{j}" for j in range(values.shape[1])]
+    block = Block("table:t.tsv", values[:, None].astype(np.float32), names, planted.TABLE)
+    features = Features(made.features.gene_id, [block], planted.GENOME).complete()
+    features.write(root / "features.zarr")
+    args = made.search_args(root / "out", *SHORT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        assert main(args) == 0
+    return TrainedTeacher.load(root / "out"), features
+
+
+HARD = {
+    "constant": lambda x: np.full_like(x, 3.5),
+    "zero": lambda x: np.zeros_like(x),
+    "one is constant": lambda x: np.where(np.arange(3) == 1, 7.0, x),
+    "collinear": lambda x: x[:, :1] * [1, 1, -2],
+    "tiny": lambda x: 1e-30 * x,
+    "huge": lambda x: 1e15 * x,
+    "far from 0": lambda x: 1e6 + x,
+    "outlier": lambda x: np.where(np.arange(len(x))[:, None] == 8, 1e12, x),
+    "test genes are far away": lambda x: x * np.where(np.arange(len(x)) % 5 == 0, 1e6, 1)[:, None],
+    "two values": lambda x: (x > 0).astype(float),
+}
+
+
+@pytest.mark.parametrize("kind", HARD)
+@pytest.mark.parametrize("scale", SCALES)
+def test_hard_features_give_finite_predictions(tmp_path, monkeypatch, kind, scale):
+    monkeypatch.setattr(exploring, "PORTFOLIO", [{**p, "scale": scale} for p in PORTFOLIO[3:5]])
+    values = HARD[kind](np.random.default_rng(1).normal(size=(60, 3)))
+    teacher, features = searched(tmp_path, values, monkeypatch)
+    assert teacher.scale == scale
+    predicted = teacher.predict(features)
+    assert np.isfinite(predicted).all()
+    x = features.matrix(scale).astype(float)
+    for place in range(len(teacher.variables)):
+        weights, offset = teacher.weights(place)
+        assert np.isfinite(weights).all() and np.isfinite(offset)
+        pooled = teacher.pooled(features)[:, place]
+        np.testing.assert_allclose(offset + x @ weights, pooled, rtol=2e-3, atol=2e-3)
 
 
 # --- input that does not do -----------------------------------------------------------------------
@@ -311,8 +455,8 @@ def test_an_unreliable_cell_type_costs_the_others_little(made, tmp_path):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (("--trials", "0"), "--trials and --max_epochs must be at least 1: '0, 150'"),
-        (("--max_epochs", "-1"), "--trials and --max_epochs must be at least 1: '30, -1'"),
+        (("--trials", "0"), "--trials must be between 1 and 9223372036854775807: 0"),
+        (("--epochs", "-1"), "--epochs must be between 1 and 9223372036854775807: -1"),
         (("--seed", "-1"), "--seed must be between 0 and 4294967295: -1"),
         (("--threads", "0"), "--threads must be at least 1: 0"),
     ],
@@ -344,6 +488,25 @@ def test_genes_of_another_genome_are_too_few(made, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--trials", "many"), "must be a number or auto, not 'many'"),
+        (("--strategy", "guess"), "invalid choice: 'guess'"),
+        (("--test_fold", "5"), "invalid choice: 5"),
+    ],
+)
+def test_options_that_are_no_values(made, tmp_path, capsys, more, message):
+    with pytest.raises(SystemExit) as ended:
+        main(made.search_args(tmp_path / "out", *more))
+    assert ended.value.code == 2 and message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def only_the_journal(out):
+    return [path.name for path in out.iterdir()] == ["journal.jsonl"]
+
+
 def test_values_that_no_network_can_learn(made, tmp_path, capsys):
     measured = made.truth.copy()
     measured[2, 0] = np.inf
@@ -355,26 +518,30 @@ def test_values_that_no_network_can_learn(made, tmp_path, capsys):
     message = capsys.readouterr().err
     assert "No trial of the architecture search reached a finite validation loss" in message
     assert "planted" in message and "extreme values" in message
-    assert not (tmp_path / "out").exists()
+    assert only_the_journal(tmp_path / "out")
 
 
-def test_a_run_that_fails_late_leaves_no_file_behind(made, tmp_path):
-    """The place of the last file is taken by a folder: what is there before is whole."""
+def test_a_run_that_fails_late_leaves_no_file_behind(made, tmp_path, short):
+    """The place of the last file is taken by a folder: what is there before is complete."""
     out = tmp_path / "out"
     (out / "teacher.json").mkdir(parents=True)
     assert main(made.search_args(out, *SHORT)) == 1
     for path in out.iterdir():
         assert not path.name.startswith("."), "a temporary file was left behind"
     assert len(table(out)) == 800
+    # With the reason gone, it goes on.
+    (out / "teacher.json").rmdir()
+    assert main(made.search_args(out, *SHORT)) == 0
+    assert contents(out) == contents(short) and not (out / "journal.jsonl").exists()
 
 
 def test_a_search_that_stops_out_of_fold_writes_nothing(made, tmp_path, monkeypatch):
     def stopped(*args):
         raise GeneqError("Stopped")
 
-    monkeypatch.setattr("geneq.stages.search.predict_out_of_fold", stopped)
+    monkeypatch.setattr(Explorer, "finalists", stopped)
     assert main(made.search_args(tmp_path / "out", *SHORT)) == 1
-    assert not (tmp_path / "out").exists()
+    assert only_the_journal(tmp_path / "out")
 
 
 @pytest.mark.parametrize("name", ["features.zarr", "expression.parquet", "genes.parquet"])
@@ -385,3 +552,153 @@ def test_missing_inputs_are_named(made, tmp_path, capsys, name):
     assert main(args) == 1
     assert name in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+# --- a search that is killed ----------------------------------------------------------------------
+
+# A search whose process kills itself, as the kernel would, when so many trainings have ended.
+KILLED = """
+    import os, signal, sys
+    from geneq.cli import main
+    from geneq.stages.search import training
+    from geneq.stages.search.journal import Journal
+
+    most, cut, written = int(sys.argv[1]), int(sys.argv[2]), []
+    add = Journal.add
+
+    def adding(self, entry):
+        add(self, entry)
+        written.append(entry)
+        if len(written) == most:
+            os.truncate(self.path, os.path.getsize(self.path) - cut)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Journal.add = adding
+    training.LEAST_STEPS = 20
+    main(sys.argv[3:])
+"""
+
+
+@pytest.mark.parametrize(("most", "cut"), [(1, 0), (3, 7)])
+def test_a_search_that_was_killed_goes_on(made, tmp_path, short, monkeypatch, most, cut):
+    args = made.search_args(tmp_path / "out", *SHORT)
+    code = textwrap.dedent(KILLED)
+    command = [sys.executable, "-c", code, str(most), str(cut), *args]
+    ended = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert ended.returncode == -signal.SIGKILL
+    assert only_the_journal(tmp_path / "out")
+    complete = (tmp_path / "out" / "journal.jsonl").read_bytes().count(b"\n") - 1
+    assert complete == most - (cut > 0)
+    fits, fit = [], Tables.fit
+    monkeypatch.setattr(Tables, "fit", lambda self, each: fits.append(each) or fit(self, each))
+    assert main(args) == 0
+    assert contents(tmp_path / "out") == contents(short)
+    # Two networks for a third of the epochs, one in full, one or two out of fold, and the teacher.
+    trials = [each for each in fits if len(each.outside) == 80 and len(each.inside) == 240]
+    finalists = artifacts.TRIALS.read(tmp_path / "out" / "trials.parquet")["out_of_fold_loss"]
+    out_of_fold = 4 * finalists.notna().sum()
+    assert len(fits) == 3 - complete + out_of_fold + 1
+    assert len(trials) >= 3 - complete
+
+
+def test_workers_end_with_a_search_that_is_killed(tmp_path):
+    made = planted.world(tmp_path, {"A": lambda p: p[:, 0]}, n=60)
+    args = made.search_args(tmp_path / "out", "--trials", "8", "--threads", "2")
+    child = started([sys.executable, "-m", "geneq.cli", *args], signal.SIG_DFL)
+    journal = tmp_path / "out" / "journal.jsonl"
+    wait_for(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 2, child)
+    workers = children_of(child.pid)
+    assert len(workers) >= 2
+    child.kill()
+    child.communicate()
+    wait_for(lambda: not any(map(is_running, workers)))
+    assert only_the_journal(tmp_path / "out")
+
+
+def wait_for(condition, child=None, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        assert child is None or child.poll() is None, child.communicate()
+        time.sleep(0.05)
+
+
+def children_of(pid):
+    found = []
+    for path in (entry for entry in os.listdir("/proc") if entry.isdigit()):
+        state = status(path)
+        if state and int(state[1]) == pid:
+            found.append(path)
+    return found
+
+
+def status(pid):
+    """State and parent of a process; none where it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def is_running(pid):
+    state = status(pid)
+    return state is not None and state[0] != "Z"
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [(("--seed", "2"), "seed"), (("--strategy", "random"), "strategy"),
+     (("--epochs", "4"), "epochs"), (("--test_fold", "1"), "data")],
+)  # fmt: skip
+def test_another_search_does_not_go_on_from_the_journal(made, tmp_path, capsys, monkeypatch, more,
+                                                        named):  # fmt: skip
+    out = tmp_path / "out"
+    monkeypatch.setattr(Explorer, "finalists", lambda *args: [])
+    assert main(made.search_args(out, *SHORT)) == 1
+    journal = (out / "journal.jsonl").read_bytes()
+    capsys.readouterr()
+    assert main(made.search_args(out, *SHORT, *more)) == 1
+    message = capsys.readouterr().err
+    assert f"The journal is of a search with other settings or data: '{named}'" in message
+    assert only_the_journal(out) and (out / "journal.jsonl").read_bytes() == journal
+
+
+def test_the_journal_knows_space_and_data(made, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "out"
+    monkeypatch.setattr(Explorer, "finalists", lambda *args: [])
+    assert main(made.search_args(out, *SHORT)) == 1
+    measured = made.truth.copy()
+    measured[7] += 0.01
+    assert made.genes["split"][7] == "train"
+    args = made.search_args(out, *SHORT)
+    args[args.index("--expression") + 1] = str(
+        planted.write_expression(made, measured, root=tmp_path)
+    )
+    assert main(args) == 1
+    assert "'data'" in capsys.readouterr().err
+    monkeypatch.setattr("geneq.stages.search.digest", lambda: "other")
+    assert main(made.search_args(out, *SHORT)) == 1
+    assert "'space'" in capsys.readouterr().err
+
+
+def test_the_digest_of_data_is_of_all_that_is_learned_from(tmp_path):
+    made = planted.world(tmp_path, TRUTHS, n=60, table=True)
+    paths = (tmp_path / "features.zarr", tmp_path, tmp_path / "genes.parquet")
+    digests = {load_data(*paths, None).digest, load_data(*paths, 0).digest}
+    assert len(digests) == 1
+    digests |= {load_data(*paths, fold).digest for fold in (1, 2)}
+    planted.write_expression(made, made.truth, [0.9, 0.5])
+    digests.add(load_data(*paths, None).digest)
+    oracle, *others = made.features.blocks
+    moved = {**planted.ORACLE, "bin_edges": [edge - 50 for edge in planted.EDGES]}
+    values = oracle.values.copy()
+    values[7, 0, 0] += 1
+    for block in (
+        Block(oracle.name, oracle.values, oracle.classes, moved, oracle.quantiles),
+        Block(oracle.name, values, oracle.classes, oracle.meta, oracle.quantiles),
+        Block(oracle.name, oracle.values, oracle.classes, oracle.meta, oracle.quantiles * 0.9),
+    ):
+        Features(made.features.gene_id, [block, *others], planted.GENOME).write(paths[0])
+        digests.add(load_data(*paths, None).digest)
+    assert len(digests) == 1 + 2 + 1 + 3

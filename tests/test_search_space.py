@@ -59,7 +59,7 @@ def trained(tables, monkeypatch, parameters):
 @pytest.mark.parametrize(("name", "value"), VALUES)
 def test_every_value_gives_a_network_that_is_trained(tables, monkeypatch, name, value):
     # Hidden layers and products are there, so that what concerns them is tried.
-    base = {**PORTFOLIO[0], "products": 2, "width": 4}
+    base = {**PORTFOLIO[0], "products": 2, "width": 8}
     result = trained(tables, monkeypatch, {**base, name: value})
     assert asdict(result.network.architecture)[name] == value
     assert result.predicted.shape == (10, 2) and np.isfinite(result.predicted).all()

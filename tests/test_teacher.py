@@ -41,7 +41,7 @@ ORACLE = {"hash": "0a", "window": [-2000, 900], "bin_edges": EDGES, "tss_index":
 CLASSES = [["a", "b", "c"], ["length", "a"]]
 COLUMNS = 4 * 3 + 2
 # A small network; profiles and programmes are there unless a test has them otherwise.
-SMALL = {"width": 3, "products": 2, "programmes": 2, "profiles": 2, "members": 3}
+SMALL = {"width": 16, "products": 2, "programmes": 2, "profiles": 2, "members": 3}
 
 
 def genes(n=12, seed=1) -> Features:

@@ -124,7 +124,8 @@ def _member(teacher, weights: dict, s: list[float], m: int) -> list[float]:
     encoded = [part for v, value in enumerate(s) for part in _encoded(a, weights, v, value)]
     y = weights["constant"][m, 0] + np.dot(encoded, weights["heads.encoded.weight"][m])
     if a.hidden != "none":
-        y = y + np.dot(_hidden(a, weights, encoded, m), weights["heads.hidden.weight"][m])
+        units = _hidden(a, weights, s if a.hidden == "additive" else encoded, m)
+        y = y + np.dot(units, weights["heads.hidden.weight"][m])
     for k in range(a.products):
         y = y + _product(teacher, weights, s, m, k) * weights["heads.products.weight"][m, k]
     return list(y)
@@ -139,17 +140,17 @@ def _encoded(a, weights: dict, variable: int, value: float) -> list[float]:
     return [value]
 
 
-def _hidden(a, weights: dict, encoded: list[float], m: int) -> list[float]:
+def _hidden(a, weights: dict, values: list[float], m: int) -> list[float]:
     act = ACTIVATIONS[a.nonlinearity]
     if a.hidden == "additive":
         slope, shift = weights["hidden.0.slope"][m, 0], weights["hidden.0.shift"][m, 0]
         units = [
             act(value * slope[i, u] + shift[i, u])
-            for i, value in enumerate(encoded)
-            for u in range(a.width)
+            for i, value in enumerate(values)
+            for u in range(max(1, a.width // 8))
         ]
     else:
-        units = _layer(act, weights, 0, encoded, m)
+        units = _layer(act, weights, 0, values, m)
     for layer in range(1, a.depth):
         units = _layer(act, weights, layer, units, m)
     return units
