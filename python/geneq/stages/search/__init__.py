@@ -24,8 +24,11 @@ from .journal import Journal
 from .space import described, digest
 from .strategies import STRATEGIES
 from .training import Workers
+from .trees import boosted_trees
 
 __all__ = ["add_arguments", "run", "search"]
+
+TEACHERS = NETWORK, TREES = "network", "trees"
 
 
 class Space(Action):
@@ -64,6 +67,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="how networks are proposed (default: tpe)",
     )
     parser.add_argument(
+        "--teacher",
+        choices=TEACHERS,
+        default=NETWORK,
+        help="whose predictions equations are distilled from: the network's, or those of boosted "
+        "trees; variables are the network's in either case (default: network)",
+    )
+    parser.add_argument(
         "--trials",
         type=trials_of,
         default=16,
@@ -89,6 +99,10 @@ def run(args: Namespace) -> None:
     out = Path(args.out)
     journal = Journal(out / "journal.jsonl", journal_head(data, settings))
     teacher, trials, predictions = search(data, settings, journal, args.threads)
+    if args.teacher == TREES:
+        predicted, out_of_fold = boosted_trees(data, args.seed, args.threads)
+        predictions = data.long(measured=data.y, teacher=predicted, teacher_out_of_fold=out_of_fold)
+    teacher.about["predictions"] = args.teacher
     # Together at the end: a search that stops before that leaves its journal alone.
     TRIALS.write(trials, out / "trials.parquet")
     PREDICTIONS.write(predictions.dropna(subset="measured"), out / "predictions.parquet")
