@@ -74,7 +74,7 @@ def measure(genes: int, guarded: bool) -> Figures:
                 "genes/s",
                 round(peer, 2),
                 round(rate / peer, 1),
-                5.0 if guarded else None,
+                10.0 if guarded else None,
             )
     return figures
 

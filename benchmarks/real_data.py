@@ -1,6 +1,7 @@
 """Teacher and equation of a cross-validated run beside boosted trees on the same features.
 
-Reads what `nextflow run main.nf --cv` left in --results for one data set, and fits boosted trees
+Reads what `nextflow run main.nf --cv` left in --results for one data set (of which only the
+searches must have finished), and fits boosted trees
 (scikit-learn's histogram gradient boosting) on the same folds: on the training genes, stopped by
 the validation genes, as the teacher is ("trees"), and once more on both together with that many
 trees ("trees, train + valid"). Prints Pearson r of the pooled out-of-fold predictions by cell type,
@@ -17,8 +18,9 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from geneq.artifacts import GENES, PREDICTIONS, Features, read_json
+from geneq.artifacts import GENES, PREDICTIONS, read_json
 from geneq.evaluation import pool_cv
+from geneq.features import Features
 
 SEED = 1
 BOOTSTRAPS = 2000
@@ -49,19 +51,24 @@ def main() -> None:
     types = measured_types(run)[: 2 if args.quick else None]
     genes = GENES.read(genome / "genes" / "genes.parquet")
     features = Features.read(genome / "featurize" / "features.zarr")
-    folds = [
-        PREDICTIONS.read(path) for path in sorted(run.glob("cv/*/distill/predictions.parquet"))
-    ]
+    folds = [PREDICTIONS.read(latest(folder)) for folder in sorted(run.glob("cv/*"))]
     folds = [fold[fold["cell_type"].isin(types)] for fold in folds]
     table = pool_cv([with_trees(fold, features) for fold in folds])
     r = table.groupby("cell_type").apply(agreement, include_groups=False)
     print(f"seed {SEED}; Pearson r, genes out of fold: {table['gene_id'].nunique()}")
     print(pd.concat([r, r.mean().to_frame("mean").T]).round(3).to_string())
     figures = differences(table, blocks(genes))
-    figures["equation_share"] = share(r)
+    if "equation" in table:
+        figures["equation_share"] = share(r)
     print_figures(figures)
     if args.json:
         Path(args.json).write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def latest(fold: Path) -> Path:
+    """Predictions of a fold's run: with equations, if it was distilled."""
+    paths = [fold / stage / "predictions.parquet" for stage in ("distill", "search")]
+    return next(path for path in paths if path.exists())
 
 
 def measured_types(run: Path) -> list[str]:
@@ -74,7 +81,7 @@ def with_trees(fold: pd.DataFrame, features: Features) -> pd.DataFrame:
     row = pd.Series(np.arange(len(features.gene_id)), features.gene_id)
     parts = []
     for _, part in fold.groupby("cell_type", sort=False):
-        x = features.values[row[part["gene_id"]]].reshape(len(part), -1)
+        x = features.matrix()[row[part["gene_id"]]]
         y, split = part["measured"].to_numpy(), part["split"].to_numpy()
         stopped, more = trees(x, y, split == "train", split == "valid")
         parts.append(part.assign(**{TREES[0]: stopped, TREES[1]: more}))
@@ -83,8 +90,8 @@ def with_trees(fold: pd.DataFrame, features: Features) -> pd.DataFrame:
 
 def trees(x, y, train, valid) -> tuple[np.ndarray, np.ndarray]:
     """Predictions for all rows of trees on `train`, and on `train` and `valid`."""
-    options = {"learning_rate": 0.04, "max_leaf_nodes": 8, "min_samples_leaf": 40,
-               "l2_regularization": 1.0, "early_stopping": False, "random_state": SEED}  # fmt: skip
+    options = {"learning_rate": 0.04, "max_leaf_nodes": 15, "min_samples_leaf": 20,
+               "max_features": 0.2, "early_stopping": False, "random_state": SEED}  # fmt: skip
     model = HistGradientBoostingRegressor(max_iter=400, **options).fit(x[train], y[train])
     errors = [((p - y[valid]) ** 2).mean() for p in model.staged_predict(x[valid])]
     best = int(np.argmin(errors)) + 1
@@ -94,7 +101,7 @@ def trees(x, y, train, valid) -> tuple[np.ndarray, np.ndarray]:
 
 
 def agreement(rows: pd.DataFrame) -> pd.Series:
-    return rows[MODELS + TREES].corrwith(rows["measured"])
+    return rows[[model for model in MODELS + TREES if model in rows]].corrwith(rows["measured"])
 
 
 def blocks(genes: pd.DataFrame) -> pd.Series:
@@ -112,16 +119,19 @@ def differences(table: pd.DataFrame, block: pd.Series) -> dict:
     weights = rng.multinomial(code.max() + 1, np.full(code.max() + 1, 1 / (code.max() + 1)),
                               BOOTSTRAPS)  # fmt: skip
     weights = np.vstack([np.ones(code.max() + 1), weights])
-    mean_r = {model: np.zeros(len(weights)) for model in MODELS + TREES}
+    models = [model for model in MODELS + TREES if model in table]
+    mean_r = {model: np.zeros(len(weights)) for model in models}
     types = table["cell_type"].unique()
     for cell_type in types:
         inside = (table["cell_type"] == cell_type).to_numpy()
         y = table["measured"].to_numpy()[inside]
-        for model in MODELS + TREES:
+        for model in models:
             x = table[model].to_numpy()[inside]
             mean_r[model] += weighted_r(x, y, code[inside], weights) / len(types)
     figures = {}
     for ours, peer, floor in DIFFERENCES:
+        if ours not in models or peer not in models:
+            continue
         difference = mean_r[ours] - mean_r[peer]
         low, high = np.quantile(difference[1:], [0.025, 0.975])
         figures[f"{ours} - {peer}"] = {
