@@ -622,14 +622,17 @@ def test_a_search_that_was_killed_goes_on(made, tmp_path, short, monkeypatch, mo
 def test_workers_end_with_a_search_that_is_killed(tmp_path):
     made = planted.world(tmp_path, {"A": lambda p: p[:, 0]}, n=60)
     args = made.search_args(tmp_path / "out", "--trials", "8", "--threads", "2")
-    child = started([sys.executable, "-m", "geneq.cli", *args], signal.SIG_DFL)
     journal = tmp_path / "out" / "journal.jsonl"
-    wait_for(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 2, child)
-    workers = children_of(child.pid)
+    with started([sys.executable, "-m", "geneq.cli", *args], signal.SIG_DFL) as child:
+        wait_for(lambda: journal.exists() and journal.read_bytes().count(b"\n") >= 2, child)
+        workers = children_of(child.pid)
+        child.kill()
     assert len(workers) >= 2
-    child.kill()
-    child.communicate()
-    wait_for(lambda: not any(map(is_running, workers)))
+    try:
+        wait_for(lambda: not any(map(is_running, workers)), seconds=60)
+    finally:
+        for pid in filter(is_running, workers):
+            os.kill(int(pid), signal.SIGKILL)
     assert only_the_journal(tmp_path / "out")
 
 
@@ -706,8 +709,9 @@ def test_the_digest_of_data_is_of_all_that_is_learned_from(tmp_path):
     digests = {load_data(*paths, None).digest, load_data(*paths, 0).digest}
     assert len(digests) == 1
     digests |= {load_data(*paths, fold).digest for fold in (1, 2)}
-    planted.write_expression(made, made.truth, [0.9, 0.5])
-    digests.add(load_data(*paths, None).digest)
+    for reliability in ([0.8, 0.8], [0.9, 0.5]):
+        planted.write_expression(made, made.truth, reliability)
+        digests.add(load_data(*paths, None).digest)
     oracle, *others = made.features.blocks
     moved = {**planted.ORACLE, "bin_edges": [edge - 50 for edge in planted.EDGES]}
     values = oracle.values.copy()
@@ -719,4 +723,4 @@ def test_the_digest_of_data_is_of_all_that_is_learned_from(tmp_path):
     ):
         Features(made.features.gene_id, [block, *others], planted.GENOME).write(paths[0])
         digests.add(load_data(*paths, None).digest)
-    assert len(digests) == 1 + 2 + 1 + 3
+    assert len(digests) == 1 + 2 + 2 + 3
