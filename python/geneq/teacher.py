@@ -223,6 +223,13 @@ class Pooling(nn.Module):
         return torch.cat([(x * profile).sum(1) for profile in self.weights().unbind(2)], dim=1)
 
 
+def profiles_of(shape: BlockShape, architecture: Architecture) -> int:
+    """Profiles of each class of a block; where there is one bin, one."""
+    if shape.bins == 1:
+        return 1
+    return 2 if architecture.pooling == "promoter_distal" else architecture.profiles
+
+
 def decay_basis(shape: BlockShape) -> torch.Tensor:
     """float32[decays, bins], each of unit length; a constant where there is no TSS."""
     if shape.centres is None:
@@ -309,12 +316,13 @@ class Teacher(nn.Module):
     def __init__(self, architecture: Architecture, shapes: list[BlockShape], cell_types: int):
         super().__init__()
         self.architecture, self.shapes, a = architecture, shapes, architecture
-        profiles = 2 if a.pooling == "promoter_distal" else a.profiles
-        self.pooling = nn.ModuleList(Pooling(shape, a.pooling, profiles) for shape in shapes)
-        columns, classes = sum(s.columns for s in shapes), sum(s.classes for s in shapes)
+        self.pooling = nn.ModuleList(
+            Pooling(s, a.pooling if s.bins > 1 else "class", profiles_of(s, a)) for s in shapes
+        )
+        columns = sum(s.columns for s in shapes)
         start = torch.randn(columns, a.programmes) * columns**-0.5
         self.programmes = nn.Parameter(start) if a.programmes else None
-        self.variables = profiles * classes + a.programmes
+        self.variables = sum(s.classes * profiles_of(s, a) for s in shapes) + a.programmes
         self.gate = nn.Parameter(torch.ones(self.variables))
         self.register_buffer("kept", torch.ones(self.variables))
         # Expression that is 0, in standardised units: the least value of the link softplus.
@@ -323,7 +331,7 @@ class Teacher(nn.Module):
         self.activation = NONLINEARITIES[a.nonlinearity]()
         layers = self._hidden_layers()
         self.hidden = nn.ModuleList(layers)
-        self.register_buffer("sides", self._sides(profiles), persistent=False)
+        self.register_buffer("sides", self._sides(), persistent=False)
         pairs = [Linear(a.members, self.variables, a.products, bias=False) for _ in range(2)]
         self.left, self.right = pairs if a.products else (None, None)
         units = {"encoded": self.encoding.units, "products": a.products}
@@ -350,7 +358,7 @@ class Teacher(nn.Module):
         """The weights of each block's pooling, float32[bins, classes, profiles]."""
         return [cast(Pooling, pooling).weights() for pooling in self.pooling]
 
-    def _sides(self, profiles: int) -> torch.Tensor:
+    def _sides(self) -> torch.Tensor:
         """float32[2, variables]: what either factor of a product reads.
 
         All variables; with promoter and distal profiles, one factor reads the promoters' and the
@@ -359,7 +367,12 @@ class Teacher(nn.Module):
         sides = torch.ones(2, self.variables)
         if self.architecture.pooling != "promoter_distal":
             return sides
-        profile = [p for s in self.shapes for p in range(profiles) for _ in range(s.classes)]
+        profile = [
+            p if shape.bins > 1 else -1
+            for shape in self.shapes
+            for p in range(profiles_of(shape, self.architecture))
+            for _ in range(shape.classes)
+        ]
         profile += [-1] * self.architecture.programmes
         sides[0] = torch.tensor([p != 1 for p in profile])
         sides[1] = torch.tensor([p != 0 for p in profile])

@@ -20,7 +20,7 @@ from .data import Data
 from .journal import Journal
 from .space import PORTFOLIO, Parameters, architecture
 from .strategies import STRATEGIES
-from .training import Fit, Trained, Workers, gene_errors
+from .training import Fit, Trained, Workers, enough_epochs, gene_errors
 
 __all__ = ["AUTO", "Explorer", "Finalist", "Settings", "Trial", "choose", "table"]
 
@@ -114,14 +114,15 @@ class Explorer:
 
     def _generation(self, asked: list[Parameters], first: int) -> list[Trial]:
         """Train networks, the better half of them in full; the start always."""
-        short = max(1, self.settings.epochs // SHORT)
+        full = self._epochs(self.data.rows("train"))
+        short = max(1, full // SHORT)
         numbers = range(first, first + len(asked))
         networks = dict(zip(numbers, asked, strict=True))
         tried = {trial.number: trial for trial in self._trained(networks, short)}
         order = sorted(numbers, key=lambda i: (i > 0, tried[i].cost))
         better = sorted(order[: -(-len(asked) // 2)])
         kept = {i: networks[i] for i in better if np.isfinite(tried[i].loss)}
-        for trial in self._trained(kept, self.settings.epochs):
+        for trial in self._trained(kept, full):
             earlier = tried[trial.number].seconds
             tried[trial.number] = replace(trial, complete=True, seconds=trial.seconds + earlier)
         return list(tried.values())
@@ -157,9 +158,9 @@ class Explorer:
         known = self.data.rows("train", "valid")
         parts = [(known[fold[known] != k], known[fold[known] == k]) for k in np.unique(fold[known])]
         fits = [
-            Fit(architecture(t.parameters), self._seed(k, 1), self.settings.epochs, *part)
+            Fit(architecture(t.parameters), self._seed(k, 1), self._epochs(inside), inside, outside)
             for t in some
-            for k, part in enumerate(parts)
+            for k, (inside, outside) in enumerate(parts)
         ]
         trained = list(self.workers.fit(fits))
         outside = [rows for _, rows in parts]
@@ -181,9 +182,12 @@ class Explorer:
     def final(self, trial: Trial) -> Trained:
         """The network of a trial, trained on training and validation genes; predicts all genes."""
         known, everything = self.data.rows("train", "valid"), np.arange(len(self.data.y))
-        fit = Fit(architecture(trial.parameters), self._seed(0, 2), self.settings.epochs, known,
-                  everything)  # fmt: skip
+        network, epochs = architecture(trial.parameters), self._epochs(known)
+        fit = Fit(network, self._seed(0, 2), epochs, known, everything)
         return next(iter(self.workers.fit([fit])))
+
+    def _epochs(self, genes: np.ndarray) -> int:
+        return enough_epochs(self.settings.epochs, len(genes))
 
     def _seed(self, number: int, purpose: int = 0) -> int:
         """For trials (purpose 0), folds (1), and the teacher (2)."""

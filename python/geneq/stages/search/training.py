@@ -23,7 +23,7 @@ from .data import Data
 __all__ = ["Fit", "Trained", "Workers", "gene_errors", "train"]
 
 BATCH = 128
-# A network of few genes is trained for more epochs: for at least this many steps.
+# A network of few genes is trained for more epochs than asked: for at least this many steps.
 LEAST_STEPS = 600
 # Share of the steps in which the learning rate rises.
 RISING = 0.2
@@ -76,18 +76,22 @@ class Tables:
         return Trained(network.cpu(), scaling, predicted, time.perf_counter() - start)
 
 
+def enough_epochs(epochs: int, genes: int) -> int:
+    """`epochs`, or with few genes more, for at least LEAST_STEPS steps."""
+    return max(epochs, -(-LEAST_STEPS // -(-genes // BATCH)))
+
+
 def train(
     network: Teacher, x: torch.Tensor, y: torch.Tensor, weight: torch.Tensor, epochs: int
 ) -> None:
     """Train a network with AdamW, the learning rate in one cycle (Smith, arXiv:1803.09820).
 
     x: float32[n, columns], y: float32[n, cell types] (NaN is missing), both standardised; weight:
-    float32[cell types]. With few genes there are more epochs, for LEAST_STEPS steps. After half of
-    them variables beyond the architecture's budget are removed.
+    float32[cell types]. After half of the epochs variables beyond the architecture's budget are
+    removed.
     """
     a = network.architecture
     batches = -(-len(x) // BATCH)
-    epochs = max(epochs, -(-LEAST_STEPS // batches))
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=a.learning_rate, weight_decay=a.weight_decay, fused=True
     )
