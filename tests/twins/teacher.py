@@ -51,7 +51,7 @@ def _variables(teacher, weights: dict, x: np.ndarray) -> list[float]:
     x = (x - teacher.scaling.x_mean) / teacher.scaling.x_sd
     a, first, z = teacher.network.architecture, 0, []
     for i, shape in enumerate(teacher.network.shapes):
-        for p in range(_number(a)):
+        for p in range(_number(a, shape)):
             for c in range(shape.classes):
                 profile = _profile(a.pooling, weights, i, shape, c, p)
                 places = [first + b * shape.classes + c for b in range(shape.bins)]
@@ -62,8 +62,10 @@ def _variables(teacher, weights: dict, x: np.ndarray) -> list[float]:
     return z
 
 
-def _number(a) -> int:
+def _number(a, shape) -> int:
     """Profiles of each class."""
+    if shape.bins == 1:
+        return 1
     return 2 if a.pooling == "promoter_distal" else a.profiles
 
 
@@ -71,6 +73,8 @@ def _profile(pooling: str, weights: dict, block: int, shape, c: int, p: int) -> 
     common, own, kernel = (
         weights.get(f"pooling.{block}.{name}") for name in ("common", "own", "kernel")
     )
+    if shape.bins == 1:
+        return unit(own[:, c, p])
     if pooling == "shared":
         return unit(common[:, 0, p])
     if pooling == "partial":
@@ -168,7 +172,8 @@ def _product(teacher, weights: dict, s: list[float], m: int, k: int) -> float:
     """The product of two weighted sums; of promoters' variables and a gate of the distal ones."""
     a, profile = teacher.network.architecture, []
     for shape in teacher.network.shapes:
-        profile += [p for p in range(_number(a)) for _ in range(shape.classes)]
+        n = _number(a, shape)
+        profile += [p if n > 1 else "all" for p in range(n) for _ in range(shape.classes)]
     profile += ["all"] * a.programmes
     is_split = a.pooling == "promoter_distal"
     left = right = 0.0
