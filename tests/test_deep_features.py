@@ -9,15 +9,19 @@ import pandas as pd
 import pytest
 
 from geneq import cli, load_equation
-from geneq.artifacts import PREDICTIONS
+from geneq.artifacts import GENES, PREDICTIONS
 from geneq.errors import GeneqError
 from geneq.features import Features
+from geneq.genome import Genome
 from geneq.oracles import load_oracle
+from geneq.oracles.sei import open_sei
+from geneq.stages.featurize import featurize
 from test_deepbind import make_nets, write_folder
+from twins import sei as narrow
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
-GENES = 300
+N_GENES = 300
 EDGES = "--bin_edges=-120,0,120"
 
 
@@ -31,7 +35,7 @@ def write_genome(folder: Path) -> None:
     with open(folder / "genome.fa", "w") as fasta, open(folder / "genes.gtf", "w") as gtf:
         for chrom in [f"chr{i}" for i in range(1, 11)]:
             fasta.write(f">{chrom}\n{''.join(rng.choice(list('ACGT'), 16_000))}\n")
-            for gene in range(GENES // 10):
+            for gene in range(N_GENES // 10):
                 first, strand = 400 + 500 * gene, "+-"[gene % 2]
                 fields = [chrom, "test", "gene", first, first + 200, ".", strand, "."]
                 gtf.write("\t".join(map(str, [*fields, f'gene_id "{chrom}_{gene}";'])) + "\n")
@@ -42,7 +46,7 @@ def write_cells(features: Features, label: str, path: Path) -> None:
     block = features.blocks[0]
     score = block.values[:, 1, block.classes.index(label)]
     means = 20 * np.exp2(1.5 * (score - score.mean()) / score.std())
-    counts = np.random.default_rng(2).poisson(means, (30, GENES)).astype(np.float32)
+    counts = np.random.default_rng(2).poisson(means, (30, N_GENES)).astype(np.float32)
     cells = pd.DataFrame({"cell_type": ["T cell"] * 30}, index=[f"c{i}" for i in range(30)])
     genes = pd.DataFrame(index=features.gene_id.tolist())
     anndata.AnnData(counts, cells, genes).write_h5ad(path)
@@ -101,3 +105,18 @@ def test_learnt_classes_are_those_of_featurize(made, tmp_path):
     assert block.classes == list(dict.fromkeys(table["class"])) and len(block.classes) == 2
     # Outputs are standardised over these very bins, so classes have a mean of 0.
     np.testing.assert_allclose(block.values.mean((0, 1)), 0, atol=1e-4)
+
+
+def test_sei_is_scored_around_each_tss(made, tmp_path):
+    """A tile in each bin: at the TSS, and 120 nt upstream on the gene's strand."""
+    sei = open_sei(str(narrow.write_folder(tmp_path)), narrow.WIDTH)
+    oracles = [sei, load_oracle("kmers:1")]
+    found = featurize(made / "genes", oracles, shard=(1, 30), tile=120)
+    genes = GENES.read(made / "genes" / "genes.parquet").iloc[:10]
+    assert found.gene_id.tolist() == genes["gene_id"].tolist() and set(genes["strand"]) == {*"+-"}
+    columns = [genes[name].to_numpy() for name in ("chrom", "tss", "strand")]
+    for b, centre in enumerate((-120, 0)):
+        windows = Genome(made / "genes").windows(*columns, centre - 2048, centre + 2048)
+        expected = sei.predict(windows)
+        np.testing.assert_allclose(found.blocks[0].values[:, b], expected, atol=1e-5)
+    assert found.blocks[0].name == sei.name and found.blocks[0].meta["tile"] == 120
