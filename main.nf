@@ -58,6 +58,7 @@ workflow {
             .map { row -> [[genome: row.genome], optional(row.fasta), optional(row.gtf), optional(row.promoters)] },
         samples*.genome,
         oracles,
+        optional(given.classes),
         optional(given.gene_features),
         options
     )
@@ -72,7 +73,7 @@ workflow {
         channel.fromList(jobs),
         GENOMES.out.folders,
         EQUATIONS.out.equations,
-        oracles*.file.findAll(),
+        Named.motifFiles(oracles),
         optional(given.vcf),
         optional(given.variants_truth),
         options

@@ -5,8 +5,8 @@ import nextflow.Nextflow
 import nextflow.exception.AbortOperationException
 
 /**
- * An oracle, or a function that reduces profiles, as a sheet names it, TYPE:WHAT; `file` is its file,
- * where it has one, and `rest` what follows that in its name. The oracle distill:DATASET:CELL TYPE is
+ * An oracle, or a function that reduces profiles, as a sheet names it, TYPE:WHAT; `file` is its file
+ * or folder, where it has one, and `rest` what follows that in its name. The oracle distill:DATASET:CELL TYPE is
  * the equation that this run finds for a cell type.
  */
 class Named {
@@ -14,7 +14,10 @@ class Named {
     private static final String RUN = 'distill'
 
     // Between oracles that stand side by side: other pluses are part of a file's name.
-    private static final String BESIDE = /\+(?=(?:motifs|kmers):)/
+    private static final String BESIDE = /\+(?=(?:motifs|kmers|deepbind|sei):)/
+
+    // A folder, and what is read of it: deepbind:FOLDER:VALUES, sei:FOLDER:profiles.
+    private static final String OF_FOLDER = /^(?:deepbind|sei):((?:[a-z][a-z0-9+.-]*:\/\/)?[^:]+)((?::.*)?)$/
 
     final String name
     final Path file
@@ -26,17 +29,41 @@ class Named {
         this.rest = rest
     }
 
-    /** The oracles of features, joined by +, each with its file; stops if two have the same name. */
+    /** The oracles of features, joined by +, each with its file or folder; stops if two have the same name. */
     static List<Named> sideBySide(String names) {
-        def found = names.split(BESIDE).collect { name ->
-            def isFile = name.startsWith('motifs:') && name != 'motifs:core'
-            new Named(name, isFile ? Nextflow.file(name - 'motifs:', checkIfExists: true, glob: false) as Path : null)
-        }
+        def found = names.split(BESIDE).collect { name -> ofFeatures(name) }
         def twice = found*.staged.countBy { name -> name }.find { _name, times -> times > 1 }
         if (twice) {
             throw new AbortOperationException("--oracle names ${twice.key} ${twice.value} times. Name each oracle once, and rename files of the same name")
         }
+        def same = files(found)*.name.countBy { name -> name }.find { _name, times -> times > 1 }
+        if (same) {
+            throw new AbortOperationException("--oracle names ${same.value} files or folders that are called ${same.key}. Rename them: a task has all of them in one folder")
+        }
         return found
+    }
+
+    private static Named ofFeatures(String name) {
+        def ofFolder = name =~ OF_FOLDER
+        if (ofFolder) {
+            return new Named(name, existing(ofFolder[0][1]), ofFolder[0][2])
+        }
+        def isFile = name.startsWith('motifs:') && name != 'motifs:core'
+        return new Named(name, isFile ? existing(name - 'motifs:') : null)
+    }
+
+    private static Path existing(String name) {
+        return Nextflow.file(name, checkIfExists: true, glob: false) as Path
+    }
+
+    /** The files and folders of oracles, each once. */
+    static List<Path> files(List<Named> oracles) {
+        return oracles*.file.findAll().unique()
+    }
+
+    /** The motif files among them: an equation opens no other. */
+    static List<Path> motifFiles(List<Named> oracles) {
+        return files(oracles.findAll { oracle -> oracle.kind == 'motifs' })
     }
 
     String getKind() {
@@ -57,7 +84,7 @@ class Named {
         return new Named("equation:${file ? file.name : "of ${cellType}, which ${dataset} does not have"}".toString(), file)
     }
 
-    /** How a task names it, whose folder holds its file. */
+    /** How a task names it, whose folder holds its file or folder. */
     String getStaged() {
         return file ? "${kind}:${file.name}${rest}".toString() : name
     }

@@ -7,7 +7,8 @@ process FEATURIZE {
 
     input:
     tuple val(meta), path(genome, arity: '1')
-    path motifs, arity: '0..*' // the files that options.oracle names
+    path oracles, arity: '0..*' // the files and folders that options.oracle names
+    path classes, stageAs: 'classes/*', arity: '0..*' // classes of outputs, one table or none
     path table, stageAs: 'table/*', arity: '0..*' // gene features, one file or none
     val options
 
@@ -16,8 +17,9 @@ process FEATURIZE {
     path 'versions.yml', arity: '1', emit: versions
 
     script:
+    def tables = (classes ? "--classes ${classes} " : '') + (table ? "--gene_features ${table}" : '')
     """
-    geneq featurize --genome_dir ${genome} ${table ? "--gene_features ${table}" : ''} ${Shell.options(options)} \\
+    geneq featurize --genome_dir ${genome} ${tables} ${Shell.options(options)} \\
         --shard ${meta.shard}/${meta.shards} --threads ${task.cpus} --out features.${meta.shard}.zarr
     geneq doctor --versions ${task.process} > versions.yml
     """

@@ -58,23 +58,31 @@ def as_text(net: dict) -> str:
     return "\n".join(lines) + "\n"
 
 
-@pytest.fixture(scope="module")
-def nets() -> dict[str, dict]:
+def make_nets() -> dict[str, dict]:
     rng = np.random.default_rng(SEED)
     return {name: parameters(rng, *shape) for name, (*_, shape) in NETWORKS.items()}
 
 
-@pytest.fixture
-def folder(tmp_path, nets) -> Path:
+def write_folder(folder: Path, nets: dict[str, dict]) -> None:
     """A folder as it is published, of small networks."""
-    (tmp_path / "params").mkdir()
+    (folder / "params").mkdir(parents=True)
     rows = [
         f"{name}\t{protein}\t{kind}\tHomo sapiens\t{family}\t\t{experiment}\t"
         for name, (protein, kind, family, experiment, _) in NETWORKS.items()
     ]
-    (tmp_path / "db.tsv").write_text("\n".join(["# a comment", "#", HEADER, *rows]) + "\n")
+    (folder / "db.tsv").write_text("\n".join(["# a comment", "#", HEADER, *rows]) + "\n")
     for name, net in nets.items():
-        (tmp_path / "params" / f"{name}.txt").write_text(as_text(net))
+        (folder / "params" / f"{name}.txt").write_text(as_text(net))
+
+
+@pytest.fixture(scope="module")
+def nets() -> dict[str, dict]:
+    return make_nets()
+
+
+@pytest.fixture
+def folder(tmp_path, nets) -> Path:
+    write_folder(tmp_path, nets)
     return tmp_path
 
 

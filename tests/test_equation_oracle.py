@@ -255,7 +255,16 @@ def test_what_cannot_score_is_refused_by_name(made, tmp_path, changes, message):
         ({"hash": "00" * 32}, "does not have the motifs that"),
         ({"name": "motifs:core"}, "for motifs:core, the geneq version"),
         ({"name": "motifs:n.meme"}, "needs the motif file n.meme"),
-        ({"name": "python:os:getcwd"}, "made with the oracles motifs and kmers can score.*os:get"),
+        ({"name": "python:os:getcwd"}, "of the oracles motifs and kmers.*'block python:os:getcwd'"),
+        (
+            {"name": "deepbind:db"},
+            "this one uses the model deepbind: 'block deepbind:db'",
+        ),
+        ({"name": "sei:s"}, r"this one uses the model sei: 'block sei:s' \(in .*0\.json\)"),
+        (
+            {"name": "kmers:2, classes c.tsv", "classes_file": "00" * 32},
+            "this one uses classes of outputs: 'block kmers:2, classes c.tsv'",
+        ),
         ({"name": "kmers:2"}, "kmers:2 is not the oracle that the"),
         ({"name": "kmers:7"}, "a length K from 1 to 6: '7'"),
         ({"strands": "sense"}, "must be one of auto, both, split: 'sense'"),

@@ -1,5 +1,6 @@
 """`geneq featurize`: from the gene table and the genome to scores gene × bin × class."""
 
+import hashlib
 import re
 import shutil
 from itertools import pairwise
@@ -16,7 +17,7 @@ from geneq.features import Block, Features, quantiles
 from geneq.oracles import BinnedOracle, load_oracles
 from geneq.oracles.meme import families, read_meme
 from geneq.stages import featurize
-from twins import encoding, kmers
+from twins import encoding, kmers, tiling
 from twins import features as twin
 
 RNG = np.random.default_rng(21)
@@ -431,6 +432,146 @@ def test_a_score_that_is_not_finite_is_named(run, genome, gene, value):
         featurize.featurize(run.inputs / genome, [Broken(value)])
 
 
+# --- models of fixed length, and classes of outputs -------------------------------------------
+
+# Shares of two bases in an input of nine, and of the second one in its first base.
+SHARES = """
+import numpy as np
+from geneq.oracles import Oracle
+
+class Shares(Oracle):
+    name, targets, hash, length, tss = "shares", ["A", "C", "first"], "1", {length}, {tss}
+
+    def predict(self, tokens, anchor=None):
+        rows = [(tokens == 0).mean(1), (tokens == 1).mean(1), tokens[:, 0] == 1]
+        return np.stack(rows, 1).astype("f4")
+
+def make():
+    return Shares()
+"""
+EVEN_CLASSES = "output\tclass\tweight\tmean\tsd\nA\tpair\t1\t0.2\t0.5\nC\tpair\t-3\t0.1\t0.25\n"
+
+
+def shares(tokens: list[int]) -> list[float]:
+    return [tokens.count(0) / 9, tokens.count(1) / 9, float(tokens[0] == 1)]
+
+
+def write_model(run, length: int | None = 9, tss: int | None = None) -> str:
+    (run.folder / "net.py").write_text(SHARES.format(length=length, tss=tss))
+    return f"python:{run.folder / 'net.py'}:make"
+
+
+def write_classes(run, text: str = EVEN_CLASSES) -> Path:
+    (run.folder / "c.tsv").write_text(text)
+    return run.folder / "c.tsv"
+
+
+@pytest.mark.parametrize("tile", [1, 7])
+def test_a_model_of_fixed_length_is_tiled_from_the_tss(run, tile):
+    """The first edge is no multiple of the tile; windows of both strands."""
+    run.oracle = ("--oracle", write_model(run))
+    block = run("genome", "--tile", tile, "--bin_edges=-59,-10,0,50")
+    assert block.classes == ["A", "C", "first"] and block.meta["tile"] == tile
+    found = run.by_gene("genome", block)
+    edges = np.array([-59, -10, 0, 50]) + 100
+    for chrom in CHROMS:
+        for i, (tss, strand) in enumerate(PLACES[chrom]):
+            window = np.array(encoding.window(SEQUENCE[chrom], tss, strand, -100, 100))[None]
+            expected = tiling.tiled(window, edges, 100, tile, 9, shares)[0]
+            np.testing.assert_allclose(found[f"{chrom}_{i}x"], expected, atol=1e-6)
+
+
+def test_promoters_are_tiled_from_their_first_base(run):
+    run.oracle = ("--oracle", write_model(run))
+    found = run.by_gene("first", run("first", "--tile", 5, "--bin_edges=0,0.5,1"))
+    for gene in range(20):
+        tokens = np.array(encoding.tokens(PROMOTERS[f"P{gene}_1"]))[None]
+        edges = [0, int(np.ceil(59 / 2 - 0.5)), 59]
+        expected = tiling.tiled(tokens, edges, 0, 5, 9, shares)[0]
+        np.testing.assert_allclose(found[f"G{gene}"], expected, atol=1e-6)
+
+
+def test_tiles_are_64_nt_apart_unless_told(run):
+    run.oracle = ("--oracle", write_model(run))
+    usual, given = run("genome", "--bin_edges=-60,50"), run("genome", "--bin_edges=-60,50",
+                                                         "--tile", 64, out="64.zarr")  # fmt: skip
+    assert usual.meta == given.meta and usual.meta["tile"] == 64
+    np.testing.assert_array_equal(usual.values, given.values)
+
+
+@pytest.mark.parametrize(
+    ("length", "tss", "message"),
+    [
+        (None, None, "Only models that read DNA of a fixed length can be tiled: 'shares'"),
+        (9, 4, "has one score for a gene, with the TSS at index 4: it cannot be tiled"),
+    ],
+)
+def test_models_that_cannot_be_tiled_are_refused(run, length, tss, message):
+    model = write_model(run, length, tss)
+    assert message in run.refused("--genome_dir", run.inputs / "genome", "--oracle", model)
+
+
+def test_a_tile_without_a_model_of_fixed_length_is_refused(run):
+    words = ("--genome_dir", run.inputs / "genome", "--tile", 8)
+    message = run.refused(*words, "--oracle", "kmers:1+kmers:2")
+    assert "--tile applies only to models of fixed length" in message
+    assert "8, but the oracle is kmers:1 and kmers:2" in message
+    message = run.refused(*words[:-1], 0, "--oracle", write_model(run))
+    assert "--tile must be between 1" in message
+
+
+@pytest.mark.parametrize("others", ["", "kmers:1+"])
+def test_classes_replace_the_outputs_of_the_oracle_that_has_them(run, others):
+    """The weighted mean of standardised outputs; kmers:1 has A and C, but not `first`."""
+    table = write_classes(run, EVEN_CLASSES + "first\tstart\t1\t0\t1\n")
+    model, tile = write_model(run), ("--tile", 10)
+    run.oracle = ("--oracle", others + model)
+    *before, block = run.features("genome", *tile, "--classes", table).blocks
+    run.oracle = ("--oracle", model)
+    outputs = run("genome", *tile, out="outputs.zarr")
+    a, c, first = np.moveaxis(outputs.values, 2, 0)
+    assert block.classes == ["pair", "start"]
+    pair = (1 * (a - 0.2) / 0.5 - 3 * (c - 0.1) / 0.25) / 4
+    np.testing.assert_allclose(block.values, np.stack([pair, first], 2), atol=1e-6)
+    assert block.name == f"{outputs.name}, classes c.tsv"
+    digest = hashlib.sha256(table.read_bytes()).hexdigest()
+    assert block.meta["classes_file"] == digest and block.meta["tile"] == 10
+    assert block.meta["hash"] != outputs.meta["hash"]
+    for other in before:
+        assert other.name == "kmers:1" and not {"tile", "classes_file"} & {*other.meta}
+
+
+@pytest.mark.parametrize(
+    ("oracle", "outputs", "message"),
+    [
+        ("kmers:1+kmers:2", ["AA", "T"], "table of classes: 'none has all 2' (in "),
+        ("python+kmers:1", ["A", "C"], "'shares and kmers:1 have all 2' (in "),
+        ("kmers:1", ["A", "U"], "names outputs that the model does not have"),
+    ],
+)
+def test_classes_are_of_exactly_one_oracle(run, oracle, outputs, message):
+    table = write_classes(run, "output\tclass\n" + "".join(f"{name}\tx\n" for name in outputs))
+    spec = oracle.replace("python", write_model(run))
+    words = ("--genome_dir", run.inputs / "genome", "--oracle", spec, "--classes", table)
+    error = run.refused(*words)
+    assert message in error and "c.tsv" in error
+
+
+@pytest.mark.parametrize("change", ["tile", "weights", "note"])
+def test_shards_of_other_tiles_or_classes_are_not_joined(run, change):
+    """Also where only the text of the table differs, not what it says."""
+    run.oracle = ("--oracle", write_model(run), "--classes", write_classes(run))
+    run("genome", "--tile", 8, "--shard", "1/2", out="1.zarr")
+    tile = 9 if change == "tile" else 8
+    if change == "weights":
+        write_classes(run, EVEN_CLASSES.replace("-3", "-2"))
+    if change == "note":
+        write_classes(run, EVEN_CLASSES.replace("0.25", "0.250"))
+    run("genome", "--tile", tile, "--shard", "2/2", out="2.zarr")
+    message = run.refused("--join", run.folder / "1.zarr", run.folder / "2.zarr")
+    assert "Shards must come from one oracle, window and genome" in message
+
+
 # --- gene features ----------------------------------------------------------------------------
 
 
@@ -532,7 +673,7 @@ def test_a_shard_is_a_part_of_a_whole(text):
 
 def test_an_unknown_oracle_is_refused(run):
     message = run.refused("--genome_dir", run.inputs / "genome", "--oracle", "tarot:weights.pt")
-    types = "motifs, kmers, equation, keras, deepstarr, xpresso, torchscript, python"
+    types = "motifs, kmers, deepbind, sei, equation, keras, deepstarr, xpresso, torchscript, python"
     assert f"TYPE is one of: {types}: 'tarot:weights.pt'" in message
 
 

@@ -17,7 +17,6 @@ from geneq.genome import Genome
 from geneq.libraries import SaturationLibrary
 from geneq.oracles import load_oracle
 from geneq.oracles.feeding import on_device
-from geneq.stages.featurize import featurize
 from twins import network as twin
 
 MODELS = Path(__file__).parents[2] / "shared/data/models"
@@ -294,9 +293,3 @@ def test_other_sequences_are_refused(tmp_path):
     xpresso = load_oracle(f"xpresso:{save_xpresso(tmp_path / 'b.h5')}")
     with pytest.raises(GeneqError, match="has the TSS at index 7000: 5250"):
         xpresso.predict(sequences(1, 10_500), anchor=5250)
-
-
-def test_features_need_scores_by_bins(tmp_path):
-    oracle = load_oracle(f"deepstarr:{save(deepstarr_layers(), tmp_path / 'w.h5')}")
-    with pytest.raises(GeneqError, match="need an oracle with per-bin outputs"):
-        featurize(tmp_path, [oracle])

@@ -15,7 +15,8 @@ workflow GENOMES {
     take:
     genomes // [meta, fasta, gtf, promoters], each of the three a file or none
     featurized // names of those whose features are wanted
-    oracles // those of the features, each with its file, where it has one
+    oracles // those of the features, each with its file or folder, where it has one
+    classes // table of classes of outputs, or none
     tables // file of gene features, or none
     options // parameters, and the digest of the code
 
@@ -28,10 +29,11 @@ workflow GENOMES {
         GENES.out.folder
             .filter { meta, _folder -> meta.genome in featurized }
             .flatMap { meta, folder -> sharded(meta, folder, options.shard_genes) },
-        oracles*.file.findAll(),
+        Named.files(oracles),
+        classes,
         tables,
         [oracle: oracles*.staged.join('+')] +
-            options.subMap(['strands', 'bin_edges', 'max_classes', 'annotation_features', 'code_digest'])
+            options.subMap(['strands', 'bin_edges', 'max_classes', 'tile', 'annotation_features', 'code_digest'])
     )
     // A group is complete with the last of its shards; they are joined in the order of the genes.
     JOIN(

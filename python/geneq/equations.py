@@ -32,6 +32,8 @@ NEEDED = (
 )  # fmt: skip
 # Of a block of an oracle.
 OF_ORACLES = ("strands", "window", "tss_index", "bin_edges", "orientation")
+# Of some of them: that of a model that is tiled, and that of classes of outputs.
+OF_SOME_ORACLES = ("tile", "classes_file")
 # Of a variable that mixes classes, those that are shown.
 MOST_CLASSES = 6
 MAX_CHARACTERS = 100_000
@@ -571,7 +573,8 @@ def about_features(training: Features, scale: str, variables: list[dict]) -> dic
 def _about_block(block: Block) -> dict:
     about = {"name": block.name, "hash": block.meta["hash"], "classes": list(block.classes)}
     if not block.is_table:
-        return about | {key: block.meta[key] for key in OF_ORACLES}
+        optional = [key for key in OF_SOME_ORACLES if key in block.meta]
+        return about | {key: block.meta[key] for key in (*OF_ORACLES, *optional)}
     medians = np.median(block.values[:, 0], axis=0)
     return about | {"medians": dict(zip(block.classes, medians.tolist(), strict=True))}
 

@@ -50,8 +50,10 @@ class Block:
     meta : dict
         hash; of an oracle: strands (both, split or null), window ([first, end) relative to the TSS,
         in nt on the gene's strand), bin_edges (the same unit, one more than bins; for promoters
-        fractions of the length), tss_index (position of the TSS in the window), orientation; of a
-        table: missing (column → genes of the genome without a value, which have its median).
+        fractions of the length), tss_index (position of the TSS in the window), orientation, and
+        where they apply tile (nt between the inputs of a model) and classes_file (SHA-256 of the
+        table of classes); of a table: missing (column → genes of the genome without a value, which
+        have its median).
     quantiles : ndarray of float32[bin, class, len(SCORES)], optional
         Of every column over all genes of the genome, see `quantiles`.
     """

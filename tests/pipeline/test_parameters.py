@@ -81,7 +81,7 @@ def test_wrong_parameters_are_refused_all_at_once(folder, env):
         "--cv must be true or false, not 'maybe'",
         "--queue needs a value, not 'true'",
         "--sr_engine must be one of auto, operon, pysr, not 'steam'",
-        "--oracle must be motifs:core, kmers:K with K from 1 to 6, or motifs:FILE.meme with a path",
+        "--oracle must be motifs:core, kmers:K with K from 1 to 6, or motifs:FILE.meme, deepbind:",
         "--bin_edges must be comma-separated numbers, lists of them separated by /, not '-10;10'",
         "--vcf cannot be used with --promoters: variants need genome coordinates",
         "--vcf needs --loci: only variants inside a locus are scored",
@@ -116,7 +116,14 @@ CASTS = [
     ("bin_edges", "-8,0,8/-100,0.5", "-8,0,8/-100,0.5"),
     ("oracle", "motifs:core+kmers:3", "motifs:core+kmers:3"),
     ("oracle", "motifs:a+b.meme+motifs:c", "motifs:a+b.meme+motifs:c"),
-    ("oracle", "kmers:3+sei:x", ORACLE + "not 'kmers:3+sei:x'"),
+    ("oracle", "deepbind:a/b:SELEX,C2H2 ZF+kmers:3", "deepbind:a/b:SELEX,C2H2 ZF+kmers:3"),
+    ("oracle", "kmers:3+sei:x+sei:y:profiles", "kmers:3+sei:x+sei:y:profiles"),
+    ("oracle", "kmers:3+sei:", ORACLE + "not 'kmers:3+sei:'"),
+    ("oracle", "deepbind::SELEX", ORACLE + "not 'deepbind::SELEX'"),
+    ("oracle", "deepbind:a+sei:$x", ORACLE + "not 'deepbind:a+sei:$x'"),
+    ("oracle", "equation:a.json", ORACLE + "not 'equation:a.json'"),
+    ("tile", "128", 128),
+    ("tile", "0", "--tile must be at least 1, not '0'"),
     ("oracle", "motifs:a+kmers:9", ORACLE + "not 'motifs:a+kmers:9'"),
     ("oracle", "kmers:3+motifs:", ORACLE + "not 'kmers:3+motifs:'"),
     ("annotation_features", "true", True),
@@ -156,6 +163,38 @@ def test_oracles_side_by_side_are_files_and_names(folder):
     assert "staged: motifs:a+b.meme kmers:3 motifs:core motifs:c.meme\n" in run.text
     assert "files: a+b.meme c.meme\n" in run.text
     assert run.status != 0 and "--oracle names motifs:c.meme 2 times" in run.text
+
+
+def test_oracles_of_folders_keep_what_follows_the_folder(folder):
+    """A folder is staged once, however often it is named."""
+    for name in ("db", "a+b/sei", "other/db"):
+        (folder / name).mkdir(parents=True)
+    run = with_lib(
+        folder,
+        """
+        def names = 'deepbind:db:SELEX,C2H2 ZF+deepbind:./db/:CTCF+sei:a+b/sei:profiles+kmers:2'
+        def found = Named.sideBySide(names)
+        println("staged: ${found*.staged.join(' | ')}")
+        println("files: ${Named.files(found)*.name.join(' ')}")
+        println("of equations: ${Named.motifFiles(found)}")
+        println("remote: ${('deepbind:s3://bucket/db:CTCF' =~ Named.OF_FOLDER)[0].drop(1)}")
+        try {
+            Named.sideBySide('sei:none')
+        }
+        catch (Exception e) {
+            println("missing: ${e.message}")
+        }
+        Named.sideBySide('deepbind:db:SELEX+deepbind:other/db:CTCF')
+        """,
+    )
+    staged = "deepbind:db:SELEX,C2H2 ZF | deepbind:db:CTCF | sei:sei:profiles | kmers:2"
+    assert f"staged: {staged}\n" in run.text
+    assert "files: db sei\n" in run.text
+    assert "of equations: []\n" in run.text
+    assert "remote: [s3://bucket/db, :CTCF]\n" in run.text
+    assert re.search("missing: .*none", run.text)
+    assert run.status != 0
+    assert "--oracle names 2 files or folders that are called db. Rename them" in run.text
 
 
 def test_parameters_are_cast_by_the_schema(folder):

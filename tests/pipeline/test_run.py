@@ -1,6 +1,7 @@
 """Whole runs of the real stages on small simulated data."""
 
 import csv
+import hashlib
 import json
 import re
 import shutil
@@ -20,6 +21,7 @@ from geneq.locus import Locus, read_failed
 from geneq.mave import Mave
 from geneq.surrogates import Surrogate
 from profiles import HALVES, LAST
+from test_deepbind import make_nets, write_folder
 
 from .conftest import ROOT, pipeline
 
@@ -225,6 +227,30 @@ def test_oracles_and_a_table_side_by_side_give_an_equation_that_scores_a_locus(d
     assert set(document["blocks"][2]["medians"]) == {"half_life"}
     mave = Mave.load(results / "loci/own/score/mave.parquet")
     assert mave.oracle["name"] == "equation:0.json" and np.ptp(mave.y) > 0
+
+
+def test_networks_of_deepbind_and_their_classes_are_features(data, tmp_path):
+    """A filter with a space, and names with spaces. The data set is broken, without a search:
+    equations of such features are in test_deep_features.py."""
+    (tmp_path / "broken.h5ad").touch()
+    (tmp_path / "sheet.csv").write_text("dataset,h5ad,cell_type_key\nd,broken.h5ad,cell_type\n")
+    files = ("--fasta", data / "genome.fa.gz", "--gtf", data / "genes.gtf")
+    write_folder(tmp_path / "my nets", make_nets())
+    classes = tmp_path / "the classes.tsv"
+    classes.write_text("output\tclass\nGATA1_D1.001\tboth\nSP1\tboth\nSP1\tSP\n")
+    run = pipeline(
+        *(tmp_path, *OPTIONS, "--input", "sheet.csv", *files, "--shard_genes", 200),
+        *("--oracle", "deepbind:my nets:SELEX,Homo sapiens+kmers:2", "--classes", classes.name),
+    )
+    assert "Without a report: d\n" in run.text
+    assert {"FEATURIZE (genome 2/2)", "JOIN (genome)"} < {*run.submitted}
+    features = Features.read(tmp_path / "results/genomes/genome/featurize/features.zarr")
+    networks, kmers = features.blocks
+    assert networks.name == "deepbind:my nets:SELEX,Homo sapiens, classes the classes.tsv"
+    assert networks.classes == ["both", "SP"] and len(networks.values) == 300
+    assert networks.meta["classes_file"] == hashlib.sha256(classes.read_bytes()).hexdigest()
+    assert np.ptp(networks.values, axis=0).min() > 0
+    assert kmers.name == "kmers:2" and "classes_file" not in kmers.meta
 
 
 LOCI = "locus,chrom,start,end,strand,oracle,target,n,reduce"

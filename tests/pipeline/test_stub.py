@@ -10,14 +10,17 @@ from .conftest import pipeline
 
 @pytest.fixture
 def inputs(tmp_path):
-    """Three data sets on two genomes, loci, an experiment and variants, with names that a shell
-    would trip over; options."""
+    """Three data sets on two genomes, loci, an experiment, variants and folders of models, with
+    names that a shell would trip over; options."""
     data = tmp_path / "the data"
     data.mkdir()
     names = ("a & b's.h5ad", "genome 1.fa", "genes;1.gtf", "promoters.fa", "motifs(1).meme")
     names += ("net's 1.h5", "v 1.vcf", "t's.tsv", "recipe(1).json", "net.py", "b+c's.meme")
-    for name in (*names, "half lives (1).tsv"):
+    for name in (*names, "half lives (1).tsv", "c's (1).tsv"):
         (data / name).touch()
+    for name in ("db's (1)", "sei"):
+        (data / name).mkdir()
+        (data / name / "file").touch()
     (data / "sheet.csv").write_text(
         "dataset,h5ad,cell_type_key,genome\n"
         "b,a & b's.h5ad,cell type's,human\n"
@@ -47,8 +50,12 @@ def inputs(tmp_path):
     sheets = [f"--{name}={data / sheet}" for name, sheet in zip(given, names, strict=True)]
     variants = (f"--vcf={data}/v 1.vcf", f"--variants_truth={data}/t's.tsv")
     oracles = f"--oracle=motifs:{data}/motifs(1).meme+kmers:2+motifs:{data}/b+c's.meme"
+    oracles += (
+        f"+deepbind:{data}/db's (1):SELEX,C2H2 ZF+deepbind:{data}/db's (1):CTCF+sei:{data}/sei"
+    )
+    models = ("--tile=128", f"--classes={data}/c's (1).tsv")
     tables = (f"--gene_features={data}/half lives (1).tsv", "--annotation_features")
-    return *sheets, *variants, oracles, *tables
+    return *sheets, *variants, oracles, *models, *tables
 
 
 def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, inputs):
@@ -100,7 +107,7 @@ def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, input
         "versions.yml",
     }
 
-    # Features, and loci with an equation, have both motif files.
+    # Features, and loci with an equation, have both motif files; models are for features alone.
     scripts = (tmp_path / "work").glob("*/*/.command.run")
     tasks = [(path.parent, re.search("### name: '(.+)'", path.read_text())) for path in scripts]
     for stage, n in (("FEATURIZE", 6), ("SCORE (own)", 1), ("VARIANTS (own)", 1)):
@@ -108,6 +115,9 @@ def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, input
         assert len(found) == n
         for folder in found:
             assert (folder / "motifs(1).meme").exists() and (folder / "b+c's.meme").exists()
+            models = ("db's (1)/file", "sei/file", "classes/c's (1).tsv")
+            has = [(folder / name).exists() for name in models]
+            assert has == [stage == "FEATURIZE"] * 3
 
     again = pipeline(tmp_path, "-stub", *inputs, *budgets, "-resume")
     assert again.status == 0, again.text

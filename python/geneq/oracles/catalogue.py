@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 __all__ = ["CATALOGUE", "OracleType"]
 
-TILED = "tiles of 64 nt"
+TILED = "tiled, 64 nt apart unless --tile says otherwise"
 
 
 class OracleType(NamedTuple):

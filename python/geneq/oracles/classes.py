@@ -9,6 +9,7 @@ by hand, or learnt from the outputs on a genome (`learned_classes`), read, edite
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from .base import BinnedOracle
 from .clusters import clusters
 from .wrapped import WrappedOracle
 
-__all__ = ["Classes", "ProjectedOracle", "learned_classes", "with_classes"]
+__all__ = ["Classes", "ProjectedOracle", "learned_classes", "with_classes", "with_classes_of_one"]
 
 NEEDED, OPTIONAL = ("output", "class"), {"weight": 1.0, "mean": 0.0, "sd": 1.0}
 # Outputs that are in memory together: 64 MB.
@@ -205,6 +206,36 @@ def with_classes(oracle: BinnedOracle, path: str | Path) -> ProjectedOracle:
     classes = Classes.read(path)
     with in_file(path):
         return ProjectedOracle(oracle, classes, Path(path).name)
+
+
+def with_classes_of_one(oracles: Sequence[BinnedOracle], path: str | Path) -> list[BinnedOracle]:
+    """Oracles, one of which has the classes of the table at `path` as its targets.
+
+    Parameters
+    ----------
+    oracles : sequence of BinnedOracle
+    path : path
+        A table of classes. It applies to the one oracle that has all of its outputs.
+
+    Raises
+    ------
+    GeneqError
+        As `with_classes`; or none of several oracles has all outputs of the table, or more than one
+        has.
+    """
+    if len(oracles) == 1:
+        return [with_classes(oracles[0], path)]
+    outputs = set(Classes.read(path).table["output"])
+    fitting = [oracle for oracle in oracles if outputs <= set(oracle.targets)]
+    if len(fitting) != 1:
+        found = " and ".join(oracle.name for oracle in fitting) if fitting else "none has"
+        raise GeneqError(
+            "Exactly one of several oracles must have all outputs of the table of classes",
+            value=f"{found}{' have' if fitting else ''} all {len(outputs):,}",
+            file=path,
+            fix="Use a table of outputs that one oracle alone has",
+        )
+    return [with_classes(oracle, path) if oracle is fitting[0] else oracle for oracle in oracles]
 
 
 # --- learning ---------------------------------------------------------------------------------

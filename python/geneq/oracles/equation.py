@@ -174,17 +174,29 @@ def _oracle(about: dict, path: Path) -> MotifOracle | KmerOracle:
     name, wanted, strands = about["name"], about["hash"], about["strands"]
     kind, _, what = name.partition(":")
     found: MotifOracle | KmerOracle
+    if "classes_file" in about:
+        raise _not_opened("classes of outputs", name, path)
     if kind == "motifs":
         file = what if what == "core" else _motif_file(what, path)
         found = MotifOracle.open(file, max_classes_of(len(about["classes"]), strands), strands)
     elif kind == "kmers":
         found = KmerOracle.open(what, strands)
     else:
-        raise GeneqError("Only equations made with the oracles motifs and kmers can score DNA",
-                         value=name, file=path)  # fmt: skip
+        raise _not_opened(f"the model {kind}", name, path)
     if found.hash != wanted:
         _refuse_hash(kind, name, f"hash {found.hash[:12]}, the equation's {wanted[:12]}", path)
     return found
+
+
+def _not_opened(what: str, block: str, path: Path) -> GeneqError:
+    """The error for an equation that uses a block which its file must not open."""
+    return GeneqError(
+        "Only equations of the oracles motifs and kmers can score DNA: no other model is opened "
+        f"for an equation, and this one uses {what}",
+        value=f"block {block}",
+        file=path,
+        fix="Evaluate it on features that `geneq featurize` made, with geneq.load_equation",
+    )
 
 
 def _refuse_hash(kind: str, name: str, value: str, path: Path) -> NoReturn:

@@ -5,10 +5,12 @@ gene's strand, or over thirds of a promoter; and blocks of gene features, a tabl
 each gene. Genes can be divided among tasks (--shard I/N), whose results are then joined (--join).
 """
 
+import hashlib
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,6 +22,8 @@ from ..features import Block, Features
 from ..gene_features import of_annotation, of_table
 from ..genome import Genome
 from ..oracles import STRANDS, BinnedOracle, Oracle, load_oracles
+from ..oracles.classes import with_classes_of_one
+from ..oracles.tiling import DEFAULT_TILE, TiledOracle, binned
 
 __all__ = ["add_arguments", "featurize", "parse_shard", "run"]
 
@@ -55,6 +59,17 @@ def add_arguments(parser: ArgumentParser) -> None:
         "strand and on the other; auto: both for motifs, split for k-mers",
     )
     parser.add_argument(
+        "--tile",
+        type=int,
+        help="nt between the inputs of a model of fixed length with one row of outputs "
+        f"(default: {DEFAULT_TILE})",
+    )
+    parser.add_argument(
+        "--classes",
+        metavar="FILE",
+        help="table of classes, whose scores replace the outputs of the one oracle that has them",
+    )
+    parser.add_argument(
         "--gene_features",
         metavar="TABLE",
         help="numbers for each gene: TSV, CSV (plain or gzip) or parquet, gene ids in the column "
@@ -82,6 +97,8 @@ def run(args: Namespace) -> None:
             args.threads,
             args.gene_features,
             args.annotation_features,
+            args.tile,
+            args.classes,
         )
     features.write(args.out)
     print("\n".join(_summary(features)))
@@ -116,6 +133,8 @@ def featurize(
     threads: int = 1,
     gene_features: str | Path | None = None,
     annotation_features: bool = False,
+    tile: int | None = None,
+    classes: str | Path | None = None,
 ) -> Features:
     """Features of the genes of a genome.
 
@@ -124,7 +143,7 @@ def featurize(
     genome_dir : path
         Folder that `geneq genes` wrote.
     oracles : sequence of Oracle
-        With different names and with per-bin outputs.
+        With different names. Those without per-bin outputs are tiled, see `oracles.tiling.binned`.
     bin_edges : str or None
         As on the command line; None takes those of the gene table.
     shard : (I, N)
@@ -134,6 +153,10 @@ def featurize(
         A table of gene features.
     annotation_features : bool
         Add those that `geneq genes` read from the GTF.
+    tile : int, optional
+        nt between the inputs of models of fixed length; DEFAULT_TILE if not given.
+    classes : path, optional
+        A table of classes, for the one oracle that has its outputs.
 
     Returns
     -------
@@ -143,22 +166,23 @@ def featurize(
     Raises
     ------
     GeneqError
-        An oracle has no per-bin outputs, or a score that is not finite; there are neither one nor
-        as many lists of bin edges as oracles; a window is larger than that of the gene table; or
-        gene features cannot be used.
+        An oracle neither has per-bin outputs nor can be tiled, or has a score that is not finite;
+        `tile` is given, but no oracle is tiled; `classes` is no table for exactly one oracle; there
+        are neither one nor as many lists of bin edges as oracles; a window is larger than that of
+        the gene table; or gene features cannot be used.
     """
     genome_dir = Path(genome_dir)
-    binned = [_with_bins(oracle) for oracle in oracles]
     about = _about(genome_dir)
     table = GENES.read(genome_dir / "genes.parquet")
-    edges = _edges(bin_edges, len(binned), about, genome_dir)
+    edges = _edges(bin_edges, len(oracles), about, genome_dir)
+    sources = _sources(oracles, edges, about["mode"], tile, classes)
     rows = np.array_split(np.arange(len(table)), shard[1])[shard[0] - 1]
     tables = _tables(table["gene_id"].to_numpy(), about, genome_dir, gene_features,
                      annotation_features)  # fmt: skip
     genes, genome = table.iloc[rows], Genome(genome_dir)
     blocks = [
-        _block(oracle, own, genes, genome, about, threads)
-        for oracle, own in zip(binned, edges, strict=True)
+        _block(source, own, genes, genome, about, threads)
+        for source, own in zip(sources, edges, strict=True)
     ]
     blocks += [replace(block, values=block.values[rows]) for block in tables]
     meta = {"mode": about["mode"], "genome": about["digest"]}
@@ -178,14 +202,48 @@ def _about(genome_dir: Path) -> dict:
     return about
 
 
-def _with_bins(oracle: Oracle) -> BinnedOracle:
-    if isinstance(oracle, BinnedOracle):
-        return oracle
-    raise GeneqError(
-        "Features need an oracle with per-bin outputs",
-        value=oracle.name,
-        fix="Use motifs or k-mers, for example motifs:core or kmers:3",
-    )
+class Source(NamedTuple):
+    """An oracle with per-bin outputs, and how it got them.
+
+    meta: tile, if it is tiled; classes_file, the SHA-256 of the table of classes, if it has one.
+    """
+
+    oracle: BinnedOracle
+    meta: dict
+
+
+def _sources(
+    oracles: Sequence[Oracle],
+    edges: list[list[float]],
+    mode: str,
+    tile: int | None,
+    classes: str | Path | None,
+) -> list[Source]:
+    """Every oracle with per-bin outputs, one of them with classes if there are any."""
+    plain = [
+        binned(oracle, DEFAULT_TILE if tile is None else tile, _first(own, mode))
+        for oracle, own in zip(oracles, edges, strict=True)
+    ]
+    metas = [{"tile": o.tile} if isinstance(o, TiledOracle) else {} for o in plain]
+    if tile is not None and not any(metas):
+        raise GeneqError(
+            "--tile applies only to models of fixed length with one row of outputs",
+            value=f"{tile}, but the oracle is {' and '.join(oracle.name for oracle in oracles)}",
+            fix="Remove --tile",
+        )
+    if classes is None:
+        return list(map(Source, plain, metas))
+    final = with_classes_of_one(plain, classes)
+    used = {"classes_file": hashlib.sha256(Path(classes).read_bytes()).hexdigest()}
+    return [
+        Source(new, meta if new is old else meta | used)
+        for new, old, meta in zip(final, plain, metas, strict=True)
+    ]
+
+
+def _first(edges: list[float], mode: str) -> int:
+    """Position of the first edge relative to the TSS; promoters are tiled from their first base."""
+    return int(edges[0]) if mode == ANNOTATION else 0
 
 
 def _edges(text: str | None, oracles: int, about: dict, genome_dir: Path) -> list[list[float]]:
@@ -218,7 +276,7 @@ def _tables(
 
 
 def _block(
-    oracle: BinnedOracle,
+    source: Source,
     edges: list[float],
     genes: pd.DataFrame,
     genome: Genome,
@@ -226,6 +284,7 @@ def _block(
     threads: int,
 ) -> Block:
     """The scores of one oracle."""
+    oracle = source.oracle
     is_annotation = about["mode"] == ANNOTATION
     if is_annotation:
         values = _window_scores(genes, genome, oracle, np.array(edges), threads)
@@ -238,6 +297,7 @@ def _block(
         "window": [edges[0], edges[-1]] if is_annotation else None,
         "tss_index": -edges[0] if is_annotation else None,
         "orientation": "the gene's strand" if is_annotation else "as in the promoter file",
+        **source.meta,
     }
     return Block(oracle.name, values, oracle.targets, meta)
 
