@@ -400,7 +400,8 @@ def test_with_few_genes_there_are_more_epochs(monkeypatch):
     monkeypatch.setattr(Teacher, "pool", lambda self, x: steps.append(len(x)) or pool(self, x))
     for n, epochs, expected in ((100, 3, 20), (100, 30, 30), (300, 3, 7 * 3), (300, 10, 30)):
         steps.clear()
-        train(small_network(), torch.randn(n, 40), torch.randn(n, 1), torch.ones(1), epochs)
+        network, enough = small_network(), enough_epochs(epochs, n)
+        train(network, torch.randn(n, 40), torch.randn(n, 1), torch.ones(1), enough)
         assert len(steps) == expected and sum(steps) % n == 0
 
 
