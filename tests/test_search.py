@@ -28,7 +28,14 @@ from geneq.stages.search.data import load_data
 from geneq.stages.search.exploring import Settings, Trial
 from geneq.stages.search.journal import Journal
 from geneq.stages.search.space import PORTFOLIO
-from geneq.stages.search.training import Tables, Workers, gene_errors, train, weighted_error
+from geneq.stages.search.training import (
+    Tables,
+    Workers,
+    enough_epochs,
+    gene_errors,
+    train,
+    weighted_error,
+)
 from geneq.teacher import Architecture, BlockShape, Teacher, TrainedTeacher
 
 pytestmark = pytest.mark.usefixtures("one_thread")
