@@ -278,6 +278,8 @@ def _trials(rng) -> pd.DataFrame:
             "trial": np.arange(n),
             "state": state,
             "loss": 0.6 + 0.3 * rng.random(n) + 0.4 * np.exp(-np.arange(n) / 5),
+            "out_of_fold_loss": np.where(np.arange(n) == 0, 0.7, np.nan),
+            "complexity": 12_345,
             "epochs": 40,
             "seconds": 2.5,
             "parameters": parameters,
