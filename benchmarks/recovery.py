@@ -3,7 +3,7 @@
 For each seed: `geneq simulate`, genes, featurize, pseudobulk, search, distill, report. Prints, by
 cell type, r of the chosen equation with the noiseless truth on test genes beside that of its peers,
 the degree-2 lasso and the elastic net on the same features, and whether every planted class is
-among the variables (or the silent type silent). About two minutes a seed on two cores.
+among the variables (or the silent type silent). About four minutes a seed on two cores.
 """
 
 import argparse
