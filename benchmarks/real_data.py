@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from figures import block_weights, weighted_r
 from geneq.artifacts import GENES, PREDICTIONS, read_json
 from geneq.evaluation import pool_cv
 from geneq.features import Features
@@ -115,10 +116,7 @@ def blocks(genes: pd.DataFrame) -> pd.Series:
 def differences(table: pd.DataFrame, block: pd.Series) -> dict:
     """Differences of mean r, with the 2.5 and 97.5 % points of the bootstrap."""
     code = pd.factorize(block[table["gene_id"]])[0]
-    rng = np.random.default_rng(SEED)
-    weights = rng.multinomial(code.max() + 1, np.full(code.max() + 1, 1 / (code.max() + 1)),
-                              BOOTSTRAPS)  # fmt: skip
-    weights = np.vstack([np.ones(code.max() + 1), weights])
+    weights = block_weights(code, BOOTSTRAPS, SEED)
     models = [model for model in MODELS + TREES if model in table]
     mean_r = {model: np.zeros(len(weights)) for model in models}
     types = table["cell_type"].unique()
@@ -139,16 +137,6 @@ def differences(table: pd.DataFrame, block: pd.Series) -> dict:
             "ratio": mean_r[ours][0] / mean_r[peer][0], "floor": floor,
         }  # fmt: skip
     return figures
-
-
-def weighted_r(x, y, code, weights) -> np.ndarray:
-    """Pearson r under every row of block weights, from the blocks' moments."""
-    moments = [np.ones_like(x), x, y, x * x, y * y, x * y]
-    n, sx, sy, sxx, syy, sxy = (
-        weights @ np.bincount(code, m, minlength=weights.shape[1]) for m in moments
-    )
-    covariance = sxy / n - sx * sy / n**2
-    return covariance / np.sqrt((sxx / n - (sx / n) ** 2) * (syy / n - (sy / n) ** 2))
 
 
 def share(r: pd.DataFrame) -> dict:

@@ -18,7 +18,7 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import RidgeCV
 
-from figures import Figure, machine, print_table, write_json
+from figures import Figure, block_weights, machine, print_table, weighted_r, write_json
 from geneq.features import Block, Features
 from geneq.stages.search import journal_head, search
 from geneq.stages.search.data import Data, load_data
@@ -228,20 +228,11 @@ def bootstrapped(predicted: np.ndarray, y: np.ndarray, block: np.ndarray) -> np.
 
     The same blocks are drawn for every model, so differences are paired.
     """
-    n = block.max() + 1
-    weights = np.random.default_rng(SEED).multinomial(n, np.full(n, 1 / n), BOOTSTRAPS)
-    weights = np.vstack([np.ones(n), weights])
+    weights = block_weights(block, BOOTSTRAPS, SEED)
     found = []
     for a, b in zip(predicted.T, y.T, strict=True):
         known = np.isfinite(b)
-        moments = [np.ones(known.sum()), a[known], b[known], a[known] ** 2, b[known] ** 2,
-                   a[known] * b[known]]  # fmt: skip
-        m, sa, sb, saa, sbb, sab = (
-            weights @ np.bincount(block[known], moment, minlength=n) for moment in moments
-        )
-        covariance = sab / m - sa * sb / m**2
-        spread = (saa / m - (sa / m) ** 2) * (sbb / m - (sb / m) ** 2)
-        found.append(covariance / np.sqrt(spread))
+        found.append(weighted_r(a[known], b[known], block[known], weights))
     return np.mean(found, axis=0)
 
 
