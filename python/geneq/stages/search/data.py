@@ -48,11 +48,17 @@ class Data:
         return pd.concat(parts, ignore_index=True)
 
     @cached_property
+    def columns(self) -> dict[str, np.ndarray]:
+        """Every column by scale, float32[genes, columns]; see `Features.matrix`."""
+        return {scale: self.features.matrix(scale) for scale in SCALES}
+
+    @cached_property
     def digest(self) -> str:
         """A digest of everything that the search learns from."""
         found = hashlib.sha256()
-        known, columns = self.rows("train", "valid"), self.features.matrix
-        for array in (*(columns(scale)[known] for scale in SCALES), self.y[known], self.weight):
+        known = self.rows("train", "valid")
+        columns = (values[known] for values in self.columns.values())
+        for array in (*columns, self.y[known], self.weight):
             found.update(np.ascontiguousarray(array).data)
         # Poolings read the bins' distances from the TSS.
         found.update(json.dumps(self.features.about, sort_keys=True).encode())

@@ -155,13 +155,12 @@ class Workers:
     def of(cls, data: Data, threads: int) -> Iterator["Workers"]:
         # Networks and batches this small are slower on more threads than one.
         torch.set_num_threads(1)
-        x = {scale: data.features.matrix(scale) for scale in SCALES}
-        tables = Tables(x, data.y, data.weight, shapes_of(data.features))
+        tables = Tables(data.columns, data.y, data.weight, shapes_of(data.features))
         if threads == 1 or device().type == "cuda":
             yield cls(tables, None)
             return
         with tempfile.TemporaryDirectory() as folder:
-            for scale, values in x.items():
+            for scale, values in data.columns.items():
                 np.save(Path(folder) / f"{scale}.npy", values)
             start = (folder, data.y, data.weight, tables.shapes)
             pool = ProcessPoolExecutor(threads, get_context("spawn"), _open, start)

@@ -40,7 +40,7 @@ def boosted_trees(data: Data, seed: int, threads: int) -> tuple[np.ndarray, np.n
     out_of_fold : ndarray of float64[genes, cell types]
         The same by trees that never saw the gene's fold; NaN for test genes.
     """
-    x = data.features.matrix()
+    x = data.columns["raw"]
     predicted, out_of_fold = (np.full(data.y.shape, np.nan) for _ in range(2))
     train, valid, known = data.rows("train"), data.rows("valid"), data.rows("train", "valid")
     fold = data.genes["fold"].to_numpy()[known]
