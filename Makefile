@@ -24,7 +24,7 @@ $(demo)/input/truth.parquet: python/geneq/tools/simulate.py python/geneq/tools/p
 
 test: install lint ## every test: Rust, Python and the pipeline
 	@cd rust_ext && cargo test --quiet --locked
-	@$(python) -m pytest
+	@$(python) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: install ## formatters, linters and types
 	@cd rust_ext && if cargo fmt --version >/dev/null 2>&1; then cargo fmt --check; \
