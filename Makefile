@@ -1,5 +1,5 @@
 # Everything runs from here; see `make help`.
-.PHONY: help install demo test lint clean image
+.PHONY: help install demo test test-oracles lint clean image
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -7,7 +7,7 @@ python := .venv/bin/python
 demo := results/demo
 
 help: ## what there is to make
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 install: ## set up .venv, the extension and Nextflow; quick where they are right already
 	@bin/geneq-setup
@@ -37,6 +37,11 @@ lint: install ## formatters, linters and types
 	@.venv/bin/mypy
 	@$(python) -m mypy.stubtest geneq._ext
 	@bin/geneq-nextflow-lint
+
+test-oracles: install ## tests of oracles with environments of their own (6 GB each)
+	@for oracle in enformer borzoi; do \
+	bin/geneq-environment $$oracle && \
+	.tools/environments/$$oracle/bin/python -m pytest tests/test_$$oracle.py; done
 
 image: ## the container image geneq:cpu (by podman or docker)
 	@bin/geneq-image

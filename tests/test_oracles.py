@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geneq.errors import GeneqError
-from geneq.oracles import load_oracle
+from geneq.oracles import TYPES, load_oracle
 from geneq.oracles.meme import MotifMatrix
 from geneq.oracles.motifs import MotifOracle
 from twins import encoding
@@ -347,7 +347,7 @@ def test_max_classes_counts_base_composition():
 
 @pytest.mark.parametrize("spec", ["tangle:weights", "motifs", "motifs:", "core", ""])
 def test_an_unknown_type_of_oracle_is_refused(spec):
-    types = "motifs, kmers, deepbind, sei, equation, keras, deepstarr, xpresso, torchscript, python"
+    types = ", ".join(TYPES)
     with pytest.raises(GeneqError, match=f"TYPE is one of: {types}: .* For example motifs:core"):
         load_oracle(spec)
 

@@ -18,8 +18,8 @@ __all__ = [
 
 # Other packages add theirs, see oracles/user.py.
 TYPES = [
-    "motifs", "kmers", "deepbind", "sei", "equation", "keras", "deepstarr", "xpresso",
-    "torchscript", "python",
+    "motifs", "kmers", "deepbind", "sei", "enformer", "borzoi", "equation", "keras", "deepstarr",
+    "xpresso", "torchscript", "python",
 ]  # fmt: skip
 
 
@@ -143,6 +143,14 @@ def _opened(kind: str, what: str, max_classes: int, strands: str) -> Oracle | No
         from .sei import open_sei
 
         return open_sei(what)
+    if kind == "enformer":
+        from .enformer import open_enformer
+
+        return open_enformer(what)
+    if kind == "borzoi":
+        from .borzoi import open_borzoi
+
+        return open_borzoi(what)
     if kind == "equation":
         from .equation import EquationOracle
 

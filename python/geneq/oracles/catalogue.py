@@ -9,6 +9,8 @@ __all__ = ["CATALOGUE", "OracleType"]
 
 TILED = "tiled, 64 nt apart unless --tile says otherwise"
 
+PROFILES = "a profile placed once on each gene"
+
 
 class OracleType(NamedTuple):
     """A type of oracle.
@@ -37,6 +39,16 @@ CATALOGUE = {
         "FOLDER or FOLDER:profiles", TILED,
         "sei.pth, target.names, seqclass.names, projvec_targets.npy, histone_inds.npy",
         "sei_model.tar.gz, doi:10.5281/zenodo.4906996",
+    ),
+    "enformer": OracleType(
+        "FOLDER or FOLDER:TRACKS", PROFILES,
+        "config.json, model.safetensors or pytorch_model.bin, targets_human.txt; enformer-pytorch",
+        "the authors of enformer-pytorch publish the folder; Basenji's repository the targets",
+    ),
+    "borzoi": OracleType(
+        "FOLDER or FOLDER:TRACKS", PROFILES,
+        "config.json, model.safetensors; targets.txt for Borzoi Prime; borzoi-pytorch",
+        "the authors of borzoi-pytorch publish the folder",
     ),
     "equation": OracleType("FILE.json", "none", "an equation", "written by geneq distill"),
     "keras": OracleType(
