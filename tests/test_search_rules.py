@@ -156,10 +156,10 @@ def test_finalists_are_compared_out_of_fold(data, tmp_path):
     trials = search.trials()
     before = len(search.workers.fits)
     finalists = search.finalists(trials)
-    assert [finalist.trial.number for finalist in finalists] == [0, 5, 1]
+    assert [finalist.trial.number for finalist in finalists] == [0, 5, 1, 7]
     fold, known = data.genes["fold"].to_numpy(), data.rows("train", "valid")
     fits = search.workers.fits[before:]
-    assert len(fits) == 3 * 4 and all(fit.epochs == 9 for fit in fits)
+    assert len(fits) == 4 * 4 and all(fit.epochs == 9 for fit in fits)
     for fit in fits:
         assert len(set(fold[fit.outside])) == 1
         assert sorted([*fit.inside, *fit.outside]) == list(known)
@@ -175,21 +175,21 @@ def test_finalists_are_compared_out_of_fold(data, tmp_path):
     assert chosen.trial.number == 5
     rows = table(trials, finalists, chosen.trial)
     assert list(rows.loc[rows["chosen"], "trial"]) == [5]
-    assert list(rows.loc[rows["out_of_fold_loss"].notna(), "trial"]) == [0, 1, 5]
+    assert list(rows.loc[rows["out_of_fold_loss"].notna(), "trial"]) == [0, 1, 5, 7]
     assert [json.loads(text) for text in rows["parameters"]] == PORTFOLIO
 
 
 def test_a_start_that_is_among_the_best_is_compared_once(data, tmp_path):
     search = explorer(data, tmp_path, by_place([0.1, 0.3, 0.8, 0.5, 0.7, 0.2, 0.6, 0.4]))
     finalists = search.finalists(search.trials())
-    assert [finalist.trial.number for finalist in finalists] == [0, 5]
+    assert [finalist.trial.number for finalist in finalists] == [0, 5, 1]
     assert choose(finalists).trial.number == 0
 
 
 def test_a_start_that_fails_is_no_finalist(data, tmp_path):
     search = explorer(data, tmp_path, by_place([np.nan, 0.3, 0.8, 0.5, 0.7, 0.2, 0.6, 0.4]))
     finalists = search.finalists(search.trials())
-    assert [finalist.trial.number for finalist in finalists] == [5, 1]
+    assert [finalist.trial.number for finalist in finalists] == [5, 1, 7]
     assert choose(finalists).trial.number == 5
 
 

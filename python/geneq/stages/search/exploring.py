@@ -30,7 +30,7 @@ SHORT = 3
 # Power of the number of parameters in the cost: with ten times as many a network must be 0.7 %
 # better.
 COMPLEXITY = 0.003
-FINALISTS = 2
+FINALISTS = 3
 CERTAIN = 1.0
 # --trials auto: at least one generation of the strategy; ends after so many without this gain.
 IDLE, GAIN, MOST = 2, 0.002, 96

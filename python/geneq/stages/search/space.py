@@ -90,7 +90,8 @@ PORTFOLIO: list[Parameters] = [
     {**_LIGHT, "pooling": "decay", "width": 32},
     {**_LIGHT, "pooling": "shared", "hidden": "none", "products": 4, "gate_penalty": 0.01,
      "learning_rate": 0.01},
-    {**_START, "hidden": "none", "input_dropout": 0.3, "learning_rate": 0.001},
+    {**_START, "profiles": 3, "encoding": "piecewise", "input_dropout": 0.2, "dropout": 0.5,
+     "learning_rate": 0.001},
     {**_START, "programmes": 32, "input_dropout": 0.5},
     {**_LIGHT, "programmes": 8, "profiles": 1, "nonlinearity": "softplus"},
 ]  # fmt: skip
