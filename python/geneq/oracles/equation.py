@@ -25,6 +25,8 @@ __all__ = ["EquationOracle"]
 
 # Entries of the file that determine scores, besides the variables that occur in the expression.
 DECISIVE = ("scale", "expression", "constants")
+# Entries of a block that do not.
+DESCRIPTIVE = ("classes", "trained", "held_out")
 # Sequences whose features are in memory together.
 BATCH = 4096
 
@@ -147,7 +149,7 @@ def _window(blocks: list[dict]) -> tuple[int, int] | None:
 
 def _hash(document: dict) -> str:
     blocks = [
-        {key: value for key, value in document["blocks"][i].items() if key != "classes"}
+        {key: value for key, value in document["blocks"][i].items() if key not in DESCRIPTIVE}
         for i in used_blocks(document)
     ]
     decisive = [blocks, _window(document["blocks"]), *(document[key] for key in DECISIVE)]
