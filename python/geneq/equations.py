@@ -21,8 +21,8 @@ from .errors import GeneqError
 from .features import SCALES, Block, Column, Features, normal_scores
 
 __all__ = [
-    "Equation", "Form", "about_features", "class_label", "class_shares", "evaluate", "parse",
-    "used_blocks", "used_columns", "used_variables",
+    "SOURCE", "Equation", "Form", "about_features", "class_label", "class_shares", "evaluate",
+    "parse", "used_blocks", "used_columns", "used_variables",
 ]  # fmt: skip
 
 FORMAT, VERSION = "geneq-equation", 3

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..artifacts import GENES, read_object
-from ..binning import ANNOTATION, of_promoter, parse_edge_lists, union
+from ..binning import ANNOTATION, as_text, check_within, of_promoter, parse_edge_lists
 from ..errors import GeneqError
 from ..features import Block, Features
 from ..gene_features import of_annotation, of_table
@@ -253,21 +253,13 @@ def _first(edges: list[float], mode: str) -> int:
 def _edges(text: str | None, oracles: int, about: dict, genome_dir: Path) -> list[list[float]]:
     """Bin edges of each oracle, within the window of the gene table."""
     lists = about["bin_edges"] if text is None else parse_edge_lists(text, about["mode"])
-    given = "/".join(",".join(map(str, edges)) for edges in lists)
     if len(lists) not in (1, oracles):
         raise GeneqError(
             f"--bin_edges must be one list for all oracles or {oracles}, one for each",
-            value=given,
+            value=as_text(lists),
             fix="Separate lists by /",
         )
-    (first, end), (least, most) = union(lists), union(about["bin_edges"])
-    if first < least or end > most:
-        raise GeneqError(
-            f"--bin_edges must stay within the window of the gene table, [{least}, {most})",
-            value=given,
-            file=genome_dir / "genes.json",
-            fix="Run `geneq genes` with the same --bin_edges",
-        )
+    check_within(lists, about["bin_edges"], genome_dir / "genes.json")
     return lists * oracles if len(lists) == 1 else lists
 
 
