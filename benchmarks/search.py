@@ -133,6 +133,7 @@ def data_of(name: str, x: np.ndarray, y: np.ndarray) -> Data:
             "tss": np.arange(len(x)) * 1_000_000,
             "fold": fold,
             "split": np.array(["train", "train", "train", "valid", "test"])[fold],
+            "oracle": "untrained",
         }
     )
     meta = {

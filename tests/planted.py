@@ -233,7 +233,7 @@ def exact_search(
 def write_search(made: World, teacher, measured, out_of_fold, folder: Path) -> None:
     """Write teacher and predictions.parquet of float64[genes, cell types]."""
     members = teacher.members(teacher.pooled(made.features))
-    genes = made.genes[["gene_id", "fold", "split"]]
+    genes = made.genes[["gene_id", "fold", "split"]].assign(oracle="untrained")
     frames = [
         genes.assign(
             cell_type=cell_type,

@@ -23,6 +23,8 @@ BLOCKS = [
         "tss_index": 1024,
         "bin_edges": EDGES,
         "orientation": "gene",
+        "trained": True,
+        "held_out": ["chr1"],
         "classes": CLASSES,
     }
 ]
@@ -130,6 +132,7 @@ def _cell_type(dataset: str, place: int, name: str, genes: pd.DataFrame, rng):
     document = _document(dataset, name, [*chosen, chosen[0]], rng)
     truth = 5 + rng.normal(0, 1.5, n)
     predictions = genes[["gene_id", "fold", "split"]].assign(
+        oracle=np.where(genes["chrom"] == "chr1", "held_out", "trained"),
         cell_type=name,
         measured=truth + rng.normal(0, 1, n),
         teacher=truth + rng.normal(0, 0.7, n),

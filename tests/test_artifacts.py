@@ -184,6 +184,7 @@ def test_an_empty_table_keeps_its_types(tmp_path):
 
 def test_columns_past_those_known_are_kept_where_they_may_follow(tmp_path):
     frame = genes()[["gene_id", "fold", "split"]].assign(cell_type="B", measured=1, teacher=2)
+    frame["oracle"] = "untrained"
     PREDICTIONS.write(frame, tmp_path / "p.parquet")
     found = PREDICTIONS.read(tmp_path / "p.parquet")
     assert list(found) == [*PREDICTIONS.columns, "teacher"]

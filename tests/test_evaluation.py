@@ -23,6 +23,7 @@ def predictions(n=120, cell_types=("B", "T", "NK"), seed=7) -> pd.DataFrame:
                 "cell_type": cell_type,
                 "fold": (np.arange(n) % 5).astype("int8"),
                 "split": np.where(np.arange(n) % 2 == 0, "test", "train"),
+                "oracle": "untrained",
                 "measured": truth + rng.normal(0, 0.5, n),
                 "teacher": truth + rng.normal(0, 0.5, n),
                 "equation": truth + rng.normal(0, 1, n) if cell_type != "NK" else 4.2,
@@ -75,8 +76,8 @@ def test_the_ceiling_of_specific_r_is_what_the_truth_itself_would_reach():
         measured = truth + rng.normal(0, 0.4, n)
         ceilings[cell_type] = np.corrcoef(truth, measured)[0, 1]
         frames.append(pd.DataFrame({"gene_id": np.arange(n), "cell_type": cell_type,
-                                    "fold": 0, "split": "test", "measured": measured,
-                                    "teacher": truth}))  # fmt: skip
+                                    "fold": 0, "split": "test", "oracle": "untrained",
+                                    "measured": measured, "teacher": truth}))  # fmt: skip
     table = metrics(pd.concat(frames), ceilings, "test")
     for cell_type in types:
         found = figure(table, cell_type, "teacher", "specific")
@@ -161,3 +162,25 @@ def test_runs_with_other_columns_are_refused():
     frame = predictions()
     with pytest.raises(GeneqError, match=r"must have the same columns: .elastic_net.\."):
         pool_cv([frame, frame.drop(columns="elastic_net")])
+
+
+def test_genes_that_the_oracle_was_not_trained_on_have_figures_of_their_own():
+    """The prediction is right where the oracle was trained, and noise elsewhere."""
+    frame = predictions()
+    held_out = frame["gene_id"].str.slice(1).astype(int) % 3 == 0
+    frame["oracle"] = np.where(held_out, "held_out", "trained")
+    noise = np.random.default_rng(5).normal(size=len(frame))
+    frame["teacher"] = np.where(held_out, noise, frame["measured"])
+    table = metrics(frame, {"B": 0.9}, "cv")
+    parts = dict(list(table.groupby("split")))
+    assert {name: set(part["oracle"]) for name, part in parts.items()} == {
+        "cv": {"trained"}, "cv_held_out": {"held_out"},
+    }  # fmt: skip
+    own = figure(parts["cv_held_out"], "B", "teacher")
+    assert own["n"] == 40 and abs(own["r"]) < 0.4 and own["ceiling"] == 0.9
+    assert figure(parts["cv"], "B", "teacher")["r"] > 0.5
+    alone = metrics(frame[held_out], {"B": 0.9}, "cv")
+    assert set(alone["split"]) == {"cv"} and set(alone["oracle"]) == {"held_out"}
+    assert figure(alone, "B", "teacher")["r"] == pytest.approx(own["r"])
+    unknown = metrics(frame.assign(oracle="unknown"), {}, "test")
+    assert set(unknown["split"]) == {"test"} and set(unknown["oracle"]) == {"unknown"}

@@ -165,6 +165,8 @@ def test_rows_are_the_gene_tables_and_say_what_they_come_from(run):
         "window": [-60, 50],
         "tss_index": 60,
         "orientation": "the gene's strand",
+        "trained": False,
+        "held_out": None,
     }
     expected = quantiles(block.values.reshape(20, -1))
     np.testing.assert_array_equal(block.quantiles.reshape(16, -1), expected)

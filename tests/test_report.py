@@ -101,12 +101,34 @@ def test_a_cell_type_without_equation_says_so_with_the_reason(page):
 
 def test_cross_validated_figures_come_first(page, made):
     table = artifacts.METRICS.read(made[1] / "metrics.parquet")
-    assert table["split"].iloc[0] == "cv" and set(table["split"]) == {"cv", "test"}
+    assert table["split"].iloc[0] == "cv"
     cv = table[(table["split"] == "cv") & (table["cell_type"] == SCRIPT)]
     assert set(cv["n"]) == {400} and set(cv["kind"]) == {"absolute", "specific"}
     assert page.text.index("Cross-validated:") < page.text.index("Test genes of one run")
     quoted = cv.set_index(["model", "against", "kind"])["r"]["equation", "expression", "absolute"]
     assert f"{quoted:.3f}" in page.text
+
+
+def test_figures_of_genes_that_the_oracle_was_trained_on_are_marked(page, made):
+    """It was not trained on chr1, which has every test gene of the run."""
+    assert "motifs:core, not trained on chr1" in page.text
+    table = artifacts.METRICS.read(made[1] / "metrics.parquet")
+    marks = table.groupby("split")["oracle"].unique().map(list).to_dict()
+    assert marks == {"cv": ["trained"], "cv_held_out": ["held_out"], "test": ["held_out"]}
+    cv, held_out, test = (
+        page.text.index(text)
+        for text in ("Cross-validated: every", "Cross-validated, genes on", "Test genes of one run")
+    )
+    assert cv < page.text.index("The oracle was trained on chromosomes of these") < held_out < test
+    part = table[(table["split"] == "cv_held_out") & (table["kind"] == "absolute")]
+    part = part[(part["model"] == "equation") & (part["against"] == "expression")]
+    mean = part["r"].dropna().mean()
+    assert (
+        f"On the 80 genes of chromosomes that the oracle was not trained on, the mean r is "
+        f"{mean:.2f}" in page.text
+    )
+    first = part.set_index("cell_type")["r"][SCRIPT]
+    assert f"on chromosomes that the oracle was not trained on {first:.3f}" in page.text
 
 
 def test_the_report_says_what_was_dropped(page):
@@ -318,6 +340,6 @@ def test_the_page_names_every_oracle_and_table(tmp_path):
         artifacts.write_json({**text, "blocks": [*text["blocks"], other, table]}, path)
     assert main(made.args(tmp_path / "out")) == 0
     page = Page(tmp_path / "out" / "report.html")
-    assert "oracle kmers:3 window −300 to 40 nt around the TSS" in page.text
+    assert "oracle kmers:3, not trained on chr1 window −300 to 40 nt" in page.text
     assert "gene features table:t.tsv" in page.text
     assert "kmers:3 abababababab · table:t.tsv cdcdcdcdcdcd" in page.text

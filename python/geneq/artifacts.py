@@ -242,6 +242,7 @@ PREDICTIONS = Table(
         "cell_type": "object",
         "fold": "int8",
         "split": "object",
+        "oracle": "object",  # trained, held_out, unknown, untrained: see geneq.leakage
         "measured": "float64",
     },
     key=("cell_type", "gene_id"),
@@ -272,7 +273,10 @@ METRICS = Table(
         "model": "object",  # equation, teacher, elastic_net, lasso2
         "against": "object",  # expression, teacher
         "kind": "object",  # absolute: log2cpm; specific: minus the gene's mean over cell types
-        "split": "object",  # test: one run's test genes; cv: every gene, out of fold
+        # test: one run's test genes; cv: every gene, out of fold; test_held_out, cv_held_out: those
+        # on chromosomes that no oracle was trained on, where it was trained on others
+        "split": "object",
+        "oracle": "object",  # of the genes together: trained, held_out, unknown, untrained
         "n": "int64",
         "r": "float64",  # Pearson; NaN for a constant prediction
         "low": "float64",  # 95 % interval of r (Fisher z)

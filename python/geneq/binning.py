@@ -15,8 +15,8 @@ import numpy as np
 from .errors import GeneqError
 
 __all__ = [
-    "ANNOTATION", "DEFAULT_EDGES", "PROMOTERS", "of_promoter", "parse_edge_lists", "parse_edges",
-    "union",
+    "ANNOTATION", "DEFAULT_EDGES", "PROMOTERS", "as_text", "check_within", "of_promoter",
+    "parse_edge_lists", "parse_edges", "union",
 ]  # fmt: skip
 
 ANNOTATION, PROMOTERS = "annotation", "promoters"
@@ -58,6 +58,26 @@ def parse_edge_lists(text: str | None, mode: str) -> list[list[float]]:
 def union(lists: list[list[float]]) -> tuple[float, float]:
     """The window (first, end) that all lists of edges are in."""
     return min(edges[0] for edges in lists), max(edges[-1] for edges in lists)
+
+
+def check_within(lists: list[list[float]], table: list[list[float]], file) -> None:
+    """Raises GeneqError if bins extend beyond the window of the gene table.
+
+    lists, table: lists of edges, of features and of the gene table; file: the latter's genes.json.
+    """
+    (first, end), (least, most) = union(lists), union(table)
+    if first < least or end > most:
+        raise GeneqError(
+            f"--bin_edges must stay within the window of the gene table, [{least}, {most})",
+            value=as_text(lists),
+            file=file,
+            fix="Run `geneq genes` with the same --bin_edges",
+        )
+
+
+def as_text(lists: list[list[float]]) -> str:
+    """Lists of edges as on the command line."""
+    return "/".join(",".join(map(str, edges)) for edges in lists)
 
 
 def parse_edges(text: str | None, mode: str) -> list[float]:

@@ -29,6 +29,7 @@ COMMANDS = {
     "report": "stages.report",
     "atlas": "stages.atlas",
     "classes": "tools.classes",
+    "features": "tools.features",
     "mutagenize": "tools.mutagenize",
     "attribute": "tools.attribute",
     "simulate": "tools.simulate",

@@ -21,8 +21,8 @@ from .errors import GeneqError
 from .features import SCALES, Block, Column, Features, normal_scores
 
 __all__ = [
-    "Equation", "Form", "about_features", "class_label", "class_shares", "evaluate", "parse",
-    "used_blocks", "used_columns", "used_variables",
+    "SOURCE", "Equation", "Form", "about_features", "class_label", "class_shares", "evaluate",
+    "parse", "used_blocks", "used_columns", "used_variables",
 ]  # fmt: skip
 
 FORMAT, VERSION = "geneq-equation", 3
@@ -32,8 +32,10 @@ NEEDED = (
 )  # fmt: skip
 # Of a block of an oracle.
 OF_ORACLES = ("strands", "window", "tss_index", "bin_edges", "orientation")
-# Of some of them: that of a model that is tiled, and that of classes of outputs.
-OF_SOME_ORACLES = ("tile", "classes_file")
+# Of some of them: how a model is tiled, the table of classes, what the oracle was trained on.
+OF_SOME_ORACLES = ("tile", "classes_file", "trained", "held_out")
+# Of features that were made elsewhere, with or without bin edges.
+SOURCE = "source"
 # Of a variable that mixes classes, those that are shown.
 MOST_CLASSES = 6
 MAX_CHARACTERS = 100_000
@@ -572,6 +574,7 @@ def about_features(training: Features, scale: str, variables: list[dict]) -> dic
 
 def _about_block(block: Block) -> dict:
     about = {"name": block.name, "hash": block.meta["hash"], "classes": list(block.classes)}
+    about |= {SOURCE: block.meta[SOURCE]} if SOURCE in block.meta else {}
     if not block.is_table:
         optional = [key for key in OF_SOME_ORACLES if key in block.meta]
         return about | {key: block.meta[key] for key in (*OF_ORACLES, *optional)}

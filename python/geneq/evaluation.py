@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtri
 
+from . import leakage
 from .artifacts import METRICS
 from .errors import GeneqError
 
@@ -37,7 +38,9 @@ def metrics(predictions: pd.DataFrame, ceilings: dict[str, float], split: str) -
         without a finite prediction. If a model predicts a constant for a cell type (in
         cross-validation: a constant in every fold), both types of r are NaN. *Specific* rows need
         at least two cell types; they ignore genes measured in one type only, and their ceiling is
-        that of `specific_ceilings`.
+        that of `specific_ceilings`. Where an oracle was trained on the chromosomes of some genes
+        and not on others, the latter have rows of their own: split "test_held_out" or
+        "cv_held_out".
     """
     if split not in ("test", "cv"):
         raise ValueError(f"split is 'test' or 'cv', not {split!r}")
@@ -49,15 +52,24 @@ def metrics(predictions: pd.DataFrame, ceilings: dict[str, float], split: str) -
     mute = _constant_predictions(rows, models, ["fold"] if split == "cv" else [])
     bounds = {"absolute": ceilings, "specific": specific_ceilings(predictions, ceilings)}
     table = []
-    for kind in kinds:
-        values = rows if kind == "absolute" else specific(rows, ["measured", *models])
-        groups = dict(list(values.groupby("cell_type", sort=False)))
-        for cell_type in cell_types:
-            group = groups.get(cell_type, values.iloc[:0])
-            ceiling = bounds[kind].get(cell_type, np.nan)
-            at, silent = (cell_type, kind, split), mute.get(cell_type, [])
-            table += _agreements(group, models, silent, at, ceiling)
+    for part, genes in _parts(rows, split).items():
+        for kind in kinds:
+            values = genes if kind == "absolute" else specific(genes, ["measured", *models])
+            groups = dict(list(values.groupby("cell_type", sort=False)))
+            for cell_type in cell_types:
+                group = groups.get(cell_type, values.iloc[:0])
+                ceiling = bounds[kind].get(cell_type, np.nan)
+                at = (cell_type, kind, part, leakage.worst(genes["oracle"]))
+                table += _agreements(group, models, mute.get(cell_type, []), at, ceiling)
     return pd.DataFrame(table, columns=list(METRICS.columns)).astype(METRICS.columns)
+
+
+def _parts(rows: pd.DataFrame, split: str) -> dict[str, pd.DataFrame]:
+    """Split → rows; those that no oracle was trained on by themselves if they are not all."""
+    held_out = rows["oracle"] == leakage.HELD_OUT
+    if held_out.all() or not held_out.any():
+        return {split: rows}
+    return {split: rows, f"{split}_held_out": rows[held_out]}
 
 
 def specific(rows: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
@@ -143,8 +155,8 @@ def _constant_predictions(rows: pd.DataFrame, models: list[str], within: list[st
 def _agreements(
     group: pd.DataFrame, models: list[str], silent: list[str], at: tuple, ceiling: float
 ) -> list[tuple]:
-    """Rows of METRICS for one cell type and kind (`at`: cell type, kind, split)."""
-    cell_type, kind, split = at
+    """Rows of METRICS for one cell type and kind (`at`: cell type, kind, split, oracle)."""
+    cell_type, kind, split, oracle = at
     pairs = [(model, "expression") for model in models]
     if {"equation", "teacher"} <= set(models):
         pairs.append(("equation", "teacher"))
@@ -156,5 +168,5 @@ def _agreements(
         mute = {model, target} & set(silent)
         r = (np.nan,) * 3 if mute else pearson(x[known], y[known])
         bound = ceiling if against == "expression" else np.nan
-        rows.append((cell_type, model, against, kind, split, int(known.sum()), *r, bound))
+        rows.append((cell_type, model, against, kind, split, oracle, int(known.sum()), *r, bound))
     return rows

@@ -29,11 +29,13 @@ from .errors import GeneqError, not_found
 
 __all__ = [
     "BGZF_END",
+    "BUILDS",
     "GZIP_ERRORS",
     "Genome",
     "Index",
     "Record",
     "bare",
+    "build_of",
     "damaged",
     "index_fasta",
     "is_bgzip",
@@ -44,6 +46,15 @@ __all__ = [
 CHUNK = 1 << 22
 GZIP_MAGIC = b"\x1f\x8b"
 FASTA = "genome.fa"
+# Builds of genomes that differ in the length of this chromosome, in nt.
+BUILDS = {
+    "GRCh37": ("1", 249_250_621),
+    "GRCh38": ("1", 248_956_422),
+    "T2T-CHM13v2.0": ("1", 248_387_328),
+    "NCBIM37": ("1", 197_195_432),
+    "GRCm38": ("1", 195_471_971),
+    "GRCm39": ("1", 195_154_279),
+}
 # Windows of one contig that are closer together than this are read at once.
 GAP = 1 << 14
 
@@ -187,6 +198,12 @@ def bare(chrom: str) -> str:
     return "MT" if name in ("M", "MT", "Mt") else name
 
 
+def build_of(lengths: dict[str, int]) -> str | None:
+    """The build of a genome by the lengths of its contigs; None for others than BUILDS."""
+    found = {(bare(name), length) for name, length in lengths.items()}
+    return next((build for build, chrom in BUILDS.items() if chrom in found), None)
+
+
 class Genome:
     """Sequence from a folder that `geneq genes` wrote.
 
@@ -215,6 +232,11 @@ class Genome:
         self.lengths: dict[str, int] = {
             name: record.rlen for name, record in self._fasta.index.items()
         }
+
+    @property
+    def build(self) -> str | None:
+        """The build, one of BUILDS, by the lengths of contigs; None for others."""
+        return build_of(self.lengths)
 
     @cached_property
     def digest(self) -> str:

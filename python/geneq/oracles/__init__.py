@@ -13,7 +13,7 @@ from .feeding import device, one_hot
 
 __all__ = [
     "STRANDS", "TYPES", "BinnedOracle", "Oracle", "device", "load_oracle", "load_oracles",
-    "one_hot",
+    "names_of", "one_hot",
 ]  # fmt: skip
 
 # Other packages add theirs, see oracles/user.py.
@@ -46,7 +46,7 @@ def load_oracle(
     GeneqError
         If there is no such oracle, there are several, or its file cannot be read.
     """
-    if len(_names(spec)) > 1:
+    if len(names_of(spec)) > 1:
         raise GeneqError("This takes a single oracle", value=spec,
                          fix="Oracles side by side are for `geneq featurize`")  # fmt: skip
     oracle = _open(spec, max_classes, strands)
@@ -81,7 +81,7 @@ def load_oracles(spec: str, max_classes: int = 40, strands: str = "auto") -> lis
     GeneqError
         If one of them cannot be opened, two have the same name, or `strands` applies to none.
     """
-    oracles = [_open(name, max_classes, strands) for name in _names(spec)]
+    oracles = [_open(name, max_classes, strands) for name in names_of(spec)]
     name, times = Counter(oracle.name for oracle in oracles).most_common(1)[0]
     if times > 1:
         raise GeneqError(
@@ -93,7 +93,7 @@ def load_oracles(spec: str, max_classes: int = 40, strands: str = "auto") -> lis
     return oracles
 
 
-def _names(spec: str) -> list[str]:
+def names_of(spec: str) -> list[str]:
     """The names of the oracles in ``A+B+C``; a + that no TYPE: follows is part of a name."""
     if "+" not in spec:
         return [spec]

@@ -7,8 +7,12 @@ import numpy as np
 from torch import nn
 
 from ..errors import GeneqError
+from ..genome import Genome
 
-__all__ = ["STRANDS", "BinnedOracle", "Oracle", "VariantScore", "check_sequences", "chosen_strands"]
+__all__ = [
+    "STRANDS", "BinnedOracle", "Oracle", "VariantScore", "check_build", "check_sequences",
+    "chosen_strands",
+]  # fmt: skip
 
 # What --strands takes.
 STRANDS = ("auto", "both", "split")
@@ -46,6 +50,11 @@ class Oracle(ABC):
         What an unknown symbol does to the score, in words.
     held_out : sequence of str or None
         Chromosomes that were not used to train the model; None if unknown.
+    trained : bool
+        False for models that were not trained on genomic data, as motifs and k-mers.
+    build : str or None
+        Build of the genome that it was trained on, as in `genome.BUILDS`; None if unknown or if it
+        applies to any.
     precisions : tuple of str
         Precisions that it can compute in.
     precision : str
@@ -71,6 +80,8 @@ class Oracle(ABC):
     strand: str = "given"
     unknown: str = "not stated"
     held_out: Sequence[str] | None = None
+    trained: bool = True
+    build: str | None = None
     precisions: tuple[str, ...] = ("float32",)
     precision: str = "float32"
     module: nn.Module | None = None
@@ -148,6 +159,17 @@ def chosen_strands(strands: str, default: str) -> str:
     if strands not in STRANDS:
         raise GeneqError(f"--strands must be one of {', '.join(STRANDS)}", value=strands)
     return default if strands == "auto" else strands
+
+
+def check_build(oracle: Oracle, genome: Genome) -> None:
+    """Raises GeneqError if the oracle was trained on another build than that of the genome."""
+    if None not in (oracle.build, genome.build) and oracle.build != genome.build:
+        raise GeneqError(
+            f"{oracle.name} was trained on {oracle.build}, and the genome is another one",
+            value=genome.build,
+            file=genome.folder,
+            fix=f"Use sequence and annotation of {oracle.build}",
+        )
 
 
 def check_sequences(oracle: Oracle, tokens: np.ndarray, anchor: int | None, fix: str) -> None:

@@ -14,7 +14,7 @@ from typing import NoReturn
 import numpy as np
 
 from ..binning import of_promoter
-from ..equations import Equation, used_blocks, used_columns, used_variables
+from ..equations import SOURCE, Equation, used_blocks, used_columns, used_variables
 from ..errors import GeneqError
 from ..features import Block, Features
 from .base import BinnedOracle, Oracle, check_sequences
@@ -25,6 +25,8 @@ __all__ = ["EquationOracle"]
 
 # Entries of the file that determine scores, besides the variables that occur in the expression.
 DECISIVE = ("scale", "expression", "constants")
+# Entries of a block that do not.
+DESCRIPTIVE = ("classes", "trained", "held_out")
 # Sequences whose features are in memory together.
 BATCH = 4096
 
@@ -69,8 +71,8 @@ class EquationOracle(Oracle):
         Raises
         ------
         GeneqError
-            If no equation was selected, it depends on gene features only, or an oracle that it was
-            made with is missing.
+            If no equation was selected, it depends on gene features only or on imported features,
+            or an oracle that it was made with is missing.
         """
         path, equation = Path(file), Equation.load(file)
         document = equation.document
@@ -83,6 +85,9 @@ class EquationOracle(Oracle):
                 fix="Use the equation of another cell type",
             )
         try:
+            for i in used_blocks(document):
+                if SOURCE in document["blocks"][i]:
+                    raise _imported(document["blocks"][i], path)
             oracles = {
                 i: _oracle(document["blocks"][i], path)
                 for i in used_blocks(document)
@@ -147,7 +152,7 @@ def _window(blocks: list[dict]) -> tuple[int, int] | None:
 
 def _hash(document: dict) -> str:
     blocks = [
-        {key: value for key, value in document["blocks"][i].items() if key != "classes"}
+        {key: value for key, value in document["blocks"][i].items() if key not in DESCRIPTIVE}
         for i in used_blocks(document)
     ]
     decisive = [blocks, _window(document["blocks"]), *(document[key] for key in DECISIVE)]
@@ -186,6 +191,18 @@ def _oracle(about: dict, path: Path) -> MotifOracle | KmerOracle:
     if found.hash != wanted:
         _refuse_hash(kind, name, f"hash {found.hash[:12]}, the equation's {wanted[:12]}", path)
     return found
+
+
+def _imported(about: dict, path: Path) -> GeneqError:
+    """The error for an equation that uses features which geneq did not make."""
+    source = about[SOURCE]
+    return GeneqError(
+        "The equation cannot score DNA: it uses features that were made outside geneq, and no "
+        "oracle can make them of other DNA",
+        value=f"block {about['name']}, from {source['file']} ({source['sha256'][:12]})",
+        file=path,
+        fix="Evaluate it on imported features, with geneq.load_equation",
+    )
 
 
 def _not_opened(what: str, block: str, path: Path) -> GeneqError:

@@ -36,6 +36,7 @@ class KmerOracle(BinnedOracle):
     """
 
     unknown = "k-mers with N are not counted"
+    trained = False
     strands: str
 
     def __init__(self, k: int, strands: str = "split"):

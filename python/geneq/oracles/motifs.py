@@ -57,6 +57,7 @@ class MotifOracle(BinnedOracle):
     """
 
     unknown = "N adds nothing to a log-odds score"
+    trained = False
     strands: str
 
     # Scores of a batch: on the CPU 4 MB, which fits its cache, on a GPU 256 MB.

@@ -37,8 +37,8 @@ ABOUT_NEEDED, ABOUT_OPTIONAL = {"length", "targets"}, {"alphabet", "tss", "held_
 STRANDS = ("given", "both")
 # Parts of a user's object that are taken over where they are there.
 OPTIONAL = (
-    "alphabet", "length", "tss", "bin_size", "strand", "unknown", "held_out", "precisions",
-    "module", "note",
+    "alphabet", "length", "tss", "bin_size", "strand", "unknown", "held_out", "trained", "build",
+    "precisions", "module", "note",
 )  # fmt: skip
 
 
@@ -333,6 +333,8 @@ def _check_attributes(oracle: Oracle) -> None:
         "strand": oracle.strand in STRANDS,
         "unknown": isinstance(oracle.unknown, str),
         "held_out": oracle.held_out is None or _are_names(oracle.held_out),
+        "trained": isinstance(oracle.trained, bool),
+        "build": oracle.build is None or _is_text(oracle.build),
         "precisions": _are_names(oracle.precisions) and "float32" in oracle.precisions,
         "module": oracle.module is None or isinstance(oracle.module, torch.nn.Module),
     }
@@ -352,6 +354,8 @@ MUST_BE = {
     "strand": "'given' or 'both'",
     "unknown": "text",
     "held_out": "names of chromosomes, or None",
+    "trained": "True or False",
+    "build": "the name of a genome's build, or None",
     "precisions": "names, 'float32' among them",
     "module": "a torch.nn.Module, or None",
 }

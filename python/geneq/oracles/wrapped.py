@@ -16,6 +16,7 @@ class WrappedOracle(BinnedOracle):
         self.name, self.targets, self.hash = oracle.name, oracle.targets, oracle.hash
         self.alphabet, self.length, self.tss = oracle.alphabet, oracle.length, oracle.tss
         self.strand, self.unknown, self.held_out = oracle.strand, oracle.unknown, oracle.held_out
+        self.trained, self.build = oracle.trained, oracle.build
         self.bin_size, self.precisions, self.note = oracle.bin_size, oracle.precisions, oracle.note
 
     @property

@@ -17,11 +17,19 @@ from ..artifacts import METRICS, read_json, write_json
 from ..equations import class_shares
 from ..errors import GeneqError
 from ..evaluation import KINDS
+from ..leakage import worst
 from ..plots import mathml
 from ..plots.agreement import NAMES, strips
 from ..plots.classes import alike_together, class_effects, matrix
 
 MODELS = ("equation", "teacher")
+# Whether an oracle was trained on the chromosomes of a data set's genes.
+TRAINING = {
+    "trained": "yes, of some",
+    "held_out": "no",
+    "unknown": "unknown",
+    "untrained": "not trained",
+}
 
 
 def add_arguments(parser):
@@ -158,8 +166,9 @@ def _key(dataset: str, document: dict) -> str:
 def dataset_row(report: Report) -> dict:
     """A data set in numbers: cell types, selected ones, median r over them."""
     names = [d["cell_type"] for d in report.documents if d["selected"]]
-    table = report.metrics
-    table = table[(table["split"] == report.split) & (table["against"] == "expression")]
+    table = report.metrics[report.metrics["split"] == report.split]
+    training = table["oracle"]
+    table = table[table["against"] == "expression"]
     table = table[(table["kind"] == "absolute") & table["cell_type"].isin(names)]
     medians = table.groupby("model")["r"].median()
     return {
@@ -171,6 +180,7 @@ def dataset_row(report: Report) -> dict:
         "n_genes": int(table["n"].max()) if len(table) else None,
         "median": {model: medians.get(model) for model in MODELS},
         "split": report.split,
+        "training": TRAINING[worst(training)],
     }
 
 

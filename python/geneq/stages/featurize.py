@@ -16,12 +16,13 @@ import numpy as np
 import pandas as pd
 
 from ..artifacts import GENES, read_object
-from ..binning import ANNOTATION, of_promoter, parse_edge_lists, union
+from ..binning import ANNOTATION, as_text, check_within, of_promoter, parse_edge_lists
 from ..errors import GeneqError
 from ..features import Block, Features
 from ..gene_features import of_annotation, of_table
 from ..genome import Genome
 from ..oracles import STRANDS, BinnedOracle, Oracle, load_oracles
+from ..oracles.base import check_build
 from ..oracles.classes import with_classes_of_one
 from ..oracles.tiling import DEFAULT_TILE, TiledOracle, binned
 
@@ -166,7 +167,8 @@ def featurize(
     Raises
     ------
     GeneqError
-        An oracle neither has per-bin outputs nor can be tiled, or has a score that is not finite;
+        An oracle neither has per-bin outputs nor can be tiled, has a score that is not finite, or
+        was trained on another build of the genome;
         `tile` is given, but no oracle is tiled; `classes` is no table for exactly one oracle; there
         are neither one nor as many lists of bin edges as oracles; a window is larger than that of
         the gene table; or gene features cannot be used.
@@ -180,6 +182,8 @@ def featurize(
     tables = _tables(table["gene_id"].to_numpy(), about, genome_dir, gene_features,
                      annotation_features)  # fmt: skip
     genes, genome = table.iloc[rows], Genome(genome_dir)
+    for source in sources:
+        check_build(source.oracle, genome)
     blocks = [
         _block(source, own, genes, genome, about, threads)
         for source, own in zip(sources, edges, strict=True)
@@ -249,21 +253,13 @@ def _first(edges: list[float], mode: str) -> int:
 def _edges(text: str | None, oracles: int, about: dict, genome_dir: Path) -> list[list[float]]:
     """Bin edges of each oracle, within the window of the gene table."""
     lists = about["bin_edges"] if text is None else parse_edge_lists(text, about["mode"])
-    given = "/".join(",".join(map(str, edges)) for edges in lists)
     if len(lists) not in (1, oracles):
         raise GeneqError(
             f"--bin_edges must be one list for all oracles or {oracles}, one for each",
-            value=given,
+            value=as_text(lists),
             fix="Separate lists by /",
         )
-    (first, end), (least, most) = union(lists), union(about["bin_edges"])
-    if first < least or end > most:
-        raise GeneqError(
-            f"--bin_edges must stay within the window of the gene table, [{least}, {most})",
-            value=given,
-            file=genome_dir / "genes.json",
-            fix="Run `geneq genes` with the same --bin_edges",
-        )
+    check_within(lists, about["bin_edges"], genome_dir / "genes.json")
     return lists * oracles if len(lists) == 1 else lists
 
 
@@ -297,6 +293,8 @@ def _block(
         "window": [edges[0], edges[-1]] if is_annotation else None,
         "tss_index": -edges[0] if is_annotation else None,
         "orientation": "the gene's strand" if is_annotation else "as in the promoter file",
+        "trained": oracle.trained,
+        "held_out": None if oracle.held_out is None else list(oracle.held_out),
         **source.meta,
     }
     return Block(oracle.name, values, oracle.targets, meta)

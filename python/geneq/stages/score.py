@@ -30,6 +30,7 @@ from ..locus import (
     run_each,
 )
 from ..oracles import Oracle, load_oracle
+from ..oracles.base import check_build
 from ..oracles.network import PRECISIONS
 from ..oracles.scoring import padding, score
 
@@ -117,7 +118,10 @@ def many(args: Namespace) -> None:
         options = {"targets": [row.target] if row.target else None, "reduce": row.reduce,
                    "reverse_complement": row.reverse_complement,
                    "threads": args.threads}  # fmt: skip
-        write_scores(library, opened(row.oracle, row.precision), args.out / name, **options)
+        oracle = opened(row.oracle, row.precision)
+        if genome:
+            check_build(oracle, genome)
+        write_scores(library, oracle, args.out / name, **options)
         row.save(args.out / name)
 
     files = ("mave.parquet", ".parts", *ROW_FILES)

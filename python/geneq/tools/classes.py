@@ -16,6 +16,7 @@ from ..checks import check_int, check_memory
 from ..errors import GeneqError
 from ..genome import Genome
 from ..oracles import BinnedOracle, load_oracle
+from ..oracles.base import check_build
 from ..oracles.classes import learned_classes
 from ..oracles.tiling import DEFAULT_TILE, binned
 
@@ -48,6 +49,7 @@ def run(args: Namespace) -> None:
     edges = bin_edges(args.bin_edges, about)
     first = int(edges[0]) if about["mode"] == ANNOTATION else 0
     oracle = binned(load_oracle(args.oracle), args.tile, first)
+    check_build(oracle, Genome(args.genome_dir))
     windows = sampled_scores(args.genome_dir, oracle, edges, args.genes, args.seed, args.threads)
     classes = learned_classes(windows, oracle.targets, args.max_classes)
     classes.write(args.out)

@@ -19,6 +19,7 @@ __all__ = ["SeiOracle", "open_sei"]
 
 # Test chromosomes, and that of validation.
 HELD_OUT = ("chr8", "chr9", "chr10")
+BUILD = "GRCh38"
 # Variants whose profiles are in memory together.
 VARIANTS = 512
 UNKNOWN = "0.25 of each base"
@@ -59,6 +60,7 @@ class SeiOracle(NetworkOracle):
         super().__init__(name, module, LENGTH, files.classes, held_out=HELD_OUT)
         digest = hashlib.sha256(f"sei 1\0{self.hash}".encode() + files.histones.tobytes())
         self.hash, self.unknown, self.strand = digest.hexdigest(), UNKNOWN, "both"
+        self.build = BUILD
         self.note = f"classes of {len(files.profiles):,} profiles"
 
     @cached_property
@@ -147,5 +149,5 @@ def open_sei(what: str, width: int = WIDTH) -> NetworkOracle:
 
 def _profiles_oracle(name: str, module: SeiProfiles, profiles: list[str]) -> NetworkOracle:
     oracle = NetworkOracle(name, module, LENGTH, profiles, held_out=HELD_OUT)
-    oracle.unknown, oracle.strand = UNKNOWN, "both"
+    oracle.unknown, oracle.strand, oracle.build = UNKNOWN, "both", BUILD
     return oracle

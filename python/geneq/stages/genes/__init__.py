@@ -19,7 +19,7 @@ from ...artifacts import GENE_FEATURES, GENES, write_json
 from ...checks import check_int
 from ...errors import GeneqError
 from ...gene_features import ANNOTATION_FILE
-from ...genome import Genome, Index, index_fasta
+from ...genome import Genome, Index, build_of, index_fasta
 from ...similarity import similar_pairs
 from ...tally import Tally
 from . import annotation, promoters, transcripts
@@ -165,6 +165,7 @@ def _document(
         "files": [path.name for path in (args.fasta, args.gtf, args.promoters) if path],
         "digest": index.digest,
         "contigs": index.lengths if is_annotation else {},
+        "build": build_of(index.lengths) if is_annotation else None,
         "bin_edges": edges,
         "gene_features": [] if made.features is None else list(made.features),
         "folds": made.folds.about,

@@ -15,9 +15,19 @@ from ...plots.trials import trials
 from .inputs import Inputs
 from .recovery import Recovery
 
+HELD_OUT = "genes on chromosomes that the oracle was not trained on"
 SPLITS = {
     "cv": "Cross-validated: every gene predicted by a run that had not seen it",
+    "cv_held_out": f"Cross-validated, {HELD_OUT}",
     "test": "Test genes of one run",
+    "test_held_out": f"Test genes of one run, {HELD_OUT}",
+}
+# What r of such genes shows; see geneq.leakage.
+MARKS = {
+    "trained": "The oracle was trained on chromosomes of these genes: r may be too high",
+    "held_out": "The oracle was not trained on the chromosomes of these genes",
+    "unknown": "It is unknown which chromosomes the oracle was trained on: r may be too high",
+    "untrained": "The oracle was not trained on genomic data",
 }
 
 
@@ -63,6 +73,8 @@ def summary(inputs: Inputs) -> dict:
     r = r.loc[selected].dropna(subset="equation")
     return {
         "split": split,
+        "oracle": table["oracle"].iloc[0],
+        "held_out": _held_out(inputs, split, selected),
         "selected": selected,
         "silent": [d["cell_type"] for d in inputs.documents if not d["selected"]],
         "mean": {model: float(r[model].mean()) for model in MODELS if model in r and len(r)},
@@ -70,6 +82,15 @@ def summary(inputs: Inputs) -> dict:
         "worst": _named(r["equation"], r["equation"].idxmin()) if len(r) else None,
         "n": int(table["n"].max()),
     }
+
+
+def _held_out(inputs: Inputs, split: str, selected: list[str]) -> dict | None:
+    """Mean r of the equations, and genes, on chromosomes that the oracle was not trained on."""
+    table = inputs.metrics
+    table = table[(table["split"] == f"{split}_held_out") & (table["kind"] == "absolute")]
+    table = table[(table["model"] == "equation") & (table["against"] == "expression")]
+    r = table.loc[table["cell_type"].isin(selected), "r"].dropna()
+    return {"mean": float(r.mean()), "n": int(table["n"].max())} if len(r) else None
 
 
 def _named(r: pd.Series, cell_type: str) -> tuple[str, float]:
@@ -85,6 +106,7 @@ def agreement(inputs: Inputs, split: str) -> dict:
     return {
         "split": split,
         "title": SPLITS[split],
+        "mark": MARKS[table["oracle"].iloc[0]],
         "models": models,
         "kinds": kinds,
         "cell_types": table["cell_type"].drop_duplicates().tolist(),

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ... import folds
+from ... import folds, leakage
 from ...artifacts import EXPRESSION, GENES, read_object
 from ...errors import GeneqError
 from ...features import SCALES, Features
@@ -21,6 +21,7 @@ __all__ = ["Data", "load_data"]
 class Data:
     """Genes that have features and expression, in the order of the gene table.
 
+    genes: the gene table with `oracle`, whether an oracle was trained on the gene's chromosome.
     y: float64[genes, cell types], log2(CPM + 1), NaN where a gene is not in the file.
     weight: float32[cell types], reliability as the weight of a head, mean 1.
     ceilings: cell type → square root of the reliability, or None.
@@ -40,7 +41,7 @@ class Data:
 
     def long(self, **columns: np.ndarray) -> pd.DataFrame:
         """`columns`, each [genes, cell types], as long rows by gene and cell type."""
-        genes = self.genes[["gene_id", "fold", "split"]]
+        genes = self.genes[["gene_id", "fold", "split", "oracle"]]
         parts = [
             genes.assign(cell_type=cell_type, **{name: v[:, j] for name, v in columns.items()})
             for j, cell_type in enumerate(self.cell_types)
@@ -71,7 +72,9 @@ def load_data(features_path, expression_folder, genes_path, test_fold: int | Non
     features = Features.read(features_path)
     expression = EXPRESSION.read(Path(expression_folder) / "expression.parquet")
     about = read_object(Path(expression_folder) / "expression.json")
-    genes = folds.for_run(GENES.read(genes_path), test_fold)
+    genes = GENES.read(genes_path)
+    genes = genes.assign(oracle=leakage.of_genes(features.blocks, genes["chrom"]))
+    genes = folds.for_run(genes, test_fold)
     wide = expression.pivot(index="gene_id", columns="cell_type", values="log2cpm")
     cell_types = [entry["cell_type"] for entry in about["cell_types"]]
     genes = genes[genes["gene_id"].isin(features.gene_id) & genes["gene_id"].isin(wide.index)]

@@ -20,6 +20,7 @@ from ...errors import GeneqError
 from ...genome import Genome
 from ...locus import NAME, Locus, Scoring, find_folders, keep_apart, report, run_each
 from ...oracles import Oracle, load_oracle
+from ...oracles.base import check_build
 from ...oracles.network import PRECISIONS
 from ...oracles.reductions import COMPONENT
 from ...surrogates import Surrogate
@@ -194,6 +195,7 @@ def effects_of(
     oracle = None
     if set(methods) - {SURROGATE}:
         oracle = _oracle(locus.oracle, locus.precision)
+        check_build(oracle, genome)
     tss = oracle.tss if oracle else None
     case = Case(
         locus,
