@@ -22,7 +22,8 @@ workflow {
         return
     }
     // Everything below reads these: in `params` numbers and booleans may be text.
-    def given = parameters.checked(params)
+    def machines = new Machines(workflow.profile, workflow.session.config, workflow.workDir)
+    def given = parameters.checked(params, machines)
     def options = given + [code_digest: Checkout.digest(projectDir)]
 
     def rules = projectDir.resolve('python/geneq/data')
@@ -43,9 +44,7 @@ workflow {
     def oracles = Named.sideBySide(given.oracle)
 
     Outdir.lock(file(given.outdir, glob: false), { text -> log.warn(text) })
-    if (given.gpu) {
-        Gpu.addRequests()
-    }
+    Requests.add(given)
     workflow.onComplete = {
         def failed = Failures.summary(samples, jobs)
         if (failed) {

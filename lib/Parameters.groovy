@@ -1,6 +1,8 @@
 import groovy.json.JsonSlurper
 import java.nio.file.Path
 import nextflow.exception.AbortOperationException
+import nextflow.util.Duration
+import nextflow.util.MemoryUnit
 
 /** The parameters that nextflow_schema.json describes: help text, types and checks. */
 class Parameters {
@@ -17,7 +19,8 @@ class Parameters {
         groups = new JsonSlurper().parse(schema.toFile()).'$defs'.values().toList()
     }
 
-    private Map<String, Map> described() {
+    /** The rule of every parameter, by its name. */
+    Map<String, Map> described() {
         return groups.collectEntries { group -> group.properties }
     }
 
@@ -52,9 +55,9 @@ class Parameters {
     /**
      * The parameters, each in the type that the schema names: newer Nextflow passes those of the command
      * line as text. Stops on those that are unknown, missing, of the wrong type or out of range, and
-     * names them all.
+     * names them all; with `machines`, also on those that do not fit the profiles.
      */
-    Map checked(Map given) {
+    Map checked(Map given, Machines machines = null) {
         def rules = described()
         def values = given.collectEntries { name, value -> [name, name in rules ? cast(value, rules[name].type) : value] }
         def required = groups.collectMany { group -> group.required ?: [] }
@@ -64,6 +67,7 @@ class Parameters {
             .collect { name, rule -> error(values[name], rule)?.with { reason -> "--${name} ${reason}, not '${given[name]}'" } }
             .findAll()
         errors += source(values)
+        errors += machines ? machines.errors(values, rules) : []
         if (errors) {
             throw new AbortOperationException("${errors.join('\n')}\nAll parameters: nextflow run main.nf --help")
         }
@@ -79,7 +83,9 @@ class Parameters {
 
     /** The value in the type named, or as it is where it cannot be that. */
     private static Object cast(value, String type) {
-        def text = value instanceof CharSequence || value instanceof Number ? value.toString() : null
+        // A configuration file may have a memory or a time as such: 120.GB, 2.h.
+        def plain = [CharSequence, Number, MemoryUnit, Duration].any { kind -> kind.isInstance(value) }
+        def text = plain ? value.toString() : null
         if (type == 'integer' && text ==~ /[+-]?[0-9]{1,18}/) {
             // One class for one number: it is part of a task's hash.
             return text.isInteger() ? text.toInteger() : text.toLong()
