@@ -425,7 +425,7 @@ class Broken(BinnedOracle):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize(("genome", "gene"), [("genome", "chr2_0x"), ("mean", "G3")])
+@pytest.mark.parametrize(("genome", "gene"), [("genome", "chr3_1x"), ("mean", "G3")])
 def test_a_score_that_is_not_finite_is_named(run, genome, gene, value):
     message = rf"A score of broken is not a finite number: '{value} for gene {gene}, class bad, bin"
     with pytest.raises(GeneqError, match=message):

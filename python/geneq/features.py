@@ -27,10 +27,10 @@ FORMAT, VERSION = "geneq-features", 2
 SCALES = ("raw", "normal")
 # Normal scores at the quantiles that are stored for each column.
 SCORES = np.linspace(-3, 3, 25)
-# Columns that are sorted together, and values that are in memory for it: 32 MB.
+# Columns that are sorted together, and values that are in memory for it: 8 MB.
 COLUMNS_AT_A_TIME = 64
-VALUES_AT_A_TIME = 2**23
-# A chunk of a file has the bins of so many genes, and of an eighth of the classes: a gene or a class
+VALUES_AT_A_TIME = 2**21
+# A chunk of a file has all bins of so many genes and an eighth of the classes: a gene or a class
 # is read without most of the others.
 GENES_OF_A_CHUNK, CLASSES_OF_A_CHUNK, CHUNKS_OF_CLASSES = 512, 8, 8
 
@@ -58,8 +58,8 @@ class Block:
         in nt on the gene's strand), bin_edges (the same unit, one more than bins; for promoters
         fractions of the length), tss_index (position of the TSS in the window), orientation, and
         where they apply tile (nt between the inputs of a model), classes_file (SHA-256 of the table
-        of classes) and precision (if it is not float32); of a table: missing (column → genes of the genome without a value, which
-        have its median).
+        of classes) and precision (if it is not float32); of a table: missing (column → genes of the
+        genome without a value, which have its median).
     quantiles : ndarray of float32[bin, class, len(SCORES)], optional
         Of every column over all genes of the genome, see `quantiles`.
     precision_error : dict, optional

@@ -15,7 +15,7 @@ def duration(seconds: float) -> str:
     rest = round(seconds)
     if not rest:
         return "under 1 s"
-    parts = []
+    parts: list[tuple[int, str]] = []
     for unit, size in UNITS:
         count, rest = divmod(rest, size)
         if count or parts:

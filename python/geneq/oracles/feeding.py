@@ -16,8 +16,8 @@ from ..checks import available_memory
 from ..errors import out_of_memory
 
 __all__ = [
-    "Fitting", "device", "distinct_rows", "free_memory", "on_device", "one_hot", "peak_memory",
-    "workers",
+    "Fitting", "device", "distinct_rows", "few_rows", "on_device", "one_hot", "rows_that_fit",
+    "say_halved", "workers",
 ]  # fmt: skip
 
 # Rows whose memory is measured, and share of the free memory that a call may take.
@@ -157,11 +157,11 @@ class Fitting:
     def __call__(self, tokens: np.ndarray, *others) -> np.ndarray:
         """The function of `tokens`, `others` being further arguments."""
         if self._measured and self.most is None and len(tokens) > FEW:
-            self.most = self._fitting(tokens, *others)
-        parts, start = [], 0
+            self._measure(few_rows(tokens), *others)
+        parts: list[np.ndarray] = []
+        start = 0
         while start < len(tokens) or not parts:
-            rows = len(tokens) - start if self.most is None else self.most
-            part = tokens[start : start + rows]
+            part = tokens[start:][: self.most]
             try:
                 parts.append(self._function(part, *others))
                 start += len(part)
@@ -172,17 +172,25 @@ class Fitting:
                 say_halved(self._name, self.most)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _fitting(self, tokens: np.ndarray, *others) -> int | None:
-        """Rows that take SHARE of the free memory; None where even FEW do not fit."""
-        free = free_memory()
+    def _measure(self, few: np.ndarray, *others) -> None:
         try:
-            with peak_memory() as taken:
-                self._function(tokens[:FEW], *others)
-        except Exception as error:
+            self.most = rows_that_fit(self._function, few, *others)
+        except Exception as error:  # even these do not fit: halved when they are scored
             if not out_of_memory(error):
                 raise
-            return None
-        return 2 ** int(np.log2(max(1, SHARE * free * FEW / max(1, taken[0]))))
+
+
+def few_rows(tokens: np.ndarray) -> np.ndarray:
+    """The rows whose memory is measured."""
+    return np.ascontiguousarray(tokens[:FEW])
+
+
+def rows_that_fit(function: Callable, few, *others) -> int:
+    """Rows, a power of two, that take half of the free memory; `few` are scored to measure it."""
+    free = free_memory()
+    with peak_memory() as taken:
+        function(few, *others)
+    return 2 ** int(np.log2(max(1, SHARE * free * len(few) / max(1, taken[0]))))
 
 
 def say_halved(name: str, rows: int) -> None:

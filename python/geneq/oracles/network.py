@@ -9,9 +9,7 @@ from torch import nn
 
 from ..errors import GeneqError, out_of_memory
 from .base import Oracle, check_sequences
-from .feeding import (
-    FEW, SHARE, device, free_memory, on_device, one_hot, peak_memory, say_halved, workers,
-)  # fmt: skip
+from .feeding import device, few_rows, on_device, one_hot, rows_that_fit, say_halved, workers
 
 __all__ = ["PRECISIONS", "NetworkOracle"]
 
@@ -100,12 +98,10 @@ class NetworkOracle(Oracle):
         return scores.cpu().numpy()
 
     def _fit(self, tokens: np.ndarray) -> None:
-        """Limit the symbols of a batch to what fits into half of the free memory of the GPU."""
-        few, free = tokens[:FEW], free_memory()
-        with peak_memory() as taken:
-            self._scores(torch.from_numpy(np.ascontiguousarray(few)).to(self._device))
-        fitting = int(SHARE * free * few.size / max(1, taken[0]))
-        self._symbols, self._fitted = min(self._symbols, fitting), True
+        """Limit the symbols of a batch to what fits into the free memory of the GPU."""
+        few = torch.from_numpy(few_rows(tokens)).to(self._device)
+        self._symbols = min(self._symbols, rows_that_fit(self._scores, few) * tokens.shape[1])
+        self._fitted = True
 
     @torch.inference_mode()
     def _scores(self, tokens: torch.Tensor) -> torch.Tensor:

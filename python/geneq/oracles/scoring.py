@@ -104,7 +104,8 @@ def score(
     reduced = by_row(reduce) if reduce not in (None, COMPONENT) else None
     check_memory(4 * library.n_rows * len(plan.targets), "Scores take", "Make fewer rows")
     recipe, tokens = _recipe(library), []
-    parts, first, error = [], 0, None
+    parts: list[np.ndarray] = []
+    first, error = 0, None
     for part in _stream(library, recipe, threads):
         if not parts:
             error = precision_error(oracle, partial(_chosen, plan), part[:FIRST])

@@ -80,7 +80,7 @@ def run(args: Namespace) -> None:
     options = {"targets": args.target, "reduce": args.reduce, "threads": args.threads,
                "reverse_complement": bool(args.reverse_complement)}  # fmt: skip
     each = seconds_a_row(library, oracle, args.reduce, options["reverse_complement"])
-    print(f"{library.n_rows:,} sequences, {each:.3g} s each: about "
+    print(f"{library.n_rows:,} sequences, {each:.3g} s each; expected time: "
           f"{duration(each * library.n_rows)}", file=sys.stderr)  # fmt: skip
     progress = Progress(oracle.name, library.n_rows, "sequences")
     write_scores(library, oracle, args.out, progress=progress.add, **options)
