@@ -93,7 +93,7 @@ def same(found: Features, made: Features) -> None:
             np.testing.assert_array_equal(block.quantiles, other.quantiles)
 
 
-@pytest.mark.parametrize("n", [0, 1, 5, Features.CHUNK + 1])
+@pytest.mark.parametrize("n", [0, 1, 5, module.GENES_OF_A_CHUNK + 1])
 @pytest.mark.parametrize("complete", [False, True])
 def test_features_come_back_as_they_were(tmp_path, n, complete):
     made = features(n).complete() if complete else replace(features(n), shard=(2, 3))
@@ -187,7 +187,7 @@ def test_joined_features_are_stacked_in_the_order_given_and_complete():
     assert joined.gene_id.tolist() == ["G7", "G8", "G0", "G1", "G2"]
     for i, block in enumerate(joined.blocks):
         np.testing.assert_array_equal(block.values[2:], parts[2].blocks[i].values)
-        flat = block.values.reshape(5, -1)
+        flat = block.flat
         np.testing.assert_array_equal(
             block.quantiles, quantiles(flat).reshape(*block.values.shape[1:], len(SCORES))
         )

@@ -4,7 +4,8 @@ Features come in blocks: the scores of one oracle each, gene × bin × class, or
 for each gene, which has a single bin. Oracles can stand side by side, each with bins of its own.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ from scipy.special import ndtr
 from .artifacts import atomic_path, plain
 from .checks import check_format
 from .errors import GeneqError
+from .rows import Rows, Values
 
 __all__ = ["SCALES", "SCORES", "Block", "Column", "Features", "normal_scores", "quantiles"]
 
@@ -25,8 +27,12 @@ FORMAT, VERSION = "geneq-features", 2
 SCALES = ("raw", "normal")
 # Normal scores at the quantiles that are stored for each column.
 SCORES = np.linspace(-3, 3, 25)
-# Columns that are sorted together.
+# Columns that are sorted together, and values that are in memory for it: 8 MB.
 COLUMNS_AT_A_TIME = 64
+VALUES_AT_A_TIME = 2**21
+# A chunk of a file has all bins of so many genes and an eighth of the classes: a gene or a class
+# is read without most of the others.
+GENES_OF_A_CHUNK, CLASSES_OF_A_CHUNK, CHUNKS_OF_CLASSES = 512, 8, 8
 
 
 class Column(NamedTuple):
@@ -45,24 +51,28 @@ class Block:
     ----------
     name : str
         The oracle as TYPE:WHAT, or the table as table:FILE or annotation:FILE.
-    values : ndarray of float32[gene, bin, class]
+    values : ndarray of float32[gene, bin, class], or what is read from files in parts (`rows`)
     classes : list of str
     meta : dict
         hash; of an oracle: strands (both, split or null), window ([first, end) relative to the TSS,
         in nt on the gene's strand), bin_edges (the same unit, one more than bins; for promoters
         fractions of the length), tss_index (position of the TSS in the window), orientation, and
-        where they apply tile (nt between the inputs of a model) and classes_file (SHA-256 of the
-        table of classes); of a table: missing (column → genes of the genome without a value, which
-        have its median).
+        where they apply tile (nt between the inputs of a model), classes_file (SHA-256 of the table
+        of classes) and precision (if it is not float32); of a table: missing (column → genes of the
+        genome without a value, which have its median).
     quantiles : ndarray of float32[bin, class, len(SCORES)], optional
         Of every column over all genes of the genome, see `quantiles`.
+    precision_error : dict, optional
+        What reduced precision does to the scores, see `oracles.trial.precision_error`. It is
+        measured on the first genes of each shard; of joined shards, the largest.
     """
 
     name: str
-    values: np.ndarray
+    values: Values
     classes: list[str]
     meta: dict
     quantiles: np.ndarray | None = None
+    precision_error: dict | None = None
 
     @property
     def is_table(self) -> bool:
@@ -73,7 +83,7 @@ class Block:
     def flat(self) -> np.ndarray:
         """float32[gene, bin × class]."""
         n, bins, classes = self.values.shape
-        return self.values.reshape(n, bins * classes)
+        return np.asarray(self.values[:]).reshape(n, bins * classes)
 
     def scaled(self, scale: str) -> np.ndarray:
         """float32[gene, bin × class]: the values as they are ("raw") or as normal scores."""
@@ -83,8 +93,15 @@ class Block:
         return normal_scores(self.flat, self.quantiles.reshape(-1, len(SCORES)))
 
     def with_quantiles(self) -> "Block":
-        found = quantiles(self.flat)
-        return replace(self, quantiles=found.reshape(*self.values.shape[1:], len(SCORES)))
+        """The block with the quantiles of its columns; some classes are in memory at a time."""
+        n, bins, classes = self.values.shape
+        step = max(1, VALUES_AT_A_TIME // max(1, n * bins))
+        found = []
+        for start in range(0, classes, step):
+            part = np.asarray(self.values[:, :, start : start + step])
+            columns = bins * part.shape[2]
+            found.append(quantiles(part.reshape(n, columns)).reshape(bins, -1, len(SCORES)))
+        return replace(self, quantiles=np.concatenate(found, axis=1))
 
 
 @dataclass(frozen=True)
@@ -106,8 +123,6 @@ class Features:
     blocks: list[Block]
     meta: dict
     shard: tuple[int, int] | None = None
-
-    CHUNK = 1024
 
     @property
     def columns(self) -> list[Column]:
@@ -143,7 +158,7 @@ class Features:
         return replace(self, blocks=[block.with_quantiles() for block in self.blocks], shard=None)
 
     def write(self, path: str | Path) -> None:
-        """Write a zarr folder, in chunks of genes.
+        """Write a zarr folder; what is in files is read a chunk of genes at a time.
 
         Raises
         ------
@@ -160,18 +175,15 @@ class Features:
         with atomic_path(path) as temporary:
             group = zarr.open_group(str(temporary), mode="w", zarr_format=3)
             for i, block in enumerate(self.blocks):
-                _write_array(group, f"values{i}", block.values, self.CHUNK)
+                _write_array(group, f"values{i}", block.values)
                 if block.quantiles is not None:
-                    _write_array(group, f"quantiles{i}", block.quantiles, len(block.quantiles))
+                    _write_array(group, f"quantiles{i}", block.quantiles)
             group.attrs.update(
                 {
                     "format": FORMAT,
                     "version": VERSION,
                     "gene_id": [str(gene) for gene in self.gene_id],
-                    "blocks": [
-                        {"name": b.name, "classes": list(b.classes), "meta": plain(b.meta)}
-                        for b in self.blocks
-                    ],
+                    "blocks": [_described(block) for block in self.blocks],
                     "meta": plain(self.meta),
                     "shard": self.shard,
                 }
@@ -180,34 +192,36 @@ class Features:
     @classmethod
     def read(cls, path: str | Path) -> "Features":
         """Read a zarr folder. Raises GeneqError when it has no features, or not all of them."""
+        features = cls.open(path)
+        blocks = [replace(block, values=block.values[:]) for block in features.blocks]
+        return replace(features, blocks=blocks)
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Features":
+        """Features whose values stay in the zarr folder until they are asked for; as `read`."""
         import zarr
 
-        try:
+        with _zarr_errors(path):
             group = zarr.open_group(str(path), mode="r")
             attrs: dict[str, Any] = dict(group.attrs)
             check_format(attrs, "features", FORMAT, VERSION, path)
             blocks = [
                 Block(
                     entry["name"],
-                    _read_array(group, f"values{i}"),
+                    _Stored(group, f"values{i}", path),
                     entry["classes"],
                     entry["meta"],
-                    _read_array(group, f"quantiles{i}") if f"quantiles{i}" in group else None,
+                    _Stored(group, f"quantiles{i}", path)[:] if f"quantiles{i}" in group else None,
+                    entry.get("precision_error"),
                 )
                 for i, entry in enumerate(attrs["blocks"])
             ]
-        # RuntimeError: a chunk that does not decompress.
-        except (OSError, KeyError, ValueError, RuntimeError, zarr.errors.BaseZarrError) as error:
-            raise GeneqError("Not a folder of features", value=str(error), file=path) from None
-        stored = [a for b in blocks for a in (b.values, b.quantiles) if a is not None]
-        if any(np.isnan(array).any() for array in stored):
-            raise GeneqError("A part of the features is missing", file=path, fix="Make them again")
-        gene_id, shard = np.array(attrs["gene_id"], dtype=object), attrs.get("shard")
-        return cls(gene_id, blocks, attrs["meta"], shard and tuple(shard))
+            gene_id, shard = np.array(attrs["gene_id"], dtype=object), attrs.get("shard")
+            return cls(gene_id, blocks, attrs["meta"], shard and tuple(shard))
 
     @classmethod
     def join(cls, parts: list["Features"], paths: list) -> "Features":
-        """Stack shards in the order given.
+        """Stack shards in the order given; values that are in files stay there.
 
         Raises
         ------
@@ -227,31 +241,75 @@ class Features:
             raise GeneqError("Shards are missing", value=f"there is no {missing}",
                              file=", ".join(map(str, paths)))  # fmt: skip
         blocks = [
-            replace(block, values=np.concatenate([part.blocks[i].values for part in parts]))
+            replace(
+                block,
+                values=Rows([part.blocks[i].values for part in parts]),
+                precision_error=_largest([part.blocks[i].precision_error for part in parts]),
+            )
             for i, block in enumerate(first.blocks)
         ]
         return cls(gene_id, blocks, first.meta).complete()
 
 
-def _write_array(group, name: str, values: np.ndarray, chunk: int) -> None:
+def _described(block: Block) -> dict:
+    """A block in the attributes of the folder."""
+    about = {"name": block.name, "classes": list(block.classes), "meta": plain(block.meta)}
+    error = plain(block.precision_error)
+    return about if error is None else {**about, "precision_error": error}
+
+
+def _largest(errors: list[dict | None]) -> dict | None:
+    """The largest error of shards, in number of standard deviations."""
+    known = [error for error in errors if error is not None]
+    return max(known, key=lambda error: error["rms"] or 0) if known else None
+
+
+def _write_array(group, name: str, values: Values) -> None:
     """NaN, which marks chunks that are missing, is no value."""
+    rows, middle, last = values.shape
+    classes = max(CLASSES_OF_A_CHUNK, -(-last // CHUNKS_OF_CLASSES))
     array = group.create_array(
         name,
         shape=values.shape,
-        chunks=(max(1, min(len(values), chunk)), *values.shape[1:]),
+        chunks=(max(1, min(rows, GENES_OF_A_CHUNK)), middle, max(1, min(last, classes))),
         dtype="float32",
         fill_value=np.nan,
     )
-    array[...] = values
+    for start in range(0, rows, GENES_OF_A_CHUNK):
+        array[start : start + GENES_OF_A_CHUNK] = values[start : start + GENES_OF_A_CHUNK]
 
 
-def _read_array(group, name: str) -> np.ndarray:
+class _Stored:
+    """An array in a folder of features. Reading a part raises GeneqError if it is missing."""
+
+    def __init__(self, group, name: str, path: str | Path):
+        import zarr
+
+        self._array, self._path = group[name], path
+        if not isinstance(self._array, zarr.Array):
+            raise KeyError(f"{name} is no array")
+        self.shape = self._array.shape
+
+    def __getitem__(self, key: Any, /) -> np.ndarray:
+        with _zarr_errors(self._path):
+            found = np.asarray(self._array[key])
+        # The least is NaN where a value is; an array of booleans would take memory.
+        if found.size and np.isnan(found.min()):
+            raise GeneqError("A part of the features is missing", file=self._path,
+                             fix="Make them again")  # fmt: skip
+        return found
+
+
+@contextmanager
+def _zarr_errors(path: str | Path) -> Iterator[None]:
+    """Turn what zarr raises while it reads the folder at `path` into GeneqError."""
     import zarr
 
-    array = group[name]
-    if not isinstance(array, zarr.Array):
-        raise KeyError(f"{name} is no array")
-    return np.asarray(array[...])
+    try:
+        yield
+    # RuntimeError: a chunk that does not decompress.
+    except (OSError, KeyError, ValueError, RuntimeError, zarr.errors.BaseZarrError) as error:
+        raise GeneqError("Not a folder of features", value=str(error), file=path) from None
 
 
 # --- normal scores ----------------------------------------------------------------------------

@@ -51,15 +51,13 @@ def load_oracle(
                          fix="Oracles side by side are for `geneq featurize`")  # fmt: skip
     oracle = _open(spec, max_classes, strands)
     _check_strands([oracle], spec, strands)
-    if precision not in oracle.precisions:
-        raise GeneqError(
-            f"{spec} computes in {' or '.join(oracle.precisions)} only", value=precision
-        )
-    oracle.precision = precision
+    _set_precision([oracle], spec, precision)
     return oracle
 
 
-def load_oracles(spec: str, max_classes: int = 40, strands: str = "auto") -> list[Oracle]:
+def load_oracles(
+    spec: str, max_classes: int = 40, strands: str = "auto", precision: str = "float32"
+) -> list[Oracle]:
     """Open oracles that stand side by side.
 
     Parameters
@@ -70,6 +68,8 @@ def load_oracles(spec: str, max_classes: int = 40, strands: str = "auto") -> lis
         As for `load_oracle`, of each motif oracle.
     strands : {"auto", "both", "split"}
         As for `load_oracle`, of every oracle that has this option.
+    precision : str
+        As for `load_oracle`, of every network.
 
     Returns
     -------
@@ -79,7 +79,8 @@ def load_oracles(spec: str, max_classes: int = 40, strands: str = "auto") -> lis
     Raises
     ------
     GeneqError
-        If one of them cannot be opened, two have the same name, or `strands` applies to none.
+        If one of them cannot be opened, two have the same name, or `strands` or `precision` applies
+        to none.
     """
     oracles = [_open(name, max_classes, strands) for name in names_of(spec)]
     name, times = Counter(oracle.name for oracle in oracles).most_common(1)[0]
@@ -90,6 +91,7 @@ def load_oracles(spec: str, max_classes: int = 40, strands: str = "auto") -> lis
             fix="Name each oracle once, and rename files of the same name",
         )
     _check_strands(oracles, spec, strands)
+    _set_precision(oracles, spec, precision)
     return oracles
 
 
@@ -123,6 +125,15 @@ def _check_strands(oracles: list[Oracle], spec: str, strands: str) -> None:
             "--strands is an option of the oracles motifs and kmers only",
             value=f"{spec}, {strands}",
         )
+
+
+def _set_precision(oracles: list[Oracle], spec: str, precision: str) -> None:
+    able = [oracle for oracle in oracles if precision in oracle.precisions]
+    if not able:
+        known = dict.fromkeys(name for oracle in oracles for name in oracle.precisions)
+        raise GeneqError(f"{spec} computes in {' or '.join(known)} only", value=precision)
+    for oracle in able:
+        oracle.precision = precision
 
 
 def _opened(kind: str, what: str, max_classes: int, strands: str) -> Oracle | None:

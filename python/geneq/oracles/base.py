@@ -66,6 +66,9 @@ class Oracle(ABC):
     variant : callable or None
         The model's own variant score, (reference, alternative) → float32[n, targets], both
         uint8[n, length]; a subclass may define it as a method. None: the difference of the scores.
+    batched : bool
+        Whether `predict` divides its rows into batches that fit into memory; where it does not,
+        it is given as many rows as fit.
     note : str
         What a user should know about how a file was read; printed by `geneq score`.
     """
@@ -86,6 +89,7 @@ class Oracle(ABC):
     precision: str = "float32"
     module: nn.Module | None = None
     variant: VariantScore | None = None
+    batched: bool = False
     note: str = ""
 
     @abstractmethod
@@ -136,6 +140,10 @@ class BinnedOracle(Oracle):
 
     strands: str | None = None
     flank: int = 0
+
+    def inputs(self, edges: np.ndarray) -> int:
+        """How many windows the model itself reads for one sequence with these bins."""
+        return 1
 
     @abstractmethod
     def predict_bins(self, tokens: np.ndarray, edges: np.ndarray) -> np.ndarray:

@@ -184,6 +184,10 @@ class ProjectedOracle(WrappedOracle):
         """Scores of classes, float32[n, classes] or [n, bins, classes]; see `Oracle.predict`."""
         return self._oracle.predict(tokens, anchor) @ self._weights + self._offset
 
+    def inputs(self, edges: np.ndarray) -> int:
+        """As of the oracle of the outputs; see `BinnedOracle.inputs`."""
+        return self._binned.inputs(edges)
+
     def predict_bins(self, tokens: np.ndarray, edges: np.ndarray) -> np.ndarray:
         """Scores float32[n, bins, classes]; see `BinnedOracle.predict_bins`."""
         bins, outputs = len(edges) - 1, len(self._weights)

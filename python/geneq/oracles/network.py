@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..errors import GeneqError
+from ..errors import GeneqError, out_of_memory
 from .base import Oracle, check_sequences
-from .feeding import device, on_device, one_hot, workers
+from .feeding import device, few_rows, on_device, one_hot, rows_that_fit, say_halved, workers
 
 __all__ = ["PRECISIONS", "NetworkOracle"]
 
@@ -44,6 +44,7 @@ class NetworkOracle(Oracle):
     """
 
     unknown = "all zero in one-hot"
+    batched = True
     precisions = tuple(PRECISIONS)
     module: nn.Module
 
@@ -66,7 +67,7 @@ class NetworkOracle(Oracle):
         self.alphabet, self.precision, self.held_out = alphabet, precision, held_out
         self.hash = _hash(name, module)
         self._device = device()
-        self._symbols = SYMBOLS[self._device.type]
+        self._symbols, self._fitted = SYMBOLS[self._device.type], False
         self.module = module.eval().to(self._device)
         for weights in module.parameters():
             weights.requires_grad_(False)
@@ -83,6 +84,8 @@ class NetworkOracle(Oracle):
         check_sequences(self, tokens, anchor, "Choose a window of that length")
         if not len(tokens):
             return np.zeros((0, len(self.targets)), np.float32)
+        if self._device.type == "cuda" and not self._fitted:
+            self._fit(tokens)
         batch = max(1, self._symbols // tokens.shape[1])
         parts = [tokens[start : start + batch] for start in range(0, len(tokens), batch)]
         # TensorFloat-32, cuDNN's default, has three digits only.
@@ -94,6 +97,12 @@ class NetworkOracle(Oracle):
             scores = torch.cat(list(pool.map(self._scores, on_device(parts, self._device))))
         return scores.cpu().numpy()
 
+    def _fit(self, tokens: np.ndarray) -> None:
+        """Limit the symbols of a batch to what fits into the free memory of the GPU."""
+        few = torch.from_numpy(few_rows(tokens)).to(self._device)
+        self._symbols = min(self._symbols, rows_that_fit(self._scores, few) * tokens.shape[1])
+        self._fitted = True
+
     @torch.inference_mode()
     def _scores(self, tokens: torch.Tensor) -> torch.Tensor:
         """Scores of a batch, which is split where it does not fit into memory."""
@@ -101,12 +110,16 @@ class NetworkOracle(Oracle):
         try:
             with torch.autocast(self._device.type, reduced, enabled=reduced is not None):
                 return self.module(one_hot(tokens, len(self.alphabet))).float()
-        except torch.OutOfMemoryError:
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
             if len(tokens) == 1:
-                raise GeneqError("A sequence does not fit into the memory of the GPU",
+                raise GeneqError("A sequence does not fit into memory",
                                  value=f"{tokens.shape[1]:,} nt") from None  # fmt: skip
         halves = tokens.split((len(tokens) + 1) // 2)
-        self._symbols = min(self._symbols, halves[0].numel())
+        if halves[0].numel() < self._symbols:
+            self._symbols = halves[0].numel()
+            say_halved(self.name, len(halves[0]))
         return torch.cat([self._scores(half) for half in halves])
 
 

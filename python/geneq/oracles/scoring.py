@@ -10,20 +10,23 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import _ext, encoding
-from ..artifacts import atomic_path
 from ..checks import check_memory
 from ..errors import GeneqError
 from ..libraries import Library, LibraryFile
 from ..mave import Mave, check_finite
 from .base import Oracle
-from .feeding import device
+from .feeding import Fitting, device
 from .reductions import COMPONENT, by_row, code_of, first_component
+from .saved import kept
+from .trial import precision_error, seconds_each
 
-__all__ = ["Plan", "padding", "score", "score_tokens", "variant_scores"]
+__all__ = ["Plan", "padding", "score", "score_tokens", "seconds_a_row", "variant_scores"]
 
 # Symbols of a part, which is scored in one go, saved, and not scored again when a run is resumed:
 # seconds of work. A GPU is idle for about a millisecond between parts.
 PART = {"cpu": 2**22, "cuda": 2**25}
+# Rows on which the error of reduced precision is measured.
+FIRST = 256
 
 
 class Plan(NamedTuple):
@@ -31,6 +34,7 @@ class Plan(NamedTuple):
 
     targets: indices of the oracle's. reduce: how profiles become scores, see `reductions`. left,
     right: unknown symbols added at either end. other_strand: whether both strands are averaged.
+    predict: the oracle's, which is given as many rows as fit into memory.
     """
 
     oracle: Oracle
@@ -40,6 +44,7 @@ class Plan(NamedTuple):
     left: int
     right: int
     other_strand: bool
+    predict: Fitting
 
     def described(self) -> dict:
         """What determines scores besides the sequences, as in the metadata of a MAVE."""
@@ -94,15 +99,18 @@ def score(
         For sequences longer than the oracle's (shorter ones are centred between unknown symbols,
         the odd one on the right), for another alphabet, and for scores that are not finite.
     """
-    about = (library.alphabet, library.length)
-    plan = _plan(*about, oracle, targets, reduce, reverse_complement)
+    sequences = (library.alphabet, library.length)
+    plan = _plan(*sequences, oracle, targets, reduce, reverse_complement)
     reduced = by_row(reduce) if reduce not in (None, COMPONENT) else None
     check_memory(4 * library.n_rows * len(plan.targets), "Scores take", "Make fewer rows")
     recipe, tokens = _recipe(library), []
-    parts, first = [], 0
+    parts: list[np.ndarray] = []
+    first, error = 0, None
     for part in _stream(library, recipe, threads):
+        if not parts:
+            error = precision_error(oracle, partial(_chosen, plan), part[:FIRST])
         name = _digest(plan, recipe, first, part)
-        parts.append(_kept(folder, name, partial(_scored, plan, reduced, first, part)))
+        parts.append(kept(folder, name, partial(_scored, plan, reduced, first, part)))
         first += len(part)
         if recipe is None:
             tokens.append(part)
@@ -111,7 +119,18 @@ def score(
     y = first_component(parts) if reduce == COMPONENT else np.concatenate(parts)
     names = [oracle.targets[i] for i in plan.targets]
     known = np.concatenate(tokens) if recipe is None else None
-    return Mave(recipe, known, library.alphabet, y, names, oracle=plan.described())
+    about = plan.described() | ({} if error is None else {"precision_error": error})
+    return Mave(recipe, known, library.alphabet, y, names, oracle=about)
+
+
+def seconds_a_row(
+    library: Library | LibraryFile, oracle: Oracle, reduce: str | None, reverse_complement: bool
+) -> float:
+    """Seconds that a row of a library takes; see `trial.seconds_each`. Arguments as for `score`."""
+    sequences = (library.alphabet, library.length)
+    plan = _plan(*sequences, oracle, None, reduce, reverse_complement)
+    tokens = next(iter(library.stream(rows_of_a_part(library.length))))
+    return (1 + plan.other_strand) * seconds_each(partial(_chosen, plan), tokens)
 
 
 def score_tokens(
@@ -135,7 +154,7 @@ def score_tokens(
     """
     plan = _plan("dna", tokens.shape[1], oracle, targets, reduce, reverse_complement)
     reduced = None if reduce is None else by_row(reduce)
-    step = max(1, PART[device().type] // tokens.shape[1])
+    step = rows_of_a_part(tokens.shape[1])
     firsts = range(0, len(tokens), step)
     parts = [_scored(plan, reduced, first, tokens[first : first + step]) for first in firsts]
     return np.concatenate([np.empty((0, len(plan.targets)), np.float32), *parts])
@@ -206,7 +225,8 @@ def _plan(
         raise GeneqError("A target is given more than once", value=", ".join(targets))
     chosen = [oracle.targets.index(name) for name in targets or oracle.targets]
     other_strand = reverse_complement and oracle.strand != "both"
-    return Plan(oracle, alphabet, chosen, reduce, *padding(length, oracle), other_strand)
+    predict = Fitting(oracle.predict, oracle.name, measured=not oracle.batched)
+    return Plan(oracle, alphabet, chosen, reduce, *padding(length, oracle), other_strand, predict)
 
 
 def padding(length: int, oracle: Oracle) -> tuple[int, int]:
@@ -238,11 +258,16 @@ def _recipe(library: Library | LibraryFile) -> Library | None:
         return None
 
 
+def rows_of_a_part(length: int) -> int:
+    """Rows that are scored in one go."""
+    return max(1, PART[device().type] // length)
+
+
 def _stream(
     library: Library | LibraryFile, recipe: Library | None, threads: int
 ) -> Iterator[np.ndarray]:
     """Tokens in parts; those of a file are checked against its recipe."""
-    first, rows = 0, max(1, PART[device().type] // library.length)
+    first, rows = 0, rows_of_a_part(library.length)
     for tokens in library.stream(rows, threads=threads):
         if recipe is not None and isinstance(library, LibraryFile):
             wanted = recipe.tokens(first, first + len(tokens), threads)
@@ -277,6 +302,11 @@ def _scored(plan: Plan, reduced: Callable | None, first: int, tokens: np.ndarray
     return scores
 
 
+def _chosen(plan: Plan, tokens: np.ndarray) -> np.ndarray:
+    """Scores of the selected targets of rows as they are in the library, on one strand."""
+    return _predicted(plan, _padded(plan, tokens))
+
+
 def _padded(plan: Plan, tokens: np.ndarray) -> np.ndarray:
     if not (plan.left or plan.right):
         return tokens
@@ -286,7 +316,7 @@ def _padded(plan: Plan, tokens: np.ndarray) -> np.ndarray:
 
 def _predicted(plan: Plan, tokens: np.ndarray) -> np.ndarray:
     """float32 scores of the selected targets."""
-    oracle, scores = plan.oracle, plan.oracle.predict(tokens)
+    oracle, scores = plan.oracle, plan.predict(tokens)
     axes = 2 if plan.reduce is None else 3
     if scores.ndim == axes and scores.shape[:: axes - 1] == (len(tokens), len(oracle.targets)):
         return np.ascontiguousarray(scores[..., plan.targets], np.float32)
@@ -318,17 +348,3 @@ def _digest(plan: Plan, recipe: Library | None, first: int, tokens: np.ndarray) 
     else:
         digest.update(f"\0{recipe.to_json()}\0{first}\0{len(tokens)}".encode())
     return digest.hexdigest()
-
-
-def _kept(folder: str | Path | None, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """The scores saved as `name` in `folder`; new ones if they are absent or incomplete."""
-    if folder is None:
-        return make()
-    path = Path(folder) / f"{name}.npy"
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        scores = make()
-    with atomic_path(path) as temporary:
-        np.save(temporary, scores, allow_pickle=False)
-    return scores

@@ -17,7 +17,7 @@ import numpy as np
 from ..checks import check_int
 from ..errors import GeneqError
 from .base import BinnedOracle, Oracle
-from .feeding import distinct_rows
+from .feeding import Fitting, distinct_rows
 from .wrapped import WrappedOracle
 
 __all__ = ["DEFAULT_TILE", "ProfileOracle", "TiledOracle", "binned", "fitting_tile"]
@@ -87,12 +87,17 @@ class TiledOracle(WrappedOracle):
             )
         self.tile, self.first = check_int(tile, "--tile", 1), first
         self.flank = self.length // 2
+        self._score = Fitting(oracle.predict, oracle.name, measured=not oracle.batched)
         content = f"tiled 1\0{oracle.hash}\0{tile}\0{first % tile}"
         self.hash = hashlib.sha256(content.encode()).hexdigest()
 
     def predict(self, tokens: np.ndarray, anchor: int | None = None) -> np.ndarray:
         """Scores of sequences of the model's length; see `Oracle.predict`."""
         return self._oracle.predict(tokens, anchor)
+
+    def inputs(self, edges: np.ndarray) -> int:
+        """Tiles of one sequence; see `BinnedOracle.inputs`."""
+        return len(self._centres(np.asarray(edges, np.int64))[0])
 
     def predict_bins(self, tokens: np.ndarray, edges: np.ndarray) -> np.ndarray:
         """Scores float32[n, bins, targets]; see `BinnedOracle.predict_bins`.
@@ -131,7 +136,7 @@ class TiledOracle(WrappedOracle):
     def _distinct_scores(self, inputs: np.ndarray) -> np.ndarray:
         """uint8[n, length] → float32[n, targets]; rows that are equal are scored once."""
         first, which = distinct_rows(inputs)
-        return self._oracle.predict(inputs[first])[which]
+        return self._score(inputs[first])[which]
 
 
 class ProfileOracle(WrappedOracle):
@@ -156,6 +161,7 @@ class ProfileOracle(WrappedOracle):
         super().__init__(oracle)
         self.bins, self.first = bins, first
         self.size = _bin_size(oracle, self.length, bins)
+        self._score = Fitting(oracle.predict, oracle.name, measured=not oracle.batched)
         self._centre = self.length // 2 if oracle.tss is None else oracle.tss
         self.flank = max(self._centre, self.length - self._centre)
         self.tss = None
@@ -177,7 +183,7 @@ class ProfileOracle(WrappedOracle):
         batch = max(1, BATCH_BYTES // max(self.length, 4 * self.bins * len(self.targets)))
         for at in range(0, len(tokens), batch):
             inputs = _inputs(tokens[at : at + batch], np.array([start]), self.length)
-            scores[at : at + batch] = weights @ self._oracle.predict(inputs)
+            scores[at : at + batch] = weights @ self._score(inputs)
         return scores
 
     def _overlaps(self, edges: np.ndarray, relative: np.ndarray) -> np.ndarray:

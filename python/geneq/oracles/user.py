@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..errors import GeneqError, in_file, not_found
+from ..errors import GeneqError, in_file, not_found, out_of_memory
 from .base import BinnedOracle, Oracle
 from .network import NetworkOracle
 
@@ -38,7 +38,7 @@ STRANDS = ("given", "both")
 # Parts of a user's object that are taken over where they are there.
 OPTIONAL = (
     "alphabet", "length", "tss", "bin_size", "strand", "unknown", "held_out", "trained", "build",
-    "precisions", "module", "note",
+    "precisions", "module", "batched", "note",
 )  # fmt: skip
 
 
@@ -212,9 +212,11 @@ def called(name: str, function: Callable, *arguments) -> Any:
     """
     try:
         return function(*arguments)
-    except (GeneqError, MemoryError, OSError, torch.OutOfMemoryError):
+    except (GeneqError, OSError):
         raise
     except Exception as error:
+        if out_of_memory(error):
+            raise
         frame = traceback.extract_tb(error.__traceback__)[-1]
         raise GeneqError(
             f"{name} failed",
@@ -337,6 +339,7 @@ def _check_attributes(oracle: Oracle) -> None:
         "build": oracle.build is None or _is_text(oracle.build),
         "precisions": _are_names(oracle.precisions) and "float32" in oracle.precisions,
         "module": oracle.module is None or isinstance(oracle.module, torch.nn.Module),
+        "batched": isinstance(oracle.batched, bool),
     }
     wrong = next((part for part, good in rules.items() if not good), None)
     if wrong:
@@ -358,6 +361,7 @@ MUST_BE = {
     "build": "the name of a genome's build, or None",
     "precisions": "names, 'float32' among them",
     "module": "a torch.nn.Module, or None",
+    "batched": "true or false",
 }
 
 

@@ -3,32 +3,53 @@
 Writes a block for each oracle, gene × bin × class: over bins of a window around the TSS on the
 gene's strand, or over thirds of a promoter; and blocks of gene features, a table of numbers for
 each gene. Genes can be divided among tasks (--shard I/N), whose results are then joined (--join).
+
+Scores of some genes at a time are saved in OUT.parts, so that a run that was stopped continues when
+it is started again; then OUT is written, a chunk at a time.
 """
 
 import hashlib
+import json
+import shutil
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from .._ext import CODE_DIGEST
 from ..artifacts import GENES, read_object
 from ..binning import ANNOTATION, as_text, check_within, of_promoter, parse_edge_lists
 from ..errors import GeneqError
 from ..features import Block, Features
 from ..gene_features import of_annotation, of_table
 from ..genome import Genome
-from ..oracles import STRANDS, BinnedOracle, Oracle, load_oracles
+from ..oracles import STRANDS, BinnedOracle, Oracle, device, load_oracles
 from ..oracles.base import check_build
 from ..oracles.classes import with_classes_of_one
+from ..oracles.feeding import Fitting, distinct_rows
+from ..oracles.network import PRECISIONS
+from ..oracles.saved import is_saved, kept
 from ..oracles.tiling import DEFAULT_TILE, TiledOracle, binned
+from ..oracles.trial import precision_error, seconds_each
+from ..progress import Progress, duration
+from ..rows import Rows, SavedArray, Values
 
 __all__ = ["add_arguments", "featurize", "parse_shard", "run"]
 
-GENES_AT_A_TIME = 4096
+# A step: genes that are scored and saved together. At most so many genes, symbols that the model
+# reads (seconds to minutes of work) and scores (64 MB).
+GENES_AT_A_TIME, SCORES_AT_A_TIME = 4096, 2**24
+SYMBOLS_AT_A_TIME = {"cpu": 2**20, "cuda": 2**25}
+# Windows on which the error of reduced precision is measured.
+TRIAL_WINDOWS = 128
+# Bytes of the scores of a genome by one oracle; for more, --keep_outputs is needed.
+LARGEST = 4e9
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -81,18 +102,30 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="lengths and exons of a transcript of each gene, from the GTF",
     )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default="float32",
+        help="precision of networks (default: float32); the error is measured and stored",
+    )
+    parser.add_argument(
+        "--keep_outputs",
+        action="store_true",
+        help=f"store more than {LARGEST / 1e9:g} GB of scores of an oracle",
+    )
     parser.add_argument("--shard", default="1/1", help="I/N: the I-th of N parts of the genes")
     parser.add_argument("--out", required=True, help="output folder, e.g. features.zarr")
 
 
 def run(args: Namespace) -> None:
     """Write the features of a shard, or join shards."""
+    parts = Path(f"{args.out.rstrip('/')}.parts")
     if args.join:
-        features = Features.join([Features.read(path) for path in args.join], args.join)
+        features = Features.join([Features.open(path) for path in args.join], args.join)
     else:
         features = featurize(
             args.genome_dir,
-            load_oracles(args.oracle, args.max_classes, args.strands),
+            load_oracles(args.oracle, args.max_classes, args.strands, args.precision),
             args.bin_edges,
             parse_shard(args.shard),
             args.threads,
@@ -100,8 +133,11 @@ def run(args: Namespace) -> None:
             args.annotation_features,
             args.tile,
             args.classes,
+            args.keep_outputs,
+            parts,
         )
     features.write(args.out)
+    shutil.rmtree(parts, ignore_errors=True)
     print("\n".join(_summary(features)))
 
 
@@ -136,6 +172,8 @@ def featurize(
     annotation_features: bool = False,
     tile: int | None = None,
     classes: str | Path | None = None,
+    keep_outputs: bool = False,
+    folder: Path | None = None,
 ) -> Features:
     """Features of the genes of a genome.
 
@@ -158,6 +196,11 @@ def featurize(
         nt between the inputs of models of fixed length; DEFAULT_TILE if not given.
     classes : path, optional
         A table of classes, for the one oracle that has its outputs.
+    keep_outputs : bool
+        Allow more than LARGEST bytes of scores of an oracle.
+    folder : Path, optional
+        Where scored parts are saved, and left: a run that was stopped continues from them. The time
+        it will take, and progress, are then printed on stderr. Without it scores stay in memory.
 
     Returns
     -------
@@ -171,7 +214,8 @@ def featurize(
         was trained on another build of the genome;
         `tile` is given, but no oracle is tiled; `classes` is no table for exactly one oracle; there
         are neither one nor as many lists of bin edges as oracles; a window is larger than that of
-        the gene table; or gene features cannot be used.
+        the gene table; gene features cannot be used; or the scores are too large for the disk, or
+        to be stored without `keep_outputs`.
     """
     genome_dir = Path(genome_dir)
     about = _about(genome_dir)
@@ -181,13 +225,15 @@ def featurize(
     rows = np.array_split(np.arange(len(table)), shard[1])[shard[0] - 1]
     tables = _tables(table["gene_id"].to_numpy(), about, genome_dir, gene_features,
                      annotation_features)  # fmt: skip
+    _check_size(sources, edges, len(table), len(rows), keep_outputs, folder)
     genes, genome = table.iloc[rows], Genome(genome_dir)
     for source in sources:
         check_build(source.oracle, genome)
-    blocks = [
-        _block(source, own, genes, genome, about, threads)
+    scorers = [
+        _scorer(source, own, genome, about, threads)
         for source, own in zip(sources, edges, strict=True)
     ]
+    blocks = [_block(scorer, genes, folder) for scorer in scorers]
     blocks += [replace(block, values=block.values[rows]) for block in tables]
     meta = {"mode": about["mode"], "genome": about["digest"]}
     if about["mode"] != ANNOTATION:
@@ -271,21 +317,100 @@ def _tables(
     return blocks + ([of_annotation(genome_dir, about, gene_id)] if annotation else [])
 
 
-def _block(
-    source: Source,
-    edges: list[float],
-    genes: pd.DataFrame,
-    genome: Genome,
-    about: dict,
-    threads: int,
-) -> Block:
-    """The scores of one oracle."""
+# --- size -------------------------------------------------------------------------------------
+
+
+def _check_size(
+    sources: list[Source],
+    edges: list[list[float]],
+    all_genes: int,
+    genes: int,
+    keep_outputs: bool,
+    folder: Path | None,
+) -> None:
+    """Raises GeneqError if the scores of the genome are too large, or those of this shard for the
+    disk."""
+    columns = [(len(own) - 1) * len(source.oracle.targets)
+               for source, own in zip(sources, edges, strict=True)]  # fmt: skip
+    for source, count in zip(sources, columns, strict=True):
+        if 4 * all_genes * count > LARGEST and not keep_outputs:
+            raise GeneqError(
+                f"The scores of {source.oracle.name} are too large to be used as features",
+                value=f"{all_genes:,} genes × {count:,} columns take "
+                f"{4e-9 * all_genes * count:,.1f} GB",
+                fix="Give a table of --classes (`geneq classes` makes one) or fewer --bin_edges, "
+                "or store all of it with --keep_outputs",
+            )
+    # The parts and the features themselves.
+    needed = 2 * 4 * genes * sum(columns)
+    free = shutil.disk_usage(_existing(folder)).free if folder else needed
+    if needed > free:
+        raise GeneqError(
+            "There is not enough disk space for the scores and their parts",
+            value=f"{needed / 1e9:,.1f} GB, {free / 1e9:,.1f} GB are free",
+            file=folder,
+            fix="Give a table of --classes, fewer --bin_edges, or smaller shards",
+        )
+
+
+def _existing(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    return next(path for path in [folder, *folder.absolute().parents] if path.is_dir())
+
+
+# --- scores -----------------------------------------------------------------------------------
+
+
+class Scorer(NamedTuple):
+    """An oracle, its bins, and the DNA that it reads.
+
+    edges: nt from the TSS, or fractions of a promoter. score: `oracle.predict_bins`, for as many
+    rows as fit into memory. meta: that of the block.
+    """
+
+    oracle: BinnedOracle
+    edges: list[float]
+    genome: Genome
+    about: dict
+    threads: int
+    score: Fitting
+    meta: dict
+
+    def scores(self, genes: pd.DataFrame) -> np.ndarray:
+        """float32[genes, bins, classes]. Raises GeneqError for scores that are not finite."""
+        of_genes = _window_scores if self.about["mode"] == ANNOTATION else _promoter_scores
+        return of_genes(self, genes)
+
+    def windows(self, genes: pd.DataFrame) -> int:
+        """Windows that the model reads for a gene; of promoters, for the first record."""
+        if self.about["mode"] == ANNOTATION:
+            return self.oracle.inputs(np.array(self.edges, np.int64))
+        if genes.empty:
+            return 1
+        tokens = self.genome.record(genes["records"].iloc[0].split(" ")[0])
+        return self.oracle.inputs(of_promoter(np.array(self.edges), len(tokens)))
+
+    def genes_of_a_step(self, windows: int) -> int:
+        """How many genes are scored and saved together."""
+        bins, width = len(self.edges) - 1, self.edges[-1] - self.edges[0] + 2 * self.oracle.flank
+        symbols = windows * int(self.oracle.length or width)
+        most = SYMBOLS_AT_A_TIME[device().type] // max(1, symbols)
+        scores = SCORES_AT_A_TIME // (bins * len(self.oracle.targets))
+        return max(1, min(GENES_AT_A_TIME, most, scores))
+
+    def digest(self, genes: pd.DataFrame) -> str:
+        """Name of the scores of these genes: a digest of what they are made from."""
+        names = [self.oracle.name, self.oracle.targets, self.oracle.precision, CODE_DIGEST]
+        genome = [self.about[key] for key in ("mode", "digest", "promoter_choice")]
+        text = json.dumps([names, genome, self.meta, genes["gene_id"].tolist()])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _scorer(
+    source: Source, edges: list[float], genome: Genome, about: dict, threads: int
+) -> Scorer:
     oracle = source.oracle
     is_annotation = about["mode"] == ANNOTATION
-    if is_annotation:
-        values = _window_scores(genes, genome, oracle, np.array(edges), threads)
-    else:
-        values = _promoter_scores(genes, genome, oracle, edges, about["promoter_choice"])
     meta = {
         "hash": oracle.hash,
         "strands": oracle.strands,
@@ -297,23 +422,54 @@ def _block(
         "held_out": None if oracle.held_out is None else list(oracle.held_out),
         **source.meta,
     }
-    return Block(oracle.name, values, oracle.targets, meta)
+    if oracle.precision != "float32":
+        meta["precision"] = oracle.precision
+    score = Fitting(oracle.predict_bins, oracle.name, measured=False)
+    return Scorer(oracle, edges, genome, about, threads, score, meta)
 
 
-def _window_scores(
-    genes: pd.DataFrame, genome: Genome, oracle: BinnedOracle, edges: np.ndarray, threads: int
-) -> np.ndarray:
-    """float32[genes, bins, classes] of windows around the TSS."""
-    values = np.empty((len(genes), len(edges) - 1, len(oracle.targets)), np.float32)
+def _block(scorer: Scorer, genes: pd.DataFrame, folder: Path | None) -> Block:
+    """The scores of one oracle, a step at a time."""
+    oracle, windows = scorer.oracle, scorer.windows(genes)
+    size = scorer.genes_of_a_step(windows)
+    steps = [genes.iloc[start : start + size] for start in range(0, max(1, len(genes)), size)]
+    names = [scorer.digest(step) for step in steps]
+    done = [is_saved(folder, name) for name in names]
+    left = pd.concat([genes.iloc[:0], *(s for s, old in zip(steps, done, strict=True) if not old)])
+    if folder and len(left):
+        _announce(scorer, left, len(genes), windows, size)
+    error = precision_error(oracle, scorer.scores, genes.iloc[: max(2, TRIAL_WINDOWS // windows)])
+    progress, parts = Progress(oracle.name, len(left) * windows, "windows"), []
+    for step, name, old in zip(steps, names, done, strict=True):
+        scores: Values = kept(folder, name, partial(scorer.scores, step))
+        parts.append(SavedArray(folder / f"{name}.npy", scores.shape) if folder else scores)
+        if folder and not old:
+            progress.add(len(step) * windows)
+    return Block(oracle.name, Rows(parts), oracle.targets, scorer.meta, precision_error=error)
+
+
+def _announce(scorer: Scorer, left: pd.DataFrame, genes: int, windows: int, size: int) -> None:
+    """Print how many windows there are, and how long they will take, measured on the first ones."""
+    each = seconds_each(scorer.scores, left[:size]) / windows
+    count = len(left) * windows
+    before = f"{genes - len(left):,} genes were scored before; " if len(left) < genes else ""
+    print(
+        f"{scorer.oracle.name}: {before}{count:,} windows ({len(left):,} genes × {windows:,}), "
+        f"{each:.3g} s each; expected time: {duration(each * count)}",
+        file=sys.stderr,
+    )
+
+
+def _window_scores(scorer: Scorer, genes: pd.DataFrame) -> np.ndarray:
+    """float32[genes, bins, classes] of windows around the TSS; equal ones are scored once."""
+    oracle, edges = scorer.oracle, np.array(scorer.edges)
     first, end = edges[0] - oracle.flank, edges[-1] + oracle.flank
-    for start in range(0, len(genes), GENES_AT_A_TIME):
-        part = genes.iloc[start : start + GENES_AT_A_TIME]
-        chroms, tss, strands = (part[name].to_numpy() for name in ("chrom", "tss", "strand"))
-        tokens = genome.windows(chroms, tss, strands, first, end, threads)
-        scores = oracle.predict_bins(tokens, edges - first)
-        _check_finite(scores, oracle, part["gene_id"])
-        values[start : start + len(part)] = scores
-    return values
+    chroms, tss, strands = (genes[name].to_numpy() for name in ("chrom", "tss", "strand"))
+    tokens = scorer.genome.windows(chroms, tss, strands, first, end, scorer.threads)
+    distinct, which = distinct_rows(tokens)
+    scores = scorer.score(tokens[distinct], edges - first)
+    _check_finite(scores, oracle, genes["gene_id"].iloc[distinct])
+    return scores[which]
 
 
 def _check_finite(scores: np.ndarray, oracle: BinnedOracle, gene_id: pd.Series) -> None:
@@ -328,16 +484,14 @@ def _check_finite(scores: np.ndarray, oracle: BinnedOracle, gene_id: pd.Series) 
         )
 
 
-def _promoter_scores(
-    genes: pd.DataFrame, genome: Genome, oracle: BinnedOracle, edges: list[float], choice: str
-) -> np.ndarray:
+def _promoter_scores(scorer: Scorer, genes: pd.DataFrame) -> np.ndarray:
     """float32[genes, bins, classes]: of the first promoter, or mean or maximum over promoters."""
     records = genes["records"].str.split(" ")
     names = [name for group in records for name in group]
     owner = np.repeat(np.arange(len(genes)), records.str.len())
-    scores = _record_scores([genome.record(name) for name in names], oracle, np.array(edges))
-    _check_finite(scores, oracle, genes["gene_id"].iloc[owner])
-    if choice == "max":
+    scores = _record_scores(scorer, [scorer.genome.record(name) for name in names])
+    _check_finite(scores, scorer.oracle, genes["gene_id"].iloc[owner])
+    if scorer.about["promoter_choice"] == "max":
         values = np.full((len(genes), *scores.shape[1:]), -np.inf, np.float32)
         np.maximum.at(values, owner, scores)
         return values
@@ -346,17 +500,18 @@ def _promoter_scores(
     return values / np.bincount(owner, minlength=len(genes)).astype(np.float32)[:, None, None]
 
 
-def _record_scores(
-    sequences: list[np.ndarray], oracle: BinnedOracle, fractions: np.ndarray
-) -> np.ndarray:
+def _record_scores(scorer: Scorer, sequences: list[np.ndarray]) -> np.ndarray:
     """float32[sequences, bins, classes]; sequences of one length are scored together."""
+    oracle, fractions = scorer.oracle, np.array(scorer.edges)
     lengths = np.array([len(sequence) for sequence in sequences])
     scores = np.empty((len(sequences), len(fractions) - 1, len(oracle.targets)), np.float32)
     for length in np.unique(lengths):
         rows = np.flatnonzero(lengths == length)
         edges = of_promoter(fractions, length)
         tokens = np.stack([sequences[i] for i in rows])
-        scores[rows] = oracle.predict_bins(*_flanked(tokens, edges, oracle.flank))
+        distinct, which = distinct_rows(tokens)
+        found = scorer.score(*_flanked(tokens[distinct], edges, oracle.flank))
+        scores[rows] = found[which]
     return scores
 
 

@@ -10,11 +10,10 @@ override the sheet. Rows that fail are listed in OUT/failed.tsv and do not stop 
 """
 
 import shutil
+import sys
 from argparse import ArgumentParser, Namespace
 from functools import cache
 from pathlib import Path
-
-from tqdm import tqdm
 
 from ..errors import GeneqError
 from ..genome import Genome
@@ -32,7 +31,8 @@ from ..locus import (
 from ..oracles import Oracle, load_oracle
 from ..oracles.base import check_build
 from ..oracles.network import PRECISIONS
-from ..oracles.scoring import padding, score
+from ..oracles.scoring import padding, score, seconds_a_row
+from ..progress import Progress, duration
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -80,8 +80,11 @@ def run(args: Namespace) -> None:
     oracle = _opened(args.oracle, args.precision or "float32")
     options = {"targets": args.target, "reduce": args.reduce, "threads": args.threads,
                "reverse_complement": bool(args.reverse_complement)}  # fmt: skip
-    with tqdm(total=library.n_rows, unit=" rows", unit_scale=True, disable=None) as bar:
-        write_scores(library, oracle, args.out, progress=bar.update, **options)
+    each = seconds_a_row(library, oracle, args.reduce, options["reverse_complement"])
+    print(f"{library.n_rows:,} sequences, {each:.3g} s each; expected time: "
+          f"{duration(each * library.n_rows)}", file=sys.stderr)  # fmt: skip
+    progress = Progress(oracle.name, library.n_rows, "sequences")
+    write_scores(library, oracle, args.out, progress=progress.add, **options)
 
 
 def _opened(spec: str, precision: str) -> Oracle:
