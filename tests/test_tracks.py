@@ -38,12 +38,12 @@ def test_tracks_are_chosen_by_identifier_description_or_pattern(wanted, places):
 def test_tracks_are_chosen_by_a_file(tmp_path):
     listed = tmp_path / "mine.txt"
     listed.write_text("\nCAGE:liver, adult\n E2 \n")
-    assert chosen_tracks(TABLE, f"@{listed}", "table").tolist() == [0, 1, 2]
+    assert chosen_tracks(TABLE, "@mine.txt", tmp_path).tolist() == [0, 1, 2]
     listed.write_text("\n")
     with pytest.raises(GeneqError, match="must not be empty"):
-        chosen_tracks(TABLE, f"@{listed}", "table")
+        chosen_tracks(TABLE, "@mine.txt", tmp_path)
     with pytest.raises(GeneqError, match="not found"):
-        chosen_tracks(TABLE, f"@{tmp_path}/absent", "table")
+        chosen_tracks(TABLE, "@absent", tmp_path)
 
 
 def test_a_pattern_without_a_track_is_an_error():

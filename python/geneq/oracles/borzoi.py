@@ -110,8 +110,8 @@ def open_borzoi(what: str, length: int = LENGTH) -> NetworkOracle:
         "prime": (package.Prime, package.PrimeConfig),
     }[kind]
     network = open_pretrained(model, folder, config(**described))
-    table, source = _tracks(Path(folder), network.human_head.out_channels, package.TRACKS_DF)
-    chosen = chosen_tracks(table, wanted, source)
+    table = _tracks(Path(folder), network.human_head.out_channels, package.TRACKS_DF)
+    chosen = chosen_tracks(table, wanted, folder)
     rows = table.iloc[chosen]
     module = BorzoiTracks(network, torch.from_numpy(chosen), Unsquash(rows, kind == "prime"))
     name = ":".join(part for part in ("borzoi", Path(folder).name, wanted) if part)
@@ -120,8 +120,8 @@ def open_borzoi(what: str, length: int = LENGTH) -> NetworkOracle:
     return oracle
 
 
-def _tracks(folder: Path, outputs: int, published: pd.DataFrame) -> tuple[pd.DataFrame, Path | str]:
-    """The table of tracks and where it is from."""
+def _tracks(folder: Path, outputs: int, published: pd.DataFrame) -> pd.DataFrame:
+    """The table of tracks, of the folder or the package."""
     path = folder / TRACKS
     if not path.is_file():
         if len(published) != outputs:
@@ -130,9 +130,9 @@ def _tracks(folder: Path, outputs: int, published: pd.DataFrame) -> tuple[pd.Dat
                 value=f"the model has {outputs:,} outputs, Borzoi {len(published):,}",
                 file=folder,
             )
-        return published, "borzoi-pytorch"
+        return published
     table = read_tracks(path, outputs)
     absent = [name for name in TRANSFORM if name not in table]
     if absent:
         raise GeneqError("A table of tracks lacks columns", value=", ".join(absent), file=path)
-    return table, path
+    return table

@@ -64,7 +64,7 @@ def open_enformer(what: str, positions: int = POSITIONS) -> NetworkOracle:
         raise GeneqError(f"The model has no output head called {HEAD}",
                          value=", ".join(config.output_heads), file=folder)  # fmt: skip
     table = _tracks(Path(folder), config.output_heads[HEAD])
-    chosen = chosen_tracks(table, wanted, Path(folder) / TRACKS)
+    chosen = chosen_tracks(table, wanted, folder)
     module = EnformerTracks(network, torch.from_numpy(chosen))
     size = 2**config.num_downsamples
     name = ":".join(part for part in ("enformer", Path(folder).name, wanted) if part)

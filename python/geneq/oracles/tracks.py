@@ -45,7 +45,7 @@ def read_tracks(path: str | Path, outputs: int) -> pd.DataFrame:
     return table.fillna(dict.fromkeys(REQUIRED, ""))
 
 
-def chosen_tracks(table: pd.DataFrame, wanted: str, file: str | Path) -> np.ndarray:
+def chosen_tracks(table: pd.DataFrame, wanted: str, folder: str | Path) -> np.ndarray:
     """Places of tracks in the table, in its order.
 
     Parameters
@@ -54,9 +54,9 @@ def chosen_tracks(table: pd.DataFrame, wanted: str, file: str | Path) -> np.ndar
         With the columns `identifier` and `description`.
     wanted : str
         Identifiers, descriptions, or patterns of either (``CAGE:*``), separated by commas; or
-        ``@FILE`` with one per line. All tracks if empty.
-    file : path
-        Where the table is from, for errors.
+        ``@FILE`` with one per line, a file in `folder`. All tracks if empty.
+    folder : path
+        Of the model.
 
     Returns
     -------
@@ -71,20 +71,20 @@ def chosen_tracks(table: pd.DataFrame, wanted: str, file: str | Path) -> np.ndar
         return np.arange(len(table))
     kept = np.zeros(len(table), bool)
     names = [table[name].tolist() for name in REQUIRED]
-    for pattern in _patterns(wanted):
+    for pattern in _patterns(wanted, Path(folder)):
         found = np.array([fnmatchcase(i, pattern) or fnmatchcase(d, pattern)
                           for i, d in zip(*names, strict=True)])  # fmt: skip
         if not found.any():
             raise GeneqError("No track of the model has this identifier or description",
-                             value=pattern, file=file)  # fmt: skip
+                             value=pattern, file=folder)  # fmt: skip
         kept |= found
     return np.flatnonzero(kept)
 
 
-def _patterns(wanted: str) -> list[str]:
+def _patterns(wanted: str, folder: Path) -> list[str]:
     if not wanted.startswith("@"):
         return [pattern.strip() for pattern in wanted.split(",") if pattern.strip()]
-    path = Path(wanted[1:])
+    path = folder / wanted[1:]
     if not path.is_file():
         raise not_found(path)
     lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
