@@ -1,15 +1,20 @@
 //! Frequencies of k-mers in bins of sequences.
 
 use crate::parallel::for_rows_with;
+use std::ops::Range;
 
 /// Longest k-mer: 4^6 = 4,096 counts in each bin.
 pub const LONGEST: usize = 6;
 
+/// Longest k-mers that are counted in LANES tables in turn: a processor is slow to count the same
+/// one twice in a row, and the shorter they are the more often that happens.
+const SHORT: usize = 4;
+const LANES: usize = 2;
+
 /// Which k-mers are counted, and as which class.
 pub struct Kmers {
     k: usize,
-    /// Class of each k-mer, numbered in base 4, first base highest; after them `classes`, for k-mers
-    /// with an unknown base.
+    /// Class of each k-mer, numbered in base 4, first base highest.
     class: Vec<u16>,
     classes: usize,
 }
@@ -21,7 +26,7 @@ impl Kmers {
     /// `k` must be 1…LONGEST.
     pub fn new(k: usize, canonical: bool) -> Self {
         assert!((1..=LONGEST).contains(&k), "k must be 1…{LONGEST}");
-        let mut class = Vec::with_capacity((1 << (2 * k)) + 1);
+        let mut class = Vec::with_capacity(1 << (2 * k));
         let mut classes = 0;
         for kmer in 0..1 << (2 * k) {
             let other = reverse_complement(kmer, k);
@@ -32,7 +37,6 @@ impl Kmers {
                 classes += 1;
             }
         }
-        class.push(classes);
         Self {
             k,
             class,
@@ -66,27 +70,58 @@ impl Kmers {
         }
         let width = bins * self.classes;
         let starts = self.starts(edges, length);
-        // One more than classes: k-mers with an unknown base are counted after all others.
-        let counts = || vec![0u32; self.classes + 1];
-        for_rows_with(out, width, threads, counts, |counts, index, row| {
+        let first = starts[0];
+        let scratch = || Scratch::new(starts[bins] - first, self.k);
+        for_rows_with(out, width, threads, scratch, |scratch, index, row| {
             let sequence = &tokens[index * length..][..length];
-            let mut kmer = Rolling::new(self.k);
-            let first = &sequence[starts[0]..];
-            first
-                .iter()
-                .take(self.k - 1)
-                .for_each(|&token| kmer.push(token));
+            self.number(&sequence[first..], scratch);
             for (bin, starts) in row.chunks_mut(self.classes).zip(starts.windows(2)) {
-                if starts[0] < starts[1] {
-                    for &token in &sequence[starts[0] + self.k - 1..starts[1] + self.k - 1] {
-                        kmer.push(token);
-                        counts[usize::from(self.class[kmer.index()])] += 1;
-                    }
-                }
-                let unknown = std::mem::take(&mut counts[self.classes]) as usize;
-                shares(counts, starts[1] - starts[0] - unknown, bin);
+                scratch.count(starts[0] - first..starts[1] - first);
+                self.shares(&mut scratch.counts, bin);
             }
         });
+    }
+
+    /// Number the k-mers that begin at each of the first places of `sequence`; 4^k if a base is
+    /// unknown. Base by base of the k-mers, so that the loops run over many places at once.
+    fn number(&self, sequence: &[u8], scratch: &mut Scratch) {
+        let Scratch { kmers, unknown, .. } = scratch;
+        kmers.fill(0);
+        unknown.fill(0);
+        if kmers.is_empty() {
+            return;
+        }
+        for place in 0..self.k {
+            let tokens = &sequence[place..][..kmers.len()];
+            for ((kmer, unknown), &token) in kmers.iter_mut().zip(unknown.iter_mut()).zip(tokens) {
+                *kmer = *kmer << 2 | u16::from(token & 3);
+                *unknown |= u16::from(token >> 2);
+            }
+        }
+        let none = 1 << (2 * self.k);
+        for (kmer, &unknown) in kmers.iter_mut().zip(unknown.iter()) {
+            *kmer = if unknown == 0 { *kmer } else { none };
+        }
+    }
+
+    /// Write counts by class, divided by the number of k-mers without an unknown base, into `out`, and
+    /// set them to 0.
+    fn shares(&self, counts: &mut [u32], out: &mut [f32]) {
+        let known = &mut counts[..=self.class.len()];
+        known[self.class.len()] = 0;
+        let total: u32 = known.iter().sum();
+        let share = if total > 0 { 1.0 / total as f32 } else { 0.0 };
+        if self.classes == self.class.len() {
+            for (value, count) in out.iter_mut().zip(known) {
+                *value = std::mem::take(count) as f32 * share;
+            }
+            return;
+        }
+        out.fill(0.0);
+        for (&class, count) in self.class.iter().zip(known) {
+            out[usize::from(class)] += std::mem::take(count) as f32;
+        }
+        out.iter_mut().for_each(|value| *value *= share);
     }
 
     /// For each of `edges` the first start whose centre is not before it, among those of k-mers that
@@ -98,45 +133,51 @@ impl Kmers {
     }
 }
 
-/// The last k tokens of a sequence as the number of a k-mer.
-struct Rolling {
-    kmer: usize,
-    unknown: usize,
-    bits: usize,
+/// What a thread writes over for each sequence: the numbers of its k-mers, whether they have an
+/// unknown base, and the counts of a bin by number, in one or more lanes to be added.
+struct Scratch {
+    kmers: Vec<u16>,
+    unknown: Vec<u16>,
+    counts: Vec<u32>,
+    lanes: usize,
 }
 
-impl Rolling {
-    fn new(k: usize) -> Self {
+impl Scratch {
+    fn new(places: usize, k: usize) -> Self {
+        let lanes = if k <= SHORT { LANES } else { 1 };
         Self {
-            kmer: 0,
-            unknown: 0,
-            bits: 2 * k,
+            kmers: vec![0; places],
+            unknown: vec![0; places],
+            counts: vec![0; lanes * ((1 << (2 * k)) + 1)],
+            lanes,
         }
     }
 
-    #[inline]
-    fn push(&mut self, token: u8) {
-        let mask = (1 << self.bits) - 1;
-        self.kmer = (self.kmer << 2 | usize::from(token & 3)) & mask;
-        self.unknown = (self.unknown << 2 | usize::from(token >> 2)) & mask;
-    }
-
-    /// Its number; 4^k if a base is unknown.
-    #[inline]
-    fn index(&self) -> usize {
-        if self.unknown == 0 {
-            self.kmer
-        } else {
-            1 << self.bits
+    /// Count the k-mers at `places`; the first lane then has their sum.
+    fn count(&mut self, places: Range<usize>) {
+        let size = self.counts.len() / self.lanes;
+        let kmers = &self.kmers[places];
+        if self.lanes == 1 {
+            kmers
+                .iter()
+                .for_each(|&kmer| self.counts[usize::from(kmer)] += 1);
+            return;
         }
-    }
-}
-
-/// Write counts divided by their sum, `total`, into `out`, and set them to 0.
-fn shares(counts: &mut [u32], total: usize, out: &mut [f32]) {
-    let share = if total > 0 { 1.0 / total as f32 } else { 0.0 };
-    for (value, count) in out.iter_mut().zip(counts) {
-        *value = std::mem::take(count) as f32 * share;
+        let groups = kmers.chunks_exact(LANES);
+        for &kmer in groups.remainder() {
+            self.counts[usize::from(kmer)] += 1;
+        }
+        for group in groups {
+            for (lane, &kmer) in group.iter().enumerate() {
+                self.counts[lane * size + usize::from(kmer)] += 1;
+            }
+        }
+        let (sum, others) = self.counts.split_at_mut(size);
+        for lane in others.chunks_exact_mut(size) {
+            for (count, more) in sum.iter_mut().zip(lane) {
+                *count += std::mem::take(more);
+            }
+        }
     }
 }
 
