@@ -9,8 +9,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,7 @@ class Table:
     columns : dict
         Name → pandas dtype, in order.
     key : tuple of str
-        Columns that identify a row; no two rows share them.
+        Columns that identify a row; no two rows share them. Without any, rows may be equal.
     extra : str, optional
         Dtype of further columns, which are then allowed.
     """
@@ -138,12 +138,26 @@ class Table:
 
     def write(self, frame: pd.DataFrame, path: str | Path) -> None:
         """Write `frame` (checked, columns in the table's order) to `path`."""
-        frame = self._checked(frame, path)
-        table = pa.Table.from_pandas(frame, preserve_index=False)
-        about = json.dumps({"format": f"geneq-{self.name}", "version": FORMAT_VERSION}).encode()
-        table = table.replace_schema_metadata({**(table.schema.metadata or {}), b"geneq": about})
+        table = self._arrow(frame, path)
         with atomic_path(path) as temporary:
             pq.write_table(table, temporary)
+
+    def write_parts(self, frames: Iterable[pd.DataFrame], path: str | Path) -> None:
+        """Write a table that is made in parts, one of which is in memory at a time.
+
+        There must be at least one part. Only within each are rows checked to differ.
+        """
+        with atomic_path(path) as temporary, ExitStack() as stack:
+            writer = None
+            for frame in frames:
+                table = self._arrow(frame, path)
+                writer = writer or stack.enter_context(pq.ParquetWriter(temporary, table.schema))
+                writer.write_table(table)
+
+    def _arrow(self, frame: pd.DataFrame, path) -> pa.Table:
+        table = pa.Table.from_pandas(self._checked(frame, path), preserve_index=False)
+        about = json.dumps({"format": f"geneq-{self.name}", "version": FORMAT_VERSION}).encode()
+        return table.replace_schema_metadata({**(table.schema.metadata or {}), b"geneq": about})
 
     def read(self, path: str | Path) -> pd.DataFrame:
         """Read and check the table at `path`. Raises GeneqError when it is not such a table."""
@@ -174,8 +188,7 @@ class Table:
                 value=str(error),
                 file=path,
             ) from None
-        repeated = frame.duplicated(list(self.key))
-        if repeated.any():
+        if self.key and (repeated := frame.duplicated(list(self.key))).any():
             row = frame.loc[repeated.idxmax(), list(self.key)].to_dict()
             raise GeneqError(
                 f"Rows of the table '{self.name}' must differ in {', '.join(self.key)}",
@@ -302,6 +315,35 @@ VARIANTS = Table(
         "note": "object",  # why the method has no effect; "" otherwise
     },
     key=("locus", "chrom", "pos", "ref", "alt", "target", "method"),
+)
+
+EXPRESSION_EFFECTS = Table(
+    "expression_effects",
+    {
+        "chrom": "object",  # as the genome spells it
+        "pos": "int64",  # 1-based, as in the VCF
+        "id": "object",
+        "ref": "object",
+        "alt": "object",
+        "gene_id": "object",
+        "gene_name": "object",
+        "cell_type": "object",
+        "method": "object",  # equation, teacher
+        # Of log2(CPM + 1); NaN where the genome or alt has N, or alt does not fit into the window.
+        "effect": "float64",
+        "percentile": "float64",  # of |effect| among random substitutions; NaN without background
+    },
+    key=("chrom", "pos", "ref", "alt", "gene_id", "cell_type", "method"),
+)
+
+BACKGROUND = Table(
+    "background",
+    {
+        "method": "object",
+        "cell_type": "object",
+        "size": "float32",  # |effect| of a random substitution
+    },
+    key=(),
 )
 
 AGREEMENT = Table(

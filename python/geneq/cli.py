@@ -25,6 +25,7 @@ COMMANDS = {
     "score": "stages.score",
     "surrogate": "stages.surrogate",
     "variants": "stages.variants",
+    "background": "stages.background",
     "loci_report": "stages.loci_report",
     "report": "stages.report",
     "atlas": "stages.atlas",

@@ -21,7 +21,7 @@ from .base import BinnedOracle, Oracle, check_sequences
 from .kmers import KmerOracle
 from .motifs import MotifOracle, max_classes_of
 
-__all__ = ["EquationOracle"]
+__all__ = ["EquationOracle", "open_block"]
 
 # Entries of the file that determine scores, besides the variables that occur in the expression.
 DECISIVE = ("scale", "expression", "constants")
@@ -85,13 +85,10 @@ class EquationOracle(Oracle):
                 fix="Use the equation of another cell type",
             )
         try:
-            for i in used_blocks(document):
-                if SOURCE in document["blocks"][i]:
-                    raise _imported(document["blocks"][i], path)
             oracles = {
-                i: _oracle(document["blocks"][i], path)
+                i: open_block(document["blocks"][i], path)
                 for i in used_blocks(document)
-                if not _is_table(document["blocks"][i])
+                if SOURCE in document["blocks"][i] or not _is_table(document["blocks"][i])
             }
             if not oracles:
                 raise GeneqError("The equation depends on gene features only, not on DNA",
@@ -171,11 +168,26 @@ def _classes(document: dict, block: int) -> list[str]:
     return sorted({column.name for column in used_columns(document) if column.block == block})
 
 
-def _oracle(about: dict, path: Path) -> MotifOracle | KmerOracle:
-    """The oracle of a block of the equation.
+def open_block(about: dict, path: Path) -> MotifOracle | KmerOracle:
+    """The oracle of a block of an equation.
 
     No other type is opened for an equation: its file is data, and other oracles may be programs.
+
+    Parameters
+    ----------
+    about : dict
+        name, hash, classes and strands, as in the equation's document.
+    path : Path
+        The equation, or the folder of equations; motif files are looked for there, and in the
+        current folder.
+
+    Raises
+    ------
+    GeneqError
+        For other types, oracles of another hash, and features that were made outside geneq.
     """
+    if SOURCE in about:
+        raise _imported(about, path)
     name, wanted, strands = about["name"], about["hash"], about["strands"]
     kind, _, what = name.partition(":")
     found: MotifOracle | KmerOracle

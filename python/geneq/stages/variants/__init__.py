@@ -1,9 +1,14 @@
-"""Effects of the variants of a VCF on the scores of loci, by surrogate and by other methods.
+"""Effects of the variants of a VCF: on the scores of loci, or on the expression of genes.
 
+With --surrogates, on scores of loci, by surrogate and by other methods.
 --surrogates is a folder written by `geneq surrogate --scores`. OUT/variants.parquet has a row
 for every variant × target × method; all methods have effects of substitutions, only the oracle has
 those of insertions and deletions. --truth TABLE (chrom, pos, ref, alt, value) adds how well each
 method agrees with measured effects, and tests which method agrees better.
+
+With --equations, on expression: OUT/expression_effects.parquet has a row for every variant × gene
+in whose window it is × cell type × method (equation and, with --search, teacher), and
+OUT/annotated.vcf.gz the largest of them for each gene.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -26,6 +31,7 @@ from ...oracles.reductions import COMPONENT
 from ...surrogates import Surrogate
 from ...tally import Tally
 from ...vcf import leave_out, lengths, normalised, read_vcf
+from . import expression
 from .effects import METHODS, NO_COMPONENT, Answer, Case, alternatives, wild_type
 from .truth import agreement, comparisons, in_vcf, read_truth, with_effect, with_truth
 
@@ -38,42 +44,70 @@ SURROGATE = "surrogate"
 def add_arguments(parser: ArgumentParser) -> None:
     """Options of `geneq variants`."""
     parser.add_argument("--vcf", type=Path, required=True, help="variants (plain, gzip or bgzip)")
+    parser.add_argument("--out", type=Path, required=True, help="output folder")
     parser.add_argument(
         "--genome", type=Path, required=True, help="folder written by `geneq genes`"
     )
-    parser.add_argument(
-        "--surrogates", type=Path, required=True, help="folder of <locus>/locus.json"
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--surrogates", type=Path, help="folder of <locus>/locus.json")
+    what.add_argument("--equations", type=Path, help="folder written by `geneq distill`")
+    expression = parser.add_argument_group("options of --equations")
+    expression.add_argument("--features", type=Path, help="features.zarr of the genome (needed)")
+    expression.add_argument(
+        "--search", type=Path, help="folder written by `geneq search`: effects by the teacher too"
     )
-    parser.add_argument(
+    expression.add_argument(
+        "--background",
+        type=Path,
+        help="folder written by `geneq background`: adds percentiles of effects",
+    )
+    loci = parser.add_argument_group("options of --surrogates")
+    loci.add_argument(
         "--oracle", help="TYPE:WHAT (default: this and the following options as in locus.json)"
     )
-    parser.add_argument(
+    loci.add_argument(
         "--methods",
         nargs="+",
         choices=METHODS,
-        default=list(METHODS),
         help="methods that predict effects (default: all)",
     )
-    parser.add_argument(
+    loci.add_argument(
         "--reduce", help="how profiles are reduced to scores, as in geneq score (not pc1)"
     )
-    parser.add_argument("--precision", choices=PRECISIONS, help="precision of a network")
-    parser.add_argument(
+    loci.add_argument("--precision", choices=PRECISIONS, help="precision of a network")
+    loci.add_argument(
         "--reverse_complement",
         action="store_true",
         default=None,
         help="average the scores of both strands",
     )
-    parser.add_argument(
+    loci.add_argument(
         "--truth",
         type=Path,
         help="measured effects: chrom, pos, ref, alt, value (.tsv, .csv, .parquet)",
     )
-    parser.add_argument("--out", type=Path, required=True, help="output folder")
+
+
+# Options that apply to one kind of models only.
+OF_EQUATIONS = ("features", "search", "background")
+OF_SURROGATES = ("oracle", "methods", "reduce", "precision", "reverse_complement", "truth")
+
+
+def _check_options(args: Namespace) -> None:
+    idle, models = (OF_SURROGATES, "surrogates") if args.equations else (OF_EQUATIONS, "equations")
+    given = [f"--{name}" for name in idle if getattr(args, name) is not None]
+    if given:
+        raise GeneqError(f"{', '.join(given)} can only be used with --{models}")
+    if args.equations and args.features is None:
+        raise GeneqError("--equations needs --features, which the equations were made from")
 
 
 def run(args: Namespace) -> None:
     """Write the tables; print what was written, what was skipped, and which loci failed."""
+    _check_options(args)
+    if args.equations:
+        expression.run(args)
+        return
     if args.reduce == COMPONENT:
         raise GeneqError(
             "--reduce pc1 is relative to a library and cannot be applied to single variants",
@@ -91,6 +125,7 @@ def run(args: Namespace) -> None:
     if truth is not None:
         truth = in_vcf(truth, variants.table, genome)
     inside, found = Inside(variants.table, genome, args.threads), {}
+    methods = args.methods or list(METHODS)
     scoring = Scoring(args.oracle, args.reduce, args.precision, args.reverse_complement)
 
     def make(name: str) -> None:
@@ -99,7 +134,7 @@ def run(args: Namespace) -> None:
         locus = replace(Locus.load(folder).scored_as(scoring).on(genome), locus=name)
         here = variants.table[inside.of(locus)]
         if len(here):
-            found[name] = effects_of(here, locus, folder, genome, args.methods, args.threads)
+            found[name] = effects_of(here, locus, folder, genome, methods, args.threads)
 
     failed = run_each(names, "variants", make, args.out)
     effects = pd.concat([_empty(), *found.values()], ignore_index=True)

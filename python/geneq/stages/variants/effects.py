@@ -29,6 +29,7 @@ from ...oracles.attribution import attribute
 from ...oracles.scoring import padding, score_tokens, variant_scores
 from ...surrogates import Surrogate
 from ...vcf import lengths, normalised
+from .pairs import column_of
 
 __all__ = ["METHODS", "Answer", "Case", "alternatives", "wild_type"]
 
@@ -187,7 +188,9 @@ def alternatives(
     normal = normalised(table, genome, threads)
     sizes = np.stack([lengths(normal["ref"]), lengths(normal["alt"])], axis=1)
     starts = normal["start"].to_numpy(np.int64)
-    places = _places(locus, starts, sizes, tss)
+    fixed = len(locus) // 2 if tss is None else tss
+    fixed = fixed if locus.strand == "+" else len(locus) - 1 - fixed
+    places = column_of(starts - locus.start, sizes, fixed)
     fits = (places >= 0) & (places + sizes[:, 1] <= len(locus))
     forward = genome.tokens(locus.chrom, locus.start, locus.end)
     ends = np.cumsum(sizes[:, 1])
@@ -201,15 +204,6 @@ def alternatives(
     unknown |= np.array(["N" in alt for alt in normal["alt"]], bool)
     note = np.where(unknown, NO_BASE, np.where(fits, "", TOO_LONG)).astype(object)
     return tokens, sizes[:, 0] == sizes[:, 1], note
-
-
-def _places(locus: Locus, starts: np.ndarray, sizes: np.ndarray, tss: int | None) -> np.ndarray:
-    """int64[n]: columns of the forward strand at which the alternatives begin."""
-    fixed = len(locus) // 2 if tss is None else tss
-    fixed = fixed if locus.strand == "+" else len(locus) - 1 - fixed
-    places = starts - locus.start
-    left = places + sizes[:, 0] <= fixed
-    return places + np.where(left, sizes[:, 0] - sizes[:, 1], 0)
 
 
 def _unknown(forward: np.ndarray, places: np.ndarray, sizes: np.ndarray) -> np.ndarray:

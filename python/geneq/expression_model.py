@@ -1,0 +1,190 @@
+"""From DNA around genes to expression: the equations of all cell types, and the teacher.
+
+Features are computed from sequence as `geneq featurize` does it, by the oracles of the features
+that the equations were made from. Gene features keep the values that the gene has.
+"""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from .equations import SOURCE, Equation, used_blocks, used_columns
+from .errors import GeneqError
+from .features import Features
+from .genome import Genome
+from .oracles.equation import open_block
+from .teacher import TrainedTeacher
+
+__all__ = ["EQUATION", "TEACHER", "ExpressionModel"]
+
+EQUATION, TEACHER = "equation", "teacher"
+
+
+class ExpressionModel:
+    """Equations, and a teacher, that read windows of DNA around the TSS.
+
+    Attributes
+    ----------
+    window : tuple of int
+        [first, end) around the TSS on the gene's strand: all that any oracle reads.
+    columns : list of (str, str)
+        Method and cell type of each prediction: selected equations, then the teacher's cell types.
+    digest : str
+        Of everything that determines predictions.
+    """
+
+    def __init__(
+        self, equations: dict[str, Equation], features: Features, oracles: dict, teacher=None
+    ):
+        self.equations, self.teacher = equations, teacher
+        self._features, self._oracles = features, oracles
+        windows = [features.blocks[i].meta["window"] for i in oracles]
+        self.window = (min(first for first, _ in windows), max(end for _, end in windows))
+        self.columns = [(EQUATION, cell_type) for cell_type in equations]
+        self.columns += [(TEACHER, name) for name in (teacher.cell_types if teacher else [])]
+        self.digest = self._digest()
+
+    @classmethod
+    def open(
+        cls, equations: str | Path, features: str | Path, search: str | Path | None, genome: Genome
+    ) -> "ExpressionModel":
+        """Open equations, and the teacher if `search` is given.
+
+        Parameters
+        ----------
+        equations : path
+            A folder written by `geneq distill`.
+        features : path
+            The features.zarr that the equations were made from.
+        search : path or None
+            The folder of their search.
+        genome : Genome
+            The genome of the features.
+
+        Raises
+        ------
+        GeneqError
+            No equation was selected and there is no teacher; the features are of promoters, of
+            another genome, or others than the equations' or the teacher's; an oracle cannot be
+            opened for an equation.
+        """
+        documents, beside = _documents(equations), Path(equations) / "equations" / "0.json"
+        selected = {e.document["cell_type"]: e for e in documents if e.selected}
+        found = Features.open(features)
+        _check_genome(found, genome, features)
+        teacher = None
+        if search is not None:
+            teacher = TrainedTeacher.load(search)
+            if teacher.about["features"] != found.about:
+                raise GeneqError("The features are not those that the teacher was trained on",
+                                 file=features)  # fmt: skip
+        if not selected and teacher is None:
+            raise GeneqError("No equation was selected for any cell type, so none can predict the "
+                             "effect of a variant", file=equations)  # fmt: skip
+        oracles = {}
+        for i, block in enumerate(found.blocks):
+            wanted = None if teacher else _classes(selected.values(), block.name)
+            if (SOURCE in block.meta or not block.is_table) and wanted != []:
+                about = {"name": block.name, "classes": block.classes, **block.meta}
+                oracle = open_block(about, beside)
+                oracles[i] = oracle if wanted is None else oracle.of_classes(wanted)
+        if not oracles:
+            raise GeneqError("The equations depend on gene features only, not on DNA",
+                             file=equations)  # fmt: skip
+        return cls(selected, _with_tables(found), oracles, teacher)
+
+    @property
+    def length(self) -> int:
+        """Of the sequences that are read, in nt."""
+        return self.window[1] - self.window[0]
+
+    @property
+    def gene_id(self) -> np.ndarray:
+        """Genes that have features."""
+        return self._features.gene_id
+
+    def predict(self, tokens: np.ndarray, gene_id: np.ndarray) -> np.ndarray:
+        """Predicted expression.
+
+        Parameters
+        ----------
+        tokens : ndarray of uint8[n, length]
+            `window` around the TSS of genes, on their strands.
+        gene_id : ndarray of object[n]
+
+        Returns
+        -------
+        ndarray of float64[n, columns]
+            log2(CPM + 1).
+        """
+        features = self._computed(tokens, gene_id)
+        found = [equation.predict(features)[:, None] for equation in self.equations.values()]
+        if self.teacher:
+            found.append(self.teacher.predict(features).astype(float))
+        return np.concatenate(found, axis=1)
+
+    def _computed(self, tokens: np.ndarray, gene_id: np.ndarray) -> Features:
+        """The blocks that are needed, computed from sequence."""
+        place = pd.Series(np.arange(len(self.gene_id)), self.gene_id)[gene_id].to_numpy()
+        blocks = []
+        for i, block in enumerate(self._features.blocks):
+            if block.is_table:
+                blocks.append(replace(block, values=block.values[place]))
+            elif i in self._oracles:
+                oracle, (first, end) = self._oracles[i], block.meta["window"]
+                part = tokens[:, first - self.window[0] : end - self.window[0]]
+                scores = oracle.predict_bins(part, np.subtract(block.meta["bin_edges"], first))
+                blocks.append(replace(block, values=scores, classes=oracle.targets))
+        return Features(np.asarray(gene_id), blocks, self._features.meta)
+
+    def _digest(self) -> str:
+        found = hashlib.sha256(json.dumps(self._features.about, sort_keys=True).encode())
+        for equation in self.equations.values():
+            document = equation.document
+            decisive = [
+                document[key] for key in ("cell_type", "expression", "constants", "variables")
+            ]
+            found.update(json.dumps(decisive, sort_keys=True).encode())
+        if self.teacher:
+            for name, value in sorted(self.teacher.network.state_dict().items()):
+                found.update(name.encode() + value.numpy().tobytes())
+        return found.hexdigest()
+
+
+def _documents(folder: str | Path) -> list[Equation]:
+    paths = sorted((Path(folder) / "equations").glob("*.json"), key=lambda path: path.name)
+    if not paths:
+        raise GeneqError("No equations found", file=folder,
+                         fix="Give a folder written by `geneq distill`")  # fmt: skip
+    return [Equation.load(path) for path in paths]
+
+
+def _check_genome(features: Features, genome: Genome, path: str | Path) -> None:
+    if any(block.meta["window"] is None for block in features.blocks if not block.is_table):
+        raise GeneqError("Variants need the positions of genes, and promoters have none",
+                         file=path)  # fmt: skip
+    if features.meta.get("genome") != genome.digest:
+        raise GeneqError("The features are of another genome", file=path)
+
+
+def _classes(equations, block: str) -> list[str]:
+    """Classes of a block that equations depend on."""
+    names = set()
+    for equation in equations:
+        document = equation.document
+        places = [i for i in used_blocks(document) if document["blocks"][i]["name"] == block]
+        names |= {column.name for column in used_columns(document) if column.block in places}
+    return sorted(names)
+
+
+def _with_tables(features: Features) -> Features:
+    """The features with tables in memory; scores of oracles are never read."""
+    blocks = [
+        replace(block, values=block.values[:]) if block.is_table else block
+        for block in features.blocks
+    ]
+    return replace(features, blocks=blocks)
