@@ -137,5 +137,4 @@ def _drawn(
     changed[rows, columns] = (old + others) % 4
     known = old < UNKNOWN
     gene_id = genes["gene_id"].to_numpy()
-    before = model.predict(windows, gene_id[different])[which]
-    return (model.predict(changed, gene_id[gene]) - before)[known]
+    return model.differences(windows, which[known], changed[known], gene_id[different])

@@ -95,7 +95,7 @@ class ExpressionModel:
         if not oracles:
             raise GeneqError("The equations depend on gene features only, not on DNA",
                              file=equations)  # fmt: skip
-        return cls(selected, _with_tables(found), oracles, teacher)
+        return cls(selected, _in_memory(found, oracles), oracles, teacher)
 
     @property
     def length(self) -> int:
@@ -107,39 +107,96 @@ class ExpressionModel:
         """Genes that have features."""
         return self._features.gene_id
 
-    def predict(self, tokens: np.ndarray, gene_id: np.ndarray) -> np.ndarray:
-        """Predicted expression.
+    def predict(self, gene_id: np.ndarray) -> np.ndarray:
+        """Predicted expression of genes, log2(CPM + 1), float64[n, columns]."""
+        return self._predicted(self._stored(gene_id))
 
-        Parameters
-        ----------
-        tokens : ndarray of uint8[n, length]
-            `window` around the TSS of genes, on their strands.
-        gene_id : ndarray of object[n]
-
-        Returns
-        -------
-        ndarray of float64[n, columns]
-            log2(CPM + 1).
-        """
-        features = self._computed(tokens, gene_id)
+    def _predicted(self, features: Features) -> np.ndarray:
         found = [equation.predict(features)[:, None] for equation in self.equations.values()]
         if self.teacher:
             found.append(self.teacher.predict(features).astype(float))
         return np.concatenate(found, axis=1)
 
-    def _computed(self, tokens: np.ndarray, gene_id: np.ndarray) -> Features:
-        """The blocks that are needed, computed from sequence."""
+    def differences(
+        self, before: np.ndarray, which: np.ndarray, after: np.ndarray, gene_id: np.ndarray
+    ) -> np.ndarray:
+        """How changes of sequence change predictions.
+
+        Only bins that a change reaches are scored; the others are those of the features.
+
+        Parameters
+        ----------
+        before : ndarray of uint8[k, length]
+            `window` around the TSS of genes, on their strands, as in the genome.
+        which : ndarray of int64[n]
+            The window that was changed.
+        after : ndarray of uint8[n, length]
+            That window with the change.
+        gene_id : ndarray of object[k]
+
+        Returns
+        -------
+        ndarray of float64[n, columns]
+        """
+        old = self._stored(gene_id)
+        first, end = _changed(before[which], after)
+        blocks, places = [], iter(self._oracles)
+        for block in old.blocks:
+            values = np.asarray(block.values)[which]
+            if not block.is_table:
+                self._rescore(next(places), values, before, which, after, first, end)
+            blocks.append(replace(block, values=values))
+        new = Features(gene_id[which], blocks, old.meta)
+        return self._predicted(new) - self._predicted(old)[which]
+
+    def _rescore(
+        self,
+        place: int,
+        values: np.ndarray,
+        before: np.ndarray,
+        which: np.ndarray,
+        after: np.ndarray,
+        first: np.ndarray,
+        end: np.ndarray,
+    ) -> None:
+        """Add to scores [n, bins, classes] what changes in [first, end) change.
+
+        Windows that differ in the same bins are scored together, before and after, each as far as
+        these bins depend on it: in the same place, rounding is the same.
+        """
+        oracle, edges = self._oracles[place], self._edges(place)
+        reach = self.length if oracle.reach is None else oracle.reach
+        low = np.searchsorted(edges, first - reach, "right") - 1
+        high = np.searchsorted(edges, end + reach, "left")
+        low, high = np.maximum(low, 0), np.minimum(high, len(edges) - 1)
+        some = np.flatnonzero((first < end) & (low < high))
+        ranges, group = np.unique(np.stack([low, high], axis=1)[some], axis=0, return_inverse=True)
+        for i, (a, b) in enumerate(ranges):
+            rows = some[group == i]
+            start, stop = max(edges[0], edges[a] - reach), min(edges[-1], edges[b] + reach)
+            old, again = np.unique(which[rows], return_inverse=True)
+            parts = np.concatenate([before[old, start:stop], after[rows, start:stop]])
+            scores = oracle.predict_bins(parts, edges[a : b + 1] - start)
+            values[rows, a:b] += scores[len(old) :] - scores[again]
+
+    def _edges(self, place: int) -> np.ndarray:
+        """Bin edges of a block as positions in windows."""
+        return np.subtract(self._features.blocks[place].meta["bin_edges"], self.window[0])
+
+    def _stored(self, gene_id: np.ndarray) -> Features:
+        """The blocks that are needed, of genes."""
         place = pd.Series(np.arange(len(self.gene_id)), self.gene_id)[gene_id].to_numpy()
-        blocks = []
-        for i, block in enumerate(self._features.blocks):
-            if block.is_table:
-                blocks.append(replace(block, values=block.values[place]))
-            elif i in self._oracles:
-                oracle, (first, end) = self._oracles[i], block.meta["window"]
-                part = tokens[:, first - self.window[0] : end - self.window[0]]
-                scores = oracle.predict_bins(part, np.subtract(block.meta["bin_edges"], first))
-                blocks.append(replace(block, values=scores, classes=oracle.targets))
+        blocks = [
+            replace(block, values=block.values[place], classes=self._classes(i))
+            for i, block in enumerate(self._features.blocks)
+            if block.is_table or i in self._oracles
+        ]
         return Features(np.asarray(gene_id), blocks, self._features.meta)
+
+    def _classes(self, place: int) -> list[str]:
+        """Of a block, those that are in memory."""
+        oracle = self._oracles.get(place)
+        return oracle.targets if oracle else self._features.blocks[place].classes
 
     def _digest(self) -> str:
         found = hashlib.sha256(json.dumps(self._features.about, sort_keys=True).encode())
@@ -153,6 +210,14 @@ class ExpressionModel:
             for name, value in sorted(self.teacher.network.state_dict().items()):
                 found.update(name.encode() + value.numpy().tobytes())
         return found.hexdigest()
+
+
+def _changed(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[first, end) of the columns that differ, int64[n] each; both 0 if none does."""
+    differ = before != after
+    first = differ.argmax(1)
+    end = differ.shape[1] - differ[:, ::-1].argmax(1)
+    return first, np.where(differ.any(1), end, 0)
 
 
 def _documents(folder: str | Path) -> list[Equation]:
@@ -181,10 +246,13 @@ def _classes(equations, block: str) -> list[str]:
     return sorted(names)
 
 
-def _with_tables(features: Features) -> Features:
-    """The features with tables in memory; scores of oracles are never read."""
-    blocks = [
-        replace(block, values=block.values[:]) if block.is_table else block
-        for block in features.blocks
-    ]
+def _in_memory(features: Features, oracles: dict) -> Features:
+    """The features with tables, and those classes that oracles score, in memory."""
+    blocks = []
+    for i, block in enumerate(features.blocks):
+        if i in oracles:
+            places = [block.classes.index(name) for name in oracles[i].targets]
+            blocks.append(replace(block, values=block.values[:][:, :, places]))
+        else:
+            blocks.append(replace(block, values=block.values[:]) if block.is_table else block)
     return replace(features, blocks=blocks)

@@ -136,10 +136,13 @@ class BinnedOracle(Oracle):
         no such option.
     flank : int
         Bases that it reads beyond the first and the last edge, on each side.
+    reach : int or None
+        The score of a bin depends on no base that is further than this from it; None if unknown.
     """
 
     strands: str | None = None
     flank: int = 0
+    reach: int | None = None
 
     def inputs(self, edges: np.ndarray) -> int:
         """How many windows the model itself reads for one sequence with these bins."""

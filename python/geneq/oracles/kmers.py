@@ -40,7 +40,7 @@ class KmerOracle(BinnedOracle):
     strands: str
 
     def __init__(self, k: int, strands: str = "split"):
-        self.name, self.k, self.strands = f"kmers:{k}", k, strands
+        self.name, self.k, self.strands, self.reach = f"kmers:{k}", k, strands, k
         self.strand = "both" if strands == "both" else "given"
         self.hash = hashlib.sha256(f"kmers 1\0{k}\0{strands}".encode()).hexdigest()
         kmers = ["".join(bases) for bases in product("ACGT", repeat=k)]

@@ -27,9 +27,9 @@ __all__ = ["AUTO", "Explorer", "Finalist", "Settings", "Trial", "choose", "table
 AUTO = "auto"
 GENERATION = 8
 SHORT = 3
-# Power of the number of parameters in the cost: with ten times as many a network must be 0.7 %
-# better.
-COMPLEXITY = 0.003
+# Power of the number of parameters in the cost: with ten times as many a network must be 0.1 %
+# better. Where little can be predicted, that is a few per cent of it.
+COMPLEXITY = 0.0005
 FINALISTS = 3
 CERTAIN = 1.0
 # --trials auto: at least one generation of the strategy; ends after so many without this gain.

@@ -83,9 +83,10 @@ class Scored:
         gene_id, scored = self.pairs.genes["gene_id"].to_numpy(), batch.scored
         effects = np.full((len(scored), len(self.model.columns)), np.nan)
         if scored.any():
-            reference = self.model.predict(batch.reference, gene_id[batch.genes])
-            found = self.model.predict(batch.alternative[scored], gene_id[batch.gene[scored]])
-            effects[scored] = found - reference[batch.which[scored]]
+            alternative, which = batch.alternative[scored], batch.which[scored]
+            effects[scored] = self.model.differences(
+                batch.reference, which, alternative, gene_id[batch.genes]
+            )
         return effects
 
     def _percentiles(self, effects: np.ndarray) -> np.ndarray:
