@@ -1,5 +1,5 @@
 # Everything runs from here; see `make help`.
-.PHONY: help install demo test lint clean image
+.PHONY: help install demo test test-faults lint clean image
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -7,7 +7,7 @@ python := .venv/bin/python
 demo := results/demo
 
 help: ## what there is to make
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
 
 install: ## set up .venv, the extension and Nextflow; quick where they are right already
 	@bin/geneq-setup
@@ -25,6 +25,9 @@ $(demo)/input/truth.parquet: python/geneq/tools/simulate.py python/geneq/tools/p
 test: install lint ## every test: Rust, Python and the pipeline
 	@cd rust_ext && cargo test --quiet --locked
 	@$(python) -m pytest
+
+test-faults: install ## what happens when nodes, schedulers, disks and Nextflow fail (slow; Slurm, if installed)
+	@$(python) -m pytest -m faults tests/faults
 
 lint: install ## formatters, linters and types
 	@cd rust_ext && if cargo fmt --version >/dev/null 2>&1; then cargo fmt --check; \
