@@ -11,11 +11,13 @@ SLURM = ("-profile", "slurm", "--max_time", "30.min")
 # Each takes what it asks for, whatever the attempt: only a larger request lets it succeed.
 LARGE = "python3 -c 'import time; held = bytearray(300 << 20); time.sleep(6)'"
 LONG = "sleep 45"
-CANCELLED = "${task.attempt == 1 ? 'scancel \\$SLURM_JOB_ID; sleep 60' : ''}"
+JOB = "\\${SLURM_ARRAY_JOB_ID}_\\$SLURM_ARRAY_TASK_ID"
+CANCELLED = f"${{task.attempt > 1 ? '' : 'scancel {JOB}; sleep 30'}}"
+# Of all tasks the same, as an array has one request.
 REQUESTS = """
 process { withName: 'SEARCH' {
-    memory = { task.tag.toString() == 'large' ? 200.MB * task.attempt : 100.MB }
-    time = { task.tag.toString() == 'long' ? 1.min * task.attempt : 5.min }
+    memory = { 200.MB * task.attempt }
+    time = { 1.min * task.attempt }
 } }
 """
 
@@ -74,9 +76,9 @@ def test_a_node_that_is_lost_or_drained(tmp_path, inputs, slurm):
     run.wait_for(lambda: [*tmp_path.glob("work/*/*/runs")])
     slurm.lose_node()
     slurm.wait("down")
-    slurm.start_node()
-    slurm.wait("idle")
     slurm.scontrol("update", f"nodename={slurm.host}", "state=drain", "reason=test")
+    slurm.start_node()
+    slurm.wait("drained")
     run.wait_for(lambda: run.text.count("Submitted process > EQUATIONS:SEARCH (a)") == 2)
     time.sleep(5)
     assert "DISTILL" not in run.text
