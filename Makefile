@@ -1,5 +1,5 @@
 # Everything runs from here; see `make help`.
-.PHONY: help install demo test test-oracles lint clean image
+.PHONY: help install demo test test-faults test-oracles lint clean image
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -25,6 +25,9 @@ $(demo)/input/truth.parquet: python/geneq/tools/simulate.py python/geneq/tools/p
 test: install lint ## every test: Rust, Python and the pipeline
 	@cd rust_ext && cargo test --quiet --locked
 	@$(python) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+test-faults: install ## what happens when nodes, schedulers, disks and Nextflow fail (slow; Slurm, if installed)
+	@$(python) -m pytest -m faults tests/faults
 
 lint: install ## formatters, linters and types
 	@cd rust_ext && if cargo fmt --version >/dev/null 2>&1; then cargo fmt --check; \

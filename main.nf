@@ -50,6 +50,7 @@ workflow {
         if (failed) {
             log.error(failed)
         }
+        Failures.write(file(given.outdir, glob: false), { text -> log.warn(text) })
     }
 
     GENOMES(
@@ -66,7 +67,7 @@ workflow {
         GENOMES.out.genes,
         GENOMES.out.features,
         optional(given.truth),
-        options
+        options + [datasets: samples*.dataset.join(',')]
     )
     SURROGATES(
         channel.fromList(jobs),

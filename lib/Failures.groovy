@@ -1,5 +1,6 @@
 import java.nio.file.Files
 import java.nio.file.Path
+import java.nio.file.StandardCopyOption
 import nextflow.exception.ProcessNonZeroExitStatusException
 
 /** What happens after a task fails: it is retried or given up, or the run stops; and the summary at the end. */
@@ -19,6 +20,8 @@ class Failures {
     private static final String KILLED = /slurmstepd.*: error: .*(?:CANCELLED AT|oom.kill|[Ee]xceeded)|PBS: job killed|TERM_[A-Z]+LIMIT/
 
     private static final String CONTROL = /\u001B\[[0-9;?]*[ -\/]*[@-~]|\u001B\][^\u0007\u001B]*(?:\u0007|\u001B\\)|[\u0000-\u0008\u000B-\u001F\u007F]/
+
+    private static final List<String> COLUMNS = ['name', 'stage', 'message', 'log', 'folder']
 
     private static final Map<String, Map> tasks = Collections.synchronizedMap(new LinkedHashMap())
     private static final List<Map> loci = Collections.synchronizedList([])
@@ -76,11 +79,11 @@ class Failures {
         return plain(cause?.message ?: (exit == 0 ? error?.message : null)).join('; ')
     }
 
-    /** Note the loci of a `failed.tsv`: locus, stage and message. */
+    /** Note the loci of a `failed.tsv` in the folder of a task: locus, stage and message. */
     static void note(Path table) {
         table.readLines('UTF-8').drop(1).each { line ->
             def (locus, stage, message) = line.split('\t', 3)
-            loci << [locus: locus, stage: stage, message: plain(message).join(' ')]
+            loci << [locus: locus, stage: stage, message: plain(message).join(' '), folder: table.parent.parent]
         }
     }
 
@@ -92,6 +95,32 @@ class Failures {
         def lines = tasks.values().collect { failure -> describe(failure) }
         lines += loci.collect { locus -> "${locus.locus} failed in ${locus.stage}: ${locus.message}" }
         return (heads(samples, shards) + lines.collect { line -> "  ${line}" }).join('\n')
+    }
+
+    /** Write `failed.tsv` into the folder of the results; if nothing failed, remove that of an earlier run. */
+    static void write(Path folder, Closure warn) {
+        def file = folder.resolve('failed.tsv')
+        def rows = tasks.values().collect { failure -> row(failure) } + loci.collect { locus -> row(locus) }
+        try {
+            if (rows) {
+                def temporary = folder.resolve('.failed.tsv.part')
+                Files.writeString(temporary, ([COLUMNS] + rows).collect { fields -> "${fields.join('\t')}\n" }.join())
+                Files.move(temporary, file, StandardCopyOption.REPLACE_EXISTING)
+            }
+            else {
+                Files.deleteIfExists(file)
+            }
+        }
+        catch (IOException e) {
+            warn("Cannot write ${file}: ${e.message}")
+        }
+    }
+
+    private static List<String> row(Map failure) {
+        def name = failure.locus ?: failure.tag
+        def stage = failure.stage ?: failure.process.toString().toLowerCase()
+        def text = failure.locus ? failure.message : "${message(failure)} (${status(failure)})"
+        return [name, stage, text, failure.folder.resolve('.command.log'), failure.folder]*.toString()*.replace('\t', ' ')
     }
 
     private static List<String> heads(List<Map> samples, List<Map> shards) {

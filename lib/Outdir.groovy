@@ -32,7 +32,10 @@ class Outdir {
         def file = folder.toAbsolutePath().normalize().resolve(LOCK)
         def self = [host: host(), pid: ProcessHandle.current().pid(), started: started(ProcessHandle.current())]
         if (created(file, JsonOutput.toJson(self).padRight(BLOCK))) {
-            Runtime.runtime.addShutdownHook(new Thread({ Files.deleteIfExists(file) }))
+            atExit {
+                removeIncomplete(file.parent)
+                Files.deleteIfExists(file)
+            }
         }
         else {
             takeOver(file, warn)
@@ -51,7 +54,26 @@ class Outdir {
         }
         catch (IOException e) {
             file.toFile().delete()
+            atExit { removeIncomplete(file.parent) }
             throw new AbortOperationException("Cannot write to --outdir ${file.parent}: ${reason(e)}")
+        }
+    }
+
+    private static void atExit(Closure work) {
+        Runtime.runtime.addShutdownHook(new Thread(work))
+    }
+
+    // On a full disk, Nextflow leaves empty and half-written reports of the run.
+    private static void removeIncomplete(Path folder) {
+        def reports = folder.resolve('pipeline_info').toFile().listFiles()?.toList() ?: []
+        reports.findAll { file -> file.length() == 0 || file.name.endsWith('.html') && !isComplete(file) }
+            .each { file -> file.delete() }
+    }
+
+    private static boolean isComplete(File page) {
+        return page.withInputStream { stream ->
+            stream.skipNBytes(Math.max(0, page.length() - 32))
+            new String(stream.readAllBytes(), 'UTF-8').contains('</html>')
         }
     }
 

@@ -28,8 +28,17 @@ def atlas(tmp_path_factory):
         reported(root / "a", "set_10 & <co>", "--truth", str(truth)),
         reported(root / "b", "set_2", cell_types=("T", "quiet")),
     ]
-    assert main(["atlas", "--reports", *map(str, reports), "--out", str(root / "out")]) == 0
+    given = ["--reports", *map(str, reports), "--datasets", "set_2,lost,set_10 & <co>"]
+    assert main(["atlas", *given, "--out", str(root / "out")]) == 0
     return root / "out"
+
+
+def test_data_sets_without_a_report_are_named(atlas):
+    text = Page(atlas / "atlas.html").text
+    assert (
+        "Data sets without a report Of 3 data sets 1 failed: lost. The file failed.tsv"
+        in " ".join(text.split())
+    )
 
 
 def test_it_links_to_each_data_sets_report_where_the_pipeline_puts_it(atlas):

@@ -2,10 +2,12 @@
 
 import csv
 import io
+import re
+import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import sheet_cases
@@ -215,6 +217,67 @@ def test_any_cell_is_read_as_csv_writers_write_it(tmp_path_factory, values):
     (read,) = Sheet(sheet, "samplesheet").rows
     expected = {n: v.strip() for n, v in zip(names, values, strict=True) if v.strip()}
     assert {name: read[name] for name in names if name in read} == expected
+
+
+# What a shell, a path or a page would take for more than text.
+HOSTILE = [
+    *(
+        "$(touch pwned)",
+        "`id`",
+        "; rm -rf .",
+        "a'b",
+        'a"b',
+        "a b",
+        "--out=x",
+        "-rf",
+        "../../x",
+        "|cat",
+    ),
+    *(
+        "a\tb",
+        "a\0b",
+        "\u202eb",
+        "é",
+        "<script>x</script>",
+        "&&id",
+        ">x",
+        "*",
+        "~",
+        "\\",
+        "\x1b[31m",
+    ),
+    *("a.h5ad", "$(id).h5ad", "auto", "human", "ok", "a\u2028b", "{a,b}", "%s", "a\vb", "\ufeffok"),
+]
+hostile = st.lists(st.sampled_from([*HOSTILE, ""]) | cells, min_size=7, max_size=7)
+SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+@settings(max_examples=300)
+@given(st.lists(hostile, min_size=1, max_size=3), st.booleans())
+@example([["ok", "a.h5ad", "it's $(id)", "", "auto", "", ""]], True)
+def test_a_hostile_sheet_is_refused_or_its_names_are_harmless(rows, quoted):
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        (folder / "a.h5ad").touch()
+        text = io.StringIO(newline="")
+        csv.writer(text, quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL).writerow(
+            HEADER.split(",")
+        )
+        csv.writer(
+            text, quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_NONE, escapechar="/"
+        ).writerows(rows)
+        (folder / "s.csv").write_text(text.getvalue(), encoding="utf-8", newline="")
+        try:
+            read = read_samples(folder / "s.csv")
+        except GeneqError:
+            read = []
+        # Only these reach the names of files and tasks; all others are quoted by lib/Shell.groovy.
+        for row in read:
+            assert SAFE_NAME.fullmatch(row["dataset"]) and SAFE_NAME.fullmatch(row["genome"])
+            assert Path(row["h5ad"]).name == "a.h5ad"
+            assert row.get("scale", "auto") in ("auto", "counts", "cpm")
+            assert not any("\n" in str(value) for value in row.values())
+        assert {path.name for path in folder.iterdir()} == {"a.h5ad", "s.csv"}
 
 
 # --- loci and experiments -------------------------------------------------------------------------

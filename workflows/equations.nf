@@ -83,7 +83,7 @@ workflow EQUATIONS {
             .toSortedList { a, b -> a[0].dataset <=> b[0].dataset }
             .filter { reports -> !reports.isEmpty() }
             .map { reports -> reports.collect { report -> report[1] } },
-        options.subMap(['code_digest'])
+        options.subMap(['datasets', 'code_digest'])
     )
 
     emit:

@@ -1,5 +1,6 @@
 """How the pipeline is started in tests: as a user starts it, in a folder of its own."""
 
+import csv
 import os
 import re
 import subprocess
@@ -55,6 +56,31 @@ def with_lib(folder: Path, script: str) -> Run:
     (folder / "lib").symlink_to(ROOT / "lib")
     (folder / "main.nf").write_text(f"workflow {{\n{script}\n}}\n")
     return nextflow(folder, "run", folder / "main.nf")
+
+
+def attempts(folder, process):
+    """Rows of the trace of `process`, by data set, in the order of attempts."""
+    found = {}
+    (trace,) = (folder / "results/pipeline_info").glob("trace-*.txt")
+    with open(trace) as file:
+        for row in csv.DictReader(file, delimiter="\t"):
+            stage, _, tag = row["name"].split(":")[-1].partition(" ")
+            if stage == process:
+                found.setdefault(tag.strip("()"), []).append(row)
+    return {tag: sorted(rows, key=lambda row: int(row["attempt"])) for tag, rows in found.items()}
+
+
+def summary(text):
+    """The lines of the summary of a run, without the rest of what Nextflow prints."""
+    (found,) = re.findall(r"ERROR ~ ((?:Without|The run|Some tasks).*?)\n\n", text, re.DOTALL)
+    return found.splitlines()
+
+
+def failure(text, dataset):
+    """The line of the summary about a data set, and the work folder that follows it."""
+    lines = summary(text)
+    (place,) = (k for k, line in enumerate(lines) if line.startswith(f"  {dataset} "))
+    return lines[place].strip(), Path(lines[place + 1].removeprefix("    work folder: "))
 
 
 def pytest_collection_modifyitems(items):

@@ -1,13 +1,11 @@
 """Tasks that fail: which are tried again, with what, and what the run says at its end."""
 
-import csv
 import os
 import re
-from pathlib import Path
 
 import pytest
 
-from .conftest import ROOT, nextflow, pipeline
+from .conftest import ROOT, attempts, failure, nextflow, pipeline, summary
 
 # What a stub runs before `mkdir`: it takes longer than it may, or is terminated.
 SHIMS = {"slow": "sleep 3", "stuck": "exec sleep 60", "term": "kill -TERM $PPID; sleep 5"}
@@ -72,31 +70,6 @@ def slurm(tmp_path, monkeypatch):
         return "-profile", "slurm", "-c", "fast.config"
 
     return scheduler
-
-
-def attempts(folder, process):
-    """Rows of the trace of `process`, by data set, in the order of attempts."""
-    found = {}
-    (trace,) = (folder / "results/pipeline_info").glob("trace-*.txt")
-    with open(trace) as file:
-        for row in csv.DictReader(file, delimiter="\t"):
-            stage, _, tag = row["name"].split(":")[-1].partition(" ")
-            if stage == process:
-                found.setdefault(tag.strip("()"), []).append(row)
-    return {tag: sorted(rows, key=lambda row: int(row["attempt"])) for tag, rows in found.items()}
-
-
-def summary(text):
-    """The lines of the summary of a run, without the rest of what Nextflow prints."""
-    (found,) = re.findall(r"ERROR ~ ((?:Without|The run|Some tasks).*?)\n\n", text, re.DOTALL)
-    return found.splitlines()
-
-
-def failure(text, dataset):
-    """The line of the summary about a data set, and the work folder that follows it."""
-    lines = summary(text)
-    (place,) = (k for k, line in enumerate(lines) if line.startswith(f"  {dataset} "))
-    return lines[place].strip(), Path(lines[place + 1].removeprefix("    work folder: "))
 
 
 def test_tasks_are_tried_again_by_how_they_ended(tmp_path, inputs):

@@ -481,13 +481,13 @@ HEADERS = {
     # profile, start of its header: parameters, and what the jobs of SCORE and SURROGATE ask for
     ("lsf", "#BSUB"): (
         ("--queue", "long", "--project", "grant", "--max_memory", "1.GB", "--max_time", "30.min"),
-        {"-P grant", "-gpu num=1", "-q long", "-W 00:30", "-M 1024MB"},
-        {"-P grant", "-q long", "-W 00:30", "-M 1024MB"},
+        {"-P grant", "-gpu num=1", "-q long", "-W 00:30"},
+        {"-P grant", "-q long", "-W 00:30"},
     ),
     ("pbspro", "#PBS"): (
         ("--account", "lab", "--spot_queue", "cheap", "--queue", "long", "--gpu_queue", "gpus"),
         {"-A lab -l select=1:ncpus=1:mem=6144mb:ngpus=1", "-q gpus", "-l walltime=12:00:00"},
-        {"-A lab", "-q cheap", "-l select=1:ncpus=1:mem=2048mb", "-l walltime=04:00:00"},
+        {"-A lab", "-q cheap", "-l select=1:ncpus=1:mem=6144mb", "-l walltime=12:00:00"},
     ),
 }
 

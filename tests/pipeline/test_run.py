@@ -69,7 +69,16 @@ def test_a_broken_data_set_is_named_and_stops_no_other(data, broken):
     assert "muscle failed in PSEUDOBULK (exit status 1): geneq pseudobulk: error: " in run.text
     assert [path.name for path in (results / "datasets").iterdir()] == ["blood"]
     assert "<html" in (results / "datasets/blood/report/report.html").read_text()
-    assert "blood" in (results / "atlas.html").read_text()
+    atlas = (results / "atlas.html").read_text()
+    assert "blood" in atlas and "Of 2 data sets 1 failed: muscle." in atlas
+    failed = [line.split("\t") for line in (results / "failed.tsv").read_text().splitlines()]
+    assert failed[0] == ["name", "stage", "message", "log", "folder"]
+    (name, stage, message, log, task) = failed[1]
+    assert len(failed) == 2 and (name, stage) == ("muscle", "pseudobulk")
+    assert message.startswith("geneq pseudobulk: error: ")
+    assert message.endswith(" (exit status 1)")
+    assert message.removesuffix(" (exit status 1)") in (folder / log).read_text()
+    assert (folder / task / ".command.sh").exists()
     recovery = json.loads((results / "recovery.json").read_text())
     assert {entry["dataset"] for entry in recovery} == {"blood"}
     versions = (results / "pipeline_info/versions.yml").read_text()
@@ -83,7 +92,9 @@ def test_a_broken_data_set_is_named_and_stops_no_other(data, broken):
     anew = {f"{stage} (muscle)" for stage in ("PSEUDOBULK", "SEARCH", "DISTILL", "REPORT")}
     assert set(again.submitted) == {*anew, "ATLAS (2 data sets)"}
     assert set(again.cached) == set(run.submitted) - {"ATLAS (1 data sets)", "PSEUDOBULK (muscle)"}
-    assert "muscle" in (results / "atlas.html").read_text()
+    atlas = (results / "atlas.html").read_text()
+    assert "muscle" in atlas and " failed: " not in atlas
+    assert not (results / "failed.tsv").exists()
 
 
 def measured_times_apart(path):
@@ -294,6 +305,9 @@ def test_a_locus_that_fails_is_named_and_stops_no_other(data, tmp_path):
     assert "Without a surrogate: bad\n" in run.text
     assert "bad failed in score: motifs:core has no such target: 'AP9'" in run.text
     assert "SCORE (plus and 2 more)" in run.submitted
+    (failed,) = (results / "failed.tsv").read_text().splitlines()[1:]
+    assert failed.startswith("bad\tscore\tmotifs:core has no such target: 'AP9'")
+    assert (tmp_path / failed.split("\t")[-1] / ".command.sh").exists()
     assert {path.name for path in (results / "loci").iterdir()} == {
         *("plus", "minus", "far"),
         *("variants.parquet", "agreement.parquet", "comparisons.parquet", "failed.tsv"),

@@ -36,6 +36,10 @@ def add_arguments(parser):
     parser.add_argument(
         "--reports", nargs="+", required=True, type=Path, metavar="DIR", help="reports to compare"
     )
+    parser.add_argument(
+        "--datasets", default="", metavar="NAMES",
+        help="data sets of the run, comma-separated: the atlas names those without a report",
+    )  # fmt: skip
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="output folder")
 
 
@@ -46,11 +50,16 @@ def run(args):
         raise GeneqError(
             "Two reports are for the same data set", value=repeated[repeated.duplicated()].iloc[0]
         )
+    missing = [name for name in args.datasets.split(",") if name and name not in {*repeated}]
     recovery = [row for report in reports for row in report.recovery]
     if recovery:
         write_json(recovery, args.out / "recovery.json")
     templates.write_page(
-        "atlas.html.j2", args.out / "atlas.html", version=__version__, **page(reports, recovery)
+        "atlas.html.j2",
+        args.out / "atlas.html",
+        version=__version__,
+        missing=missing,
+        **page(reports, recovery),
     )
 
 

@@ -1,0 +1,115 @@
+"""What happens on a real Slurm when jobs, nodes and the controller fail."""
+
+import re
+import time
+
+from pipeline.conftest import ROOT, attempts, pipeline, summary
+
+from .conftest import Started, config
+
+SLURM = ("-profile", "slurm", "--max_time", "30.min")
+# Each takes what it asks for, whatever the attempt: only a larger request lets it succeed.
+LARGE = "python3 -c 'import time; held = bytearray(300 << 20); time.sleep(6)'"
+LONG = "sleep 45"
+JOB = "\\${SLURM_ARRAY_JOB_ID}_\\$SLURM_ARRAY_TASK_ID"
+CANCELLED = f"${{task.attempt > 1 ? '' : 'scancel {JOB}; sleep 30'}}"
+# Of all tasks the same, as an array has one request.
+REQUESTS = """
+process { withName: 'SEARCH' {
+    memory = { 200.MB * task.attempt }
+    time = { 1.min * task.attempt }
+} }
+"""
+
+
+def test_what_slurm_ends_is_retried_with_more(tmp_path, inputs, slurm):
+    """scancel, a real time limit, and memory that a job really takes; as an array, with a GPU."""
+    before = {"cancelled": CANCELLED, "large": LARGE, "long": LONG}
+    run = pipeline(
+        *(tmp_path, *inputs("fine", *before), *config(tmp_path, REQUESTS, before), *SLURM),
+        *("--array", 10, "--gpu", "--labels", "team=genomics"),
+        env=slurm.env,
+    )
+    assert run.status == 0, run.text
+    trace = attempts(tmp_path, "SEARCH")
+    ended = {name: [row["exit"] for row in rows] for name, rows in trace.items()}
+    assert ended["fine"] == ["0"]
+    assert ended["cancelled"] == ["143", "0"]
+    # A minute from Slurm, of which the last 30 s are its warning.
+    assert ended["long"] == ["140", "0"]
+    assert [row["time"] for row in trace["long"]] == ["1m", "2m"]
+    # Slurm kills the job, so that its wrapper may have no exit status to write.
+    assert len(ended["large"]) == 2 and ended["large"][1] == "0"
+    assert [row["memory"] for row in trace["large"]] == ["200 MB", "400 MB"]
+    # First attempts are an array, retries are jobs; all have asked for a GPU, and Slurm knows.
+    first = [rows[0]["native_id"] for rows in trace.values()]
+    assert len({job.split("_")[0] for job in first}) == 1 and len({*first}) == 4
+    for rows in trace.values():
+        for row in rows:
+            job = slurm.scontrol("show", "job", row["native_id"])
+            assert "TresPerNode=gres:gpu:1" in job and "Comment=team=genomics" in job
+    (genes,) = attempts(tmp_path, "GENES").values()
+    assert "gpu" not in slurm.scontrol("show", "job", genes[0]["native_id"])
+
+
+def test_a_controller_that_is_down_for_a_minute_is_waited_for(tmp_path, inputs, slurm):
+    run = Started(
+        *(tmp_path, *inputs("a", "b"), *config(tmp_path, before={"a": "sleep 20"}), *SLURM),
+        env=slurm.env,
+    )
+    # A job of `a` runs on; its report cannot be submitted.
+    run.wait_for(lambda: "Submitted process > EQUATIONS:SEARCH (a)" in run.text)
+    slurm.stop_controller()
+    run.wait_for(lambda: "Unable to contact slurm controller" in run.text)
+    time.sleep(60)
+    assert run.process.poll() is None
+    slurm.start_controller()
+    assert run.end() == 0, run.text
+    assert {len(rows) for rows in attempts(tmp_path, "SEARCH").values()} == {1}
+    assert (tmp_path / "results/atlas.html").exists()
+
+
+def test_a_node_that_is_lost_or_drained(tmp_path, inputs, slurm):
+    """Jobs of a lost node run again; while a node is drained, jobs wait."""
+    before = {"a": "${task.attempt == 1 ? 'touch ' + task.workDir + '/runs; sleep 300' : ''}"}
+    run = Started(tmp_path, *inputs("a"), *config(tmp_path, before=before), *SLURM, env=slurm.env)
+    run.wait_for(lambda: [*tmp_path.glob("work/*/*/runs")])
+    slurm.lose_node()
+    slurm.wait("down")
+    slurm.scontrol("update", f"nodename={slurm.host}", "state=drain", "reason=test")
+    slurm.start_node()
+    slurm.wait("drained")
+    run.wait_for(lambda: run.text.count("Submitted process > EQUATIONS:SEARCH (a)") == 2)
+    time.sleep(5)
+    assert "DISTILL" not in run.text
+    slurm.scontrol("update", f"nodename={slurm.host}", "state=resume")
+    assert run.end() == 0, run.text
+    assert [row["exit"] for row in attempts(tmp_path, "SEARCH")["a"]] == ["-", "0"]
+
+
+def test_a_partition_that_does_not_exist_ends_the_run(tmp_path, inputs, slurm):
+    run = pipeline(
+        *(tmp_path, *inputs("a"), *config(tmp_path), *SLURM, "--queue", "nosuch"), env=slurm.env
+    )
+    assert run.status == 1
+    assert re.search("could not be submitted in GENES .*nvalid partition", summary(run.text)[1])
+
+
+def test_after_nextflow_was_killed_its_jobs_are_cancelled_and_the_rest_is_resumed(
+    tmp_path, inputs, slurm
+):
+    """By the commands of docs/running.md."""
+    slow = {"a": "${task.attempt == 1 ? 'sleep 600' : ''}"}
+    given = (*inputs("a", "b"), *SLURM)
+    run = Started(tmp_path, *given, *config(tmp_path, before=slow), env=slurm.env)
+    run.wait_for(lambda: [*tmp_path.glob("results/datasets/b/report")])
+    run.kill()
+    documented = (ROOT / "docs/running.md").read_text()
+    (cancel,) = re.findall(r"^squeue --me .*scancel$", documented, re.MULTILINE)
+    slurm.shell(cancel, tmp_path)
+    while slurm.shell("squeue --me --noheader", tmp_path).strip():
+        time.sleep(0.5)
+    again = pipeline(tmp_path, *given, *config(tmp_path), "-resume", env=slurm.env)
+    assert again.status == 0, again.text
+    assert {"SEARCH (a)", "DISTILL (a)", "REPORT (a)"} < {*again.submitted}
+    assert {"SEARCH (b)", "DISTILL (b)", "REPORT (b)"} < {*again.cached}
