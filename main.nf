@@ -4,6 +4,7 @@
 
 include { GENOMES } from './workflows/genomes'
 include { EQUATIONS } from './workflows/equations'
+include { EXPRESSION_EFFECTS } from './workflows/effects'
 include { SURROGATES } from './workflows/surrogates'
 
 def existing(name) {
@@ -36,7 +37,7 @@ workflow {
         : []
     def jobs = Shards.ofLoci(places, rules.resolve('loci.json'), given.shard_bases) + Shards.ofExperiments(experiments)
     if (given.vcf) {
-        Shards.checkOneGenome(places)
+        Shards.checkOneGenome(places ?: samples)
     }
     def used = (samples + places)*.genome.unique()
     def single = [genome: used[0], fasta: given.fasta, gtf: given.gtf, promoters: given.promoters]
@@ -69,6 +70,15 @@ workflow {
         optional(given.truth),
         options + [datasets: samples*.dataset.join(',')]
     )
+    EXPRESSION_EFFECTS(
+        EQUATIONS.out.equations,
+        EQUATIONS.out.searches,
+        GENOMES.out.features,
+        GENOMES.out.folders,
+        Named.motifFiles(oracles),
+        places ? [] : optional(given.vcf),
+        options
+    )
     SURROGATES(
         channel.fromList(jobs),
         GENOMES.out.folders,
@@ -81,7 +91,7 @@ workflow {
 
     def about = "pipeline:\n  nextflow: \"${nextflow.version}\"\n  code_digest: \"${options.code_digest}\"\n".toString()
     GENOMES.out.versions
-        .mix(EQUATIONS.out.versions, SURROGATES.out.versions)
+        .mix(EQUATIONS.out.versions, EXPRESSION_EFFECTS.out.versions, SURROGATES.out.versions)
         // Below the name of the stage, without its workflow's.
         .map { versions -> versions.text.replaceFirst('^[A-Z]+:(?=[A-Z])', '') }
         .mix(channel.of(about))

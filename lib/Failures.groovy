@@ -140,7 +140,7 @@ class Failures {
 
     private static boolean concerns(Map failure, Map sample) {
         def subject = failure.tag.toString().tokenize(' /')[0]
-        def ofDataset = ['PSEUDOBULK', 'SEARCH', 'DISTILL', 'REPORT']
+        def ofDataset = ['PSEUDOBULK', 'SEARCH', 'DISTILL', 'REPORT', 'BACKGROUND', 'EFFECTS']
         def ofGenome = ['GENES', 'FEATURIZE', 'JOIN']
         return failure.process in ofDataset && subject == sample.dataset || failure.process in ofGenome && subject == sample.genome
     }

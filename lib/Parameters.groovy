@@ -122,11 +122,11 @@ class Parameters {
         }
         def errors = given.promoters ? LOCATED.findAll { name, reason -> given[name] != null }
             .collect { name, reason -> "--${name} cannot be used with --promoters: ${reason}".toString() } : []
-        if (given.vcf != null && given.loci == null) {
-            errors << '--vcf needs --loci: only variants inside a locus are scored'
+        if (given.vcf != null && given.loci == null && given.input == null) {
+            errors << '--vcf needs --loci or --input: variants are scored in loci, or in the windows of genes'
         }
-        if (given.variants_truth != null && given.vcf == null) {
-            errors << '--variants_truth needs --vcf: it lists measured effects of those variants'
+        if (given.variants_truth != null && (given.vcf == null || given.loci == null)) {
+            errors << '--variants_truth needs --vcf and --loci: it lists measured effects of those variants'
         }
         return errors + genome(given)
     }

@@ -33,11 +33,11 @@ class Shards {
         return rows.collect { row -> [name: row.experiment, genome: null, oracle: row.oracle, rows: [row]] }
     }
 
-    /** Stop if the loci, whose variants are in one file, are of several genomes. */
-    static void checkOneGenome(List<Map> loci) {
-        def genomes = loci*.genome.unique()
+    /** Stop if the loci or data sets, whose variants are in one file, are of several genomes. */
+    static void checkOneGenome(List<Map> rows) {
+        def genomes = rows*.genome.unique()
         if (genomes.size() > 1) {
-            throw new AbortOperationException("--vcf needs loci of a single genome, but these are of ${genomes.join(', ')}. Run the pipeline once for each genome, with its loci and variants")
+            throw new AbortOperationException("--vcf needs loci or data sets of a single genome, but these are of ${genomes.join(', ')}. Run the pipeline once for each genome, with its variants")
         }
     }
 

@@ -88,6 +88,9 @@ workflow EQUATIONS {
 
     emit:
     equations // [dataset, folder of its equations]
+    searches = SEARCH.out.teacher // [dataset, genome, folder of its search]
+        .filter { meta, _search -> meta.fold == null }
+        .map { meta, search -> [meta.dataset, meta.genome, search] }
     versions = PSEUDOBULK.out.versions.mix( // versions.yml
         SEARCH.out.versions, DISTILL.out.versions, REPORT.out.versions, ATLAS.out.versions
     )

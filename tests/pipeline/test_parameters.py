@@ -84,7 +84,7 @@ def test_wrong_parameters_are_refused_all_at_once(folder, env):
         "--oracle must be motifs:core, kmers:K with K from 1 to 6, or motifs:FILE.meme, deepbind:",
         "--bin_edges must be comma-separated numbers, lists of them separated by /, not '-10;10'",
         "--vcf cannot be used with --promoters: variants need genome coordinates",
-        "--vcf needs --loci: only variants inside a locus are scored",
+        "--vcf needs --loci or --input: variants are scored in loci, or in the windows of genes",
         "--variants_truth must be a path without",
         "as --genomes, a sheet (given: --fasta, --promoters)",
     ):
@@ -372,9 +372,11 @@ def test_variants_of_loci_in_two_genomes_are_refused(folder):
     given = ("--loci", "loci.csv", "--genomes", "genomes.csv")
     run = pipeline(folder, *given, "--vcf", "in.vcf", "--variants_truth", "in.vcf")
     assert run.status != 0 and run.submitted == []
-    assert "--vcf needs loci of a single genome, but these are of human, fly" in run.text
+    assert (
+        "--vcf needs loci or data sets of a single genome, but these are of human, fly" in run.text
+    )
     run = pipeline(folder, *given, "--variants_truth", "in.vcf")
-    assert "--variants_truth needs --vcf" in run.text
+    assert "--variants_truth needs --vcf and --loci" in run.text
 
 
 def test_errors_of_a_sheet_of_experiments_are_those_that_validate_reports(folder):

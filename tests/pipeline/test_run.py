@@ -13,7 +13,7 @@ import pytest
 
 from geneq import cli
 from geneq._ext import CODE_DIGEST
-from geneq.artifacts import AGREEMENT, GENES, VARIANTS
+from geneq.artifacts import AGREEMENT, EXPRESSION_EFFECTS, GENES, VARIANTS
 from geneq.features import Features
 from geneq.genome import Genome
 from geneq.libraries import FactorialLibrary, GlobalLibrary, Motif
@@ -27,6 +27,7 @@ from .conftest import ROOT, pipeline
 
 CORE = ROOT / "python" / "geneq" / "data" / "core.meme"
 OPTIONS = ("-profile", "test", "--seed", 1)
+DATASETS = ("blood", "muscle")
 
 
 @pytest.fixture(scope="module")
@@ -87,14 +88,24 @@ def test_a_broken_data_set_is_named_and_stops_no_other(data, broken):
 
     # Fixed and resumed: only what was broken, and the atlas of both, is computed.
     (data / "whole.h5ad").replace(data / "muscle.h5ad")
-    again = pipeline(folder, *OPTIONS, *inputs(data), "-resume")
+    # Variants are asked for, too.
+    variants = ("--vcf", data / "variants.vcf")
+    again = pipeline(folder, *OPTIONS, *inputs(data), *variants, "-resume")
     assert again.status == 0, again.text
     anew = {f"{stage} (muscle)" for stage in ("PSEUDOBULK", "SEARCH", "DISTILL", "REPORT")}
+    anew |= {f"{stage} ({name})" for stage in ("BACKGROUND", "EFFECTS") for name in DATASETS}
     assert set(again.submitted) == {*anew, "ATLAS (2 data sets)"}
     assert set(again.cached) == set(run.submitted) - {"ATLAS (1 data sets)", "PSEUDOBULK (muscle)"}
     atlas = (results / "atlas.html").read_text()
     assert "muscle" in atlas and " failed: " not in atlas
     assert not (results / "failed.tsv").exists()
+    for name in DATASETS:
+        table = EXPRESSION_EFFECTS.read(
+            results / f"datasets/{name}/variants/expression_effects.parquet"
+        )
+        assert set(table["method"]) == {"equation", "teacher"}
+        assert table["percentile"].between(0, 100).all()
+        assert (results / f"datasets/{name}/background/background.parquet").exists()
 
 
 def measured_times_apart(path):

@@ -1,0 +1,29 @@
+// Effects of variants on the expression of one data set's cell types.
+process EFFECTS {
+    tag "${meta.dataset}"
+    label 'medium'
+    errorStrategy { Failures.strategy(task) }
+
+    input:
+    tuple val(meta), path(distill, arity: '1'), path(search, arity: '1'), path(features, arity: '1'), path(genome, arity: '1'), path(background, arity: '1')
+    path motifs, arity: '0..*' // the motif files that features were made from
+    path vcf, arity: '1'
+    val options
+
+    output:
+    tuple val(meta), path('variants', arity: '1'), emit: variants
+    path 'versions.yml', arity: '1', emit: versions
+
+    script:
+    """
+    geneq variants --vcf ${vcf} --genome ${genome} --equations ${distill} --features ${features} --search ${search} \\
+        --background ${background} ${Shell.options(options)} --threads ${task.cpus} --out variants
+    geneq doctor --versions ${task.process} > versions.yml
+    """
+
+    stub:
+    """
+    mkdir variants
+    touch variants/expression_effects.parquet variants/annotated.vcf.gz variants/variants.json versions.yml
+    """
+}

@@ -1,0 +1,29 @@
+// From equations and variants to effects of the variants on expression.
+
+include { BACKGROUND } from '../modules/background'
+include { EFFECTS } from '../modules/effects'
+
+workflow EXPRESSION_EFFECTS {
+    take:
+    equations // [dataset, folder of its equations]
+    searches // [dataset, genome, folder of its search]
+    features // [genome, features.zarr]
+    folders // [genome, folder]
+    motifs // motif files of the features
+    vcf // file of variants, or none: then nothing is computed
+    options // parameters, and the digest of the code
+
+    main:
+    models = equations
+        .filter { vcf }
+        .join(searches)
+        .map { dataset, distill, genome, search -> [genome, [dataset: dataset], distill, search] }
+        .combine(features, by: 0)
+        .combine(folders, by: 0)
+        .map { _genome, meta, distill, search, joined, folder -> [meta, distill, search, joined, folder] }
+    BACKGROUND(models, motifs, options.background, options.subMap(['seed', 'code_digest']))
+    EFFECTS(models.join(BACKGROUND.out.background), motifs, vcf, options.subMap(['code_digest']))
+
+    emit:
+    versions = BACKGROUND.out.versions.mix(EFFECTS.out.versions) // versions.yml
+}
