@@ -112,7 +112,7 @@ class Failures {
     private static boolean concerns(Map failure, Map sample) {
         def subject = failure.tag.toString().tokenize(' /')[0]
         def ofDataset = ['PSEUDOBULK', 'SEARCH', 'DISTILL', 'REPORT']
-        def ofGenome = ['GENES', 'FEATURIZE', 'JOIN']
+        def ofGenome = ['GENES', 'FEATURIZE', 'JOIN', 'FEATURES']
         return failure.process in ofDataset && subject == sample.dataset || failure.process in ofGenome && subject == sample.genome
     }
 
