@@ -40,9 +40,15 @@ workflow {
         Shards.checkOneGenome(places ?: samples)
     }
     def used = (samples + places)*.genome.unique()
-    def single = [genome: used[0], fasta: given.fasta, gtf: given.gtf, promoters: given.promoters]
+    def single = given.subMap(['fasta', 'gtf', 'promoters', 'features']) + [genome: used[0]]
     def genomes = used ? (sheet ? sheet.findAll { row -> row.genome in used } : [single]) : []
-    def oracles = Named.sideBySide(given.oracle)
+    def oracles = Named.sideBySide(given.oracle, Sheet.rule(rules.resolve('loci.json'), 'oracle'))
+    // Genomes whose features exist are not scored.
+    def featurized = genomes.findAll { row -> row.genome in samples*.genome }
+    def (ready, scored) = featurized.split { row -> row.features }
+    if (ready && !scored) {
+        parameters.checkUnused(given)
+    }
 
     Outdir.lock(file(given.outdir, glob: false), { text -> log.warn(text) })
     Requests.add(given)
@@ -57,10 +63,12 @@ workflow {
     GENOMES(
         channel.fromList(genomes)
             .map { row -> [[genome: row.genome], optional(row.fasta), optional(row.gtf), optional(row.promoters)] },
-        samples*.genome,
+        scored*.genome,
+        channel.fromList(ready).map { row -> [row.genome, existing(row.features)] },
         oracles,
         optional(given.classes),
         optional(given.gene_features),
+        parameters.isDefault(given, 'oracle') ? [:] : [oracle: oracles*.staged.join('+')],
         options
     )
     EQUATIONS(

@@ -140,8 +140,8 @@ class Failures {
 
     private static boolean concerns(Map failure, Map sample) {
         def subject = failure.tag.toString().tokenize(' /')[0]
-        def ofDataset = ['PSEUDOBULK', 'SEARCH', 'DISTILL', 'REPORT', 'BACKGROUND', 'EFFECTS']
-        def ofGenome = ['GENES', 'FEATURIZE', 'JOIN']
+        def ofDataset = ['PSEUDOBULK', 'SEARCH', 'DISTILL', 'REPORT']
+        def ofGenome = ['GENES', 'FEATURIZE', 'JOIN', 'FEATURES']
         return failure.process in ofDataset && subject == sample.dataset || failure.process in ofGenome && subject == sample.genome
     }
 

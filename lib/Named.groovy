@@ -5,19 +5,31 @@ import nextflow.Nextflow
 import nextflow.exception.AbortOperationException
 
 /**
- * An oracle, or a function that reduces profiles, as a sheet names it, TYPE:WHAT; `file` is its file
- * or folder, where it has one, and `rest` what follows that in its name. The oracle distill:DATASET:CELL TYPE is
- * the equation that this run finds for a cell type.
+ * An oracle, or a function that reduces profiles, as a sheet or --oracle names it, TYPE:WHAT; `file` is
+ * its file or folder, where it has one, and `rest` what follows that in its name. The oracle
+ * distill:DATASET:CELL TYPE is the equation that this run finds for a cell type.
+ *
+ * Which types have files or folders is in the rule of the column oracle (python/geneq/data/loci.json).
  */
 class Named {
 
     private static final String RUN = 'distill'
 
-    // Between oracles that stand side by side: other pluses are part of a file's name.
-    private static final String BESIDE = /\+(?=(?:motifs|kmers|deepbind|sei):)/
+    // A function in a user's file.
+    private static final String IN_FILE = /^python:(.+\.py)(:.+)$/
 
     // A folder, and what is read of it: deepbind:FOLDER:VALUES, sei:FOLDER:profiles.
-    private static final String OF_FOLDER = /^(?:deepbind|sei):((?:[a-z][a-z0-9+.-]*:\/\/)?[^:]+)((?::.*)?)$/
+    private static final String OF_FOLDER = /^[^:]+:((?:[a-z][a-z0-9+.-]*:\/\/)?[^:]+)((?::.*)?)$/
+
+    // Types that read the configuration of a network from a JSON file next to theirs.
+    private static final List<String> KERAS = ['keras', 'deepstarr', 'xpresso']
+
+    // Types without per-bin outputs.
+    private static final Map<String, String> NO_BINS = [
+        xpresso: 'has one score for a gene',
+        equation: 'predicts expression itself',
+        distill: 'predicts expression itself',
+    ]
 
     final String name
     final Path file
@@ -29,9 +41,36 @@ class Named {
         this.rest = rest
     }
 
-    /** The oracles of features, joined by +, each with its file or folder; stops if two have the same name. */
-    static List<Named> sideBySide(String names) {
-        def found = names.split(BESIDE).collect { name -> ofFeatures(name) }
+    /**
+     * What the name refers to, [path, what follows it, what must be there]: 'file', 'folder', 'any' if
+     * there may be either or nothing (oracles of packages), or null if it is no path.
+     */
+    static List<String> located(String name, Map rule) {
+        def kind = name.tokenize(':')[0]
+        def what = name.substring(name.indexOf(':') + 1)
+        def inFile = name =~ IN_FILE
+        if (inFile) {
+            return [inFile[0][1], inFile[0][2], 'file']
+        }
+        if (kind in (rule.folders ?: [])) {
+            def ofFolder = name =~ OF_FOLDER
+            return ofFolder ? [ofFolder[0][1], ofFolder[0][2], 'folder'] : [what, '', 'folder']
+        }
+        if (kind in (rule.files ?: [])) {
+            return [what, '', name in rule.names ? null : 'file']
+        }
+        return [what, '', kind in (rule.plain ?: [kind]) ? null : 'any']
+    }
+
+    /** Whether there is what must be at a path. */
+    static boolean exists(Path path, String needed) {
+        return needed != 'folder' && Files.isRegularFile(path) || needed != 'file' && Files.isDirectory(path)
+    }
+
+    /** The oracles of features, joined by +; stops if one cannot be used, or two have the same name. */
+    static List<Named> sideBySide(String names, Map rule) {
+        def types = (rule.files + rule.folders + rule.plain).join('|')
+        def found = names.split(/\+(?=(?:${types}):)/).collect { name -> ofFeatures(name, rule) }
         def twice = found*.staged.countBy { name -> name }.find { _name, times -> times > 1 }
         if (twice) {
             throw new AbortOperationException("--oracle names ${twice.key} ${twice.value} times. Name each oracle once, and rename files of the same name")
@@ -43,27 +82,42 @@ class Named {
         return found
     }
 
-    private static Named ofFeatures(String name) {
-        def ofFolder = name =~ OF_FOLDER
-        if (ofFolder) {
-            return new Named(name, existing(ofFolder[0][1]), ofFolder[0][2])
+    private static Named ofFeatures(String name, Map rule) {
+        def (what, rest, needed) = located(name, rule)
+        def kind = name.tokenize(':')[0]
+        if (kind in NO_BINS) {
+            throw new AbortOperationException("--oracle cannot be ${name}, which ${NO_BINS[kind]}: features need scores of bins. Use it as the oracle of a locus or an experiment")
         }
-        def isFile = name.startsWith('motifs:') && name != 'motifs:core'
-        return new Named(name, isFile ? existing(name - 'motifs:') : null)
-    }
-
-    private static Path existing(String name) {
-        return Nextflow.file(name, checkIfExists: true, glob: false) as Path
+        if (!what || kind == 'kmers' && !(what ==~ /[1-6]/)) {
+            throw new AbortOperationException("--oracle names ${name}. Give it as TYPE:WHAT; kmers:K needs K from 1 to 6")
+        }
+        def path = needed ? Nextflow.file(what, glob: false) as Path : null
+        if (path && exists(path, needed)) {
+            return new Named(name, path, rest)
+        }
+        if (needed in ['file', 'folder']) {
+            throw new AbortOperationException("--oracle names ${name}, and there is no ${needed} ${what}. Relative paths start at the folder in which the pipeline was started; of several oracles, name one of another package first")
+        }
+        return new Named(name, null)
     }
 
     /** The files and folders of oracles, each once. */
     static List<Path> files(List<Named> oracles) {
-        return oracles*.file.findAll().unique()
+        return oracles*.files.flatten().unique()
     }
 
     /** The motif files among them: an equation opens no other. */
     static List<Path> motifFiles(List<Named> oracles) {
         return files(oracles.findAll { oracle -> oracle.kind == 'motifs' })
+    }
+
+    /** Its file or folder, and the JSON file next to a Keras network that has one. */
+    List<Path> getFiles() {
+        if (!file || !(kind in KERAS)) {
+            return file ? [file] : []
+        }
+        def stems = [file.name - ~/\.[^.]*$/, file.name - ~/\.weights\.h5$/].unique()
+        return [file] + stems.collect { stem -> file.resolveSibling("${stem}.json".toString()) }.findAll { path -> exists(path, 'file') }
     }
 
     String getKind() {

@@ -13,6 +13,9 @@ class Parameters {
         vcf: 'variants need genome coordinates, which promoter sequences do not have',
     ]
 
+    // Options of featurize, without the oracle: that of existing features may have files that equations need.
+    private static final List<String> FEATURIZE = ['strands', 'max_classes', 'tile', 'classes', 'gene_features', 'annotation_features']
+
     final List<Map> groups
 
     Parameters(Path schema) {
@@ -115,6 +118,19 @@ class Parameters {
         return rule.minimum != null && value < rule.minimum ? "must be at least ${rule.minimum}" : null
     }
 
+    /** Whether a parameter has its default. */
+    boolean isDefault(Map given, String name) {
+        return given[name] == described()[name].default
+    }
+
+    /** Stop if options of featurize are given; for runs in which the features of all genomes exist. */
+    void checkUnused(Map given) {
+        def unused = FEATURIZE.findAll { name -> !isDefault(given, name) }
+        if (unused) {
+            throw new AbortOperationException("${unused.collect { name -> "--${name}" }.join(', ')}: these are options for making features, and the features of all genomes exist. Omit them, or --features (in a sheet of genomes: the column features)")
+        }
+    }
+
     private static List<String> source(Map given) {
         def wanted = ['input', 'loci', 'experiments']
         if (!wanted.any { name -> given[name] != null }) {
@@ -127,6 +143,12 @@ class Parameters {
         }
         if (given.variants_truth != null && (given.vcf == null || given.loci == null)) {
             errors << '--variants_truth needs --vcf and --loci: it lists measured effects of those variants'
+        }
+        if (given.features != null && given.genomes != null) {
+            errors << '--features is for a single genome: use the column features of --genomes'
+        }
+        if (given.features != null && given.input == null) {
+            errors << '--features needs --input: only data sets use features'
         }
         return errors + genome(given)
     }

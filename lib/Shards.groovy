@@ -68,7 +68,7 @@ class Shards {
 
     /** The files of a shard's oracle and of its reduction, which may be the same. */
     static List<Path> files(Map shard, Named oracle) {
-        return [oracle, shard.rows[0].reduce]*.file.findAll().unique()
+        return Named.files([oracle, shard.rows[0].reduce].findAll())
     }
 
     private static String sheet(List<Map> rows) {

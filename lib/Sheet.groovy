@@ -16,8 +16,8 @@ class Sheet {
 
     private static final List<String> SEPARATORS = [',', ';', '\t']
 
-    // A function in a user's file.
-    private static final String IN_FILE = /^python:(.+\.py)(:.+)$/
+    // What is at a path of these formats.
+    private static final Map<String, String> PATHS = ['file-path': 'file', 'directory-path': 'folder']
 
     final Path path
     final String title
@@ -67,6 +67,11 @@ class Sheet {
         }
         sheet.stopOnErrors()
         return sheet.rows
+    }
+
+    /** The rule of a column. */
+    static Map rule(Path schema, String column) {
+        return new JsonSlurper().parse(schema.toFile()).properties[column]
     }
 
     private void nameGenomes(List<String> genomes, String what) {
@@ -207,8 +212,8 @@ class Sheet {
         if (rule.enum && !(value in rule.enum)) {
             error(line, name, "must be one of ${rule.enum.join(', ')}", value)
         }
-        if (rule.format == 'file-path') {
-            return found(line, name, value)
+        if (rule.format in PATHS) {
+            return found(line, name, value, PATHS[rule.format])
         }
         if (errors.size() > before) {
             return value
@@ -222,21 +227,21 @@ class Sheet {
     }
 
     private Named named(int line, String name, String value) {
-        def inFile = value =~ IN_FILE
-        def ofFiles = columns[name].files ?: []
-        def what = inFile ? inFile[0][1] : value.substring(value.indexOf(':') + 1)
-        def isFile = inFile || value.tokenize(':')[0] in ofFiles && !(value in columns[name].names)
-        def file = isFile ? found(line, name, what) : ofFiles ? resolved(what) : null
-        return new Named(value, isFile || file?.isFile() ? file : null, inFile ? inFile[0][2] : '')
+        def (what, rest, needed) = Named.located(value, columns[name])
+        if (needed in ['file', 'folder']) {
+            return new Named(value, found(line, name, what, needed), rest)
+        }
+        def path = needed ? resolved(what) : null
+        return new Named(value, path && Named.exists(path, needed) ? path : null)
     }
 
-    private Path found(int line, String name, String value) {
-        def file = resolved(value)
-        if (!file.isFile()) {
+    private Path found(int line, String name, String value, String needed) {
+        def path = resolved(value)
+        if (!Named.exists(path, needed)) {
             def hint = isUrl(value) ? '' : ' (relative paths start at the folder of the sheet)'
-            error(line, name, "file not found${hint}", value)
+            error(line, name, "${needed} not found${hint}", value)
         }
-        return file
+        return path
     }
 
     private Path resolved(String value) {

@@ -287,6 +287,8 @@ LOCI = "locus,genome,chrom,start,end,oracle,n,rate,window_start,window_end"
 
 def test_loci_have_numbers_and_their_oracles_files(folder):
     (folder / "net.py").touch()
+    (folder / "my nets").mkdir()
+    (folder / "3").touch()  # no file of kmers:3
     sheet = write(
         folder,
         LOCI,
@@ -294,6 +296,11 @@ def test_loci_have_numbers_and_their_oracles_files(folder):
         "b,,chr1,10,60,motifs:genes.gtf,,,,",
         "c,,chr1,10,60,python:net.py:make,,,,",
         "d,,chr1,10,60,python:module:make,,,,",
+        "e,,chr1,10,60,deepbind:my nets:SELEX,,,,",
+        "f,,chr1,10,60,sei:my nets,,,,",
+        "g,,chr1,10,60,kmers:3,,,,",
+        "h,,chr1,10,60,mine:my nets,,,,",
+        "i,,chr1,10,60,mine:nothing,,,,",
     )
     first, *others = read_loci(sheet)
     assert first == {
@@ -305,6 +312,11 @@ def test_loci_have_numbers_and_their_oracles_files(folder):
         f"motifs:{folder / 'genes.gtf'}",
         f"python:{folder / 'net.py'}:make",
         "python:module:make",
+        f"deepbind:{folder / 'my nets'}:SELEX",
+        f"sei:{folder / 'my nets'}",
+        "kmers:3",
+        f"mine:{folder / 'my nets'}",
+        "mine:nothing",
     ]
 
 

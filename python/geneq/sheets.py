@@ -16,9 +16,12 @@ from .errors import GeneqError, not_found
 __all__ = ["Sheet", "read_experiments", "read_genomes", "read_loci", "read_samples"]
 
 URL = re.compile(r"[a-z][a-z0-9+.-]*://")
-NO_FILE = "file not found (relative paths start at the folder of the sheet)"
+NOT_FOUND = "{} not found (relative paths start at the folder of the sheet)"
+NO_FILE, NO_FOLDER = NOT_FOUND.format("file"), NOT_FOUND.format("folder")
 # A function in a user's file.
 IN_FILE = re.compile(r"python:(.+\.py)(:.+)")
+# A folder, and what is read of it: deepbind:FOLDER:VALUES, sei:FOLDER:profiles.
+OF_FOLDER = re.compile(rf"[^:]+:((?:{URL.pattern})?[^:]+)((?::.*)?)")
 # The type of oracle that is an equation which the same run of the pipeline finds.
 OF_THE_RUN = "distill"
 TYPES: dict[str, Callable[[str], str | int | float | bool]] = {
@@ -309,8 +312,10 @@ class Sheet:
             self.error(line, name, rule["errorMessage"], value)
         if "enum" in rule and value not in rule["enum"]:
             self.error(line, name, f"must be one of {', '.join(rule['enum'])}", value)
-        if rule.get("format") == "file-path" and not self._exists(value):
+        if rule.get("format") == "file-path" and not self._is_file(value):
             self.error(line, name, NO_FILE, value)
+        if rule.get("format") == "directory-path" and not self._is_folder(value):
+            self.error(line, name, NO_FOLDER, value)
         if len(self.errors) > before:
             return value
         if rule.get("format") in ("oracle", "function"):
@@ -318,21 +323,32 @@ class Sheet:
         return TYPES[rule["type"]](value)
 
     def _named(self, line: int, name: str, value: str) -> str:
-        """TYPE:WHAT, with the path of its file resolved against the folder of the sheet."""
-        (type_, _, file), rule = value.partition(":"), self.columns[name]
-        of_files = rule.get("files", ())
-        is_file, rest = type_ in of_files and value not in rule["names"], ""
+        """TYPE:WHAT, with the path of its file or folder resolved against that of the sheet."""
+        (type_, _, path), rest, rule = value.partition(":"), "", self.columns[name]
+        known, error = self._is_file, None
         if match := IN_FILE.fullmatch(value):
-            is_file, (file, rest) = True, match.groups()
-        if (is_file or of_files) and self._exists(file):
-            return f"{type_}:{file if URL.match(file) else self.path.parent / file}{rest}"
-        if is_file:
-            self.error(line, name, NO_FILE, file)
+            (path, rest), error = match.groups(), NO_FILE
+        elif type_ in rule.get("folders", ()):
+            match = OF_FOLDER.fullmatch(value)
+            path, rest = match.groups() if match else (path, "")
+            error, known = NO_FOLDER, self._is_folder
+        elif type_ in rule.get("files", ()) and value not in rule["names"]:
+            error = NO_FILE
+        elif type_ in rule.get("plain", [type_]) or value in rule["names"]:
+            return value
+        # An oracle of another package may have a file or folder, or neither.
+        if known(path) or (error is None and self._is_folder(path)):
+            return f"{type_}:{path if URL.match(path) else self.path.parent / path}{rest}"
+        if error:
+            self.error(line, name, error, path)
         return value
 
-    def _exists(self, value: str) -> bool:
-        # URLs are checked by the pipeline, which can read them.
+    # URLs are checked by the pipeline, which can read them.
+    def _is_file(self, value: str) -> bool:
         return bool(URL.match(value)) or (self.path.parent / value).is_file()
+
+    def _is_folder(self, value: str) -> bool:
+        return bool(URL.match(value)) or (self.path.parent / value).is_dir()
 
     def _check_unique(self) -> None:
         for name in (name for name, rule in self.columns.items() if rule.get("unique")):

@@ -19,6 +19,13 @@ PARAMETERS = {
 }
 
 
+# Oracles side by side by the rule of the column oracle.
+NAMED = f"""
+def rule = Sheet.rule(file('{ROOT}/python/geneq/data/loci.json'), 'oracle')
+def named = {{ names -> Named.sideBySide(names, rule) }}
+"""
+
+
 @pytest.fixture
 def folder(tmp_path):
     for name in ("a.h5ad", "genome.fa", "genes.gtf"):
@@ -66,7 +73,7 @@ def test_wrong_parameters_are_refused_all_at_once(folder, env):
         *("--max_variables", 0, "--seed", "many", "--sr_engine", "steam", "--oracle", "sei"),
         *("--min_cells", 2.5, "--cv", "maybe", "--queue"),
         *("--bin_edges=-10;10", "--promoters", "p.fa", "--fasta", "genome.fa", "--vcf", "x.vcf"),
-        *("--variants_truth", "a*.tsv"),
+        *("--variants_truth", "a*.tsv", "--features", "f.zarr", "--genomes", "g.csv"),
         env=env,
     )
     assert run.status != 0
@@ -81,12 +88,13 @@ def test_wrong_parameters_are_refused_all_at_once(folder, env):
         "--cv must be true or false, not 'maybe'",
         "--queue needs a value, not 'true'",
         "--sr_engine must be one of auto, operon, pysr, not 'steam'",
-        "--oracle must be motifs:core, kmers:K with K from 1 to 6, or motifs:FILE.meme, deepbind:",
+        "--oracle must be TYPE:WHAT, such as motifs:core, or several of these joined by +",
         "--bin_edges must be comma-separated numbers, lists of them separated by /, not '-10;10'",
         "--vcf cannot be used with --promoters: variants need genome coordinates",
         "--vcf needs --loci or --input: variants are scored in loci, or in the windows of genes",
         "--variants_truth must be a path without",
-        "as --genomes, a sheet (given: --fasta, --promoters)",
+        "as --genomes, a sheet (given: --genomes, --fasta, --promoters)",
+        "--features is for a single genome: use the column features of --genomes",
     ):
         assert text in run.text
 
@@ -118,14 +126,11 @@ CASTS = [
     ("oracle", "motifs:a+b.meme+motifs:c", "motifs:a+b.meme+motifs:c"),
     ("oracle", "deepbind:a/b:SELEX,C2H2 ZF+kmers:3", "deepbind:a/b:SELEX,C2H2 ZF+kmers:3"),
     ("oracle", "kmers:3+sei:x+sei:y:profiles", "kmers:3+sei:x+sei:y:profiles"),
-    ("oracle", "kmers:3+sei:", ORACLE + "not 'kmers:3+sei:'"),
-    ("oracle", "deepbind::SELEX", ORACLE + "not 'deepbind::SELEX'"),
+    ("oracle", "keras:a b.h5+python:net.py:make", "keras:a b.h5+python:net.py:make"),
+    ("oracle", "sei", ORACLE + "not 'sei'"),
     ("oracle", "deepbind:a+sei:$x", ORACLE + "not 'deepbind:a+sei:$x'"),
-    ("oracle", "equation:a.json", ORACLE + "not 'equation:a.json'"),
     ("tile", "128", 128),
     ("tile", "0", "--tile must be at least 1, not '0'"),
-    ("oracle", "motifs:a+kmers:9", ORACLE + "not 'motifs:a+kmers:9'"),
-    ("oracle", "kmers:3+motifs:", ORACLE + "not 'kmers:3+motifs:'"),
     ("annotation_features", "true", True),
     ("region", None, None),
     ("max_variables", "5.0", "--max_variables must be a whole number, not '5.0'"),
@@ -153,11 +158,12 @@ def test_oracles_side_by_side_are_files_and_names(folder):
         (folder / name).touch()
     run = with_lib(
         folder,
-        """
-        def found = Named.sideBySide('motifs:a+b.meme+kmers:3+motifs:core+motifs:other/c.meme')
+        NAMED
+        + """
+        def found = named('motifs:a+b.meme+kmers:3+motifs:core+motifs:other/c.meme')
         println("staged: ${found*.staged.join(' ')}")
         println("files: ${found*.file.findAll()*.name.join(' ')}")
-        Named.sideBySide('motifs:c.meme+motifs:other/c.meme')
+        named('motifs:c.meme+motifs:other/c.meme')
         """,
     )
     assert "staged: motifs:a+b.meme kmers:3 motifs:core motifs:c.meme\n" in run.text
@@ -165,36 +171,67 @@ def test_oracles_side_by_side_are_files_and_names(folder):
     assert run.status != 0 and "--oracle names motifs:c.meme 2 times" in run.text
 
 
+REFUSED_ORACLES = [
+    "names sei:none, and there is no folder none. Relative paths start at",
+    "names motifs:none+mine:x, and there is no file none+mine:x.",
+    "names deepstarr:db, and there is no file db.",
+    "names python:none.py:make, and there is no file none.py.",
+    "names kmers:9. Give it as TYPE:WHAT; kmers:K needs K from 1 to 6",
+    "names deepbind::SELEX, and there is no folder :SELEX.",
+    "names sei:. Give it as TYPE:WHAT",
+    "names motifs:. Give it as TYPE:WHAT",
+    "cannot be xpresso:x.h5, which has one score for a gene: features need scores of bins.",
+    "cannot be equation:a.json, which predicts expression itself",
+    "names 2 files or folders that are called db. Rename them",
+]
+
+
 def test_oracles_of_folders_keep_what_follows_the_folder(folder):
     """A folder is staged once, however often it is named."""
     for name in ("db", "a+b/sei", "other/db"):
         (folder / name).mkdir(parents=True)
+    (folder / "net.weights.h5").touch()
+    (folder / "net.json").touch()
+    (folder / "net.py").touch()
     run = with_lib(
         folder,
-        """
+        NAMED
+        + """
+        def refused = { names ->
+            try {
+                named(names)
+            }
+            catch (nextflow.exception.AbortOperationException e) {
+                println("REFUSED ${e.message}")
+            }
+        }
         def names = 'deepbind:db:SELEX,C2H2 ZF+deepbind:./db/:CTCF+sei:a+b/sei:profiles+kmers:2'
-        def found = Named.sideBySide(names)
+        def found = named(names)
         println("staged: ${found*.staged.join(' | ')}")
         println("files: ${Named.files(found)*.name.join(' ')}")
         println("of equations: ${Named.motifFiles(found)}")
-        println("remote: ${('deepbind:s3://bucket/db:CTCF' =~ Named.OF_FOLDER)[0].drop(1)}")
-        try {
-            Named.sideBySide('sei:none')
-        }
-        catch (Exception e) {
-            println("missing: ${e.message}")
-        }
-        Named.sideBySide('deepbind:db:SELEX+deepbind:other/db:CTCF')
+        println("remote: ${Named.located('deepbind:s3://bucket/db:CTCF', rule)}")
+        def others = 'mine:db+keras:net.weights.h5+python:./net.py:make+python:mod:make' +
+            '+torchscript:genome.fa'
+        println("others: ${named(others)*.staged.join(' | ')}")
+        println("their files: ${Named.files(named(others))*.name.join(' ')}")
+        ['sei:none', 'motifs:none+mine:x', 'deepstarr:db', 'python:none.py:make', 'kmers:9',
+         'deepbind::SELEX', 'kmers:3+sei:', 'kmers:3+motifs:', 'xpresso:x.h5',
+         'kmers:1+equation:a.json'].each(refused)
+        refused('deepbind:db:SELEX+deepbind:other/db:CTCF')
         """,
     )
     staged = "deepbind:db:SELEX,C2H2 ZF | deepbind:db:CTCF | sei:sei:profiles | kmers:2"
     assert f"staged: {staged}\n" in run.text
     assert "files: db sei\n" in run.text
     assert "of equations: []\n" in run.text
-    assert "remote: [s3://bucket/db, :CTCF]\n" in run.text
-    assert re.search("missing: .*none", run.text)
-    assert run.status != 0
-    assert "--oracle names 2 files or folders that are called db. Rename them" in run.text
+    assert "remote: [s3://bucket/db, :CTCF, folder]\n" in run.text
+    others = "mine:db | keras:net.weights.h5 | python:net.py:make | python:mod:make"
+    assert f"others: {others} | torchscript:genome.fa\n" in run.text
+    assert "their files: db net.weights.h5 net.json net.py genome.fa\n" in run.text
+    refused = re.findall("REFUSED --oracle (.*)", run.text)
+    for text, expected in zip(refused, REFUSED_ORACLES, strict=True):
+        assert text.startswith(expected)
 
 
 def test_parameters_are_cast_by_the_schema(folder):
@@ -307,7 +344,10 @@ def test_errors_of_a_samplesheet_are_those_that_validate_reports(folder):
 
 def test_errors_of_a_sheet_of_genomes_are_those_that_validate_reports(folder):
     sheet = folder / "genomes.csv"
-    sheet.write_text("genome,fasta,gtf,promoters\na,genome.fa,,\na,,,gone.fa\n,,,genome.fa\n")
+    sheet.write_text(
+        "genome,fasta,gtf,promoters,features\n"
+        "a,genome.fa,,,\na,,,gone.fa,\n,,,genome.fa,\nb,,,genome.fa,genome.fa\n"
+    )
     (folder / "sheet.csv").write_text("dataset,h5ad,cell_type_key\na,a.h5ad,k\n")
     run = pipeline(folder, "--input", "sheet.csv", "--genomes", sheet)
     with pytest.raises(GeneqError) as caught:
@@ -316,6 +356,7 @@ def test_errors_of_a_sheet_of_genomes_are_those_that_validate_reports(folder):
     assert run.submitted == []
     assert errors(run.text) == [line.rstrip(".") for line in errors(str(caught.value))]
     assert "line 2: give either fasta and gtf, or promoters alone" in run.text
+    assert "line 5, column features: folder not found (relative paths start at" in run.text
 
 
 def test_errors_of_a_sheet_of_loci_are_those_that_validate_reports(folder):
@@ -333,6 +374,8 @@ def test_errors_of_a_sheet_of_loci_are_those_that_validate_reports(folder):
         "f,,chr1,10,60,,torchscript:a.h5ad,5,20,,,,,,\n"
         "g,,,,,,,,,,,,,,\n"
         "h,,chr1,10,60,,python:net.py:make,,,,,,python:gone.py:last,,\n"
+        "i,,chr1,10,60,,deepbind:gone:SELEX,,,,,,,,\n"
+        "j,,chr1,10,60,,sei:genome.fa,,,,,,,,\n"
     )
     run = pipeline(folder, "--loci", sheet, "--fasta", "genome.fa", "--gtf", "genes.gtf")
     with pytest.raises(GeneqError) as caught:
@@ -356,6 +399,8 @@ def test_errors_of_a_sheet_of_loci_are_those_that_validate_reports(folder):
         "line 8: give both window_start and window_end, or neither",
         "line 9: the window must be inside 10-60: '5-20'",
         "line 11, column oracle: file not found (relative paths start at the folder of the sheet)",
+        "line 12, column oracle: folder not found (relative paths start at the folder of the sh",
+        "line 13, column oracle: folder not found",
     ):
         assert text in run.text
 

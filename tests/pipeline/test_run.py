@@ -40,16 +40,9 @@ def data(tmp_path_factory):
     return folder
 
 
-def inputs(data):
+def inputs(data, sheet="samplesheet.csv"):
     return (
-        *(
-            "--input",
-            data / "samplesheet.csv",
-            "--fasta",
-            data / "genome.fa.gz",
-            "--gtf",
-            data / "genes.gtf",
-        ),
+        *("--input", data / sheet, "--fasta", data / "genome.fa.gz", "--gtf", data / "genes.gtf"),
         *("--truth", data / "truth.parquet"),
     )
 
@@ -108,6 +101,13 @@ def test_a_broken_data_set_is_named_and_stops_no_other(data, broken):
         assert (results / f"datasets/{name}/background/background.parquet").exists()
 
 
+def blood_alone(data):
+    """A samplesheet of one of the two data sets."""
+    rows = (data / "samplesheet.csv").read_text().splitlines()
+    (data / "blood.csv").write_text("\n".join(row for row in rows if "muscle" not in row))
+    return data / "blood.csv"
+
+
 def measured_times_apart(path):
     """What a file of results holds, without the seconds that something took."""
     if path.name == "trials.parquet":
@@ -125,10 +125,6 @@ def files(folder):
 
 
 def test_after_one_task_of_each_stage_was_killed_the_results_are_the_same(data, broken, tmp_path):
-    blood = [
-        row for row in (data / "samplesheet.csv").read_text().splitlines() if "muscle" not in row
-    ]
-    (data / "blood.csv").write_text("\n".join(blood))
     (tmp_path / "loci.csv").write_text(
         "locus,chrom,start,end,oracle,target,n\nsite,chr5,26060,26180,motifs:core,AP1,1500\n"
     )
@@ -146,7 +142,7 @@ def test_after_one_task_of_each_stage_was_killed_the_results_are_the_same(data, 
         f' ? "export PATH={tmp_path}/killed:\\$PATH" : "" }} }}\n'
     )
     run = pipeline(
-        *(tmp_path, *OPTIONS, "--input", data / "blood.csv", "--truth", data / "truth.parquet"),
+        *(tmp_path, *OPTIONS, "--input", blood_alone(data), "--truth", data / "truth.parquet"),
         *(*loci, "-c", "kill.config"),
     )
     assert run.status == 0, run.text
@@ -170,6 +166,24 @@ def test_after_one_task_of_each_stage_was_killed_the_results_are_the_same(data, 
     page = (tmp_path / "results/loci.html").read_bytes()
     assert page == (tmp_path / "undisturbed/loci.html").read_bytes()
     assert (tmp_path / "results/atlas.html").exists()
+
+
+def test_features_of_one_run_are_those_of_another(data, broken, tmp_path):
+    """The oracle and its tasks are skipped, and the results are the same."""
+    folder, _ = broken
+    features = folder / "results/genomes/genome/featurize/features.zarr"
+    given = (*inputs(data, blood_alone(data).name), "--features", features)
+    refused = pipeline(tmp_path, *OPTIONS, *given, "--tile", 32, "--strands", "split")
+    assert refused.status != 0 and refused.submitted == []
+    assert "--strands, --tile: these are options for making features, and the" in refused.text
+    run = pipeline(tmp_path, *OPTIONS, *given)
+    assert run.status == 0, run.text
+    stages = ("GENES (genome)", "FEATURES (genome)", "ATLAS (1 data sets)")
+    blood = (f"{stage} (blood)" for stage in ("PSEUDOBULK", "SEARCH", "DISTILL", "REPORT"))
+    assert sorted(run.submitted) == sorted([*stages, *blood])
+    found, wanted = (files(place / "results/datasets/blood") for place in (tmp_path, folder))
+    assert {*found} == {*wanted}
+    assert [name for name in found if found[name] != wanted[name]] == []
 
 
 def cells_that_follow_cg(folder, files) -> pd.DataFrame:

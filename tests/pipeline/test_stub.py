@@ -16,9 +16,9 @@ def inputs(tmp_path):
     data.mkdir()
     names = ("a & b's.h5ad", "genome 1.fa", "genes;1.gtf", "promoters.fa", "motifs(1).meme")
     names += ("net's 1.h5", "v 1.vcf", "t's.tsv", "recipe(1).json", "net.py", "b+c's.meme")
-    for name in (*names, "half lives (1).tsv", "c's (1).tsv"):
+    for name in (*names, "half lives (1).tsv", "c's (1).tsv", "net's 1.json"):
         (data / name).touch()
-    for name in ("db's (1)", "sei"):
+    for name in ("db's (1)", "sei", "fly's (1).zarr"):
         (data / name).mkdir()
         (data / name / "file").touch()
     (data / "sheet.csv").write_text(
@@ -28,8 +28,8 @@ def inputs(tmp_path):
         "c,a & b's.h5ad,k,fly\n"
     )
     (data / "genomes.csv").write_text(
-        "genome,fasta,gtf,promoters\nhuman,genome 1.fa,genes;1.gtf,\nfly,,,promoters.fa\n"
-        "unused,,,promoters.fa\n"
+        "genome,fasta,gtf,promoters,features\nhuman,genome 1.fa,genes;1.gtf,,\n"
+        "fly,,,promoters.fa,fly's (1).zarr\nunused,,,promoters.fa,\n"
     )
     # Of the network 40,000 symbols a locus, and 100 x 31 of the saturation library.
     (data / "loci.csv").write_text(
@@ -41,6 +41,7 @@ def inputs(tmp_path):
         + "all,human,chr1,0,100,,deepstarr:net's 1.h5,,10,20,saturation,,\n"
         "own,human,chr1,0,2048,,distill:b:T cell (CD4+),,,,,,\n"
         "code,human,chr1,0,100,,python:net.py:make,,,,,,python:net.py:last\n"
+        "deep,human,chr1,0,100,,deepbind:db's (1):C2H2 ZF,,,,,,\n"
     )
     (data / "experiments.csv").write_text(
         "experiment,recipe,oracle,target\nx.1,recipe(1).json,motifs:motifs(1).meme,it's\n"
@@ -65,27 +66,29 @@ def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, input
     times = Counter(name.split(" ")[0] for name in run.submitted)
     assert times == {
         "GENES": 2,
-        "FEATURIZE": 6,  # 12,000 genes in the stub of genes, two genomes
-        "JOIN": 2,
+        "FEATURIZE": 3,  # 12,000 genes in the stub of genes
+        "JOIN": 1,
+        "FEATURES": 1,  # those of the fly exist
         "PSEUDOBULK": 3,
         "SEARCH": 18,
         "DISTILL": 18,
         "REPORT": 3,
         "ATLAS": 1,
-        "SCORE": 5,  # two loci, and one with few symbols more; two; the experiment
-        "SURROGATE": 5,
-        "VARIANTS": 4,
+        "SCORE": 6,  # two loci, and one with few symbols more; three; the experiment
+        "SURROGATE": 6,
+        "VARIANTS": 5,
         "LOCI_REPORT": 1,
     }
     assert {"SCORE (net0 and 1 more)", "SCORE (net2 and 1 more)", "SCORE (own)"} < {*run.submitted}
     results = tmp_path / "results"
     stages = {"pseudobulk", "search", "distill", "report", "cv"}
     assert {path.name for path in (results / "genomes").iterdir()} == {"human", "fly"}
-    assert {path.name for path in (results / "genomes/fly").iterdir()} == {"genes", "featurize"}
+    assert {path.name for path in (results / "genomes/human").iterdir()} == {"genes", "featurize"}
+    assert {path.name for path in (results / "genomes/fly").iterdir()} == {"genes"}
     for dataset in "abc":
         assert {path.name for path in (results / "datasets" / dataset).iterdir()} == stages
     found = {f"{path.parent.name}/{path.name}" for path in (results / "loci").glob("*/*")}
-    loci = ("net0", "net1", "net2", "all", "own", "code", "x.1")
+    loci = ("net0", "net1", "net2", "all", "own", "code", "deep", "x.1")
     assert found == {f"{locus}/{stage}" for locus in loci for stage in ("score", "surrogate")}
     assert (results / "loci/x.1/surrogate/surrogate.npz").exists()
     folds = {f"fold{k}/{stage}" for k in range(5) for stage in ("search", "distill")}
@@ -107,10 +110,10 @@ def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, input
         "versions.yml",
     }
 
-    # Features, and loci with an equation, have both motif files; models are for features alone.
+    # Features, and loci with an equation, have both motif files; of models those that they name.
     scripts = (tmp_path / "work").glob("*/*/.command.run")
     tasks = [(path.parent, re.search("### name: '(.+)'", path.read_text())) for path in scripts]
-    for stage, n in (("FEATURIZE", 6), ("SCORE (own)", 1), ("VARIANTS (own)", 1)):
+    for stage, n in (("FEATURIZE", 3), ("SCORE (own)", 1), ("VARIANTS (own)", 1)):
         found = [folder for folder, name in tasks if f":{stage}" in name.group(1)]
         assert len(found) == n
         for folder in found:
@@ -118,6 +121,14 @@ def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, input
             models = ("db's (1)/file", "sei/file", "classes/c's (1).tsv")
             has = [(folder / name).exists() for name in models]
             assert has == [stage == "FEATURIZE"] * 3
+    for stage, name in (
+        ("SCORE (deep)", "db's (1)/file"),
+        ("VARIANTS (deep)", "db's (1)/file"),
+        ("SCORE (net0 ", "net's 1.json"),
+        ("SEARCH (c)", "fly's (1).zarr/file"),
+    ):
+        (folder,) = [folder for folder, name in tasks if f":{stage}" in name.group(1)]
+        assert (folder / name).exists()
 
     again = pipeline(tmp_path, "-stub", *inputs, *budgets, "-resume")
     assert again.status == 0, again.text
