@@ -62,12 +62,17 @@ class Failures {
 
     /** Whether a task failed because of its machine or scheduler, so that another attempt may succeed. */
     private static boolean isTransient(Integer exit, Path folder) {
-        return exit == null || exit == Integer.MAX_VALUE || exit in TRANSIENT || exit == 1 && !started(folder)
+        return exit == null || exit == Integer.MAX_VALUE || exit in TRANSIENT || exit == 1 && !started(folder) || exit == 0 && !launched(folder)
     }
 
     // AWS Batch reports exit status 1 for a spot instance that was reclaimed before the task began.
     private static boolean started(Path folder) {
         return ['.command.begin', '.exitcode'].any { name -> Files.exists(folder.resolve(name)) }
+    }
+
+    // A job that is cancelled while its inputs are staged ends with exit status 0, and no command has run.
+    private static boolean launched(Path folder) {
+        return Files.exists(folder.resolve('.command.out'))
     }
 
     // What the scheduler or Nextflow reports about a failure, beyond the exit status.

@@ -34,9 +34,10 @@ def test_what_slurm_ends_is_retried_with_more(tmp_path, inputs, slurm):
     trace = attempts(tmp_path, "SEARCH")
     ended = {name: [row["exit"] for row in rows] for name, rows in trace.items()}
     assert ended["fine"] == ["0"]
-    assert ended["cancelled"] == ["143", "0"]
-    # A minute from Slurm, of which the last 30 s are its warning.
-    assert ended["long"] == ["140", "0"]
+    # Before its command ran, so that there is no error to be seen.
+    assert ended["cancelled"] in (["0", "0"], ["143", "0"])
+    # By SIGUSR2 as a job, by SIGTERM in an array.
+    assert ended["long"] in (["140", "0"], ["143", "0"])
     assert [row["time"] for row in trace["long"]] == ["1m", "2m"]
     # Slurm kills the job, so that its wrapper may have no exit status to write.
     assert len(ended["large"]) == 2 and ended["large"][1] == "0"

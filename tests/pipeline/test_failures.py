@@ -132,6 +132,7 @@ STATUSES = [
     *((status, "all", "retry") for status in ("null", "Integer.MAX_VALUE", 104, 50001)),
     *((status, "all", "retry") for status in (*range(130, 146), *range(175, 178))),
     *((status, "all", "ignore") for status in (0, 1, 2, 126, 127, 129, 146, 174, 178, 255)),
+    (0, "begin", "retry"),
     (1, "none", "retry"),
     (1, "begin", "ignore"),
     (1, "exitcode", "ignore"),
@@ -141,7 +142,7 @@ STATUSES = [
 
 def test_every_exit_status_is_judged(tmp_path):
     (tmp_path / "lib").symlink_to(ROOT / "lib")
-    files = {"all": (".command.begin", ".exitcode"), "none": ()}
+    files = {"all": (".command.begin", ".command.out", ".exitcode"), "none": ()}
     files |= {"begin": (".command.begin",), "exitcode": (".exitcode",)}
     for name, present in files.items():
         (tmp_path / name).mkdir()
