@@ -127,6 +127,8 @@ CASTS = [
     ("oracle", "motifs:a+kmers:9", ORACLE + "not 'motifs:a+kmers:9'"),
     ("oracle", "kmers:3+motifs:", ORACLE + "not 'kmers:3+motifs:'"),
     ("annotation_features", "true", True),
+    ("keep_outputs", "true", True),
+    ("precision", "int8", "--precision must be one of float32, bfloat16, float16, not 'int8'"),
     ("region", None, None),
     ("max_variables", "5.0", "--max_variables must be a whole number, not '5.0'"),
     ("max_variables", 2.5, "--max_variables must be a whole number, not '2.5'"),
