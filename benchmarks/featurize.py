@@ -3,24 +3,48 @@ beside a plain NumPy scan and, if it is installed, lightmotif (a scanner in Rust
 
 All run on one thread, on the same windows, and give the same scores, log mean affinity by bin.
 geneq also computes base composition, which the peers do not.
+
+Then the peak memory of `geneq featurize` for a table of 1,000 genes and for one that has them 60
+times: 3-mers in the default bins, and a small tiled network with 64 outputs (--quick: 2 times).
 """
 
 import argparse
+import os
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 from figures import Figure, Figures, print_table, timed, write_json
+from geneq.artifacts import GENES
 from geneq.binning import ANNOTATION, parse_edges
 from geneq.oracles import load_oracle
 
 SEED = 1
 FLOORS = {"NumPy": 1.5, "lightmotif": 0.25}
+FEW_GENES, TIMES = 1_000, 60
+# Of the peak with FEW_GENES, what it may be with TIMES as many: tables of genes are in memory.
+GROWTH = 1.2
+NETWORK = """
+import torch
+from geneq.oracles.network import NetworkOracle
+
+def make():
+    torch.manual_seed(1)
+    net = torch.nn.Sequential(
+        torch.nn.Conv1d(4, 32, 9), torch.nn.ReLU(), torch.nn.AdaptiveMaxPool1d(1),
+        torch.nn.Flatten(), torch.nn.Linear(32, 64),
+    )
+    return NetworkOracle("small network", net, 128, [f"class {i}" for i in range(64)])
+"""
 best = partial(timed, runs=2, clock=time.perf_counter)
 
 
@@ -32,6 +56,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     figures = measure(200 if args.quick else args.genes, guarded=not args.quick)
+    figures |= memory(2 if args.quick else TIMES)
     print_table(figures)
     if args.json:
         write_json(figures, args.json)
@@ -65,6 +90,62 @@ def measure(genes: int, guarded: bool) -> Figures:
                 FLOORS[name] if guarded else None,
             )
     return figures
+
+
+def memory(times: int) -> Figures:
+    """Peak memory of the command with many genes, beside that with few."""
+    figures = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "net.py").write_text(NETWORK)
+        few, many = gene_tables(folder, times)
+        oracles = {"kmers:3": ["kmers:3"], "a small network": [f"python:{folder / 'net.py'}:make",
+                   "--bin_edges=-512,0,512", "--tile", "256"]}  # fmt: skip
+        for oracle, words in oracles.items():
+            small, large = (peak(genes, words, folder / "f.zarr") for genes in (few, many))
+            figures[f"featurize memory, {FEW_GENES * times:,} genes, {oracle}"] = Figure(
+                large, "MB", small, GROWTH * small / large, 1.0,
+                f"at most {GROWTH} times that of {FEW_GENES:,} genes",
+            )  # fmt: skip
+    return figures
+
+
+def gene_tables(folder: Path, times: int) -> tuple[Path, Path]:
+    """Folders as of `geneq genes`: of FEW_GENES, and of the same genes so many times."""
+    bases = np.frombuffer(b"ACGT", np.uint8)[np.random.default_rng(SEED).integers(0, 4, 500_000)]
+    with open(folder / "g.fa", "w") as fasta, open(folder / "g.gtf", "w") as gtf:
+        for i in range(1, 11):
+            fasta.write(f">chr{i}\n{np.roll(bases, 40_000 * i).tobytes().decode()}\n")
+            for gene in range(FEW_GENES // 10):
+                place, strand = 3_000 + 4_900 * gene, "+-"[gene % 2]
+                fields = [f"chr{i}", "x", "gene", place, place + 200, ".", strand, "."]
+                gtf.write("\t".join(map(str, [*fields, f'gene_id "c{i}g{gene}";'])) + "\n")
+    few, many = folder / "few", folder / "many"
+    files = ["--fasta", folder / "g.fa", "--gtf", folder / "g.gtf"]
+    command("genes", "--genome", "g", *files, "--out", few)
+    many.mkdir()
+    for path in few.iterdir():
+        (many / path.name).symlink_to(path)
+    (many / "genes.parquet").unlink()
+    table = GENES.read(few / "genes.parquet")
+    repeated = pd.concat([table.assign(gene_id=table["gene_id"] + f"_{i}") for i in range(times)])
+    GENES.write(repeated.reset_index(drop=True), many / "genes.parquet")
+    return few, many
+
+
+def peak(genes: Path, oracle: list[str], out: Path) -> float:
+    """Largest resident memory of `geneq featurize`, in MB."""
+    return command("featurize", "--genome_dir", genes, "--oracle", *oracle, "--out", out)
+
+
+def command(*words) -> float:
+    """Run geneq on one thread; its largest resident memory, in MB."""
+    line = [sys.executable, "-m", "geneq.cli", *map(str, words), "--threads", "1"]
+    process = subprocess.Popen(line, stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        sys.exit(f"geneq {words[0]} failed")
+    return usage.ru_maxrss / 1e3
 
 
 def bin_scores(tokens, edges, matrices: list, prepare: Callable, scan: Callable) -> np.ndarray:

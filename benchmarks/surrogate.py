@@ -21,17 +21,14 @@ import torch
 
 import fits
 from deepstarr import MODELS, SEED, deepstarr, keras_network, library
-from figures import Figure, Figures, at_most, machine, print_table, version, write_json
-from geneq.libraries import RandomLibrary
-from geneq.oracles import one_hot
-from geneq.oracles.network import SYMBOLS, NetworkOracle
+from figures import Figure, Figures, machine, print_table, version, write_json
 from geneq.oracles.scoring import score
 
 SCORED = 8192
-# Rows that a GPU scores.
-GPU_ROWS = 2**21
 CORES = 2
-PEERS = ("torch", "keras", "tensorflow-cpu")
+# Keras computes with TensorFlow, which comes under several names.
+TENSORFLOW = ("tensorflow", "tensorflow-cpu", "tensorflow-intel")
+PEERS = ("torch", "keras", *TENSORFLOW)
 # Operations that DeepSTARR takes for a sequence.
 OPERATIONS = 19.6e6
 
@@ -111,7 +108,7 @@ def keras_speed(quick: bool) -> np.ndarray:
 
 
 def measured_keras(quick: bool) -> list[float] | None:
-    if not (version("keras") and version("tensorflow-cpu")):
+    if not (version("keras") and any(map(version, TENSORFLOW))):
         return None
     command = [sys.executable, __file__, "--keras", *["--quick"] * quick]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -163,55 +160,7 @@ def scoring_cpu_reduced(quick: bool, models: Path) -> Figures:
     }
 
 
-def scoring_gpu(quick: bool, models: Path) -> Figures:
-    """On a GPU, if there is one: speed, of what the matrix product allows, and share of waiting."""
-    if not torch.cuda.is_available():
-        return {}
-    figures, made = {}, library(models, GPU_ROWS // (16 if quick else 1))
-    for precision, kind in (("float32", torch.float32), ("bfloat16", torch.bfloat16)):
-        oracle, named = deepstarr(models, precision), f"scoring_gpu_{precision}"
-        score(made, oracle)
-        seconds = best(lambda oracle=oracle: score(made, oracle), 3)[0]
-        busy = len(made) / computing(oracle, made, kind)
-        product = matrix_product(kind) / OPERATIONS
-        beside_product = beside("what matrix products allow", len(made) / seconds, product)
-        waiting = max(0.0, 100 * (1 - busy / seconds))
-        figures |= {named: beside_product, f"{named}_waiting": at_most(5, waiting, "% of the time")}
-    return figures
-
-
-def computing(oracle: NetworkOracle, made: RandomLibrary, kind: torch.dtype) -> float:
-    """Sequences per second of the network alone, with tokens that are on the GPU already."""
-    size = SYMBOLS["cuda"] // made.length
-    tokens = torch.from_numpy(made.tokens(0, size)).cuda()
-
-    def run() -> None:
-        with (
-            torch.inference_mode(),
-            torch.autocast("cuda", kind, enabled=kind != torch.float32),
-            torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
-        ):
-            for _ in range(20):
-                oracle.module(one_hot(tokens)).float()
-        torch.cuda.synchronize()
-
-    run()
-    return 20 * size / best(run, 3)[0]
-
-
-def matrix_product(kind: torch.dtype) -> float:
-    """Operations per second of a large product of matrices on the GPU."""
-    a, b = (torch.rand(8192, 8192, device="cuda", dtype=kind) for _ in range(2))
-
-    def run() -> None:
-        a @ b
-        torch.cuda.synchronize()
-
-    run()
-    return 2 * 8192**3 / best(run, 10)[0]
-
-
-PARTS = (scoring_cpu_float32, scoring_cpu_reduced, scoring_gpu, *fits.PARTS)
+PARTS = (scoring_cpu_float32, scoring_cpu_reduced, *fits.PARTS)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 from geneq.errors import GeneqError
 from geneq.oracles import BinnedOracle, load_oracle
-from geneq.oracles.deepbind import DeepBindOracle, Network, read_networks
+from geneq.oracles.deepbind import DeepBindOracle, Network, detectors, read_networks
 from geneq.oracles.deepbind.files import LISTS
 from twins import deepbind as twin
 
@@ -107,10 +107,17 @@ def test_sequences_score_as_in_the_reference(folder, nets, length):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("columns", [1, 5, 128])
-def test_a_bin_is_one_window(folder, nets, monkeypatch, columns):
+@pytest.fixture(params=["pairs", "triplets, 1", "triplets, 5"])
+def tables(request, monkeypatch):
+    """Tables of pairs, as on a CPU, or of triplets, as on a GPU, with so many columns."""
+    kind, _, columns = request.param.partition(", ")
+    if kind == "triplets":
+        monkeypatch.setattr(detectors, "PairDetectors", detectors.TripletDetectors)
+        monkeypatch.setattr(detectors, "COLUMNS", int(columns))
+
+
+def test_a_bin_is_one_window(folder, nets, tables):
     """Bins narrower than a detector and wider than a window, and one of no base."""
-    monkeypatch.setattr("geneq.oracles.deepbind.oracle.COLUMNS", columns)
     tokens, edges = dna(3, 60), np.array([2, 3, 8, 8, 12, 55])
     found = all_networks(folder).predict_bins(tokens, edges)
     bins = list(pairwise(edges))
@@ -140,13 +147,12 @@ def test_bins_of_both_strands_are_mirrored(tokens, inner):
     )
 
 
-@pytest.mark.parametrize("most", [1, 2**11])
 @pytest.mark.parametrize("threads", [1, 2])
-def test_batches_and_threads_change_nothing(folder, monkeypatch, most, threads):
+def test_batches_and_threads_change_nothing(folder, monkeypatch, threads):
     tokens, edges = dna(150, 40), np.array([0, 7, 40])
     oracle = load_oracle(f"deepbind:{folder}")
     expected = oracle.predict_bins(tokens, edges), oracle.predict(tokens[:9])
-    monkeypatch.setattr(DeepBindOracle, "BATCH_POSITIONS", {"cpu": most})
+    monkeypatch.setattr(detectors, "ROWS", 7)
     monkeypatch.setattr("geneq.oracles.deepbind.oracle.WINDOW_SYMBOLS", 500)
     torch.set_num_threads(threads)
     try:

@@ -36,7 +36,10 @@ workflow GENOMES {
         classes,
         tables,
         [oracle: oracles*.staged.join('+')] +
-            options.subMap(['strands', 'bin_edges', 'max_classes', 'tile', 'annotation_features', 'code_digest'])
+            options.subMap([
+                'strands', 'bin_edges', 'max_classes', 'tile', 'annotation_features', 'precision', 'keep_outputs',
+                'code_digest',
+            ])
     )
     // A group is complete with the last of its shards; they are joined in the order of the genes.
     JOIN(

@@ -23,6 +23,7 @@ __all__ = [
     "PairLayout",
     "alphabet",
     "decode",
+    "detections",
     "edited_windows",
     "from_one_hot",
     "kmer_frequencies",
@@ -71,6 +72,23 @@ def windows(
 
     starts: int64[n], 0-based on the forward strand, of any value; positions outside of the contig
     are N. minus: bool[n], whether to return the window on the reverse strand.
+    """
+
+def detections(
+    tokens: NDArray[np.uint8],
+    tables: NDArray[np.float32],
+    thresholds: NDArray[np.float32],
+    width: int,
+    average: bool = False,
+    threads: int = 1,
+) -> NDArray[np.float32]:
+    """Maxima float32[n, 1, columns] over positions of detectors applied to uint8[n, length] of DNA.
+
+    tables: float32[columns / 32, width / 2 rounded up, 25, 32], what a detector (the last axis)
+    finds at two of its positions in the 25 pairs of A, C, G, T, N; the sum over its positions and
+    its threshold is taken, and 0 where it is negative. Positions are those at which a detector
+    covers a base of the sequence; beyond the sequence is N. average: float32[n, 2, columns], with
+    the mean over positions.
     """
 
 def kmer_frequencies(

@@ -5,6 +5,7 @@
 
 pub mod alphabet;
 pub mod background;
+pub mod detectors;
 pub mod edit;
 pub mod encode;
 pub mod fasta;

@@ -1,8 +1,9 @@
-//! One-hot by AVX2, where the processor has it: the one module with `unsafe`.
+//! One-hot and detectors by AVX2, where the processor has it: the one module with `unsafe`.
 //!
 //! A large output is written with streaming stores: it would not stay in the caches, and other
 //! stores read the memory first. `Four::by_symbol` is the portable reference implementation.
 
+use crate::detectors::{read, Found};
 use crate::encode::Four;
 use std::arch::x86_64::*;
 
@@ -28,6 +29,28 @@ pub fn by_symbol(four: Four, source: &[u8], out: &mut [u8], large: bool) -> bool
             vectors::<false>(four, source, out)
         }
     }
+}
+
+/// `detectors::read`, compiled for AVX2.
+pub fn with_avx2(table: &[f32], thresholds: &[f32], codes: &[u8], positions: usize, found: Found) {
+    if !is_x86_feature_detected!("avx2") {
+        return read(table, thresholds, codes, positions, found);
+    }
+    // SAFETY: AVX2 is available.
+    unsafe { read_with_avx2(table, thresholds, codes, positions, found) }
+}
+
+/// # Safety
+/// Needs AVX2.
+#[target_feature(enable = "avx2")]
+unsafe fn read_with_avx2(
+    table: &[f32],
+    thresholds: &[f32],
+    codes: &[u8],
+    positions: usize,
+    found: Found,
+) {
+    read(table, thresholds, codes, positions, found);
 }
 
 /// # Safety

@@ -132,6 +132,8 @@ CASTS = [
     ("tile", "128", 128),
     ("tile", "0", "--tile must be at least 1, not '0'"),
     ("annotation_features", "true", True),
+    ("keep_outputs", "true", True),
+    ("precision", "int8", "--precision must be one of float32, bfloat16, float16, not 'int8'"),
     ("region", None, None),
     ("max_variables", "5.0", "--max_variables must be a whole number, not '5.0'"),
     ("max_variables", 2.5, "--max_variables must be a whole number, not '2.5'"),

@@ -4,6 +4,7 @@
 //! caller's buffer or passes its own to NumPy without a copy.
 
 mod background;
+mod detectors;
 mod edit;
 mod encoding;
 mod fasta;
@@ -113,6 +114,8 @@ fn check_threads(threads: usize) -> PyResult<()> {
 mod _ext {
     #[pymodule_export]
     use super::background::Background;
+    #[pymodule_export]
+    use super::detectors::detections;
     #[pymodule_export]
     use super::edit::edited_windows;
     #[pymodule_export]

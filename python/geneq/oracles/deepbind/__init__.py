@@ -1,7 +1,7 @@
 """DeepBind: networks of single transcription factors, from their published parameter files.
 
 Alipanahi et al., Nature Biotechnology 33:831 (2015). `files` reads the folder of parameters,
-`oracle` computes the networks.
+`detectors` applies detectors to windows, `oracle` computes the networks.
 """
 
 from .files import Network, read_networks

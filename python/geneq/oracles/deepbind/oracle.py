@@ -4,33 +4,23 @@ A network reads a window: detectors are applied at every position at which they 
 base of it (N, and what is beyond the window, is 0.25 of each base), the maximum over positions of
 each detector, for some networks also the mean, enters one or two dense layers. For networks of DNA
 the score is the larger one of both strands.
-
-The convolution is a sum of rows of tables: for every three positions of the detectors there is a
-table of what they find in each of the 125 triplets of A, C, G, T, N. This takes a third of the
-additions and none of the multiplications of a matrix product with one-hot.
 """
 
 import hashlib
-from itertools import product
-from typing import ClassVar, NamedTuple
+from itertools import pairwise, product
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from ...errors import GeneqError
 from ..base import BinnedOracle
-from ..feeding import device, workers
+from ..feeding import device
+from .detectors import Detectors, detectors_on
 from .files import Network, read_collection
 
 __all__ = ["DeepBindOracle"]
 
-SYMBOLS, UNKNOWN = 5, 4
-TRIPLET = 3
-# Columns of a table; tables of 24 positions, and what is found with them, then fit the cache.
-COLUMNS = 128
-# Rows that the dense layers are given at least: they are slow on few.
-DENSE_ROWS = 64
 # Symbols of the windows that `predict` makes at a time.
 WINDOW_SYMBOLS = 2**22
 
@@ -38,16 +28,13 @@ WINDOW_SYMBOLS = 2**22
 class Layers(NamedTuple):
     """Networks of one detector width, on the device.
 
-    members: indices of the networks. tables: float32[triplets of positions × 125, columns], whose
-    columns together are strands × networks × detectors. thresholds: float32[columns of all tables].
+    members: indices of the networks. detectors: with strands × networks × detectors as columns.
     weights1, biases1, weights2, biases2: the dense layers, [networks, …].
     """
 
     width: int
-    average: bool
     members: list[int]
-    tables: list[torch.Tensor]
-    thresholds: torch.Tensor
+    detectors: Detectors
     weights1: torch.Tensor
     biases1: torch.Tensor
     weights2: torch.Tensor
@@ -71,9 +58,6 @@ class DeepBindOracle(BinnedOracle):
     """
 
     unknown = "0.25 of each base"
-
-    # Positions of a batch: on the CPU what is found fits its cache, on a GPU it has 256 MB.
-    BATCH_POSITIONS: ClassVar = {"cpu": 2**11, "cuda": 2**19}
 
     def __init__(self, name: str, targets: list[str], networks: list[Network]):
         self.name, self.targets, self.networks = name, targets, networks
@@ -116,7 +100,7 @@ class DeepBindOracle(BinnedOracle):
             rows = max(1, WINDOW_SYMBOLS // windows[:1].size) if len(tokens) else 1
             for start in range(0, len(tokens), rows):
                 part = windows[start : start + rows]
-                (found,) = self._read([(layers, part.reshape(-1, window))])
+                found = self._read(layers, part.reshape(-1, window))
                 best = found.reshape(*part.shape[:2], -1).max(1)
                 scores[start : start + rows, layers.members] = best
         return scores
@@ -128,39 +112,19 @@ class DeepBindOracle(BinnedOracle):
         detector is extended by Ns.
         """
         scores = np.empty((len(tokens), len(edges) - 1, len(self.targets)), np.float32)
-        jobs = list(product(self._groups, range(len(edges) - 1)))
-        found = self._read([(group, tokens[:, edges[b] : edges[b + 1]]) for group, b in jobs])
-        for (group, b), part in zip(jobs, found, strict=True):
-            scores[:, b, group.members] = part
+        for layers, (b, (start, end)) in product(self._groups, enumerate(pairwise(edges))):
+            scores[:, b, layers.members] = self._read(layers, tokens[:, start:end])
         return scores
 
-    def _read(self, jobs: list[tuple[Layers, np.ndarray]]) -> list[np.ndarray]:
-        """For each job float32[n, networks]: a row of its uint8[n, length] is one window."""
-        sizes = [self._batches(layers, windows.shape[1]) for layers, windows in jobs]
-
-        @torch.inference_mode()
-        def score(part: tuple[int, int]) -> np.ndarray:
-            (layers, windows), (batch, rows) = jobs[part[0]], sizes[part[0]]
-            tokens = torch.tensor(windows[part[1] : part[1] + rows], device=self._device)
-            features = [_features(layers, few) for few in tokens.split(batch)]
-            return _outputs(layers, torch.cat(features)).cpu().numpy()
-
-        parts = [
-            (job, start)
-            for job, (_, windows) in enumerate(jobs)
-            for start in range(0, len(windows), sizes[job][1])
-        ]
-        found = [[np.zeros((0, len(layers.members)), np.float32)] for layers, _ in jobs]
-        with workers(self._device) as pool:
-            for (job, _), scores in zip(parts, pool.map(score, parts), strict=True):
-                found[job].append(scores)
-        return [np.concatenate(scores) for scores in found]
-
-    def _batches(self, layers: Layers, length: int) -> tuple[int, int]:
-        """Windows whose detectors are computed together, and of whose dense layers are."""
-        batch = self.BATCH_POSITIONS[self._device.type] // (length + layers.width - 1)
-        batch = max(1, batch)
-        return batch, batch * -(-DENSE_ROWS // batch)
+    @torch.inference_mode()
+    def _read(self, layers: Layers, windows: np.ndarray) -> np.ndarray:
+        """float32[n, networks]: a row of uint8[n, length] is one window."""
+        scores = np.empty((len(windows), len(layers.members)), np.float32)
+        rows = layers.detectors.rows(windows.shape[1])
+        for start in range(0, len(windows), rows):
+            found = layers.detectors(windows[start : start + rows])
+            scores[start : start + rows] = _outputs(layers, found).cpu().numpy()
+        return scores
 
 
 def _hash(networks: list[Network]) -> str:
@@ -177,33 +141,10 @@ def _hash(networks: list[Network]) -> str:
 # --- computing --------------------------------------------------------------------------------
 
 
-def _features(layers: Layers, windows: torch.Tensor) -> torch.Tensor:
-    """uint8[n, length] → float32[n, strands, networks, features]."""
-    triplets, features = _triplets(windows, layers.width), []
-    thresholds = layers.thresholds.split(COLUMNS)
-    for table, threshold in zip(layers.tables, thresholds, strict=True):
-        found = functional.embedding_bag(triplets, table, mode="sum")
-        found = found.unflatten(0, (len(windows), -1))
-        pooled = [(found.amax(1) + threshold).relu_()]
-        if layers.average:
-            pooled.append(found.add_(threshold).relu_().mean(1))
-        features.append(torch.stack(pooled, dim=-1))
-    return torch.cat(features, dim=1).reshape(len(windows), 2, len(layers.members), -1)
-
-
-def _triplets(windows: torch.Tensor, width: int) -> torch.Tensor:
-    """uint8[n, length] → rows of the tables, int32[n × positions, triplets of a detector]."""
-    count = -(-width // TRIPLET)
-    sides = (width - 1, width - 1 + TRIPLET * count - width)
-    x = functional.pad(windows, sides, value=UNKNOWN).int()
-    code = SYMBOLS**2 * x[:, :-2] + SYMBOLS * x[:, 1:-1] + x[:, 2:]
-    covered = code.unfold(1, TRIPLET * (count - 1) + 1, 1)[:, :, ::TRIPLET]
-    first = SYMBOLS**TRIPLET * torch.arange(count, dtype=torch.int32, device=x.device)
-    return (covered + first).flatten(0, 1)
-
-
-def _outputs(layers: Layers, features: torch.Tensor) -> torch.Tensor:
-    """float32[n, strands, networks, features] → float32[n, networks]: of the better strand."""
+def _outputs(layers: Layers, found: torch.Tensor) -> torch.Tensor:
+    """What the detectors find, float32[n, columns, maxima and means] → float32[n, networks]: of the
+    better strand."""
+    features = found.reshape(len(found), 2, len(layers.members), -1)
     hidden = torch.einsum("nsmf,mfh->nsmh", features, layers.weights1).add_(layers.biases1).relu_()
     return (torch.einsum("nsmh,mh->nsm", hidden, layers.weights2) + layers.biases2).amax(1)
 
@@ -226,20 +167,9 @@ def _layers(networks: list[Network], members: list[int], where: torch.device) ->
     ]
     detectors = np.concatenate([one for strand in strands for one in strand], axis=2)
     thresholds = np.concatenate([net.thresholds for net in group] * 2)
-    arrays = [_tables(detectors), thresholds, *_dense(group)]
-    tables, *others = (torch.tensor(array, dtype=torch.float32, device=where) for array in arrays)
-    blocks = [table.contiguous() for table in tables.split(COLUMNS, dim=1)]
-    return Layers(group[0].width, group[0].average, members, blocks, *others)
-
-
-def _tables(detectors: np.ndarray) -> np.ndarray:
-    """float32[width, 4, columns] → float32[triplets of positions × 125, columns]."""
-    missing = -len(detectors) % TRIPLET
-    with_n = np.concatenate([detectors, detectors.mean(1, keepdims=True)], axis=1)
-    padded = np.pad(with_n, [(0, missing), (0, 0), (0, 0)])
-    one, two, three = padded.reshape(-1, TRIPLET, SYMBOLS, detectors.shape[2]).swapaxes(0, 1)
-    tables = one[:, :, None, None] + two[:, None, :, None] + three[:, None, None]
-    return tables.reshape(-1, detectors.shape[2])
+    dense = [torch.tensor(array, dtype=torch.float32, device=where) for array in _dense(group)]
+    found = detectors_on(where, detectors, thresholds, group[0].average)
+    return Layers(group[0].width, members, found, *dense)
 
 
 def _dense(group: list[Network]) -> list[np.ndarray]:
