@@ -49,6 +49,9 @@ workflow {
     if (ready && !scored) {
         parameters.checkUnused(given)
     }
+    if (given.vcf && !places && scored) {
+        Named.checkReadDna(oracles)
+    }
 
     Outdir.lock(file(given.outdir, glob: false), { text -> log.warn(text) })
     Requests.add(given)

@@ -18,7 +18,8 @@ class Named {
     // A function in a user's file.
     private static final String IN_FILE = /^python:(.+\.py)(:.+)$/
 
-    // A folder, and what is read of it: deepbind:FOLDER:VALUES, sei:FOLDER:profiles.
+    // A folder, and what is read of it: deepbind:FOLDER:VALUES, sei:FOLDER:profiles,
+    // enformer:FOLDER:TRACKS.
     private static final String OF_FOLDER = /^[^:]+:((?:[a-z][a-z0-9+.-]*:\/\/)?[^:]+)((?::.*)?)$/
 
     // Types that read the configuration of a network from a JSON file next to theirs.
@@ -99,6 +100,14 @@ class Named {
             throw new AbortOperationException("--oracle names ${name}, and there is no ${needed} ${what}. Relative paths start at the folder in which the pipeline was started; of several oracles, name one of another package first")
         }
         return new Named(name, null)
+    }
+
+    /** Stop if effects of variants on expression are asked for, and equations could not read DNA. */
+    static void checkReadDna(List<Named> oracles) {
+        def other = oracles.find { oracle -> !(oracle.kind in ['motifs', 'kmers']) }
+        if (other) {
+            throw new AbortOperationException("--vcf with --input needs features of motifs and k-mers, and --oracle names ${other}: no other oracle is opened for an equation. Score the variants in loci, with --loci")
+        }
     }
 
     /** The files and folders of oracles, each once. */

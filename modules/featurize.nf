@@ -3,6 +3,7 @@ process FEATURIZE {
     tag "${meta.genome} ${meta.shard}/${meta.shards}"
     label 'medium'
     label 'gpu'
+    label 'oracle'
     errorStrategy { Failures.strategy(task) }
 
     input:

@@ -3,6 +3,7 @@ process VARIANTS {
     tag "${meta.name}"
     label 'medium'
     label 'gpu'
+    label 'oracle'
     errorStrategy { Failures.strategy(task) }
 
     input:
