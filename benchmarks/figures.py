@@ -82,26 +82,6 @@ def timed(
     return min(seconds), result
 
 
-def block_weights(code: np.ndarray, bootstraps: int, seed: int) -> np.ndarray:
-    """How often each block counts, [1 + bootstraps, blocks]: once, then as resampled.
-
-    code: the block of every gene, int[genes] from 0.
-    """
-    n = code.max() + 1
-    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), bootstraps)
-    return np.vstack([np.ones(n), drawn])
-
-
-def weighted_r(x, y, code, weights) -> np.ndarray:
-    """Pearson r under every row of block weights, from the blocks' moments."""
-    moments = [np.ones_like(x), x, y, x * x, y * y, x * y]
-    n, sx, sy, sxx, syy, sxy = (
-        weights @ np.bincount(code, m, minlength=weights.shape[1]) for m in moments
-    )
-    covariance = sxy / n - sx * sy / n**2
-    return covariance / np.sqrt((sxx / n - (sx / n) ** 2) * (syy / n - (sy / n) ** 2))
-
-
 def write_json(figures: Figures, path: str | Path) -> None:
     """{figure: {value, unit, peer, ratio, floor}}."""
     named = {

@@ -1,41 +1,50 @@
-"""Teacher and equation of a cross-validated run beside boosted trees on the same features.
+"""Teacher and equations of a cross-validated run beside boosted trees on the same features.
 
 Reads what `nextflow run main.nf --cv` left in --results for one data set (of which only the
-searches must have finished), and fits boosted trees
-(scikit-learn's histogram gradient boosting) on the same folds: on the training genes, stopped by
-the validation genes, as the teacher is ("trees"), and once more on both together with that many
-trees ("trees, train + valid"). Prints Pearson r of the pooled out-of-fold predictions by cell type,
-and differences of r averaged over the cell types with at least 100,000 counts, with 95 % intervals
-by bootstrap over blocks of neighbouring genes: 1 Mb with an annotation; for promoters, whose file
-has no positions, 5 successive genes of a chromosome (a gene's share of the human genome is 0.2 Mb).
+searches must have finished), and fits boosted trees (scikit-learn's histogram gradient boosting) on
+the same folds: on the training genes, stopped by the validation genes, as the teacher is ("trees,
+train"), and once more on both together with that many trees ("trees, train + valid"). Where the
+folds were distilled, equations of at most 20 nodes are
+distilled, too ("short"). Prints Pearson r of the pooled out-of-fold predictions by cell type,
+the share of the teacher's mean r that equations keep, with their mean complexity and number of
+classes, and differences of r averaged over the cell types with at least 100,000 counts, with 95 %
+intervals by bootstrap over blocks of neighbouring genes: 1 Mb with an annotation; for promoters,
+whose file has no positions, 5 successive genes of a chromosome (a gene's share of the human genome
+is 0.2 Mb).
 """
 
 import argparse
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from figures import block_weights, weighted_r
-from geneq.artifacts import GENES, PREDICTIONS, read_json
-from geneq.evaluation import pool_cv
+from geneq import cli
+from geneq.artifacts import EQUATIONS, GENES, PREDICTIONS, read_json
+from geneq.evaluation import block_weights, gene_blocks, pool_cv, weighted_r
 from geneq.features import Features
 
 SEED = 1
 BOOTSTRAPS = 2000
 MIN_COUNTS = 1e5
-PROMOTERS_A_BLOCK = 5
-MODELS = ["teacher", "equation", "elastic_net", "lasso2"]
-TREES = ["trees", "trees, train + valid"]
+SHORT = 20
+EQUATION_MODELS = ["equation", "faithful", "short"]
+MODELS = ["teacher", *EQUATION_MODELS, "elastic_net", "lasso2", "ridge"]
+TREES = ["trees, train", "trees, train + valid"]
+# Least share of the teacher's mean r.
+SHARES = {"equation": None, "faithful": 0.95, "short": 0.90}
 # (ours, peer, lowest lower bound of the difference)
 DIFFERENCES = [
-    ("teacher", "trees", -0.015),
+    ("teacher", "trees, train", -0.015),
     ("teacher", "trees, train + valid", None),
-    ("equation", "teacher", None),
-    ("equation", "elastic_net", None),
-    ("equation", "lasso2", None),
+    *(
+        (ours, peer, None)
+        for ours in EQUATION_MODELS
+        for peer in ("teacher", "elastic_net", "lasso2", "ridge", "trees, train + valid")
+    ),
 ]
 
 
@@ -52,15 +61,30 @@ def main() -> None:
     types = measured_types(run)[: 2 if args.quick else None]
     genes = GENES.read(genome / "genes" / "genes.parquet")
     features = Features.read(genome / "featurize" / "features.zarr")
-    folds = [PREDICTIONS.read(latest(folder)) for folder in sorted(run.glob("cv/*"))]
+    searched = [path.parents[1] for path in sorted(run.glob("cv/*/search/predictions.parquet"))]
+    zarr = genome / "featurize" / "features.zarr"
+    folds = [PREDICTIONS.read(latest(folder)) for folder in searched]
     folds = [fold[fold["cell_type"].isin(types)] for fold in folds]
+    distilled = all("equation" in fold for fold in folds)
+    fronts = [reported(folder) for folder in searched if distilled]
+    if distilled and not args.quick:
+        more = [short(folder, zarr) for folder in searched]
+        folds = [
+            fold.merge(table, on=["gene_id", "cell_type"])
+            for fold, (table, _) in zip(folds, more, strict=True)
+        ]
+        fronts += [front for _, front in more]
     table = pool_cv([with_trees(fold, features) for fold in folds])
     r = table.groupby("cell_type").apply(agreement, include_groups=False)
     print(f"seed {SEED}; Pearson r, genes out of fold: {table['gene_id'].nunique()}")
     print(pd.concat([r, r.mean().to_frame("mean").T]).round(3).to_string())
-    figures = differences(table, blocks(genes))
-    if "equation" in table:
-        figures["equation_share"] = share(r)
+    figures = differences(table, gene_blocks(genes))
+    if distilled:
+        front = pd.concat(fronts)
+        front = front[front["cell_type"].isin(types)]
+        sizes = front.groupby(["model", "cell_type"])[["complexity", "classes"]].mean()
+        print(sizes.groupby("model").mean().round(1).to_string())
+        figures |= shares(r)
     print_figures(figures)
     if args.json:
         Path(args.json).write_text(json.dumps(figures, indent=1) + "\n")
@@ -70,6 +94,30 @@ def latest(fold: Path) -> Path:
     """Predictions of a fold's run: with equations, if it was distilled."""
     paths = [fold / stage / "predictions.parquet" for stage in ("distill", "search")]
     return next(path for path in paths if path.exists())
+
+
+def short(fold: Path, features: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Predictions of the faithful equations of at most SHORT nodes, and their rows of the front."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = ("--search", fold / "search", "--features", features, "--out", folder,
+                   "--max_complexity", SHORT, "--seed", SEED)  # fmt: skip
+        if cli.main(["distill", *map(str, options)]):
+            raise SystemExit(f"distill failed for {fold}")
+        table = PREDICTIONS.read(Path(folder) / "predictions.parquet")
+        front = EQUATIONS.read(Path(folder) / "equations.parquet").query("faithful")
+    predictions = table[["gene_id", "cell_type", "faithful"]]
+    return predictions.rename(columns={"faithful": "short"}), front.assign(model="short")
+
+
+def reported(fold: Path) -> pd.DataFrame:
+    """The rows of the front that a fold's run reports."""
+    front = EQUATIONS.read(fold / "distill" / "equations.parquet")
+    return pd.concat(
+        [
+            front[front["chosen"]].assign(model="equation"),
+            front[front["faithful"]].assign(model="faithful"),
+        ]
+    )
 
 
 def measured_types(run: Path) -> list[str]:
@@ -105,14 +153,6 @@ def agreement(rows: pd.DataFrame) -> pd.Series:
     return rows[[model for model in MODELS + TREES if model in rows]].corrwith(rows["measured"])
 
 
-def blocks(genes: pd.DataFrame) -> pd.Series:
-    """gene_id → block."""
-    number = genes["tss"] // 1_000_000
-    if (genes["tss"] < 0).all():
-        number = genes.groupby("chrom").cumcount() // PROMOTERS_A_BLOCK
-    return pd.Series(genes["chrom"] + ":" + number.astype(str)).set_axis(genes["gene_id"])
-
-
 def differences(table: pd.DataFrame, block: pd.Series) -> dict:
     """Differences of mean r, with the 2.5 and 97.5 % points of the bootstrap."""
     code = pd.factorize(block[table["gene_id"]])[0]
@@ -139,11 +179,17 @@ def differences(table: pd.DataFrame, block: pd.Series) -> dict:
     return figures
 
 
-def share(r: pd.DataFrame) -> dict:
+def shares(r: pd.DataFrame) -> dict:
+    """The share of the teacher's mean r that each kind of equation keeps."""
     mean = r.mean()
-    value = mean["equation"] / mean["teacher"]
-    return {"value": value, "unit": "of the teacher's mean r", "peer": mean["teacher"],
-            "ratio": value, "floor": 0.9}  # fmt: skip
+    return {
+        f"{model}_share": {
+            "value": mean[model] / mean["teacher"], "unit": "of the teacher's mean r",
+            "peer": mean["teacher"], "ratio": mean[model] / mean["teacher"], "floor": floor,
+        }
+        for model, floor in SHARES.items()
+        if model in mean
+    }  # fmt: skip
 
 
 def print_figures(figures: dict) -> None:

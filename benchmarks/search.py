@@ -18,7 +18,8 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import RidgeCV
 
-from figures import Figure, block_weights, machine, print_table, weighted_r, write_json
+from figures import Figure, machine, print_table, write_json
+from geneq.evaluation import block_weights, weighted_r
 from geneq.features import Block, Features
 from geneq.stages.search import journal_head, search
 from geneq.stages.search.data import Data, load_data

@@ -21,8 +21,8 @@ process DISTILL {
 
     stub:
     """
-    mkdir -p distill/equations
-    echo '{}' > distill/equations/0.json
+    mkdir -p distill/equations distill/faithful
+    echo '{}' | tee distill/equations/0.json > distill/faithful/0.json
     touch distill/equations.parquet distill/predictions.parquet distill/metrics.parquet versions.yml
     """
 }

@@ -72,6 +72,7 @@ def outputs(
     distill = root / "distill"
     for place, document in enumerate(documents):
         artifacts.write_json(document, distill / "equations" / f"{place}.json")
+        artifacts.write_json(document, distill / "faithful" / f"{place}.json")
     predictions = pd.concat([frame for _, frame, _ in tables])
     predictions.loc[predictions["cell_type"] == cell_types[-1], "equation"] = 6.5
     artifacts.PREDICTIONS.write(predictions, distill / "predictions.parquet")
@@ -137,8 +138,11 @@ def _cell_type(dataset: str, place: int, name: str, genes: pd.DataFrame, rng):
         measured=truth + rng.normal(0, 1, n),
         teacher=truth + rng.normal(0, 0.7, n),
         equation=truth + rng.normal(0, 0.8, n),
+        faithful=truth + rng.normal(0, 0.75, n),
         elastic_net=truth + rng.normal(0, 1.4, n),
         lasso2=truth + rng.normal(0, 1.2, n),
+        ridge=truth + rng.normal(0, 1.4, n),
+        trees=truth + rng.normal(0, 1.3, n),
     )
     return document, predictions, _front(name, document["infix"], rng)
 
@@ -172,6 +176,9 @@ def _document(dataset: str, name: str, classes: list[str], rng) -> dict:
             "oof_mse": 1.4,
             "gain_z": 5.1 if names else 0.2,
             "reason": None,
+            "accuracy": None,
+            "gain_kept": 0.9,
+            "conditioning": 1.8,
             "engine": "operon",
         },
     }
@@ -207,12 +214,15 @@ def _front(name: str, infix: str, rng) -> pd.DataFrame:
             "member": np.arange(len(complexity)),
             "engine": "operon",
             "complexity": complexity,
+            "classes": 3,
             "infix": infix,
             "fidelity": 1 - np.exp(-complexity / 8),
             "oof_mse": mse,
             "oof_delta": delta,
             "oof_delta_se": np.where(delta > 0, 0.02 + 0.05 * delta, 0),
+            "conditioning": 1.8,
             "chosen": complexity == 17,
+            "faithful": complexity == 31,
         }
     )
 

@@ -47,7 +47,10 @@ workflow EQUATIONS {
             .map { meta, search -> [meta.genome, meta, search] }
             .combine(features, by: 0)
             .map { _genome, meta, search, joined -> [meta, search, joined] },
-        options.subMap(['sr_engine', 'sr_generations', 'max_variables', 'seed', 'code_digest'])
+        options.subMap([
+            'sr_engine', 'sr_generations', 'max_variables', 'programmes', 'programme_classes', 'max_complexity',
+            'accuracy', 'seed', 'code_digest',
+        ])
     )
 
     // [dataset, folder] of the main runs, and [dataset, folders of the folds in their order]

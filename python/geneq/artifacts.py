@@ -247,7 +247,8 @@ TRIALS = Table(
 )
 
 # Columns past `measured` are predictions: teacher, teacher_sd (standard deviation over its
-# members), teacher_out_of_fold (NaN for test genes), equation, elastic_net, lasso2.
+# members), teacher_out_of_fold (NaN for test genes), equation, faithful, and those of
+# baselines: elastic_net, lasso2, ridge, trees.
 PREDICTIONS = Table(
     "predictions",
     {
@@ -269,12 +270,15 @@ EQUATIONS = Table(
         "member": "int64",  # place on the Pareto front; 0 is the constant
         "engine": "object",
         "complexity": "int64",  # nodes of the sympy expression
+        "classes": "int64",  # sequence classes that its variables read
         "infix": "object",  # in the variables' names, constants as refitted to measured data
         "fidelity": "float64",  # R² against the teacher, training genes
         "oof_mse": "float64",  # against measured expression, out of fold
         "oof_delta": "float64",  # oof_mse minus that of the best member
         "oof_delta_se": "float64",  # paired standard error of oof_delta
+        "conditioning": "float64",  # what the terms add up to over their sum; 1: nothing cancels
         "chosen": "bool",
+        "faithful": "bool",  # the member with the lowest error
     },
     key=("cell_type", "member"),
 )
@@ -283,7 +287,7 @@ METRICS = Table(
     "metrics",
     {
         "cell_type": "object",
-        "model": "object",  # equation, teacher, elastic_net, lasso2
+        "model": "object",  # equation, faithful, teacher, or a baseline
         "against": "object",  # expression, teacher
         "kind": "object",  # absolute: log2cpm; specific: minus the gene's mean over cell types
         # test: one run's test genes; cv: every gene, out of fold; test_held_out, cv_held_out: those

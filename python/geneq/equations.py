@@ -8,7 +8,7 @@ import ast
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import cast
 
@@ -21,8 +21,8 @@ from .errors import GeneqError
 from .features import SCALES, Block, Column, Features, normal_scores
 
 __all__ = [
-    "SOURCE", "Equation", "Form", "about_features", "class_label", "class_shares", "evaluate",
-    "parse", "used_blocks", "used_columns", "used_variables",
+    "SOURCE", "Equation", "Form", "Program", "about_features", "class_label", "class_shares",
+    "evaluate", "parse", "used_blocks", "used_columns", "used_variables",
 ]  # fmt: skip
 
 FORMAT, VERSION = "geneq-equation", 3
@@ -236,6 +236,102 @@ def _names(tree: ast.expr) -> set[str]:
     return {node.id for node in names if id(node) not in calls}
 
 
+# --- the values of a sympy expression -------------------------------------------------------------
+
+
+class Program:
+    """A sympy expression as steps that NumPy carries out, and their derivatives.
+
+    For the many forms that distilling compares, compiling each by sympy would take longer than
+    fitting it. Steps: (operation, places of its arguments); equal parts are one step.
+
+    Attributes
+    ----------
+    place : dict
+        Part of the expression → its step.
+    """
+
+    def __init__(self, expression: sympy.Expr):
+        self.steps: list[tuple[str, tuple]] = []
+        self.place: dict[sympy.Expr, int] = {}
+        self._add(expression)
+
+    def _add(self, part: sympy.Expr) -> int:
+        if part in self.place:
+            return self.place[part]
+        step: tuple[str, tuple]
+        if part.is_Symbol:
+            step = "name", (part.name,)
+        elif part.is_number:
+            step = "number", (float(part) if part.is_extended_real else math.nan,)
+        elif part.is_Pow and part.exp.is_Integer:
+            step = "power", (self._add(part.base), int(part.exp))
+        else:
+            step = type(part).__name__, tuple(self._add(argument) for argument in part.args)
+        self.steps.append(step)
+        self.place[part] = len(self.steps) - 1
+        return self.place[part]
+
+    def run(self, names: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """The value of every step, the last of which is the expression's; arrays broadcast."""
+        values: list[np.ndarray] = []
+        with np.errstate(all="ignore"):
+            for operation, arguments in self.steps:
+                values.append(_VALUE[operation](values, names, arguments))
+        return values
+
+    def slopes(self, values: list[np.ndarray], names: list[str]) -> list[np.ndarray]:
+        """Derivatives of the expression with respect to names, from the values of `run`.
+
+        By reverse accumulation: one pass for all names.
+        """
+        found = dict.fromkeys(names, np.float64(0.0))
+        slopes: list = [0.0] * len(values)
+        slopes[-1] = 1.0
+        with np.errstate(all="ignore"):
+            for i in range(len(values))[::-1]:
+                operation, arguments = self.steps[i]
+                if operation == "name":
+                    if arguments[0] in found:
+                        found[arguments[0]] = slopes[i]
+                elif operation != "number":
+                    for j, slope in _SLOPE[operation](values, values[i], arguments):
+                        slopes[j] = slopes[j] + slopes[i] * slope
+        return [found[name] for name in names]
+
+
+def _product(values: list, places: tuple[int, ...]):
+    return math.prod(values[j] for j in places)
+
+
+_VALUE: dict[str, Callable] = {
+    "name": lambda v, names, a: names[a[0]],
+    "number": lambda v, names, a: np.float64(a[0]),
+    "Add": lambda v, names, a: sum(v[j] for j in a),
+    "Mul": lambda v, names, a: _product(v, a),
+    "power": lambda v, names, a: np.power(v[a[0]], float(a[1])),
+    "Pow": lambda v, names, a: np.power(v[a[0]], v[a[1]]),
+    "exp": lambda v, names, a: np.exp(v[a[0]]),
+    "log": lambda v, names, a: np.log(v[a[0]]),
+    "tanh": lambda v, names, a: np.tanh(v[a[0]]),
+    "Abs": lambda v, names, a: np.abs(v[a[0]]),
+}
+# (values, the step's own value, arguments) → place and derivative by each argument.
+_SLOPE: dict[str, Callable] = {
+    "Add": lambda v, own, a: [(j, 1.0) for j in a],
+    "Mul": lambda v, own, a: [(j, _product(v, a[:i] + a[i + 1 :])) for i, j in enumerate(a)],
+    "power": lambda v, own, a: [(a[0], a[1] * np.power(v[a[0]], a[1] - 1.0))],
+    "Pow": lambda v, own, a: [
+        (a[0], v[a[1]] * np.power(v[a[0]], v[a[1]] - 1)),
+        (a[1], own * np.log(v[a[0]])),
+    ],
+    "exp": lambda v, own, a: [(a[0], own)],
+    "log": lambda v, own, a: [(a[0], 1 / v[a[0]])],
+    "tanh": lambda v, own, a: [(a[0], 1 - own**2)],
+    "Abs": lambda v, own, a: [(a[0], np.sign(v[a[0]]))],
+}
+
+
 # --- a form with constants to fit -----------------------------------------------------------------
 
 
@@ -272,33 +368,36 @@ class Form:
         names = {symbol.name for symbol in expression.free_symbols}
         return cls(named, tuple(sorted(names)), np.array(start))
 
-    @property
+    @cached_property
     def complexity(self) -> int:
         """Nodes of the sympy expression: the one measure for every engine."""
         return sum(1 for _ in sympy.preorder_traversal(self.expression))
 
-    @property
+    @cached_property
     def text(self) -> str:
         return str(self.expression)
 
     @cached_property
-    def _functions(self) -> tuple[Callable, Callable]:
-        constants = [_constant(i) for i in range(len(self.start))]
-        arguments = [constants, [sympy.Symbol(name, real=True) for name in self.variables]]
-        gradient = [sympy.diff(self.expression, constant) for constant in constants]
-        value = sympy.lambdify(arguments, self.expression, "numpy", cse=True)
-        return value, sympy.lambdify(arguments, gradient, "numpy", cse=True)
+    def _program(self) -> "Program":
+        return Program(self.expression)
 
     def values(self, constants: np.ndarray, x: dict[str, np.ndarray], n: int) -> np.ndarray:
         """float64[n] for the variables `x`, each float64[n]."""
-        with np.errstate(all="ignore"):
-            value = self._functions[0](constants, [x[name] for name in self.variables])
-        return np.broadcast_to(np.asarray(value, float), n)
+        return np.broadcast_to(self._program.run(self._named(constants, x))[-1], n)
+
+    def _named(self, constants: np.ndarray, x: dict[str, np.ndarray]) -> dict:
+        return {**x, **{f"c{i}": constant for i, constant in enumerate(constants)}}
+
+    def slope(self, variable: str, constants: np.ndarray, x: dict[str, np.ndarray]) -> np.ndarray:
+        """Derivative with respect to a variable, float64[n], for `x` as in `fit`."""
+        values = self._program.run(self._named(constants, x))
+        return np.broadcast_to(self._program.slopes(values, [variable])[0], len(x[variable]))
 
     def _gradient(self, constants: np.ndarray, x: dict[str, np.ndarray], n: int) -> np.ndarray:
-        with np.errstate(all="ignore"):
-            columns = self._functions[1](constants, [x[name] for name in self.variables])
-        return np.stack([np.broadcast_to(np.asarray(c, float), n) for c in columns], axis=1)
+        values = self._program.run(self._named(constants, x))
+        names = [f"c{i}" for i in range(len(constants))]
+        slopes = self._program.slopes(values, names)
+        return np.stack([np.broadcast_to(slope, n) for slope in slopes], axis=1)
 
     def fit(self, x: dict[str, np.ndarray], y: np.ndarray, start: np.ndarray) -> np.ndarray | None:
         """Fit the constants by least squares.
@@ -323,6 +422,19 @@ class Form:
         """
         with np.errstate(all="ignore"):
             return self._fit(x, y, np.asarray(start, float))
+
+    def standard_errors(
+        self, constants: np.ndarray, x: dict[str, np.ndarray], y: np.ndarray
+    ) -> np.ndarray:
+        """Standard errors of fitted constants, float64[constants], from the curvature at the fit.
+
+        x, y: as in `fit`. Residuals are taken as independent and of one variance.
+        """
+        n = len(y)
+        gradient = self._gradient(constants, x, n)
+        residual = self.values(constants, x, n) - y
+        variance = residual @ residual / max(1, n - len(constants))
+        return np.sqrt(variance * np.abs(np.diag(np.linalg.pinv(gradient.T @ gradient))))
 
     def _fit(self, x: dict[str, np.ndarray], y: np.ndarray, constants: np.ndarray):
         n, damping = len(y), 1e-3
@@ -355,6 +467,11 @@ class Form:
         return constants
 
 
+@lru_cache(maxsize=10_000)
+def _text(expression: sympy.Expr) -> str:
+    return str(expression)
+
+
 def _constant(i: int) -> sympy.Symbol:
     return sympy.Symbol(f"c{i}", real=True)
 
@@ -384,7 +501,7 @@ def _name_numbers(expression: sympy.Expr, start: list[float]) -> sympy.Expr:
         return sympy.Pow(_name_numbers(expression.base, start), expression.exp)
     arguments = expression.args
     if expression.is_Add or expression.is_Mul:
-        arguments = sorted(arguments, key=lambda e: (not e.is_number, str(e)))
+        arguments = sorted(arguments, key=lambda e: (not e.is_number, _text(e)))
     return expression.func(*[_name_numbers(argument, start) for argument in arguments])
 
 
@@ -609,6 +726,8 @@ def infix(expression: sympy.Expr, digits: int = 3) -> str:
 
     class Printer(StrPrinter):
         def _print_Float(self, number):
-            return f"{float(number):.{digits}g}"
+            text = f"{float(number):.{digits}g}"
+            # A factor of exactly 1, read again, would be no constant.
+            return text + ".0" if text in ("1", "-1") else text
 
     return Printer().doprint(expression)

@@ -4,6 +4,8 @@
 types in which it is measured (predictions likewise, over the same cell types).
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from scipy.special import ndtri
@@ -12,11 +14,19 @@ from . import leakage
 from .artifacts import METRICS
 from .errors import GeneqError
 
-__all__ = ["KINDS", "MODELS", "metrics", "pearson", "pool_cv", "specific", "specific_ceilings"]
+__all__ = [
+    "BASELINES", "KINDS", "MODELS", "Comparison", "block_weights", "compare", "gene_blocks",
+    "metrics", "pearson", "pool_cv", "specific", "specific_ceilings", "weighted_r",
+]  # fmt: skip
 
-MODELS = ("equation", "teacher", "elastic_net", "lasso2")
+BASELINES = ("elastic_net", "lasso2", "ridge", "trees")
+MODELS = ("equation", "faithful", "teacher", *BASELINES)
 KINDS = ("absolute", "specific")
 Z95 = float(ndtri(0.975))
+BOOTSTRAPS = 1000
+BLOCK = 1_000_000
+# A gene's share of the human genome is 0.2 Mb.
+PROMOTERS_A_BLOCK = 5
 
 
 def metrics(predictions: pd.DataFrame, ceilings: dict[str, float], split: str) -> pd.DataFrame:
@@ -138,6 +148,104 @@ def pearson(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
     with np.errstate(divide="ignore"):
         z, half = np.arctanh(r), Z95 / np.sqrt(len(x) - 3)
     return r, float(np.tanh(z - half)), float(np.tanh(z + half))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Mean r of one model minus that of the best of its peers, with its 95 % interval.
+
+    cell_types: those that the means are over, where the model does not predict a constant.
+    """
+
+    model: str
+    peer: str
+    cell_types: int
+    difference: float
+    low: float
+    high: float
+
+    @property
+    def verdict(self) -> int:
+        """1 better, -1 worse, 0 neither, by the interval."""
+        return int(self.low > 0) - int(self.high < 0)
+
+
+def compare(
+    rows: pd.DataFrame, blocks: pd.Series, model: str, peers: tuple[str, ...], seed: int = 1
+) -> Comparison | None:
+    """A model and the best of its peers on the same genes, by paired bootstrap over blocks.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Of PREDICTIONS, genes that were not trained on (`pool_cv`, or those of the split "test").
+    blocks : Series
+        gene_id → block, see `gene_blocks`.
+    model : str
+        A column of `rows`.
+    peers : tuple of str
+        Those that are no columns are ignored.
+    seed : int
+
+    Returns
+    -------
+    Comparison or None
+        None where the model predicts a constant for all cell types, or there is no peer.
+    """
+    peers = tuple(peer for peer in peers if peer in rows)
+    rows = rows[np.isfinite(rows[["measured", model, *peers]]).all(axis=1)]
+    groups = [g for _, g in rows.groupby("cell_type") if len(g) > 2 and not _constant(g[model])]
+    if not groups or not peers:
+        return None
+    code = pd.Series(pd.factorize(blocks[rows["gene_id"]])[0], rows.index)
+    weights = block_weights(code.to_numpy(), BOOTSTRAPS, seed)
+    mean = {
+        name: np.mean([_r(group, name, code, weights) for group in groups], axis=0)
+        for name in (model, *peers)
+    }
+    best = max(peers, key=lambda peer: mean[peer][0])
+    difference = mean[model] - mean[best]
+    low, high = np.nanquantile(difference[1:], [0.025, 0.975])
+    return Comparison(model, best, len(groups), float(difference[0]), float(low), float(high))
+
+
+def _r(group: pd.DataFrame, model: str, code: pd.Series, weights: np.ndarray) -> np.ndarray:
+    """Pearson r under every row of block weights; 0 for a constant prediction."""
+    x, y = group[model].to_numpy(float), group["measured"].to_numpy(float)
+    if _constant(x):
+        return np.zeros(len(weights))
+    return weighted_r(x, y, code[group.index].to_numpy(), weights)
+
+
+def gene_blocks(genes: pd.DataFrame) -> pd.Series:
+    """gene_id → block of neighbouring genes, from the table GENES.
+
+    1 Mb of a chromosome; for promoters, whose file has no positions, successive genes of one.
+    """
+    number = genes["tss"] // BLOCK
+    if (genes["tss"] < 0).all():
+        number = genes.groupby("chrom").cumcount() // PROMOTERS_A_BLOCK
+    return pd.Series(genes["chrom"] + ":" + number.astype(str)).set_axis(genes["gene_id"])
+
+
+def block_weights(code: np.ndarray, bootstraps: int, seed: int) -> np.ndarray:
+    """How often each block counts, [1 + bootstraps, blocks]: once, then as resampled.
+
+    code: the block of every gene, int[genes] from 0.
+    """
+    n = code.max() + 1
+    drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), bootstraps)
+    return np.vstack([np.ones(n), drawn])
+
+
+def weighted_r(x, y, code, weights) -> np.ndarray:
+    """Pearson r under every row of block weights, from the blocks' moments."""
+    moments = [np.ones_like(x), x, y, x * x, y * y, x * y]
+    n, sx, sy, sxx, syy, sxy = (
+        weights @ np.bincount(code, m, minlength=weights.shape[1]) for m in moments
+    )
+    covariance = sxy / n - sx * sy / n**2
+    return covariance / np.sqrt((sxx / n - (sx / n) ** 2) * (syy / n - (sy / n) ** 2))
 
 
 def _constant(x: np.ndarray) -> bool:

@@ -11,9 +11,12 @@ __all__ = ["forest", "mark", "strips"]
 WIDTH, LEFT, TOP = 560, 150, 12
 NAMES = {
     "equation": "equation",
+    "faithful": "faithful equation",
     "teacher": "teacher",
     "elastic_net": "elastic net",
     "lasso2": "degree-2 lasso",
+    "ridge": "ridge",
+    "trees": "boosted trees",
 }
 
 
@@ -89,13 +92,16 @@ def _estimate(panel: Panel, row, y: float) -> Markup:
 
 
 def mark(model: str, x: float, y: float) -> Markup:
-    """The model's shape, so that colour is not needed: ●, ■, ◆, ▲."""
+    """The model's shape, so that colour is not needed: ●, ▼, ■, ◆, ▲, ▮, ▬."""
     if model == "equation":
         return tag("circle", cx=float(x), cy=float(y), r=3.6, class_=f"mark {model}")
     shape = {
         "teacher": "-3-3h6v6h-6z",
         "elastic_net": "0-4l4 4l-4 4l-4-4z",
         "lasso2": "0-4l4 7h-8z",
+        "faithful": "0 4l4-7h-8z",
+        "ridge": "-1.2-4h2.4v8h-2.4z",
+        "trees": "-4-1.2v2.4h8v-2.4z",
     }[model]
     path = f"M{number(x)} {number(y)}m{shape}"
     return tag("path", d=path, class_=f"mark {model}")

@@ -1,19 +1,34 @@
 """Which member of a Pareto front is the equation: decided against measured expression.
 
 Constants are refitted in each fold and the squared errors taken out of fold. The choice is the
-simplest member whose mean error is within one paired standard error of the best; the constant is
-always among the candidates.
+simplest member whose mean error is within one paired standard error of the best, or the simplest
+that keeps a stated share of the teacher's gain; the constant is always among the candidates. Beside
+it is the member with the lowest error, the *faithful* one.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import sympy
 
-from ...equations import Form
-from .simplify import simplifications
+from ...equations import Form, round_to, with_numbers
+from .simplify import fitted, simplifications
+from .tidy import MOST_CANCELLING, conditioning, tidy
 
-LEAST_Z = 2.0
+# Least gain over the constant, in standard errors: of the equation, and of the network. The
+# equation's variables were learned on the same genes, so the network's counts for more.
+LEAST_Z, LEAST_TEACHER_Z = 2.0, 3.0
+# A longer member must explain this much more of the teacher's variance to be on the front.
+LEAST_GAIN = 1e-3
+# Nodes that one more class in a programme counts for: what it would add to a sum.
+NODES_A_CLASS = 3
+# Constants are rounded by less than this share of their standard error, and together move the
+# predictions by less than this share of their standard deviation.
+ROUNDING, MOVED = 0.25, 0.005
+MOST_DIGITS = 12
+# Training genes that forms are compared on.
+ROWS = 800
 
 
 @dataclass(frozen=True)
@@ -22,7 +37,8 @@ class Sample:
 
     x: variables, each float64[n]; y: measured float64[n]; teacher: float64[n]; out_of_fold:
     float64[n], predictions of networks that never saw the gene's fold; fold: int[n]; train:
-    bool[n].
+    bool[n]; classes: number of classes of each variable that mixes some; most: the largest
+    complexity of a member.
     """
 
     x: dict[str, np.ndarray]
@@ -31,20 +47,40 @@ class Sample:
     out_of_fold: np.ndarray
     fold: np.ndarray
     train: np.ndarray
+    classes: dict[str, int] = field(default_factory=dict)
+    most: int = 1000
+
+    @cached_property
+    def some(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Variables and the teacher's predictions of at most ROWS training genes.
+
+        The predictions have no noise, so these are enough to compare forms with them.
+        """
+        rows = np.flatnonzero(self.train)
+        rows = rows[:: -(-len(rows) // ROWS)]
+        return {name: column[rows] for name, column in self.x.items()}, self.teacher[rows]
+
+    def size(self, form: Form) -> int:
+        """Nodes of a form, every class of a programme beyond the first counted as a term."""
+        more = sum(self.classes.get(name, 1) - 1 for name in form.variables)
+        return form.complexity + NODES_A_CLASS * more
 
 
 @dataclass(frozen=True)
 class Member:
     """A candidate: its form, constants fitted to all genes, and its errors.
 
-    errors: float64[n], squared, out of fold. delta, delta_se: mean error minus that of the best
+    size: see `Sample.size`; errors: float64[n], squared, out of fold; cancelling: see
+    `tidy.conditioning`. delta, delta_se: mean error minus that of the best
     member, and its paired standard error.
     """
 
     form: Form
     constants: np.ndarray
+    size: int
     fidelity: float
     errors: np.ndarray
+    cancelling: float = 1.0
     delta: float = np.nan
     delta_se: float = np.nan
 
@@ -55,68 +91,189 @@ class Member:
 
 @dataclass(frozen=True)
 class Choice:
-    """The front by complexity, the place of the chosen member in it, and why.
+    """The front by size, the places of the chosen and the faithful member in it, and why.
 
-    Member 0 is the constant; it is chosen where no equation is selected. gain_z: paired z of
-    the chosen member's gain over the constant, out of fold; teacher_z: the same of the network's.
+    Member 0 is the constant; it is both where no equation is selected. gain_z: paired z of the
+    chosen member's gain over the constant, out of fold; teacher_z: the same of the network's;
+    teacher_gain: the network's mean gain.
     """
 
+    sample: Sample
+    accuracy: float | None
     members: list[Member]
     chosen: int
+    faithful: int
     gain_z: float
     teacher_z: float
+    teacher_gain: float
     reason: str
 
     @property
     def selected(self) -> bool:
         return self.chosen > 0
 
+    def kept(self, member: int) -> float:
+        """Share of the teacher's gain over the constant, out of fold, that a member keeps."""
+        if self.teacher_gain <= 0:
+            return np.nan
+        return (self.members[0].mse - self.members[member].mse) / self.teacher_gain
 
-def choose(front: list[sympy.Expr], sample: Sample) -> Choice:
-    """Judge a front of symbolic regression; see the module's docstring.
 
-    The member first chosen is simplified, and the choice made again among all.
+def choose(front: list[sympy.Expr], sample: Sample, accuracy: float | None = None) -> Choice:
+    """Judge candidates; see the module's docstring.
+
+    The members first chosen are simplified, and the choice made again among all. accuracy: the
+    share of the teacher's gain over the constant that the chosen member must keep; None for one
+    standard error.
     """
     constant = _judged(Form.of(sympy.Float(float(sample.y.mean()))), sample)
     assert constant is not None, "a constant can always be fitted"
-    candidates = _all_judged(front, sample)
-    members, chosen = _simplest(constant, candidates)
-    if chosen:
-        x, y = _training(sample)
-        shorter = simplifications(members[chosen].form, members[chosen].constants, x, y)
-        candidates += _all_judged(shorter, sample)
-        members, chosen = _simplest(constant, candidates)
-    return _selected(members, chosen, sample)
+    judge = Judge(sample, constant)
+    judge.add(front)
+    members, chosen, faithful = judge.choose(accuracy)
+    shorter = [
+        expression
+        for place in sorted({chosen, faithful} - {0})
+        for expression in simplifications(
+            members[place].form, members[place].constants, *sample.some
+        )
+    ]
+    if shorter:
+        judge.add(shorter)
+        members, chosen, faithful = judge.choose(accuracy)
+    return _selected(members, chosen, faithful, sample, accuracy)
 
 
-def _simplest(constant: Member, candidates: list[Member]) -> tuple[list[Member], int]:
-    """The front, and the place of its simplest member within one standard error of the best."""
-    members = _pareto([constant, *candidates])
-    best = min(members, key=lambda member: member.mse)
-    members = [_compared(member, best) for member in members]
-    return members, next(i for i, member in enumerate(members) if member.delta <= member.delta_se)
+class Judge:
+    """Candidates, and those of them that were held against measured expression.
+
+    candidates: text of a form → form, size and fidelity; tidied: those that are tidy; judged: text
+    → member, or None where it is none.
+    """
+
+    def __init__(self, sample: Sample, constant: Member):
+        self.sample, self.constant = sample, constant
+        self.candidates: dict[str, tuple[Form, int, float]] = {}
+        self.tidied: set[str] = set()
+        self.judged: dict[str, Member | None] = {}
+
+    def add(self, expressions: list[sympy.Expr]) -> None:
+        """Candidates that are stable with the engine's constants."""
+        for form in map(Form.of, expressions):
+            if form.variables and np.isfinite(form.start).all():
+                self._add(form)
+
+    def _add(self, form: Form) -> None:
+        fidelity = _fidelity(form, self.sample)
+        if fidelity is not None:
+            self.candidates.setdefault(form.text, (form, self.sample.size(form), fidelity))
+
+    def front(self) -> list[Member]:
+        """Constant first, then by size those more faithful to the teacher than all smaller."""
+        while True:
+            front, best = [self.constant], -np.inf
+            for form, size, fidelity in sorted(self.candidates.values(), key=_by_size):
+                if fidelity < best + LEAST_GAIN:
+                    continue
+                if form.text not in self.tidied:
+                    self._tidy(form)
+                    break
+                if form.text not in self.judged:
+                    self.judged[form.text] = _judged(form, self.sample, size, fidelity)
+                if member := self.judged[form.text]:
+                    front.append(member)
+                    best = fidelity
+            else:
+                return front
+
+    def _tidy(self, form: Form) -> None:
+        """Put the tidy form, fitted to the teacher, in the place of a candidate."""
+        del self.candidates[form.text]
+        x, y = self.sample.some
+        expression = with_numbers(form, form.start, 15)
+        simpler = tidy(expression, x, y.var())
+        if simpler != expression:
+            found = fitted(Form.of(simpler), x, y)
+            form = Form.of(found[1] if found else simpler)
+        if form.variables and form.complexity <= self.sample.most:
+            self.tidied.add(form.text)
+            self._add(form)
+
+    def choose(self, accuracy: float | None) -> tuple[list[Member], int, int]:
+        """The front, and the places of the chosen and the faithful member."""
+        members = self.front()
+        faithful = min(range(len(members)), key=lambda i: members[i].mse)
+        members = [_compared(member, members[faithful]) for member in members]
+        enough = [member.delta <= member.delta_se for member in members]
+        if accuracy is not None:
+            needed = members[0].mse - accuracy * _teacher_gain(members[0], self.sample).mean()
+            enough = [member.mse <= needed for member in members]
+        return members, enough.index(True) if any(enough) else faithful, faithful
 
 
-def _selected(members: list[Member], chosen: int, sample: Sample) -> Choice:
+def _by_size(candidate: tuple[Form, int, float]) -> tuple[int, int, float]:
+    """Smallest first; of the same size those without programmes, then the most faithful."""
+    form, size, fidelity = candidate
+    return size, -form.complexity, -fidelity
+
+
+def _teacher_gain(constant: Member, sample: Sample) -> np.ndarray:
+    """What the network's squared errors are smaller than the constant's, out of fold."""
+    return constant.errors - (sample.out_of_fold - sample.y) ** 2
+
+
+def _selected(
+    members: list[Member], chosen: int, faithful: int, sample: Sample, accuracy: float | None
+) -> Choice:
     """The choice, or the constant where its gain over the constant is not certain enough.
 
     The variables were learned on most of these genes, so the equation's gain is slightly
     optimistic; that of the network, from out-of-fold predictions, is not.
     """
-    constant = members[0].errors
-    teacher_z = _z(constant - (sample.out_of_fold - sample.y) ** 2)
+    constant = members[0]
+    teacher = _teacher_gain(constant, sample)
+    teacher_z, gain = _z(teacher), float(teacher.mean())
     if chosen == 0:
         reason = "nothing predicts better out of fold than a constant, by one standard error"
-        return Choice(members, 0, 0.0, teacher_z, reason)
-    z = _z(constant - members[chosen].errors)
-    if min(z, teacher_z) < LEAST_Z:
+        return Choice(sample, accuracy, members, 0, 0, 0.0, teacher_z, gain, reason)
+    z = _z(constant.errors - members[chosen].errors)
+    if z < LEAST_Z or teacher_z < LEAST_TEACHER_Z:
         reason = (
             f"the gain over a constant, out of fold, is too uncertain: z = {z:.1f} for the "
-            f"equation, {teacher_z:.1f} for the network (at least {LEAST_Z:g} is needed)"
+            f"equation, {teacher_z:.1f} for the network (at least {LEAST_Z:g} and "
+            f"{LEAST_TEACHER_Z:g} are needed)"
         )
-        return Choice(members, 0, z, teacher_z, reason)
+        return Choice(sample, accuracy, members, 0, 0, z, teacher_z, gain, reason)
     reason = "the simplest within one paired standard error of the best out of fold"
-    return Choice(members, chosen, z, teacher_z, reason)
+    if accuracy is not None:
+        share = (constant.mse - members[chosen].mse) / gain
+        reason = f"the simplest that keeps {accuracy:g} of the teacher's gain out of fold"
+        if share < accuracy:
+            reason = f"the best out of fold; none keeps {accuracy:g} of the teacher's gain"
+    return Choice(sample, accuracy, members, chosen, faithful, z, teacher_z, gain, reason)
+
+
+def rounded(member: Member, sample: Sample) -> np.ndarray:
+    """The member's constants to as many digits as their standard errors support.
+
+    No constant moves by more than ROUNDING of its standard error, and all together move the
+    predictions by no more than MOVED of their standard deviation.
+    """
+    constants = member.constants
+    error = member.form.standard_errors(constants, sample.x, sample.y)
+    predicted = member.form.values(constants, sample.x, len(sample.y))
+    digits = [
+        next((d for d in range(1, MOST_DIGITS) if abs(round_to(c, d) - c) <= ROUNDING * e),
+             MOST_DIGITS)
+        for c, e in zip(constants, error, strict=True)
+    ]  # fmt: skip
+    found = constants
+    for more in range(MOST_DIGITS):
+        found = np.array([round_to(c, d + more) for c, d in zip(constants, digits, strict=True)])
+        moved = member.form.values(found, sample.x, len(sample.y)) - predicted
+        if np.sqrt((moved**2).mean()) <= MOVED * max(predicted.std(), 1e-12):
+            break
+    return found
 
 
 def _z(gain: np.ndarray) -> float:
@@ -125,28 +282,26 @@ def _z(gain: np.ndarray) -> float:
     return float(gain.mean() / spread) if spread > 0 else 0.0
 
 
-def _training(sample: Sample) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Variables and the teacher's predictions on training genes."""
-    x = {name: column[sample.train] for name, column in sample.x.items()}
-    return x, sample.teacher[sample.train]
-
-
-def _all_judged(expressions: list[sympy.Expr], sample: Sample) -> list[Member]:
-    """The distinct expressions that contain a variable and are stable."""
-    forms = [form for form in map(Form.of, expressions) if np.isfinite(form.start).all()]
-    distinct = {form.text: form for form in forms if form.variables}
-    return [member for form in distinct.values() if (member := _judged(form, sample))]
-
-
-def _judged(form: Form, sample: Sample) -> Member | None:
-    """The form with constants fitted, or None when it is unstable or cannot be fitted."""
-    n = len(sample.y)
-    distilled = form.values(form.start, sample.x, n)
-    # The constant is always a candidate, however little the teacher varies.
-    if form.variables and not _is_stable(distilled, sample.teacher[sample.train]):
+def _fidelity(form: Form, sample: Sample) -> float | None:
+    """R² against the teacher on training genes with the form's constants; None if unstable."""
+    distilled = form.values(form.start, sample.x, len(sample.y))
+    teacher = sample.teacher[sample.train]
+    if not _is_stable(distilled, teacher):
         return None
+    residual = teacher - distilled[sample.train]
+    return float(1 - residual.var() / teacher.var()) if teacher.var() > 0 else None
+
+
+def _judged(form: Form, sample: Sample, size: int = 1, fidelity: float = 0.0) -> Member | None:
+    """The form with constants fitted; None when it is unstable, cancels or cannot be fitted."""
+    n = len(sample.y)
     everything = form.fit(sample.x, sample.y, form.start)
     if everything is None or not _is_stable(form.values(everything, sample.x, n), sample.y):
+        return None
+    cancelling = 1.0
+    if form.variables:
+        cancelling = conditioning(with_numbers(form, everything, 15), sample.some[0])
+    if cancelling > MOST_CANCELLING:
         return None
     predicted = np.empty(n)
     for fold in np.unique(sample.fold):
@@ -158,10 +313,7 @@ def _judged(form: Form, sample: Sample) -> Member | None:
         predicted[~inside] = form.values(constants, sample.x, n)[~inside]
     if not _is_stable(predicted, sample.y):
         return None
-    teacher = sample.teacher[sample.train]
-    residual = teacher - distilled[sample.train]
-    fidelity = 1 - residual.var() / teacher.var() if teacher.var() > 0 else np.nan
-    return Member(form, everything, float(fidelity), (predicted - sample.y) ** 2)
+    return Member(form, everything, size, fidelity, (predicted - sample.y) ** 2, cancelling)
 
 
 def _is_stable(values: np.ndarray, reference: np.ndarray) -> bool:
@@ -170,15 +322,6 @@ def _is_stable(values: np.ndarray, reference: np.ndarray) -> bool:
     margin = max(high - low, 1e-6)
     return bool(np.isfinite(values).all() and values.min() >= low - margin
                 and values.max() <= high + margin)  # fmt: skip
-
-
-def _pareto(members: list[Member]) -> list[Member]:
-    """Constant first, then by complexity those more faithful to the teacher than all simpler."""
-    kept = members[:1]
-    for member in sorted(members[1:], key=lambda m: (m.form.complexity, -m.fidelity)):
-        if len(kept) == 1 or member.fidelity > kept[-1].fidelity:
-            kept.append(member)
-    return kept
 
 
 def _compared(member: Member, best: Member) -> Member:

@@ -10,7 +10,7 @@ import pandas as pd
 from ...artifacts import EQUATIONS, GENES, PREDICTIONS, TRIALS, read_object
 from ...equations import Equation
 from ...errors import GeneqError
-from ...evaluation import metrics, pool_cv
+from ...evaluation import BASELINES, Comparison, compare, gene_blocks, metrics, pool_cv
 
 FEW_GENES, FEW_TEST_GENES = 200, 50
 
@@ -20,8 +20,9 @@ class Inputs:
     """The outputs of the stages before, of one data set.
 
     genes, expression: the documents genes.json and expression.json; documents: the
-    equations/<n>.json in order; metrics: METRICS, rows of the split "cv" first where there are
-    any; table and frame contents as in artifacts.
+    equations/<n>.json in order, faithful: those of faithful/<n>.json; metrics: METRICS, rows of
+    the split "cv" first where there are any; comparison: of the equations with the best baseline,
+    by those rows; table and frame contents as in artifacts.
     """
 
     dataset: str
@@ -31,8 +32,10 @@ class Inputs:
     trials: pd.DataFrame
     fronts: pd.DataFrame
     documents: list[dict]
+    faithful: list[dict]
     predictions: pd.DataFrame
     metrics: pd.DataFrame
+    comparison: Comparison | None
 
     @cached_property
     def split_sizes(self) -> dict[str, int]:
@@ -75,20 +78,23 @@ def read(
         item["cell_type"]: np.nan if item.get("ceiling") is None else float(item["ceiling"])
         for item in expression["cell_types"]
     }
-    tables = [metrics(predictions, ceilings, "test")]
+    tables, tested = [metrics(predictions, ceilings, "test")], predictions.query("split == 'test'")
     if cv:
-        folds = [PREDICTIONS.read(folder / "predictions.parquet") for folder in cv]
-        tables.insert(0, metrics(pool_cv(folds), ceilings, "cv"))
+        tested = pool_cv([PREDICTIONS.read(folder / "predictions.parquet") for folder in cv])
+        tables.insert(0, metrics(tested, ceilings, "cv"))
+    gene_table = GENES.read(genes / "genes.parquet")
     return Inputs(
         dataset=dataset,
         genes=read_object(genes / "genes.json"),
-        gene_table=GENES.read(genes / "genes.parquet"),
+        gene_table=gene_table,
         expression=expression,
         trials=TRIALS.read(search / "trials.parquet"),
         fronts=EQUATIONS.read(distill / "equations.parquet"),
         documents=read_documents(distill / "equations", dataset),
+        faithful=read_documents(distill / "faithful", dataset),
         predictions=predictions,
         metrics=pd.concat(tables, ignore_index=True),
+        comparison=compare(tested, gene_blocks(gene_table), "equation", BASELINES),
     )
 
 

@@ -133,6 +133,7 @@ def cell_type_view(inputs: Inputs, place: int) -> dict:
         "document": document,
         "about": inputs.about(name),
         "equation": mathml.equation(document) if document["selected"] else None,
+        "faithful": faithful_view(document, inputs.faithful[place]),
         "variables": variables(document) if document["selected"] else [],
         "pareto": pareto(front),
         "scatters": [
@@ -142,6 +143,18 @@ def cell_type_view(inputs: Inputs, place: int) -> dict:
         ],
         "figures": {split: _figures(inputs.metrics, name, split) for split in SPLITS},
     }  # fmt: skip
+
+
+def faithful_view(document: dict, faithful: dict) -> dict | None:
+    """The more faithful equation, or None where the selected one is it."""
+    if not document["selected"] or faithful["expression"] == document["expression"]:
+        return None
+    new = {v["name"] for v in faithful["variables"]} - {v["name"] for v in document["variables"]}
+    return {
+        "document": faithful,
+        "equation": mathml.equation(faithful),
+        "variables": [v for v in variables(faithful) if v["name"] in new],
+    }
 
 
 def _figures(table: pd.DataFrame, cell_type: str, split: str) -> dict:
@@ -155,7 +168,12 @@ def variables(document: dict) -> list[dict]:
     """What each variable of the expression is: symbol, strip of weights, range, offset."""
     symbols = mathml.variable_symbols(document)
     return [
-        {**variable, "symbol": symbols[variable["name"]], "strip": strip(variable, document)}
+        {
+            **variable,
+            "symbol": symbols[variable["name"]],
+            "strip": strip(variable, document),
+            "n_classes": len({(w["block"], w["class"]) for w in variable["weights"]}),
+        }
         for variable in mathml.used_variables(document)
     ]
 

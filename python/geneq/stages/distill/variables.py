@@ -1,0 +1,203 @@
+"""What an equation can be written in: pooled classes and programmes, both explicit weighted sums.
+
+A *pooled class* is one of the teacher's own variables. A *programme* is a weighted sum over the
+bins of several classes: a direction in which the teacher's prediction of a cell type changes most
+(an active subspace: Constantine et al., SIAM J. Sci. Comput. 36:A1500, 2014), read from the
+gradient of the network and reduced to few classes.
+"""
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ...features import Column
+from ...teacher import TrainedTeacher
+
+# A variable matters when shuffling it moves the teacher by this share of its variance.
+IMPORTANT = 0.002
+# A direction matters when the teacher's gradient has this share of its mean square along it.
+LEAST_SHARE = 0.02
+# Programmes are reduced to the fewest classes that keep this R² with the direction.
+ENOUGH = 0.99
+# Ridge penalty of a programme's weights, over the number of genes.
+PENALTY = 0.01
+# Variables so correlated are one.
+SAME = 0.995
+PROGRAMME = "programme"
+
+
+@dataclass(frozen=True)
+class Variable:
+    """offset + Σ_column weights · scaled columns; mean 0 and deviation 1 over training genes.
+
+    label: the class, or None if it mixes classes; classes: number of them.
+    """
+
+    name: str
+    label: str | None
+    classes: int
+    weights: np.ndarray
+    offset: float
+
+    def values(self, columns: np.ndarray) -> np.ndarray:
+        """float64[n] from scaled columns, float32[n, columns]."""
+        used = np.flatnonzero(self.weights)
+        return columns[:, used].astype(float) @ self.weights[used] + self.offset
+
+
+def offered(
+    teacher: TrainedTeacher,
+    columns: np.ndarray,
+    about: list[Column],
+    cell_type: int,
+    most: int,
+    programmes: int,
+    classes: int,
+    seed: int,
+) -> list[Variable]:
+    """The variables of one cell type: at most `most` pooled classes, and `programmes` more.
+
+    columns: float32[n, columns], scaled columns of training genes; about: what they are; classes:
+    the most that a programme may have.
+    """
+    with torch.inference_mode():
+        pooled = teacher.network.pool(teacher.scaling.x(columns)).numpy()
+    places = important(teacher, pooled, cell_type, seed)
+    labels = [variable.name for variable in teacher.variables]
+    named = [label for label in labels if label is not None]
+    names = variable_names([*named, *[PROGRAMME] * programmes])
+    found = [
+        _standardised(names[v], labels[v], 1, teacher.weights(v)[0], columns)
+        for v in [v for v in places if labels[v] is not None][:most]
+    ]
+    known = [variable.values(columns) for variable in found]
+    mixed = directions(teacher, pooled, cell_type) if places else []
+    for name, direction in zip(names[len(named) :], mixed, strict=False):
+        weights = np.zeros(columns.shape[1])
+        for v in np.flatnonzero(direction):
+            weights += direction[v] * teacher.weights(v)[0]
+        weights = with_few_classes(columns, about, weights, classes)
+        used = {(c.block, c.name) for c, w in zip(about, weights, strict=True) if w}
+        programme = _standardised(name, None, len(used), weights, columns)
+        values = programme.values(columns)
+        if all(abs(values @ other) < SAME * len(values) for other in known):
+            found.append(programme)
+            known.append(values)
+    return found
+
+
+def _standardised(
+    name: str, label: str | None, classes: int, weights: np.ndarray, columns: np.ndarray
+) -> Variable:
+    values = Variable(name, label, classes, weights, 0.0).values(columns)
+    sd = values.std() or 1.0
+    return Variable(name, label, classes, weights / sd, -values.mean() / sd)
+
+
+def important(teacher: TrainedTeacher, pooled: np.ndarray, cell_type: int, seed: int) -> list[int]:
+    """Places of the variables that the cell type's prediction depends on, most important first.
+
+    pooled: float32[n, variables] of training genes. The importance of a variable is the mean
+    squared change of the prediction when its column is shuffled, over the prediction's variance.
+    """
+    base = teacher.predict_pooled(pooled)[:, cell_type]
+    variance = base.var()
+    if variance < 1e-10:
+        return []
+    order = np.random.default_rng(seed).permutation(len(pooled))
+    importance = np.zeros(pooled.shape[1])
+    for c in range(pooled.shape[1]):
+        shuffled = pooled.copy()
+        shuffled[:, c] = pooled[order, c]
+        change = teacher.predict_pooled(shuffled)[:, cell_type] - base
+        importance[c] = (change**2).mean() / variance
+    ranked = np.argsort(-importance, kind="stable")
+    return [int(c) for c in ranked if importance[c] >= IMPORTANT]
+
+
+def directions(teacher: TrainedTeacher, pooled: np.ndarray, cell_type: int) -> list[np.ndarray]:
+    """Directions in which the network's prediction changes most, float64[variables] each.
+
+    pooled: float32[n, variables] of training genes. The eigenvectors of the mean outer product of
+    the gradient with respect to standardised variables, as weights of the variables themselves; a
+    direction's sign is such that the prediction rises along it on average.
+    """
+    z = torch.from_numpy(pooled).clone().requires_grad_()
+    predicted = teacher.network.eval().members(z).mean(0)[:, cell_type]
+    sd = pooled.std(0, dtype=float)
+    gradient = torch.autograd.grad(predicted.sum(), z)[0].numpy().astype(float) * sd
+    size, vectors = np.linalg.eigh(gradient.T @ gradient)
+    if size.sum() <= 0:
+        return []
+    vectors *= np.where(gradient.mean(0) @ vectors < 0, -1, 1)
+    kept = [i for i in range(len(size))[::-1] if size[i] >= LEAST_SHARE * size.sum()]
+    return [np.divide(vectors[:, i], sd, out=np.zeros(len(sd)), where=sd > 0) for i in kept]
+
+
+def with_few_classes(
+    columns: np.ndarray, about: list[Column], weights: np.ndarray, most: int
+) -> np.ndarray:
+    """The weighted sum over fewer classes that is closest to this one, float64[columns].
+
+    Backward elimination of classes by ridge regression on the sum: down to `most` classes, and
+    further as long as R² is at least ENOUGH.
+    """
+    x = columns.astype(float)
+    target = (x - x.mean(0)) @ weights
+    if not target.any():
+        return weights
+    target /= target.std()
+    sd = x.std(0)
+    x = np.divide(x - x.mean(0), sd, out=np.zeros_like(x), where=sd > 0)
+    classes: dict[tuple[int, str], int] = {}
+    group = np.array([classes.setdefault((c.block, c.name), len(classes)) for c in about])
+    gram, slope = x.T @ x, x.T @ target
+    gram[np.diag_indices_from(gram)] += PENALTY * len(x)
+    kept = everything = np.flatnonzero(weights)
+    last = kept, weights[kept] * sd[kept]
+    while True:
+        inverse = np.linalg.inv(gram[np.ix_(kept, kept)])
+        found = inverse @ slope[kept]
+        r2 = 1 - ((x[:, kept] @ found - target) ** 2).mean()
+        inside = np.unique(group[kept])
+        if len(inside) < most and r2 < ENOUGH:
+            break
+        if len(kept) < len(everything):
+            last = kept, found
+        if len(inside) == 1:
+            break
+        loss = np.array([_loss(inverse, found, group[kept] == g) for g in inside])
+        dropped = max(1, (len(inside) - most) // 3)
+        kept = kept[~np.isin(group[kept], inside[np.argsort(loss, kind="stable")[:dropped]])]
+    chosen, values = last
+    few = np.zeros(len(weights))
+    few[chosen] = values / np.where(sd[chosen] > 0, sd[chosen], 1)
+    return few
+
+
+def _loss(inverse: np.ndarray, weights: np.ndarray, inside: np.ndarray) -> float:
+    """What the ridge loss grows by when these columns are dropped and the others refitted."""
+    return float(
+        weights[inside] @ np.linalg.solve(inverse[np.ix_(inside, inside)], weights[inside])
+    )
+
+
+def variable_names(classes: list[str]) -> list[str]:
+    """`z_` and the class's name in letters, digits and single underscores; distinct by a number.
+
+    Of two underscores side by side, LaTeX would make a superscript.
+    """
+    names: list[str] = []
+    taken: Counter[str] = Counter()
+    for label in classes:
+        stem = "z_" + re.sub(r"[\W_]+", "_", label, flags=re.ASCII).strip("_")
+        name = stem
+        while name in taken:
+            taken[stem] += 1
+            name = f"{stem}_{taken[stem]}"
+        taken[name] += 1
+        names.append(name)
+    return names
