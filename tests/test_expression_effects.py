@@ -308,6 +308,11 @@ def test_other_genomes_features_and_backgrounds_are_refused(made, tmp_path, caps
     ran("genes", "--genome", "g", *files, "--out", tmp_path / "genome")
     message = refused(capsys, *words, *inputs(made, genome=tmp_path / "genome"))
     assert "The features are of another genome" in message
+    (tmp_path / "equations").mkdir()
+    about = json.loads((made / "distill" / "equations" / "1.json").read_text())
+    artifacts.write_json(about | {"genome": "0" * 64}, tmp_path / "equations" / "0.json")
+    message = refused(capsys, *words, *inputs(made, equations=tmp_path))
+    assert "An equation is of another genome: 'B, naive;x'" in message
     files = ("--promoters", made / "promoters.fa")
     ran("genes", "--genome", "p", *files, "--out", tmp_path / "promoters")
     ran(

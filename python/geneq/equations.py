@@ -679,9 +679,13 @@ def about_features(training: Features, scale: str, variables: list[dict]) -> dic
     Returns
     -------
     dict
-        blocks, scale and, for normal scores, quantiles.
+        genome (its digest), blocks, scale and, for normal scores, quantiles.
     """
-    about: dict = {"blocks": [_about_block(block) for block in training.blocks], "scale": scale}
+    about: dict = {
+        "genome": training.meta.get("genome"),
+        "blocks": [_about_block(block) for block in training.blocks],
+        "scale": scale,
+    }
     if scale == "normal":
         weights = [weight for variable in variables for weight in variable["weights"]]
         columns = dict.fromkeys(map(_column, weights))

@@ -75,7 +75,7 @@ class ExpressionModel:
         documents, beside = _documents(equations), Path(equations) / "equations" / "0.json"
         selected = {e.document["cell_type"]: e for e in documents if e.selected}
         found = Features.open(features)
-        _check_genome(found, genome, features)
+        _check_genome(found, documents, genome, features)
         teacher = None
         if search is not None:
             teacher = TrainedTeacher.load(search)
@@ -228,12 +228,18 @@ def _documents(folder: str | Path) -> list[Equation]:
     return [Equation.load(path) for path in paths]
 
 
-def _check_genome(features: Features, genome: Genome, path: str | Path) -> None:
+def _check_genome(
+    features: Features, equations: list[Equation], genome: Genome, path: str | Path
+) -> None:
     if any(block.meta["window"] is None for block in features.blocks if not block.is_table):
         raise GeneqError("Variants need the positions of genes, and promoters have none",
                          file=path)  # fmt: skip
     if features.meta.get("genome") != genome.digest:
         raise GeneqError("The features are of another genome", file=path)
+    for document in (equation.document for equation in equations):
+        if document.get("genome") not in (None, genome.digest):
+            raise GeneqError("An equation is of another genome", value=document["cell_type"],
+                             fix="Use the genome and features of its run")  # fmt: skip
 
 
 def _classes(equations, block: str) -> list[str]:
