@@ -4,7 +4,7 @@
 
 include { GENOMES } from './workflows/genomes'
 include { EQUATIONS } from './workflows/equations'
-include { EXPRESSION_EFFECTS } from './workflows/effects'
+include { EXPRESSION } from './workflows/effects'
 include { SURROGATES } from './workflows/surrogates'
 
 def existing(name) {
@@ -81,7 +81,7 @@ workflow {
         optional(given.truth),
         options + [datasets: samples*.dataset.join(',')]
     )
-    EXPRESSION_EFFECTS(
+    EXPRESSION(
         EQUATIONS.out.equations,
         EQUATIONS.out.searches,
         GENOMES.out.features,
@@ -102,7 +102,7 @@ workflow {
 
     def about = "pipeline:\n  nextflow: \"${nextflow.version}\"\n  code_digest: \"${options.code_digest}\"\n".toString()
     GENOMES.out.versions
-        .mix(EQUATIONS.out.versions, EXPRESSION_EFFECTS.out.versions, SURROGATES.out.versions)
+        .mix(EQUATIONS.out.versions, EXPRESSION.out.versions, SURROGATES.out.versions)
         // Below the name of the stage, without its workflow's.
         .map { versions -> versions.text.replaceFirst('^[A-Z]+:(?=[A-Z])', '') }
         .mix(channel.of(about))

@@ -3,7 +3,7 @@
 include { BACKGROUND } from '../modules/background'
 include { EFFECTS } from '../modules/effects'
 
-workflow EXPRESSION_EFFECTS {
+workflow EXPRESSION {
     take:
     equations // [dataset, folder of its equations]
     searches // [dataset, genome, folder of its search]
