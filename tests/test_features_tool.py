@@ -236,7 +236,8 @@ def test_an_equation_carries_the_source_and_cannot_score_dna(genome, tmp_path):
 
 def checked(genome: Path, features: Path, *words) -> int:
     options = ("--genome_dir", genome, *words)
-    return cli.main(["features", "check", str(features), *map(str, options)])
+    # General options come first, as in the pipeline.
+    return cli.main(["features", "--threads", "1", "check", str(features), *map(str, options)])
 
 
 def test_features_of_this_genome_pass(genome, capsys):
