@@ -88,6 +88,20 @@ class Started:
         self.process.wait()
 
 
+@pytest.fixture
+def start(tmp_path):
+    """Start a run in the background; it is stopped at the end of the test at the latest."""
+    runs = []
+
+    def started(*words, env: dict | None = None) -> Started:
+        runs.append(Started(tmp_path, *words, env=env))
+        return runs[-1]
+
+    yield started
+    for run in runs:
+        run.kill()
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
         if Path(__file__).parent in item.path.parents:
