@@ -23,7 +23,7 @@ workflow {
         return
     }
     // Everything below reads these: in `params` numbers and booleans may be text.
-    def machines = new Machines(workflow.profile, workflow.session.config, workflow.workDir)
+    def machines = Machines.ofRun(workflow.profile, workflow.workDir)
     def given = parameters.checked(params, machines)
     def options = given + [code_digest: Checkout.digest(projectDir)]
 

@@ -1,4 +1,5 @@
 import java.nio.file.Path
+import nextflow.Global
 
 /** Whether the profiles of a run have what they need, and the parameters of machines a profile that uses them. */
 class Machines {
@@ -18,6 +19,11 @@ class Machines {
     final List<String> profiles
     final Map config
     final Path workDir
+
+    /** Those of this run. */
+    static Machines ofRun(String profiles, Path workDir) {
+        return new Machines(profiles, Global.session.config as Map, workDir)
+    }
 
     /** The names of `-profile`, the resolved configuration, and the work directory. */
     Machines(String profiles, Map config, Path workDir) {

@@ -72,20 +72,34 @@ class Started:
     def text(self) -> str:
         return self.log.read_text()
 
-    def wait_for(self, happened, timeout: float = 300) -> None:
+    def wait_for(self, happened, timeout: float = 1800) -> None:
         """Until `happened()` is true; an error where the run ends or time is up before."""
         end = time.monotonic() + timeout
         while not happened():
             assert self.process.poll() is None and time.monotonic() < end, self.text
             time.sleep(0.2)
 
-    def end(self, timeout: float = 600) -> int:
+    def end(self, timeout: float = 1800) -> int:
         """The exit status of the run."""
         return self.process.wait(timeout)
 
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start a run in the background; it is stopped at the end of the test at the latest."""
+    runs = []
+
+    def started(*words, env: dict | None = None) -> Started:
+        runs.append(Started(tmp_path, *words, env=env))
+        return runs[-1]
+
+    yield started
+    for run in runs:
+        run.kill()
 
 
 def pytest_collection_modifyitems(items):

@@ -108,7 +108,7 @@ class Slurm:
             ["bash", "-c", command], cwd=folder, env=self._env(), capture_output=True, text=True
         ).stdout
 
-    def wait(self, state: str, timeout: float = 90) -> None:
+    def wait(self, state: str, timeout: float = 300) -> None:
         """Until the node is in this state."""
         end = time.monotonic() + timeout
         while state not in self._run("sinfo", "--noheader", "--format=%T"):

@@ -9,7 +9,7 @@ from geneq import cli
 from pipeline.conftest import attempts, failure, pipeline
 from pipeline.test_run import files
 
-from .conftest import Started, config
+from .conftest import config
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_only_what_a_change_concerns_runs_again(tmp_path, inputs):
     assert {*third.submitted} <= {"REPORT (b)", "ATLAS (2 data sets)"}
 
 
-def test_after_nextflow_was_killed_a_resumed_run_has_the_same_results(tmp_path):
+def test_after_nextflow_was_killed_a_resumed_run_has_the_same_results(tmp_path, start):
     """Real stages on 300 simulated genes."""
     data = tmp_path / "data"
     assert cli.main(["simulate", "--out", str(data), "--genes", "300", "--seed", "3"]) == 0
@@ -108,7 +108,7 @@ def test_after_nextflow_was_killed_a_resumed_run_has_the_same_results(tmp_path):
     given += ("--gtf", data / "genes.gtf")
     undisturbed = pipeline(tmp_path, *given, "--outdir", "undisturbed", "-work-dir", "other")
     assert undisturbed.status == 0, undisturbed.text
-    run = Started(tmp_path, *given)
+    run = start(*given)
     run.wait_for(lambda: [*tmp_path.glob("work/*/*/search")])
     run.kill()
     # The orphaned task is stopped by the commands of docs/running.md.

@@ -5,7 +5,7 @@ import time
 
 from pipeline.conftest import ROOT, attempts, pipeline, summary
 
-from .conftest import Started, config
+from .conftest import config
 
 SLURM = ("-profile", "slurm", "--max_time", "30.min")
 # Each takes what it asks for, whatever the attempt: only a larger request lets it succeed.
@@ -53,11 +53,9 @@ def test_what_slurm_ends_is_retried_with_more(tmp_path, inputs, slurm):
     assert "gpu" not in slurm.scontrol("show", "job", genes[0]["native_id"])
 
 
-def test_a_controller_that_is_down_for_a_minute_is_waited_for(tmp_path, inputs, slurm):
-    run = Started(
-        *(tmp_path, *inputs("a", "b"), *config(tmp_path, before={"a": "sleep 20"}), *SLURM),
-        env=slurm.env,
-    )
+def test_a_controller_that_is_down_for_a_minute_is_waited_for(tmp_path, inputs, start, slurm):
+    slow = config(tmp_path, before={"a": "sleep 20"})
+    run = start(*inputs("a", "b"), *slow, *SLURM, env=slurm.env)
     # A job of `a` runs on; its report cannot be submitted.
     run.wait_for(lambda: "Submitted process > EQUATIONS:SEARCH (a)" in run.text)
     slurm.stop_controller()
@@ -70,10 +68,10 @@ def test_a_controller_that_is_down_for_a_minute_is_waited_for(tmp_path, inputs, 
     assert (tmp_path / "results/atlas.html").exists()
 
 
-def test_a_node_that_is_lost_or_drained(tmp_path, inputs, slurm):
+def test_a_node_that_is_lost_or_drained(tmp_path, inputs, start, slurm):
     """Jobs of a lost node run again; while a node is drained, jobs wait."""
     before = {"a": "${task.attempt == 1 ? 'touch ' + task.workDir + '/runs; sleep 300' : ''}"}
-    run = Started(tmp_path, *inputs("a"), *config(tmp_path, before=before), *SLURM, env=slurm.env)
+    run = start(*inputs("a"), *config(tmp_path, before=before), *SLURM, env=slurm.env)
     run.wait_for(lambda: [*tmp_path.glob("work/*/*/runs")])
     slurm.lose_node()
     slurm.wait("down")
@@ -97,12 +95,12 @@ def test_a_partition_that_does_not_exist_ends_the_run(tmp_path, inputs, slurm):
 
 
 def test_after_nextflow_was_killed_its_jobs_are_cancelled_and_the_rest_is_resumed(
-    tmp_path, inputs, slurm
+    tmp_path, inputs, start, slurm
 ):
     """By the commands of docs/running.md."""
     slow = {"a": "${task.attempt == 1 ? 'sleep 600' : ''}"}
     given = (*inputs("a", "b"), *SLURM)
-    run = Started(tmp_path, *given, *config(tmp_path, before=slow), env=slurm.env)
+    run = start(*given, *config(tmp_path, before=slow), env=slurm.env)
     run.wait_for(lambda: [*tmp_path.glob("results/datasets/b/report")])
     run.kill()
     documented = (ROOT / "docs/running.md").read_text()

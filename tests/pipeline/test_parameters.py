@@ -267,7 +267,7 @@ def test_parameters_are_cast_by_the_schema(folder):
 
 def test_parameters_mean_the_same_as_text_in_a_file_or_by_detected_type(folder):
     (folder / "sheet.csv").write_text("dataset,h5ad,cell_type_key\na,a.h5ad,k\n")
-    given = {"trials": 5, "cv": False, "valid_chroms": "20", "queue": "1", "gpu": False}
+    given = {"trials": 5, "cv": False, "valid_chroms": "20", "max_cpus": 1, "gpu": False}
     words = ("-stub", "--input", "sheet.csv", "--fasta", "genome.fa", "--gtf", "genes.gtf")
     words += ("--outdir", 2024)
     typed = [word for name, value in given.items() for word in (f"--{name}", str(value).lower())]
