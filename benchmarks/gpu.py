@@ -47,7 +47,7 @@ class Sizes(NamedTuple):
 
     symbols: int = 2**28
     rows: int = 2**21
-    sei_genes: int = 32
+    sei_genes: int = 16
     deepbind_genes: int = 2048
     networks: int = 515
     width: int = WIDTH
@@ -118,7 +118,7 @@ def network_seconds(oracle: NetworkOracle, tokens: np.ndarray, batch: int) -> fl
             for part in there:
                 oracle.module(one_hot(part)).float()
 
-    return seconds(run)
+    return seconds(run, 1)
 
 
 def batch_of(oracle: NetworkOracle, length: int) -> int:
@@ -219,6 +219,10 @@ def random_sei(sizes: Sizes) -> SeiOracle:
     torch.manual_seed(SEED)
     with device():
         network = SeiNetwork(sizes.width, sizes.profiles)
+    with torch.no_grad():
+        for weights in network.parameters():
+            # As they are made, what differs between sequences becomes smaller in every layer.
+            weights.mul_(3**0.5 if weights.ndim > 1 else 1)
     rng = np.random.default_rng(SEED)
     projection = rng.normal(size=(CLASSES, sizes.profiles)).astype(np.float32)
     projection /= np.linalg.norm(projection, axis=1, keepdims=True)
