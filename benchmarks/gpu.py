@@ -55,7 +55,7 @@ class Sizes(NamedTuple):
     side: int = 8192
 
 
-QUICK = Sizes(2**16, 512, 1, 4, 20, 12, 60, 128)
+QUICK = Sizes(2**16, 64, 1, 4, 20, 12, 60, 128)
 
 
 def main() -> None:
