@@ -7,7 +7,7 @@ from pipeline.conftest import ROOT, attempts, pipeline, summary
 
 from .conftest import config
 
-SLURM = ("-profile", "slurm", "--max_time", "30.min")
+SLURM = ("-profile", "slurm", "--max_time", "30.min", "--max_memory", "6.GB")
 # Each takes what it asks for, whatever the attempt: only a larger request lets it succeed.
 LARGE = "python3 -c 'import time; held = bytearray(300 << 20); time.sleep(6)'"
 LONG = "sleep 45"
@@ -75,10 +75,10 @@ def test_a_node_that_is_lost_or_drained(tmp_path, inputs, start, slurm):
     run.wait_for(lambda: [*tmp_path.glob("work/*/*/runs")])
     slurm.lose_node()
     slurm.wait("down")
-    slurm.scontrol("update", f"nodename={slurm.host}", "state=drain", "reason=test")
     slurm.start_node()
-    slurm.wait("drained")
-    run.wait_for(lambda: run.text.count("Submitted process > EQUATIONS:SEARCH (a)") == 2)
+    slurm.wait("idle")
+    slurm.scontrol("update", f"nodename={slurm.host}", "state=drain", "reason=test")
+    run.wait_for(lambda: "Re-submitted process > EQUATIONS:SEARCH (a)" in run.text)
     time.sleep(5)
     assert "DISTILL" not in run.text
     slurm.scontrol("update", f"nodename={slurm.host}", "state=resume")
