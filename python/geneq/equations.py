@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import sympy
@@ -285,7 +285,7 @@ class Program:
 
         By reverse accumulation: one pass for all names.
         """
-        found = dict.fromkeys(names, np.float64(0.0))
+        found: dict[str, Any] = dict.fromkeys(names, 0.0)
         slopes: list = [0.0] * len(values)
         slopes[-1] = 1.0
         with np.errstate(all="ignore"):

@@ -14,7 +14,7 @@ from ...features import Features
 from ...teacher import decay_basis, shapes_of
 
 PENALTIES = np.logspace(-4, 3, 15)  # over the number of genes
-TREES = 300
+TREES = 150
 
 
 def elastic_net(x: np.ndarray, y: np.ndarray, fold: np.ndarray, seed: int):
@@ -94,7 +94,7 @@ def boosted_trees(
     y: float64[n]. The number of trees is the best for the rows of `known` that are not in `train`,
     from a fit to `train`.
     """
-    options = {"learning_rate": 0.06, "max_leaf_nodes": 15, "min_samples_leaf": 20,
+    options = {"learning_rate": 0.1, "max_leaf_nodes": 15, "min_samples_leaf": 20,
                "max_features": 0.2, "early_stopping": False, "random_state": seed}  # fmt: skip
     trees, valid = TREES // 3, known & ~train
     if valid.any() and train.any():

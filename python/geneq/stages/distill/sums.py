@@ -70,7 +70,8 @@ def _path(terms: list[Term], y: np.ndarray, weight: np.ndarray, most: int) -> li
     columns = (columns - columns.mean(0)) / columns.std(0)
     rest, residual = columns.copy(), y - y.mean()
     chosen: list[int] = []
-    found, nodes = [], 2
+    found: list[sympy.Expr] = []
+    nodes = 2
     while True:
         size = (rest**2).sum(0)
         gain = np.where(size > SPANNED * len(y), (rest.T @ residual) ** 2 / np.maximum(size, 1), 0)

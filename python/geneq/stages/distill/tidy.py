@@ -187,7 +187,8 @@ def _product_of_unit_sums(part: sympy.Expr) -> sympy.Expr:
     sums = [factor for factor in part.args if factor.is_Add]
     if len(sums) < 2:
         return part
-    number, units = sympy.Float(1), []
+    number: sympy.Expr = sympy.Float(1)
+    units: list[sympy.Expr] = []
     for factor in sums[1:]:
         scale, unit = _unit(factor)
         number, units = number * scale, [*units, unit]

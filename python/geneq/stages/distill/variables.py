@@ -78,7 +78,7 @@ def offered(
     for name, direction in zip(names[len(named) :], mixed, strict=False):
         weights = np.zeros(columns.shape[1])
         for v in np.flatnonzero(direction):
-            weights += direction[v] * teacher.weights(v)[0]
+            weights += direction[v] * teacher.weights(int(v))[0]
         weights = with_few_classes(columns, about, weights, classes)
         used = {(c.block, c.name) for c, w in zip(about, weights, strict=True) if w}
         programme = _standardised(name, None, len(used), weights, columns)
