@@ -91,7 +91,6 @@ def test_wrong_parameters_are_refused_all_at_once(folder, env):
         "--oracle must be TYPE:WHAT, such as motifs:core, or several of these joined by +",
         "--bin_edges must be comma-separated numbers, lists of them separated by /, not '-10;10'",
         "--vcf cannot be used with --promoters: variants need genome coordinates",
-        "--vcf needs --loci or --input: variants are scored in loci, or in the windows of genes",
         "--variants_truth must be a path without",
         "as --genomes, a sheet (given: --genomes, --fasta, --promoters)",
         "--features is for a single genome: use the column features of --genomes",
@@ -424,6 +423,8 @@ def test_variants_of_loci_in_two_genomes_are_refused(folder):
     )
     run = pipeline(folder, *given, "--variants_truth", "in.vcf")
     assert "--variants_truth needs --vcf and --loci" in run.text
+    run = pipeline(folder, "--experiments", "sheet.csv", "--vcf", "in.vcf")
+    assert "--vcf needs --loci or --input: variants are scored in loci, or in the" in run.text
 
 
 def test_errors_of_a_sheet_of_experiments_are_those_that_validate_reports(folder):
