@@ -110,8 +110,9 @@ def test_documents_hold_all_that_they_promise(made, out):
     for path, cell_type in zip(paths, made.cell_types, strict=True):
         document = json.loads(path.read_text())
         assert set(document) == {
-            "format", "version", "dataset", "cell_type", "selected", "blocks", "scale",
-            "variables", "expression", "constants", "y", "infix", "latex", "complexity", "fit",
+            "format", "version", "dataset", "cell_type", "selected", "genome", "blocks",
+            "scale", "variables", "expression", "constants", "y", "infix", "latex", "complexity",
+            "fit",
         }  # fmt: skip
         assert (document["format"], document["version"]) == ("geneq-equation", 3)
         assert (document["dataset"], document["cell_type"]) == ("planted", cell_type)

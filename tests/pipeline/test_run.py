@@ -116,11 +116,11 @@ def measured_times_apart(path):
 
 
 def files(folder):
-    """Contents of the files below a folder, by their paths in it."""
+    """Contents of the files below a folder, by their paths in it; without effects of variants."""
     return {
         path.relative_to(folder): measured_times_apart(path)
         for path in folder.rglob("*")
-        if path.is_file()
+        if path.is_file() and path.relative_to(folder).parts[0] not in ("background", "variants")
     }
 
 
