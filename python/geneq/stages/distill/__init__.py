@@ -223,10 +223,12 @@ class CellType:
         x = {name: column[rows] for name, column in self.x.items()}
         y = self.rows["teacher"].to_numpy()[rows]
         pooled = {v.name: x[v.name] for v in self.variables if v.label is not None}
-        found = sums(pooled, y, args.max_complexity)
-        found += sums(x, y, args.max_complexity) if len(pooled) < len(x) else []
-        table = np.column_stack(list(x.values()))
-        return found + engine.front(table, y, list(x), args.sr_generations, args.seed, args.threads)
+        found = []
+        for some in [pooled, x] if 0 < len(pooled) < len(x) else [x]:
+            found += sums(some, y, args.max_complexity)
+            found += engine.front(np.column_stack(list(some.values())), y, list(some),
+                                  args.sr_generations, args.seed, args.threads)  # fmt: skip
+        return found
 
     def table(self, choice: Choice, engine: str) -> pd.DataFrame:
         """The front as the table EQUATIONS."""
