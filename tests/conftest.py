@@ -9,6 +9,12 @@ settings.register_profile("geneq", derandomize=True, deadline=None)
 settings.load_profile("geneq")
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Compressed bytes go by the argument's name: gzip writes the time into them, and processes
+    that share the tests must all find the same names."""
+    return argname if isinstance(val, bytes) and val.startswith(b"\x1f\x8b") else None
+
+
 @pytest.fixture(scope="module")
 def one_thread():
     """Small batches on a machine at work with other things are slow with more."""
