@@ -82,7 +82,7 @@ class Background:
 
 
 def random_effects(
-    model: ExpressionModel, genes: pd.DataFrame, genome: Genome, n: int, seed: int, threads: int = 1
+    model: ExpressionModel, genome: Genome, n: int, seed: int, threads: int = 1
 ) -> Background:
     """Effects of random substitutions in the windows of genes.
 
@@ -91,8 +91,6 @@ def random_effects(
     Parameters
     ----------
     model : ExpressionModel
-    genes : DataFrame
-        Rows of the gene table that have features.
     genome : Genome
     n, seed, threads : int
 
@@ -107,7 +105,7 @@ def random_effects(
     while left > 0:
         if tries == 0:
             raise GeneqError("The windows of genes have too few known bases", file=genome.folder)
-        found = _drawn(model, genes, genome, rng, min(BATCH, 2 * left), threads)[:left]
+        found = _drawn(model, genome, rng, min(BATCH, 2 * left), threads)[:left]
         parts.append(np.abs(found).astype(np.float32))
         left, tries = left - len(found), tries - 1
     sizes = np.sort(np.concatenate(parts), axis=0)
@@ -116,25 +114,18 @@ def random_effects(
 
 
 def _drawn(
-    model: ExpressionModel,
-    genes: pd.DataFrame,
-    genome: Genome,
-    rng: np.random.Generator,
-    n: int,
-    threads: int,
+    model: ExpressionModel, genome: Genome, rng: np.random.Generator, n: int, threads: int
 ) -> np.ndarray:
     """Effects of up to `n` substitutions, float64[k, columns]: without those of N."""
-    gene = np.sort(rng.integers(0, len(genes), n))
+    gene = np.sort(rng.integers(0, len(model.genes), n))
     rows = np.arange(n)
     columns, others = rng.integers(0, model.length, n), rng.integers(1, 4, n)
     different, which = np.unique(gene, return_inverse=True)
-    table = genes.iloc[different]
-    chrom, tss, strand = (table[name].to_numpy() for name in ("chrom", "tss", "strand"))
-    first, end = model.window
-    windows = genome.windows(chrom, tss, strand, first, end, threads)
+    genes = model.genes.iloc[different]
+    windows = genome.windows_of(genes, *model.window, threads=threads)
     changed = windows[which]
     old = changed[rows, columns]
     changed[rows, columns] = (old + others) % 4
     known = old < UNKNOWN
     gene_id = genes["gene_id"].to_numpy()
-    return model.differences(windows, which[known], changed[known], gene_id[different])
+    return model.differences(windows, which[known], changed[known], gene_id)

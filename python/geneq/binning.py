@@ -75,6 +75,16 @@ def check_within(lists: list[list[float]], table: list[list[float]], file) -> No
         )
 
 
+def described(edges: list[float], mode: str) -> dict:
+    """What `meta` of a block of features has about its bins."""
+    is_annotation = mode == ANNOTATION
+    return {
+        "bin_edges": list(edges),
+        "window": [edges[0], edges[-1]] if is_annotation else None,
+        "tss_index": -edges[0] if is_annotation else None,
+    }
+
+
 def as_text(lists: list[list[float]]) -> str:
     """Lists of edges as on the command line."""
     return "/".join(",".join(map(str, edges)) for edges in lists)

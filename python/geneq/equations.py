@@ -22,7 +22,7 @@ from .features import SCALES, Block, Column, Features, normal_scores
 
 __all__ = [
     "SOURCE", "Equation", "Form", "Program", "about_features", "class_label", "class_shares",
-    "evaluate", "parse", "used_blocks", "used_columns", "used_variables",
+    "evaluate", "nodes", "parse", "used_blocks", "used_columns", "used_variables",
 ]  # fmt: skip
 
 FORMAT, VERSION = "geneq-equation", 3
@@ -177,6 +177,11 @@ def to_sympy(node: ast.expr) -> sympy.Expr:
         case ast.Call(ast.Name(name), [argument], []):
             return FUNCTIONS[name][1](to_sympy(argument))
     raise AssertionError("parse lets nothing else through")
+
+
+def nodes(expression: sympy.Expr) -> int:
+    """Number of nodes of an expression, the measure of its length."""
+    return sum(1 for _ in sympy.preorder_traversal(expression))
 
 
 def used_variables(document: dict) -> list[dict]:
@@ -371,7 +376,7 @@ class Form:
     @cached_property
     def complexity(self) -> int:
         """Nodes of the sympy expression: the one measure for every engine."""
-        return sum(1 for _ in sympy.preorder_traversal(self.expression))
+        return nodes(self.expression)
 
     @cached_property
     def text(self) -> str:

@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from .artifacts import GENES
 from .equations import SOURCE, Equation, used_blocks, used_columns
 from .errors import GeneqError
 from .features import Features
 from .genome import Genome
-from .oracles.equation import open_block
+from .oracles.equation import equation_hash, open_block
+from .oracles.network import module_hash
 from .teacher import TrainedTeacher
 
 __all__ = ["EQUATION", "TEACHER", "ExpressionModel"]
@@ -33,15 +35,23 @@ class ExpressionModel:
         [first, end) around the TSS on the gene's strand: all that any oracle reads.
     columns : list of (str, str)
         Method and cell type of each prediction: selected equations, then the teacher's cell types.
+    genes : DataFrame
+        Rows of the gene table that have features.
     digest : str
         Of everything that determines predictions.
     """
 
     def __init__(
-        self, equations: dict[str, Equation], features: Features, oracles: dict, teacher=None
+        self,
+        equations: dict[str, Equation],
+        features: Features,
+        genes: pd.DataFrame,
+        oracles: dict,
+        teacher: TrainedTeacher | None = None,
     ):
         self.equations, self.teacher = equations, teacher
         self._features, self._oracles = features, oracles
+        self.genes = genes[genes["gene_id"].isin(features.gene_id)].reset_index(drop=True)
         windows = [features.blocks[i].meta["window"] for i in oracles]
         self.window = (min(first for first, _ in windows), max(end for _, end in windows))
         self.columns = [(EQUATION, cell_type) for cell_type in equations]
@@ -63,7 +73,7 @@ class ExpressionModel:
         search : path or None
             The folder of their search.
         genome : Genome
-            The genome of the features.
+            The genome of the features, in the folder of its gene table.
 
         Raises
         ------
@@ -72,7 +82,8 @@ class ExpressionModel:
             another genome, or others than the equations' or the teacher's; an oracle cannot be
             opened for an equation.
         """
-        documents, beside = _documents(equations), Path(equations) / "equations" / "0.json"
+        paths = _paths(equations)
+        documents = [Equation.load(path) for path in paths]
         selected = {e.document["cell_type"]: e for e in documents if e.selected}
         found = Features.open(features)
         _check_genome(found, documents, genome, features)
@@ -90,22 +101,18 @@ class ExpressionModel:
             wanted = None if teacher else _classes(selected.values(), block.name)
             if (SOURCE in block.meta or not block.is_table) and wanted != []:
                 about = {"name": block.name, "classes": block.classes, **block.meta}
-                oracle = open_block(about, beside)
+                oracle = open_block(about, paths[0])
                 oracles[i] = oracle if wanted is None else oracle.of_classes(wanted)
         if not oracles:
             raise GeneqError("The equations depend on gene features only, not on DNA",
                              file=equations)  # fmt: skip
-        return cls(selected, _in_memory(found, oracles), oracles, teacher)
+        genes = GENES.read(genome.folder / "genes.parquet")
+        return cls(selected, _in_memory(found, oracles), genes, oracles, teacher)
 
     @property
     def length(self) -> int:
         """Of the sequences that are read, in nt."""
         return self.window[1] - self.window[0]
-
-    @property
-    def gene_id(self) -> np.ndarray:
-        """Genes that have features."""
-        return self._features.gene_id
 
     def predict(self, gene_id: np.ndarray) -> np.ndarray:
         """Predicted expression of genes, log2(CPM + 1), float64[n, columns]."""
@@ -185,7 +192,8 @@ class ExpressionModel:
 
     def _stored(self, gene_id: np.ndarray) -> Features:
         """The blocks that are needed, of genes."""
-        place = pd.Series(np.arange(len(self.gene_id)), self.gene_id)[gene_id].to_numpy()
+        known = self._features.gene_id
+        place = pd.Series(np.arange(len(known)), known)[gene_id].to_numpy()
         blocks = [
             replace(block, values=block.values[place], classes=self._classes(i))
             for i, block in enumerate(self._features.blocks)
@@ -199,17 +207,10 @@ class ExpressionModel:
         return oracle.targets if oracle else self._features.blocks[place].classes
 
     def _digest(self) -> str:
-        found = hashlib.sha256(json.dumps(self._features.about, sort_keys=True).encode())
-        for equation in self.equations.values():
-            document = equation.document
-            decisive = [
-                document[key] for key in ("cell_type", "expression", "constants", "variables")
-            ]
-            found.update(json.dumps(decisive, sort_keys=True).encode())
-        if self.teacher:
-            for name, value in sorted(self.teacher.network.state_dict().items()):
-                found.update(name.encode() + value.numpy().tobytes())
-        return found.hexdigest()
+        equations = {name: equation_hash(e.document) for name, e in self.equations.items()}
+        teacher = self.teacher and module_hash(TEACHER, self.teacher.network)
+        decisive = [self._features.about, equations, teacher]
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
 def _changed(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -220,12 +221,13 @@ def _changed(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndar
     return first, np.where(differ.any(1), end, 0)
 
 
-def _documents(folder: str | Path) -> list[Equation]:
+def _paths(folder: str | Path) -> list[Path]:
+    """The files of equations."""
     paths = sorted((Path(folder) / "equations").glob("*.json"), key=lambda path: path.name)
     if not paths:
         raise GeneqError("No equations found", file=folder,
                          fix="Give a folder written by `geneq distill`")  # fmt: skip
-    return [Equation.load(path) for path in paths]
+    return paths
 
 
 def _check_genome(

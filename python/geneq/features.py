@@ -16,11 +16,14 @@ import pandas as pd
 from scipy.special import ndtr
 
 from .artifacts import atomic_path, plain
+from .binning import ANNOTATION
 from .checks import check_format
 from .errors import GeneqError
 from .rows import Rows, Values
 
-__all__ = ["SCALES", "SCORES", "Block", "Column", "Features", "normal_scores", "quantiles"]
+__all__ = [
+    "SCALES", "SCORES", "Block", "Column", "Features", "normal_scores", "of_genome", "quantiles",
+]  # fmt: skip
 
 FORMAT, VERSION = "geneq-features", 2
 # How columns can be scaled before networks and equations read them.
@@ -249,6 +252,14 @@ class Features:
             for i, block in enumerate(first.blocks)
         ]
         return cls(gene_id, blocks, first.meta).complete()
+
+
+def of_genome(about: dict) -> dict:
+    """What `Features.meta` has of a genome, from its genes.json."""
+    meta = {"mode": about["mode"], "genome": about["digest"]}
+    if about["mode"] != ANNOTATION:
+        meta["promoter_choice"] = about["promoter_choice"]
+    return meta
 
 
 def _described(block: Block) -> dict:

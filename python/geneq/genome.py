@@ -308,6 +308,11 @@ class Genome:
             out[rows] = self._cut(names[rows[0]], starts[rows], end - first, minus[rows], threads)
         return out
 
+    def windows_of(self, genes: pd.DataFrame, first: int, end: int, threads: int = 1) -> np.ndarray:
+        """Windows around the TSS of genes, rows of the gene table; as `windows`."""
+        chroms, tss, strands = (genes[name].to_numpy() for name in ("chrom", "tss", "strand"))
+        return self.windows(chroms, tss, strands, first, end, threads)
+
     def edited(
         self,
         chroms: Sequence[str],

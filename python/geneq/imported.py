@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from .artifacts import GENES, read_object
-from .binning import ANNOTATION, check_within, parse_edges
+from .binning import check_within, described, parse_edges
 from .checks import check_memory
 from .errors import GeneqError, in_file, not_found, some
-from .features import Block, Features
+from .features import Block, Features, of_genome
 from .gene_tables import ID, gene_ids, no_gene_found, numbers, read_table, refuse_repeated
 
 __all__ = ["Scores", "import_features", "read_scores"]
@@ -107,10 +107,7 @@ def import_features(
         **_about_bins(edges, about["mode"]),
     }
     block = Block(f"imported:{name or path.name}", values, scores.classes, meta)
-    of_genome = {"mode": about["mode"], "genome": about["digest"]}
-    if about["mode"] != ANNOTATION:
-        of_genome["promoter_choice"] = about["promoter_choice"]
-    return Features(shared.to_numpy(object), [block], of_genome).complete()
+    return Features(shared.to_numpy(object), [block], of_genome(about)).complete()
 
 
 def _edges(
@@ -132,14 +129,7 @@ def _about_bins(edges: list[float] | None, mode: str) -> dict:
     """What `meta` of an oracle's block has about its bins; nothing without edges."""
     if edges is None:
         return {}
-    is_annotation = mode == ANNOTATION
-    return {
-        "strands": None,
-        "bin_edges": edges,
-        "window": [edges[0], edges[-1]] if is_annotation else None,
-        "tss_index": -edges[0] if is_annotation else None,
-        "orientation": "as in the file",
-    }
+    return {"strands": None, **described(edges, mode), "orientation": "as in the file"}
 
 
 def _file(path: Path) -> dict:

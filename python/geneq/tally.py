@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from itertools import islice
 
-__all__ = ["EXAMPLES", "Tally"]
+__all__ = ["EXAMPLES", "Tally", "print_counts"]
 
 EXAMPLES = 5
 
@@ -38,3 +38,9 @@ class Tally:
     def as_dict(self) -> dict[str, dict]:
         """{reason: {"n": int, "examples": at most 5 of them}}."""
         return self._found
+
+
+def print_counts(what: str, counts: dict[str, dict]) -> None:
+    """Print a line for each reason of `Tally.as_dict`, with an example; `what` was done."""
+    for reason, found in counts.items():
+        print(f"{what}: {found['n']:,} {reason} (such as {found['examples'][0]})")

@@ -11,7 +11,7 @@ from torch.nn import functional
 from ..errors import GeneqError
 from .network import NetworkOracle
 from .pretrained import extra, open_pretrained, read_config
-from .tracks import chosen_tracks, read_tracks, track_names
+from .tracks import chosen_tracks, read_tracks, tracks_oracle
 
 __all__ = ["Unsquash", "open_borzoi"]
 
@@ -114,10 +114,7 @@ def open_borzoi(what: str, length: int = LENGTH) -> NetworkOracle:
     chosen = chosen_tracks(table, wanted, folder)
     rows = table.iloc[chosen]
     module = BorzoiTracks(network, torch.from_numpy(chosen), Unsquash(rows, kind == "prime"))
-    name = ":".join(part for part in ("borzoi", Path(folder).name, wanted) if part)
-    oracle = NetworkOracle(name, module, length, track_names(rows))
-    oracle.bin_size = BIN_SIZE[kind]
-    return oracle
+    return tracks_oracle("borzoi", what, module, length, BIN_SIZE[kind], rows)
 
 
 def _tracks(folder: Path, outputs: int, published: pd.DataFrame) -> pd.DataFrame:

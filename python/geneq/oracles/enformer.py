@@ -11,7 +11,7 @@ from torch.nn import functional
 from ..errors import GeneqError
 from .network import NetworkOracle
 from .pretrained import extra, open_pretrained, read_config
-from .tracks import chosen_tracks, read_tracks, track_names
+from .tracks import chosen_tracks, read_tracks, tracks_oracle
 
 __all__ = ["open_enformer"]
 
@@ -67,10 +67,7 @@ def open_enformer(what: str, positions: int = POSITIONS) -> NetworkOracle:
     chosen = chosen_tracks(table, wanted, folder)
     module = EnformerTracks(network, torch.from_numpy(chosen))
     size = 2**config.num_downsamples
-    name = ":".join(part for part in ("enformer", Path(folder).name, wanted) if part)
-    oracle = NetworkOracle(name, module, size * positions, track_names(table.iloc[chosen]))
-    oracle.bin_size = size
-    return oracle
+    return tracks_oracle("enformer", what, module, size * positions, size, table.iloc[chosen])
 
 
 def _is_published(config, positions: int) -> bool:

@@ -21,7 +21,7 @@ from .base import BinnedOracle, Oracle, check_sequences
 from .kmers import KmerOracle
 from .motifs import MotifOracle, max_classes_of
 
-__all__ = ["EquationOracle", "open_block"]
+__all__ = ["EquationOracle", "equation_hash", "open_block"]
 
 # Entries of the file that determine scores, besides the variables that occur in the expression.
 DECISIVE = ("scale", "expression", "constants")
@@ -51,7 +51,7 @@ class EquationOracle(Oracle):
         document = equation.document
         self.unknown = "; ".join(dict.fromkeys(oracle.unknown for oracle in oracles.values()))
         self.targets = [document["cell_type"]]
-        self.hash = _hash(document)
+        self.hash = equation_hash(document)
         # The union of the windows as (first, end) around the TSS; None for promoters.
         self.window = _window(document["blocks"])
         if self.window:
@@ -147,7 +147,8 @@ def _window(blocks: list[dict]) -> tuple[int, int] | None:
     return min(first for first, _ in windows), max(end for _, end in windows)
 
 
-def _hash(document: dict) -> str:
+def equation_hash(document: dict) -> str:
+    """A digest of everything in a document that determines predictions."""
     blocks = [
         {key: value for key, value in document["blocks"][i].items() if key not in DESCRIPTIVE}
         for i in used_blocks(document)
@@ -178,8 +179,7 @@ def open_block(about: dict, path: Path) -> MotifOracle | KmerOracle:
     about : dict
         name, hash, classes and strands, as in the equation's document.
     path : Path
-        The equation, or the folder of equations; motif files are looked for there, and in the
-        current folder.
+        The equation; motif files are looked for beside it, and in the current folder.
 
     Raises
     ------

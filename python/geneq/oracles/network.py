@@ -11,7 +11,7 @@ from ..errors import GeneqError, out_of_memory
 from .base import Oracle, check_sequences
 from .feeding import device, few_rows, on_device, one_hot, rows_that_fit, say_halved, workers
 
-__all__ = ["PRECISIONS", "NetworkOracle"]
+__all__ = ["PRECISIONS", "NetworkOracle", "module_hash"]
 
 # Symbols of a batch: few on a CPU, so that activations stay in its cache.
 SYMBOLS = {"cpu": 2**13, "cuda": 2**20}
@@ -65,7 +65,7 @@ class NetworkOracle(Oracle):
             )
         self.name, self.length, self.targets, self.tss = name, length, targets, tss
         self.alphabet, self.precision, self.held_out = alphabet, precision, held_out
-        self.hash = _hash(name, module)
+        self.hash = module_hash(name, module)
         self._device = device()
         self._symbols, self._fitted = SYMBOLS[self._device.type], False
         self.module = module.eval().to(self._device)
@@ -123,8 +123,8 @@ class NetworkOracle(Oracle):
         return torch.cat([self._scores(half) for half in halves])
 
 
-def _hash(name: str, module: nn.Module) -> str:
-    """sha256 of the oracle's type, the layers as torch prints them, and the weights."""
+def module_hash(name: str, module: nn.Module) -> str:
+    """sha256 of the model's type, the layers as torch prints them, and the weights."""
     digest = hashlib.sha256(f"{name.partition(':')[0]}\0{module}".encode())
     for key, value in sorted(module.state_dict().items()):
         digest.update(f"\0{key} {value.dtype} {tuple(value.shape)}\0".encode())

@@ -22,24 +22,25 @@ def kept(folder: str | Path | None, name: str, make: Callable[[], np.ndarray]) -
     make : callable
         Returns new scores.
     """
-    if folder is None:
-        return make()
-    path = Path(folder) / f"{name}.npy"
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        scores = make()
-    with atomic_path(path) as temporary:
-        np.save(temporary, scores, allow_pickle=False)
+    found = _saved(folder, name)
+    if found is not None:
+        return found
+    scores = make()
+    if folder is not None:
+        with atomic_path(Path(folder) / f"{name}.npy") as temporary:
+            np.save(temporary, scores, allow_pickle=False)
     return scores
 
 
 def is_saved(folder: str | Path | None, name: str) -> bool:
     """Whether complete scores are saved as `name` in `folder`."""
+    return _saved(folder, name) is not None
+
+
+def _saved(folder: str | Path | None, name: str) -> np.ndarray | None:
     if folder is None:
-        return False
+        return None
     try:
-        np.load(Path(folder) / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        return np.load(Path(folder) / f"{name}.npy", mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError):
-        return False
-    return True
+        return None

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from torch import nn
 
 from ..errors import GeneqError, not_found
+from .network import NetworkOracle
 
-__all__ = ["chosen_tracks", "read_tracks", "track_names"]
+__all__ = ["chosen_tracks", "read_tracks", "track_names", "tracks_oracle"]
 
 REQUIRED = ("identifier", "description")
 
@@ -91,6 +93,29 @@ def _patterns(wanted: str, folder: Path) -> list[str]:
     if not any(lines):
         raise GeneqError("A list of tracks must not be empty", file=path)
     return [line for line in lines if line]
+
+
+def tracks_oracle(
+    kind: str, what: str, module: nn.Module, length: int, bin_size: int, rows: pd.DataFrame
+) -> NetworkOracle:
+    """An oracle of chosen tracks.
+
+    Parameters
+    ----------
+    kind, what : str
+        Its name on the command line is KIND:WHAT.
+    module : torch.nn.Module
+        float32[n, 4, length] → [n, bins, tracks].
+    length, bin_size : int
+        Of the input and of a bin, in nt.
+    rows : DataFrame
+        The tracks, rows of their table.
+    """
+    folder, _, wanted = what.partition(":")
+    name = ":".join(part for part in (kind, Path(folder).name, wanted) if part)
+    oracle = NetworkOracle(name, module, length, track_names(rows))
+    oracle.bin_size = bin_size
+    return oracle
 
 
 def track_names(table: pd.DataFrame) -> list[str]:

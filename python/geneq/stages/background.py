@@ -7,7 +7,6 @@ genome, features, equations and teacher.
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from ..artifacts import GENES
 from ..background import random_effects
 from ..checks import check_int
 from ..expression_model import ExpressionModel
@@ -40,8 +39,6 @@ def run(args: Namespace) -> None:
     check_int(args.seed, "--seed", 0, 2**32 - 1)
     genome = Genome(args.genome)
     model = ExpressionModel.open(args.equations, args.features, args.search, genome)
-    genes = GENES.read(args.genome / "genes.parquet")
-    genes = genes[genes["gene_id"].isin(model.gene_id)]
-    found = random_effects(model, genes, genome, args.n, args.seed, args.threads)
+    found = random_effects(model, genome, args.n, args.seed, args.threads)
     found.write(args.out)
     print(f"{args.out}: {args.n:,} random substitutions, {len(model.columns)} predictions of each")

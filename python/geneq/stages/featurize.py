@@ -24,9 +24,16 @@ import pandas as pd
 
 from .._ext import CODE_DIGEST
 from ..artifacts import GENES, read_object
-from ..binning import ANNOTATION, as_text, check_within, of_promoter, parse_edge_lists
+from ..binning import (
+    ANNOTATION,
+    as_text,
+    check_within,
+    described,
+    of_promoter,
+    parse_edge_lists,
+)
 from ..errors import GeneqError
-from ..features import Block, Features
+from ..features import Block, Features, of_genome
 from ..gene_features import of_annotation, of_table
 from ..genome import Genome
 from ..oracles import STRANDS, BinnedOracle, Oracle, device, load_oracles
@@ -235,10 +242,7 @@ def featurize(
     ]
     blocks = [_block(scorer, genes, folder) for scorer in scorers]
     blocks += [replace(block, values=block.values[rows]) for block in tables]
-    meta = {"mode": about["mode"], "genome": about["digest"]}
-    if about["mode"] != ANNOTATION:
-        meta["promoter_choice"] = about["promoter_choice"]
-    features = Features(genes["gene_id"].to_numpy(), blocks, meta, shard)
+    features = Features(genes["gene_id"].to_numpy(), blocks, of_genome(about), shard)
     return features.complete() if shard == (1, 1) else features
 
 
@@ -414,9 +418,7 @@ def _scorer(
     meta = {
         "hash": oracle.hash,
         "strands": oracle.strands,
-        "bin_edges": list(edges),
-        "window": [edges[0], edges[-1]] if is_annotation else None,
-        "tss_index": -edges[0] if is_annotation else None,
+        **described(edges, about["mode"]),
         "orientation": "the gene's strand" if is_annotation else "as in the promoter file",
         "trained": oracle.trained,
         "held_out": None if oracle.held_out is None else list(oracle.held_out),
@@ -464,8 +466,7 @@ def _window_scores(scorer: Scorer, genes: pd.DataFrame) -> np.ndarray:
     """float32[genes, bins, classes] of windows around the TSS; equal ones are scored once."""
     oracle, edges = scorer.oracle, np.array(scorer.edges)
     first, end = edges[0] - oracle.flank, edges[-1] + oracle.flank
-    chroms, tss, strands = (genes[name].to_numpy() for name in ("chrom", "tss", "strand"))
-    tokens = scorer.genome.windows(chroms, tss, strands, first, end, scorer.threads)
+    tokens = scorer.genome.windows_of(genes, first, end, scorer.threads)
     distinct, which = distinct_rows(tokens)
     scores = scorer.score(tokens[distinct], edges - first)
     _check_finite(scores, oracle, genes["gene_id"].iloc[distinct])

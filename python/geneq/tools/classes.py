@@ -128,8 +128,7 @@ def _window_parts(table, genome: Genome, flank: int, edges: np.ndarray, threads:
     first, end = edges[0] - flank, edges[-1] + flank
     for start in range(0, len(table), GENES_AT_A_TIME):
         part = table.iloc[start : start + GENES_AT_A_TIME]
-        chroms, tss, strands = (part[name].to_numpy() for name in ("chrom", "tss", "strand"))
-        yield genome.windows(chroms, tss, strands, first, end, threads), edges - first
+        yield genome.windows_of(part, first, end, threads), edges - first
 
 
 def _promoter_parts(table, genome: Genome, flank: int, edges: np.ndarray, threads: int):

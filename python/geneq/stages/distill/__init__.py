@@ -11,6 +11,7 @@ are used only for reporting.
 
 from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +199,11 @@ class CellType:
         x = {variable.name: variable.values(columns) for variable in variables}
         return cls(source, cell_type, rows, places, variables, x)
 
+    @cached_property
+    def training(self) -> Features:
+        """The features of its training genes."""
+        return self.source.features.of_genes(self.rows.loc[self.split("train"), "gene_id"])
+
     def split(self, *names: str) -> np.ndarray:
         return self.rows["split"].isin(names).to_numpy()
 
@@ -261,7 +267,6 @@ class CellType:
             for v in self.variables
             if v.name in member.form.variables
         ]
-        training = self.source.features.of_genes(self.rows.loc[self.split("train"), "gene_id"])
         names = [f"c{i}" for i in range(len(constants))]
         errors = member.form.standard_errors(constants, choice.sample.x, choice.sample.y)
         return {
@@ -270,7 +275,7 @@ class CellType:
             "dataset": self.source.teacher.about["dataset"],
             "cell_type": self.name,
             "selected": choice.selected,
-            **about_features(training, self.source.teacher.scale, variables),
+            **about_features(self.training, self.source.teacher.scale, variables),
             "variables": variables,
             "expression": member.form.text,
             "constants": dict(zip(names, constants.tolist(), strict=True)),
@@ -326,10 +331,10 @@ class CellType:
     def predictions(self, equation: Equation, faithful: Equation, seed: int) -> pd.DataFrame:
         """The cell type's rows with equations and baselines."""
         known = self.split("train", "valid")
-        y, fold = self.rows["measured"].to_numpy()[known], self.rows["fold"].to_numpy()[known]
+        measured = self.rows["measured"].to_numpy()
+        y, fold = measured[known], self.rows["fold"].to_numpy()[known]
         columns = self.source.columns[self.places]
         features = self.source.features.of_genes(self.rows["gene_id"])
-        measured = self.rows["measured"].to_numpy()
         flat = columns.astype(float)
         found = {
             "equation": equation.predict(features),

@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 import sympy
 
-from ...equations import Program
+from ...equations import Program, nodes
 
 # Share of the variance of the teacher's predictions that a simpler form may differ by.
 TOLERANCE = 0.001
@@ -152,13 +152,13 @@ def conditioning(expression: sympy.Expr, x: Values) -> float:
 
 def shortest(expression: sympy.Expr) -> sympy.Expr:
     """The shortest of equivalent forms: as it is, expanded, common factors taken out."""
-    if _nodes(expression) > MOST_NODES:
+    if nodes(expression) > MOST_NODES:
         return expression
     expression = _scaled(expression)
     forms = [expression, sympy.expand(expression, power_exp=False, power_base=False)]
     forms += [sympy.collect(forms[1], s) for s in sorted(expression.free_symbols, key=str)]
     forms.append(sympy.factor_terms(expression))
-    return min(map(_scaled, forms), key=_nodes)
+    return min(map(_scaled, forms), key=nodes)
 
 
 def _scaled(expression: sympy.Expr) -> sympy.Expr:
@@ -202,7 +202,3 @@ def _unit(total: sympy.Expr) -> tuple[sympy.Expr, sympy.Expr]:
     scale = max((c for c, rest in pairs if rest.free_symbols), key=abs, default=sympy.Float(1))
     terms = [rest if c == scale else c / scale * rest for c, rest in pairs]
     return scale, sympy.Add(*terms)
-
-
-def _nodes(expression: sympy.Expr) -> int:
-    return sum(1 for _ in sympy.preorder_traversal(expression))

@@ -29,10 +29,11 @@ from ...oracles.base import check_build
 from ...oracles.network import PRECISIONS
 from ...oracles.reductions import COMPONENT
 from ...surrogates import Surrogate
-from ...tally import Tally
+from ...tally import Tally, print_counts
 from ...vcf import leave_out, lengths, normalised, read_vcf
 from . import expression
 from .effects import METHODS, NO_COMPONENT, Answer, Case, alternatives, wild_type
+from .pairs import completely_in
 from .truth import agreement, comparisons, in_vcf, read_truth, with_effect, with_truth
 
 __all__ = ["add_arguments", "effects_of", "run"]
@@ -51,12 +52,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--surrogates", type=Path, help="folder of <locus>/locus.json")
     what.add_argument("--equations", type=Path, help="folder written by `geneq distill`")
-    expression = parser.add_argument_group("options of --equations")
-    expression.add_argument("--features", type=Path, help="features.zarr of the genome (needed)")
-    expression.add_argument(
+    genes = parser.add_argument_group("options of --equations")
+    genes.add_argument("--features", type=Path, help="features.zarr of the genome (needed)")
+    genes.add_argument(
         "--search", type=Path, help="folder written by `geneq search`: effects by the teacher too"
     )
-    expression.add_argument(
+    genes.add_argument(
         "--background",
         type=Path,
         help="folder written by `geneq background`: adds percentiles of effects",
@@ -171,10 +172,9 @@ class Inside:
         self.reasons = np.full(len(table), OUTSIDE, dtype=object)
 
     def of(self, locus: Locus) -> np.ndarray:
-        """bool[n]: completely in the locus. An insertion has bases of the locus on both sides."""
+        """bool[n]: completely in the locus."""
         here = self.chrom == self.names.get_indexer([locus.chrom])[0]
-        inserted = self.start == self.end
-        inside = here & (self.start >= locus.start + inserted) & (self.end <= locus.end - inserted)
+        inside = here & completely_in(self.start, self.end, locus.start, locus.end)
         touches = here & (self.start < locus.end) & (self.end > locus.start)
         self.reasons[touches & (self.reasons != "")] = ACROSS
         self.reasons[inside] = ""
@@ -302,16 +302,11 @@ def _write_agreement(measured: pd.DataFrame, out: Path) -> None:
 
 def _print_summary(about: dict, out: Path) -> None:
     print(f"{out}: {about['inside']:,} of {about['variants']:,} variants in {about['loci']:,} loci")
-    _print_skipped("skipped", about["skipped"])
+    print_counts("skipped", about["skipped"])
     if "truth" in about:
         truth = about["truth"]
         print(f"measured effects: {truth['matched']:,} of {truth['measured']:,} rows matched")
         if truth["averaged"]:
             print(f"averaged: {truth['averaged']:,} rows with another spelling of the same edit")
-        _print_skipped("not matched", truth["skipped"])
+        print_counts("not matched", truth["skipped"])
     report(about["failed"], about["loci"], out)
-
-
-def _print_skipped(what: str, skipped: dict[str, dict]) -> None:
-    for reason, found in skipped.items():
-        print(f"{what}: {found['n']:,} {reason} (such as {found['examples'][0]})")

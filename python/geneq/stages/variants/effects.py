@@ -20,7 +20,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from ... import _ext, encoding
+from ... import encoding
 from ...errors import GeneqError
 from ...genome import Genome
 from ...locus import Locus
@@ -29,7 +29,7 @@ from ...oracles.attribution import attribute
 from ...oracles.scoring import padding, score_tokens, variant_scores
 from ...surrogates import Surrogate
 from ...vcf import lengths, normalised
-from .pairs import column_of
+from .pairs import column_of, edits_of
 
 __all__ = ["METHODS", "Answer", "Case", "alternatives", "wild_type"]
 
@@ -193,10 +193,8 @@ def alternatives(
     places = column_of(starts - locus.start, sizes, fixed)
     fits = (places >= 0) & (places + sizes[:, 1] <= len(locus))
     forward = genome.tokens(locus.chrom, locus.start, locus.end)
-    ends = np.cumsum(sizes[:, 1])
-    edits = np.stack([starts, starts + sizes[:, 0], places, ends - sizes[:, 1], ends], axis=1)
+    edits, bases = edits_of(starts, sizes, places, normal["alt"])
     edited = np.empty((int(fits.sum()), len(locus)), np.uint8)
-    bases = _ext.tokens("".join(normal["alt"]).encode())
     genome.edited([locus.chrom] * len(edited), edits[fits], bases, edited, threads)
     tokens = np.repeat(forward[None], len(table), axis=0)
     tokens[fits] = edited if locus.strand == "+" else encoding.reverse_complement(edited)

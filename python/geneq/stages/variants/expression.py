@@ -14,11 +14,12 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from ...artifacts import EXPRESSION_EFFECTS, GENES, write_json
+from ...artifacts import EXPRESSION_EFFECTS, write_json
 from ...background import Background
 from ...errors import GeneqError
 from ...expression_model import ExpressionModel
 from ...genome import Genome
+from ...tally import print_counts
 from ...vcf import read_vcf
 from .annotated import annotate, entry
 from .pairs import Batch, Pairs
@@ -35,8 +36,7 @@ def run(args: Namespace) -> None:
     model = ExpressionModel.open(args.equations, args.features, args.search, genome)
     background = Background.read(args.background, model, genome) if args.background else None
     variants = read_vcf(args.vcf, genome, args.threads)
-    genes = GENES.read(args.genome / "genes.parquet")
-    genes = genes[genes["gene_id"].isin(model.gene_id)].reset_index(drop=True)
+    genes = model.genes
     pairs = Pairs(variants.table, genes, model.window, genome, args.threads)
     if not len(pairs):
         raise GeneqError(
@@ -59,8 +59,7 @@ def run(args: Namespace) -> None:
     }
     write_json(about, args.out / "variants.json")
     print(f"{args.out}: {len(pairs):,} pairs of a variant and a gene in whose window it is")
-    for reason, found in skipped.items():
-        print(f"skipped: {found['n']:,} {reason} (such as {found['examples'][0]})")
+    print_counts("skipped", skipped)
 
 
 class Scored:

@@ -1,6 +1,6 @@
 """Pairs of a variant and a gene in whose window it is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ from ...genome import Genome
 from ...tally import Tally
 from ...vcf import leave_out, lengths, normalised
 
-__all__ = ["Batch", "Pairs", "column_of"]
+__all__ = ["Batch", "Pairs", "column_of", "completely_in", "edits_of"]
 
 UNKNOWN = 4
 OUTSIDE, ACROSS = "outside_every_window", "across_an_end_of_a_window"
@@ -104,11 +104,10 @@ class Pairs:
         return variant[order], gene[order]
 
     def _inside(self, variant: np.ndarray, gene: np.ndarray) -> np.ndarray:
-        """bool[n]: is all of it in the window? An insertion has bases of it on both sides."""
-        size = self._sizes[variant, 0]
-        before = self._start[variant] - self._first[gene]
-        inserted = size == 0
-        return (before >= inserted) & (before + size <= self._length - inserted)
+        """bool[n]: is all of it in the window?"""
+        start, first = self._start[variant], self._first[gene]
+        end = start + self._sizes[variant, 0]
+        return completely_in(start, end, first, first + self._length)
 
     def batches(self, n: int) -> Iterator[Batch]:
         """All pairs with their sequences, `n` at a time."""
@@ -118,9 +117,7 @@ class Pairs:
     def _batch(self, variant: np.ndarray, gene: np.ndarray) -> Batch:
         genes, which = np.unique(gene, return_inverse=True)
         of_genes = self.genes.iloc[genes]
-        chrom, tss, strand = (of_genes[name].to_numpy() for name in ("chrom", "tss", "strand"))
-        first, end = self.window
-        reference = self._genome.windows(chrom, tss, strand, first, end, self.threads)
+        reference = self._genome.windows_of(of_genes, *self.window, threads=self.threads)
         start, sizes = self._start[variant], self._sizes[variant]
         column = column_of(start - self._first[gene], sizes, self._tss[gene])
         scored = (column >= 0) & (column + sizes[:, 1] <= self._length)
@@ -131,11 +128,10 @@ class Pairs:
 
     def _edited(self, variant: np.ndarray, gene: np.ndarray, column: np.ndarray) -> np.ndarray:
         """Windows with the alternative, uint8[n, length]."""
-        start, sizes = self._start[variant], self._sizes[variant]
-        last = np.cumsum(sizes[:, 1])
-        edits = np.stack([start, start + sizes[:, 0], column, last - sizes[:, 1], last], axis=1)
         out = np.empty((len(variant), self._length), np.uint8)
-        bases = _ext.tokens("".join(self._alt[variant]).encode())
+        edits, bases = edits_of(
+            self._start[variant], self._sizes[variant], column, self._alt[variant]
+        )
         chroms = self.genes["chrom"].to_numpy()[gene]
         self._genome.edited(chroms, edits, bases, out, self.threads)
         minus = self._minus[gene]
@@ -152,6 +148,34 @@ class Pairs:
         rows = np.arange(len(windows))
         genome = count[rows, first + size] > count[rows, first]
         return genome | np.array(["N" in alt for alt in self._alt[variant]], bool)
+
+
+def completely_in(
+    start: np.ndarray, end: np.ndarray, first: np.ndarray | int, last: np.ndarray | int
+) -> np.ndarray:
+    """bool[n]: is [start, end) in [first, last)? An insertion has bases of it on both sides."""
+    inserted = start == end
+    return (start >= first + inserted) & (end <= last - inserted)
+
+
+def edits_of(
+    start: np.ndarray, sizes: np.ndarray, column: np.ndarray, alternatives: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The edits int64[n, 5] and symbols of `Genome.edited`.
+
+    Parameters
+    ----------
+    start : ndarray of int64[n]
+        Where the reference begins, on the forward strand.
+    sizes : ndarray of int64[n, 2]
+        Bases of the reference and of the alternative.
+    column : ndarray of int64[n]
+        Where the alternative begins in the window, see `column_of`.
+    alternatives : sequence of n str
+    """
+    last = np.cumsum(sizes[:, 1])
+    edits = np.stack([start, start + sizes[:, 0], column, last - sizes[:, 1], last], axis=1)
+    return edits, _ext.tokens("".join(alternatives).encode())
 
 
 def column_of(before: np.ndarray, sizes: np.ndarray, fixed: np.ndarray | int) -> np.ndarray:
