@@ -177,12 +177,11 @@ def compared(name: str, data: Data, strategies: list[str], args) -> dict[str, Fi
 
 
 def searched(data: Data, settings: Settings, threads: int) -> np.ndarray:
-    """The teacher's predictions, float64[genes, cell types]."""
+    """The network's predictions, float32[genes, cell types]."""
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal(Path(folder) / "journal.jsonl", journal_head(data, settings))
-        _, _, table = search(data, settings, journal, threads)
-    wide = table.pivot(index="gene_id", columns="cell_type", values="teacher")
-    return wide.loc[data.genes["gene_id"], data.cell_types].to_numpy()
+        _, _, prediction = search(data, settings, journal, threads)
+    return prediction.everything
 
 
 def trees(data: Data) -> np.ndarray:

@@ -51,7 +51,7 @@ class World:
     def search_args(self, out: Path, *more: str) -> list[str]:
         inputs = ("--features", self.root / "features.zarr", "--expression", self.root,
                   "--genes", self.root / "genes.parquet", "--out", out)  # fmt: skip
-        return ["search", *map(str, inputs), *more]
+        return ["search", *map(str, inputs), "--teacher", "network", *more]
 
     def distill_args(self, search: Path, out: Path, *more: str) -> list[str]:
         inputs = ("--search", search, "--features", self.root / "features.zarr", "--out", out)

@@ -107,24 +107,6 @@ def test_a_planted_product_is_learned(made, found):
         assert np.corrcoef(teacher[:, j], made.truth[test, j])[0, 1] > 0.95
 
 
-def test_trees_can_take_the_place_of_the_networks_predictions(made, short):
-    out = made.root / "trees"
-    assert main(made.search_args(out, *SHORT, "--teacher", "trees")) == 0
-    assert TrainedTeacher.load(out).about["predictions"] == "trees"
-    weights = (out / "teacher.safetensors").read_bytes()
-    assert weights == (short / "teacher.safetensors").read_bytes()  # variables are the network's
-    split = made.genes["split"].to_numpy()
-    predicted, out_of_fold = (matrix(out, made, c) for c in ("teacher", "teacher_out_of_fold"))
-    assert not np.allclose(predicted, matrix(short, made, "teacher"))
-    for values, genes in ((predicted, split == "test"), (out_of_fold, split != "test")):
-        for j in range(2):
-            assert np.corrcoef(values[genes, j], made.truth[genes, j])[0, 1] > 0.6
-    assert np.isnan(out_of_fold[split == "test"]).all()
-    # The test genes' expression is not used.
-    y = matrix(out, made, "measured")
-    assert np.corrcoef(predicted[split == "test", 0], y[split == "test", 0])[0, 1] < 0.99
-
-
 def test_predictions_are_the_saved_teachers(made, found):
     teacher = TrainedTeacher.load(found)
     assert teacher.cell_types == made.cell_types and teacher.classes == [planted.CLASSES]

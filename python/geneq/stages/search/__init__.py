@@ -4,14 +4,15 @@ Networks of one search space (`--space` prints it) are proposed by a strategy, t
 training genes and evaluated on the validation genes. The best are compared with the network that
 the search starts from, out of fold over training and validation genes, and the one that is returned
 is trained on both. One network predicts all cell types of a data set, with one head per cell type;
-the loss weights a head by the reliability of its cell type. A search that was killed goes on from
-its journal when it is started again with the same output folder.
+the loss weights a head by the reliability of its cell type. Equations are distilled from the
+network's predictions, or where these are better out of fold, from those of boosted trees or from
+the mean of both. A search that was killed goes on from its journal when it is started again with
+the same output folder.
 """
 
 from argparse import Action, ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from ...artifacts import PREDICTIONS, TRIALS
@@ -23,12 +24,10 @@ from .exploring import AUTO, Explorer, Settings, Trial, choose, table
 from .journal import Journal
 from .space import described, digest
 from .strategies import STRATEGIES
+from .teachers import TEACHERS, Prediction, choose_teacher
 from .training import Workers
-from .trees import boosted_trees
 
 __all__ = ["add_arguments", "run", "search"]
-
-TEACHERS = NETWORK, TREES = "network", "trees"
 
 
 class Space(Action):
@@ -69,9 +68,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--teacher",
         choices=TEACHERS,
-        default=NETWORK,
-        help="whose predictions equations are distilled from: the network's, or those of boosted "
-        "trees; variables are the network's in either case (default: network)",
+        default=AUTO,
+        help="whose predictions equations are distilled from: the network's, those of boosted "
+        "trees, the mean of both, or the best of these out of fold (auto, the default); variables "
+        "are the network's in any case",
     )
     parser.add_argument(
         "--trials",
@@ -98,18 +98,21 @@ def run(args: Namespace) -> None:
     settings = Settings(args.strategy, args.trials, args.epochs, args.seed)
     out = Path(args.out)
     journal = Journal(out / "journal.jsonl", journal_head(data, settings))
-    teacher, trials, predictions = search(data, settings, journal, args.threads)
-    if args.teacher == TREES:
-        predicted, out_of_fold = boosted_trees(data, args.seed, args.threads)
-        predictions = data.long(measured=data.y, teacher=predicted, teacher_out_of_fold=out_of_fold)
-    teacher.about["predictions"] = args.teacher
+    teacher, trials, network = search(data, settings, journal, args.threads)
+    loss = teacher.about["validation_loss"]
+    name, prediction, losses = choose_teacher(
+        args.teacher, network, loss, data, args.seed, args.threads
+    )
+    teacher.about.update(predictions=name, losses=losses)
+    predictions = data.long(measured=data.y, **prediction.columns())
     # Together at the end: a search that stops before that leaves its journal alone.
     TRIALS.write(trials, out / "trials.parquet")
     PREDICTIONS.write(predictions.dropna(subset="measured"), out / "predictions.parquet")
     teacher.save(out)
     journal.remove()
-    loss = teacher.about["validation_loss"]
     print(f"{len(trials)} trials, validation loss {loss:.4f} (1 = predicting the mean)")
+    compared = ", ".join(f"{key} {value:.4f}" for key, value in losses.items())
+    print(f"teacher: {name}; losses out of fold: {compared}")
 
 
 def journal_head(data: Data, settings: Settings) -> dict:
@@ -125,8 +128,8 @@ def journal_head(data: Data, settings: Settings) -> dict:
 
 def search(
     data: Data, settings: Settings, journal: Journal, threads: int
-) -> tuple[TrainedTeacher, pd.DataFrame, pd.DataFrame]:
-    """Find and train the teacher; also every trial as the table TRIALS, and PREDICTIONS."""
+) -> tuple[TrainedTeacher, pd.DataFrame, Prediction]:
+    """Find and train the network; also every trial as the table TRIALS, and its predictions."""
     with Workers.of(data, threads) as workers:
         explorer = Explorer(data, workers, settings, journal)
         trials = explorer.trials()
@@ -142,8 +145,9 @@ def search(
     classes = [block.classes for block in data.features.blocks]
     about = _about(data, settings, chosen.trial)
     teacher = TrainedTeacher(trained.network, trained.scaling, classes, data.cell_types, about)
-    predictions = _predictions(data, teacher, chosen.predicted)
-    return teacher, table(trials, finalists, chosen.trial), predictions
+    members = teacher.members(teacher.pooled(data.features))
+    prediction = Prediction(members.mean(0), chosen.predicted, members.std(0))
+    return teacher, table(trials, finalists, chosen.trial), prediction
 
 
 def _about(data: Data, settings: Settings, chosen: Trial) -> dict:
@@ -158,19 +162,3 @@ def _about(data: Data, settings: Settings, chosen: Trial) -> dict:
         "validation_loss": chosen.loss,
         "epochs": chosen.epochs,
     }
-
-
-def _predictions(data: Data, teacher: TrainedTeacher, out_of_fold: np.ndarray) -> pd.DataFrame:
-    """Measured expression beside the teacher's: its mean and the spread of its members, and out of
-    fold, for training and validation genes, that of networks that never saw the gene's fold.
-
-    What is left of the teacher's success out of fold is not overfitting: it shows whether a cell
-    type has any signal.
-    """
-    members = teacher.members(teacher.pooled(data.features))
-    return data.long(
-        measured=data.y,
-        teacher=members.mean(0),
-        teacher_sd=members.std(0),
-        teacher_out_of_fold=out_of_fold,
-    )

@@ -22,7 +22,16 @@ from .space import PORTFOLIO, Parameters, architecture
 from .strategies import STRATEGIES
 from .training import Fit, Trained, Workers, enough_epochs, gene_errors
 
-__all__ = ["AUTO", "Explorer", "Finalist", "Settings", "Trial", "choose", "table"]
+__all__ = [
+    "AUTO",
+    "Explorer",
+    "Finalist",
+    "Settings",
+    "Trial",
+    "choose",
+    "surely_better",
+    "table",
+]
 
 AUTO = "auto"
 GENERATION = 8
@@ -210,9 +219,13 @@ def choose(finalists: list[Finalist]) -> Finalist:
     CERTAIN standard errors, paired over genes: two networks err on the same ones."""
     best = min(finalists, key=lambda finalist: finalist.errors.sum())
     start = next((f for f in finalists if f.trial.number == 0), best)
-    gain = start.errors - best.errors
-    is_better = gain.sum() > CERTAIN * gain.std(ddof=1) * len(gain) ** 0.5
-    return best if is_better else start
+    return best if surely_better(best.errors, start.errors) else start
+
+
+def surely_better(errors: np.ndarray, reference: np.ndarray) -> bool:
+    """Whether `errors` (one per gene) are smaller by CERTAIN standard errors of the difference."""
+    gain = reference - errors
+    return bool(gain.sum() > CERTAIN * gain.std(ddof=1) * len(gain) ** 0.5)
 
 
 def table(trials: list[Trial], finalists: list[Finalist], chosen: Trial) -> pd.DataFrame:

@@ -1,72 +1,94 @@
-"""Boosted trees in place of the network's predictions.
+"""Boosted trees (scikit-learn's histogram gradient boosting), one model per cell type.
 
 Distillation needs a teacher's predictions, and variables that are explicit weighted sums. Trees
 give the former only; the variables remain those of the network.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits
 
 from .data import Data
+from .training import gene_errors
 
-__all__ = ["boosted_trees"]
+__all__ = ["BoostedTrees"]
 
-MOST = 600
+# Trees are added until the last IDLE have not lowered the error on validation genes.
+MOST, IDLE = 600, 50
 OPTIONS = {
     "learning_rate": 0.04,
     "max_leaf_nodes": 15,
     "min_samples_leaf": 20,
     "max_features": 0.2,
-    "early_stopping": False,
 }
 
 
-def boosted_trees(data: Data, seed: int, threads: int) -> tuple[np.ndarray, np.ndarray]:
-    """Predictions of boosted trees (scikit-learn's histogram gradient boosting).
+@dataclass(frozen=True)
+class BoostedTrees:
+    """How many trees are best on validation genes, and how good they are.
 
-    For each cell type the number of trees is the one with the lowest error on validation genes;
-    trees are then fitted to training and validation genes.
-
-    Parameters
-    ----------
-    data : Data
-    seed, threads : int
-
-    Returns
-    -------
-    predicted : ndarray of float64[genes, cell types]
-        log2(CPM + 1).
-    out_of_fold : ndarray of float64[genes, cell types]
-        The same by trees that never saw the gene's fold; NaN for test genes.
+    numbers: for each cell type; loss: on validation genes, comparable with a trial's.
     """
-    x = data.columns["raw"]
-    predicted, out_of_fold = (np.full(data.y.shape, np.nan) for _ in range(2))
-    train, valid, known = data.rows("train"), data.rows("valid"), data.rows("train", "valid")
-    fold = data.genes["fold"].to_numpy()[known]
-    with threadpool_limits(threads):
-        for j, y in enumerate(data.y.T):
-            n = _best_number(x, y, train, valid, seed)
-            predicted[:, j] = _fitted(x, y, known, n, seed).predict(x)
-            for k in np.unique(fold):
-                inside, outside = known[fold != k], known[fold == k]
-                out_of_fold[outside, j] = _fitted(x, y, inside, n, seed).predict(x[outside])
-    return predicted, out_of_fold
+
+    data: Data
+    seed: int
+    threads: int
+    numbers: list[int]
+    loss: float
+
+    @classmethod
+    def of(cls, data: Data, seed: int, threads: int) -> "BoostedTrees":
+        """Fitted to training genes, and to as many trees as validation genes are best with."""
+        train, valid = data.rows("train"), data.rows("valid")
+        numbers, predicted = [], np.empty((len(valid), data.y.shape[1]))
+        with threadpool_limits(threads):
+            for j in range(data.y.shape[1]):
+                numbers.append(_best_number(data, j, seed))
+                model = _fitted(data, j, train, numbers[j], seed)
+                predicted[:, j] = model.predict(data.columns["raw"][valid])
+        errors = gene_errors(predicted, data.y[valid], np.nanstd(data.y[train], 0), data.weight)
+        return cls(data, seed, threads, numbers, float(errors.sum()))
+
+    def predictions(self) -> tuple[np.ndarray, np.ndarray]:
+        """log2(CPM + 1) by trees fitted to training and validation genes, float64[genes, cell
+        types]; and by trees that never saw the gene's fold, NaN for test genes."""
+        x, known = self.data.columns["raw"], self.data.rows("train", "valid")
+        fold = self.data.genes["fold"].to_numpy()[known]
+        predicted, out_of_fold = (np.full(self.data.y.shape, np.nan) for _ in range(2))
+        with threadpool_limits(self.threads):
+            for j, number in enumerate(self.numbers):
+                predicted[:, j] = _fitted(self.data, j, known, number, self.seed).predict(x)
+                for k in np.unique(fold):
+                    model = _fitted(self.data, j, known[fold != k], number, self.seed)
+                    outside = known[fold == k]
+                    out_of_fold[outside, j] = model.predict(x[outside])
+        return predicted, out_of_fold
+
+
+def _best_number(data: Data, cell_type: int, seed: int) -> int:
+    """Number of trees with the lowest error on validation genes."""
+    parts = [data.rows(split) for split in ("train", "valid")]
+    (x, y), (x_valid, y_valid) = (_measured(data, cell_type, rows) for rows in parts)
+    model = HistGradientBoostingRegressor(
+        max_iter=MOST, n_iter_no_change=IDLE, early_stopping=True, random_state=seed, **OPTIONS
+    )
+    model.fit(x, y, X_val=x_valid, y_val=y_valid)
+    return max(1, int(np.argmax(model.validation_score_)))
 
 
 def _fitted(
-    x: np.ndarray, y: np.ndarray, rows: np.ndarray, trees: int, seed: int
+    data: Data, cell_type: int, rows: np.ndarray, trees: int, seed: int
 ) -> HistGradientBoostingRegressor:
     """Fitted to those of `rows` in which the gene is measured."""
-    rows = rows[np.isfinite(y[rows])]
-    model = HistGradientBoostingRegressor(max_iter=trees, random_state=seed, **OPTIONS)
-    return model.fit(x[rows], y[rows])
+    model = HistGradientBoostingRegressor(
+        max_iter=trees, early_stopping=False, random_state=seed, **OPTIONS
+    )
+    return model.fit(*_measured(data, cell_type, rows))
 
 
-def _best_number(
-    x: np.ndarray, y: np.ndarray, train: np.ndarray, valid: np.ndarray, seed: int
-) -> int:
-    """Number of trees with the lowest error on validation genes."""
-    valid = valid[np.isfinite(y[valid])]
-    stages = _fitted(x, y, train, MOST, seed).staged_predict(x[valid])
-    return int(np.argmin([((stage - y[valid]) ** 2).mean() for stage in stages])) + 1
+def _measured(data: Data, cell_type: int, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Features and expression of those of `rows` in which the gene is measured."""
+    rows = rows[np.isfinite(data.y[rows, cell_type])]
+    return data.columns["raw"][rows], data.y[rows, cell_type]
