@@ -86,6 +86,8 @@ def outputs(
             _expression_json(dataset, cell_types, n_genes), root / "expression" / "expression.json"
         )
         artifacts.TRIALS.write(_trials(rng), root / "search" / "trials.parquet")
+        about = {"predictions": "both", "losses": {"network": 0.9, "trees": 0.95, "both": 0.876}}
+        artifacts.write_json({"about": about}, root / "search" / "teacher.json")
     return Outputs(root, dataset)
 
 

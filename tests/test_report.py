@@ -93,6 +93,11 @@ def test_equations_are_typeset_with_readable_names(page, made):
     assert "<mfrac>" in written and "<msub>" in written
 
 
+def test_the_teacher_is_named_with_the_losses_it_was_chosen_by(page):
+    assert "The teacher is the mean of this network and boosted trees. Loss out of fold:" in page.text
+    assert "this network 0.900; boosted trees 0.950; the mean" in page.text
+
+
 def test_a_cell_type_without_equation_says_so_with_the_reason(page):
     assert "No equation was selected. No member beats the mean" in page.text
     assert f"No equation was selected for {SILENT} ." in page.text

@@ -19,16 +19,17 @@ FEW_GENES, FEW_TEST_GENES = 200, 50
 class Inputs:
     """The outputs of the stages before, of one data set.
 
-    genes, expression: the documents genes.json and expression.json; documents: the
-    equations/<n>.json in order, faithful: those of faithful/<n>.json; metrics: METRICS, rows of
-    the split "cv" first where there are any; comparison: of the equations with the best baseline,
-    by those rows; table and frame contents as in artifacts.
+    genes, expression: the documents genes.json and expression.json; teacher: what teacher.json says
+    of the search; documents: the equations/<n>.json in order, faithful: those of faithful/<n>.json;
+    metrics: METRICS, rows of the split "cv" first where there are any; comparison: of the equations
+    with the best baseline, by those rows; table and frame contents as in artifacts.
     """
 
     dataset: str
     genes: dict
     gene_table: pd.DataFrame
     expression: dict
+    teacher: dict
     trials: pd.DataFrame
     fronts: pd.DataFrame
     documents: list[dict]
@@ -88,6 +89,7 @@ def read(
         genes=read_object(genes / "genes.json"),
         gene_table=gene_table,
         expression=expression,
+        teacher=read_object(search / "teacher.json")["about"],
         trials=TRIALS.read(search / "trials.parquet"),
         fronts=EQUATIONS.read(distill / "equations.parquet"),
         documents=read_documents(distill / "equations", dataset),

@@ -43,7 +43,7 @@ def page(inputs: Inputs, recovery: Recovery | None) -> dict:
         "agreement": [agreement(inputs, split) for split in SPLITS if _has(inputs, split)],
         "cell_types": cell_types,
         "classes": class_matrix(inputs.documents),
-        "search": search(inputs.trials),
+        "search": search(inputs.trials, inputs.teacher),
         "split_chroms": split_chromosomes(inputs),
         "recovery": recovery_view(recovery) if recovery else None,
     }
@@ -191,8 +191,17 @@ def class_matrix(documents: list[dict]) -> dict:
     }
 
 
-def search(table: pd.DataFrame) -> dict:
-    """The trials in numbers, their figure, and the parameters of the one that is the teacher."""
+# What predicts where the search says that it is the teacher.
+TEACHERS = {
+    "network": "this network",
+    "trees": "boosted trees",
+    "both": "the mean of this network and boosted trees",
+}
+
+
+def search(table: pd.DataFrame, teacher: dict) -> dict:
+    """The trials in numbers, their figure, the parameters of the network that was chosen, and the
+    teacher with the losses that it was chosen by."""
     chosen = table[table["chosen"]].iloc[0]
     return {
         "states": table["state"].value_counts().to_dict(),
@@ -200,6 +209,8 @@ def search(table: pd.DataFrame) -> dict:
         "figure": trials(table),
         "chosen": chosen["trial"],
         "parameters": json.loads(chosen["parameters"]),
+        "teacher": TEACHERS[teacher["predictions"]],
+        "losses": {TEACHERS[name]: loss for name, loss in teacher["losses"].items()},
     }
 
 
