@@ -9,9 +9,9 @@ from ...distill.structure import terms
 from ...equations import Equation, Form, parse, to_sympy
 from ...evaluation import block_weights, bootstrap_interval, weighted_r
 from ...features import Features
+from ...stability import FORMAT, VERSION
 from .replicates import codes
 
-FORMAT, VERSION = "geneq-stability", 1
 LEVEL = 0.9
 # Share of the replicates that an equation must come back in to be called stable.
 STABLE = 0.5
