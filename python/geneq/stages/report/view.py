@@ -135,7 +135,7 @@ def cell_type_view(inputs: Inputs, place: int) -> dict:
         "about": inputs.about(name),
         "equation": mathml.equation(document) if document["selected"] else None,
         "faithful": faithful_view(document, inputs.faithful[place]),
-        "stability": stability_view(document, inputs.stability[place]) if inputs.stability else None,
+        "stability": inputs.stability and stability_view(document, inputs.stability[place]),
         "variables": variables(document) if document["selected"] else [],
         "pareto": pareto(front),
         "scatters": [
