@@ -166,8 +166,17 @@ def stability_view(document: dict, stability: dict) -> dict:
         "equation": mathml.equation(document, numbers=False),
         "terms": [_typeset(item, document) for item in stability["terms"]],
         "others": [_typeset(item, document) for item in stability["others"]],
+        "constants": [_written(item) for item in stability["constants"]["values"]],
+        "blocks": stability["constants"]["blocks"],
         "shares": {item["name"]: item["share"] for item in stability["variables"]},
     }
+
+
+def _written(constant: dict) -> dict:
+    """Its numbers to three digits, and None where one is unknown."""
+    numbers = {key: constant[key] for key in ("value", "low", "high")}
+    shown = {key: n if n is None else mathml.figure(n) for key, n in numbers.items()}
+    return {"name": constant["name"], **shown}
 
 
 def _typeset(item: dict, document: dict) -> dict:

@@ -21,7 +21,7 @@ from ...equations import Equation
 from ...errors import GeneqError
 from ...evaluation import gene_blocks
 from .replicates import replicates
-from .summary import rows, summary
+from .summary import summary, table_rows
 
 REPLICATED, MOST = "replicates.parquet", 10_000
 
@@ -128,5 +128,5 @@ def write_summary(
         folder.mkdir()
         for n, document in enumerate(documents):
             write_json(document, folder / f"{n}.json")
-    table = [row for document in documents for row in rows(document)]
+    table = [row for document in documents for row in table_rows(document)]
     STABILITY.write(pd.DataFrame(table, columns=list(STABILITY.columns)), out / "stability.parquet")

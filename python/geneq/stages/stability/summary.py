@@ -7,7 +7,7 @@ import pandas as pd
 
 from ...distill.structure import terms
 from ...equations import Equation, Form, parse, to_sympy
-from ...evaluation import block_weights, bootstrap_interval, weighted_r
+from ...evaluation import block_weights, bootstrap_interval, pearson, weighted_r
 from ...features import Features
 from ...stability import FORMAT, VERSION
 from .replicates import codes
@@ -143,16 +143,16 @@ def test_r(rows: pd.DataFrame, blocks: pd.Series) -> dict:
     """Pearson r of the equation on test genes, with its interval over resampled blocks."""
     rows = rows[np.isfinite(rows["measured"])]
     code, n = codes(rows, blocks)
-    low = high = value = np.nan
-    if n >= LEAST_BLOCKS:
-        weights = block_weights(code, RESAMPLES, seed=1)
-        x, y = (rows[name].to_numpy(float) for name in ("equation", "measured"))
-        value, *found = weighted_r(x, y, code, weights)
-        low, high = bootstrap_interval(np.array(found), n, LEVEL)
+    x, y = (rows[name].to_numpy(float) for name in ("equation", "measured"))
+    low = high = np.nan
+    value = pearson(x, y)[0]
+    if n >= LEAST_BLOCKS and np.isfinite(value):
+        found = weighted_r(x, y, code, block_weights(code, RESAMPLES, seed=1)[1:])
+        low, high = bootstrap_interval(found, n, LEVEL)
     return {"genes": len(rows), "blocks": n, "value": value, "low": low, "high": high}
 
 
-def rows(document: dict) -> list[tuple]:
+def table_rows(document: dict) -> list[tuple]:
     """A document as rows of the table STABILITY."""
     name, unknown = document["cell_type"], (np.nan,) * 3
     found = [(name, "structure", "", document["structure"], *unknown)]
