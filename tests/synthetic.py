@@ -96,7 +96,12 @@ def stability(made: Outputs, folder: Path, structure: tuple[float, ...]) -> Path
         document = artifacts.read_json(path)
         names = [variable["name"] for variable in document["variables"]]
         values = [
-            {"name": name, "value": value, "low": value - 0.25, "high": 1e12 if i else None}
+            {
+                "name": name,
+                "value": value,
+                "low": value - 0.25 if i else None,
+                "high": 1e12 if i else None,
+            }
             for i, (name, value) in enumerate(document["constants"].items())
         ]
         about = {
@@ -110,7 +115,7 @@ def stability(made: Outputs, folder: Path, structure: tuple[float, ...]) -> Path
             "identical": share / 2,
             "no_equation": 0.0 if names else share,
             "variables": [
-                {"name": v["name"], "class": v["class"], "share": 0.98}
+                {"name": v["name"], "class": v["class"], "share": 0.13}
                 for v in document["variables"]
             ],
             "terms": [{"term": f"tanh({name})", "share": share} for name in names],
