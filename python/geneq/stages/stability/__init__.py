@@ -21,7 +21,7 @@ from ...equations import Equation
 from ...errors import GeneqError
 from ...evaluation import gene_blocks
 from .replicates import replicates
-from .summary import summary, table_rows
+from .summary import summarised, table_rows
 
 REPLICATED, MOST = "replicates.parquet", 10_000
 
@@ -121,7 +121,7 @@ def write_summary(
         name = equation.document["cell_type"]
         again = found[found["cell_type"] == name]
         genes = predictions[predictions["cell_type"] == name].reset_index(drop=True)
-        documents.append(summary(equation, again, genes, source.features, blocks))
+        documents.append(summarised(equation, again, genes, source.features, blocks))
         verdict = "stable" if documents[-1]["stable"] else "unstable"
         print(f"{name}: {verdict}, comes back in {documents[-1]['structure']:.0%}")
     with atomic_path(out / "equations") as folder:

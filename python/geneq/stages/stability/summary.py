@@ -22,7 +22,7 @@ REFITS, RESAMPLES = 400, 1000
 LEAST_BLOCKS = 10
 
 
-def summary(
+def summarised(
     equation: Equation,
     replicates: pd.DataFrame,
     rows: pd.DataFrame,
