@@ -108,6 +108,7 @@ workflow EQUATIONS {
             .join(equations)
             .join(options.cv ? outOfFold : equations.map { dataset, _distill -> [dataset, []] })
             .join(STABILITY.out.stability.map { meta, stability -> [meta.dataset, stability] }, remainder: true)
+            .filter { row -> row[1] } // a data set with stability, but without all its folds
             .map { _dataset, meta, expression, search, distill, cv, stability ->
                 [meta.genome, meta, expression, search, distill, cv, stability ?: []]
             }
