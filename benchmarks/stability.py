@@ -34,8 +34,6 @@ GENES, CHROMOSOMES, SPACING = 1200, 10, 150_000
 EXPRESSION = "c0 + c1*z_a + c2*z_b*z_c + c3*tanh(c4*z_d + c5)"
 PLANTED = np.array([5.0, 0.6, 0.4, 0.7, 1.2, 0.3])
 NAMES = ("a", "b", "c", "d")
-# Of the replicates' symbolic regression; distill has 60.
-GENERATIONS = 20
 # Of noise: shared by the genes of a block, and of each gene. r is then about 0.6.
 SHARED, ALONE = 0.4, 1.0
 
@@ -186,7 +184,6 @@ def simulated(folder: Path, seed: int, genes: int, replicates: int) -> list[dict
           "--out", run / "distill")  # fmt: skip
     geneq("stability", "--search", run / "search", "--distill", run / "distill",
           "--features", features, "--genes", table, "--replicates", replicates,
-          "--sr_generations", GENERATIONS,
           "--out", run / "stability")  # fmt: skip
     truth = read_parquet(folder / "truth.parquet")
     planted = json.loads(truth.schema.metadata[b"planted"])

@@ -40,7 +40,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--sr_generations",
         type=int,
-        help="generations of symbolic regression in a replicate (default: those of distill)",
+        default=20,
+        help="generations of symbolic regression in a replicate, at most those of distill "
+        "(default: 20)",
     )
     parser.add_argument("--shard", default="1/1", help="I/N: the I-th of N parts of the replicates")
     parser.add_argument(
@@ -69,11 +71,10 @@ def run(args: Namespace) -> None:
 
 
 def settings_of(args: Namespace) -> Settings:
-    """The settings of distill, with those that were given in their place."""
+    """The settings of distill, with at most the generations that were given."""
     settings = Settings.read(Path(args.distill) / "settings.json")
-    if args.sr_generations is not None:
-        settings = replace(settings, sr_generations=args.sr_generations)
-    return settings.check()
+    generations = min(args.sr_generations, settings.sr_generations)
+    return replace(settings, sr_generations=generations).check()
 
 
 def read_equations(folder: str, source: Source) -> list[Equation]:
