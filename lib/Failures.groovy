@@ -145,7 +145,7 @@ class Failures {
 
     private static boolean concerns(Map failure, Map sample) {
         def subject = failure.tag.toString().tokenize(' /')[0]
-        def ofDataset = ['PSEUDOBULK', 'SEARCH', 'DISTILL', 'REPORT']
+        def ofDataset = ['PSEUDOBULK', 'SEARCH', 'DISTILL', 'REPORT'] // a report does without stability
         def ofGenome = ['GENES', 'FEATURIZE', 'JOIN', 'FEATURES']
         return failure.process in ofDataset && subject == sample.dataset || failure.process in ofGenome && subject == sample.genome
     }

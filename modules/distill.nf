@@ -23,6 +23,7 @@ process DISTILL {
     """
     mkdir -p distill/equations distill/faithful
     echo '{}' | tee distill/equations/0.json > distill/faithful/0.json
+    echo '{}' > distill/settings.json
     touch distill/equations.parquet distill/predictions.parquet distill/metrics.parquet versions.yml
     """
 }

@@ -91,6 +91,44 @@ def outputs(
     return Outputs(root, dataset)
 
 
+def stability(made: Outputs, folder: Path, structure: tuple[float, ...]) -> Path:
+    """Write the stability of its equations, which come back in these shares of 50 replicates."""
+    paths = sorted((made.root / "distill" / "equations").glob("*"))
+    for path, share in zip(paths, structure, strict=True):
+        document = artifacts.read_json(path)
+        names = [variable["name"] for variable in document["variables"]]
+        values = [
+            {
+                "name": name,
+                "value": value,
+                "low": value - 0.25 if i else None,
+                "high": 1e12 if i else None,
+            }
+            for i, (name, value) in enumerate(document["constants"].items())
+        ]
+        about = {
+            "format": "geneq-stability",
+            "version": 1,
+            **{key: document[key] for key in ("dataset", "cell_type", "selected", "infix")},
+            "replicates": 50,
+            "level": 0.9,
+            "stable": share >= 0.5,
+            "structure": share,
+            "identical": share / 2,
+            "no_equation": 0.0 if names else share,
+            "variables": [
+                {"name": v["name"], "class": v["class"], "share": 0.13}
+                for v in document["variables"]
+            ],
+            "terms": [{"term": f"tanh({name})", "share": share} for name in names],
+            "others": [{"term": "z_other*z_YY1", "share": 0.3}] if names else [],
+            "constants": {"genes": 320, "blocks": 64, "failed": 0.0, "values": values},
+            "r": {"genes": 80, "blocks": 16, "value": 0.512, "low": 0.43, "high": 0.61},
+        }
+        artifacts.write_json(about, folder / "equations" / path.name)
+    return folder
+
+
 def truth(made: Outputs, path: Path, missed: str | None = None) -> Path:
     """Write a truth.parquet that the equations recover, but for a class planted beside `missed`."""
     predictions = artifacts.PREDICTIONS.read(made.root / "distill" / "predictions.parquet")

@@ -24,8 +24,11 @@ def atlas(tmp_path_factory):
     root = tmp_path_factory.mktemp("atlas")
     made = synthetic.outputs(root / "a", dataset="set_10 & <co>")
     truth = synthetic.truth(made, root / "truth.parquet")
+    shares = (0.94, 0.42, 0.5, 1.0, 0.88)
+    stability = synthetic.stability(made, root / "stability", shares)
+    more = ("--truth", str(truth), "--stability", str(stability))
     reports = [
-        reported(root / "a", "set_10 & <co>", "--truth", str(truth)),
+        reported(root / "a", "set_10 & <co>", *more),
         reported(root / "b", "set_2", cell_types=("T", "quiet")),
     ]
     given = ["--reports", *map(str, reports), "--datasets", "set_2,lost,set_10 & <co>"]
@@ -57,6 +60,13 @@ def test_every_cell_type_has_its_equation_and_figures(atlas):
     assert page.count("script") == 1 and "<script>alert('x')</script>" in page.text
 
 
+def test_unstable_equations_are_marked(atlas):
+    page = Page(atlas / "atlas.html")
+    assert "3 of 4 equations are stable: all terms come back in at least half" in page.text
+    assert page.text.count("✓ stable") == 3 and page.text.count("✗ unstable") == 1
+    assert "42 % ✗ unstable" in page.text
+
+
 def test_the_search_box_finds_classes(atlas, tmp_path):
     page = Page(atlas / "atlas.html")
     keys = [a["data-key"] for tag, a in page.tags if "data-key" in a]
@@ -74,7 +84,8 @@ def test_without_truth_there_is_no_recovery(tmp_path):
     folder = reported(tmp_path, "plain", cell_types=("T", "quiet"))
     assert main(["atlas", "--reports", str(folder), "--out", str(tmp_path / "atlas")]) == 0
     assert [path.name for path in (tmp_path / "atlas").iterdir()] == ["atlas.html"]
-    assert "planted" not in Page(tmp_path / "atlas" / "atlas.html").text
+    text = Page(tmp_path / "atlas" / "atlas.html").text
+    assert "planted" not in text and "stable" not in text
 
 
 def test_a_run_in_which_nothing_is_selected(tmp_path):

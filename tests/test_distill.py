@@ -20,15 +20,15 @@ from hypothesis import strategies as st
 import planted
 from geneq import artifacts, load_equation
 from geneq.cli import main
+from geneq.distill.engines import Operon, PySR, choose_engine
+from geneq.distill.selection import Sample, choose
+from geneq.distill.simplify import simplifications
+from geneq.distill.variables import important, variable_names, with_few_classes
 from geneq.equations import Form, parse, to_sympy, used_variables
 from geneq.errors import GeneqError
 from geneq.features import SCORES, Block, Features
 from geneq.stages import distill
 from geneq.stages.distill.baselines import degree_two_lasso, elastic_net
-from geneq.stages.distill.engines import Operon, PySR, choose_engine
-from geneq.stages.distill.selection import Sample, choose
-from geneq.stages.distill.simplify import simplifications
-from geneq.stages.distill.variables import important, variable_names, with_few_classes
 from geneq.stages.search import exploring, training
 from geneq.stages.search.space import PORTFOLIO
 from geneq.teacher import TrainedTeacher
@@ -441,14 +441,14 @@ def test_one_shard_of_the_features(small, tmp_path, capsys):
 
 
 def test_a_run_that_fails_between_cell_types_leaves_nothing(small, tmp_path, monkeypatch, capsys):
-    written = distill.CellType.predictions
+    written = distill.Distilled.predictions
 
     def failing(self, *equations):
-        if self.name == "B":
+        if self.cell.name == "B":
             raise GeneqError("The machine is on fire")
         return written(self, *equations)
 
-    monkeypatch.setattr(distill.CellType, "predictions", failing)
+    monkeypatch.setattr(distill.Distilled, "predictions", failing)
     assert main(small.distill_args(small.root / "search", tmp_path / "out", *SHORT)) == 1
     assert "on fire" in capsys.readouterr().err
     assert not list((tmp_path / "out").iterdir())

@@ -7,7 +7,7 @@ from scipy.stats import pearsonr
 
 from geneq.artifacts import METRICS
 from geneq.errors import GeneqError
-from geneq.evaluation import metrics, pool_cv
+from geneq.evaluation import bootstrap_interval, gene_blocks, metrics, pool_cv
 
 
 def predictions(n=120, cell_types=("B", "T", "NK"), seed=7) -> pd.DataFrame:
@@ -184,3 +184,34 @@ def test_genes_that_the_oracle_was_not_trained_on_have_figures_of_their_own():
     assert figure(alone, "B", "teacher")["r"] == pytest.approx(own["r"])
     unknown = metrics(frame.assign(oracle="unknown"), {}, "test")
     assert set(unknown["split"]) == {"test"} and set(unknown["oracle"]) == {"unknown"}
+
+
+def genes_every(spacing, n=400, chroms=2):
+    """The columns of GENES that blocks depend on: genes at equal distances on some chromosomes."""
+    place = np.arange(n)
+    return pd.DataFrame({"gene_id": place.astype(str), "chrom": (place % chroms).astype(str),
+                         "tss": place // chroms * spacing})  # fmt: skip
+
+
+@pytest.mark.parametrize(("spacing", "genes"), [(150_000, 7), (50_000, 20), (2_000, 20), (10, 20)])
+def test_blocks_are_a_million_bases_or_twenty_genes(spacing, genes):
+    sizes = gene_blocks(genes_every(spacing)).value_counts()
+    assert abs(sizes.median() - genes) <= 1
+
+
+def test_blocks_of_promoters_are_successive_genes_of_a_chromosome():
+    genes = genes_every(-1, n=40).assign(tss=-1)
+    blocks = gene_blocks(genes)
+    assert blocks["0"] == blocks["8"] != blocks["10"] and blocks["0"] != blocks["1"]
+
+
+def test_intervals_over_few_blocks_are_wide_enough():
+    """Of a mean of twelve: 90 % of plain percentiles would hold it in 85 %."""
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(800, 12))
+    means = (values @ rng.multinomial(12, np.full(12, 1 / 12), 500).T / 12).T
+    low, high = bootstrap_interval(means, 12, 0.9)
+    plain = np.quantile(means, [0.05, 0.95], axis=0)
+    inside = ((low <= 0) & (high >= 0)).mean()
+    assert 0.87 < inside < 0.93
+    assert inside > ((plain[0] <= 0) & (plain[1] >= 0)).mean() + 0.02

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import sympy
 
+from geneq.distill.selection import Sample, choose, rounded
+from geneq.distill.sums import sums
+from geneq.distill.tidy import MOST_CANCELLING, conditioning, shortest, tidy, values
 from geneq.equations import Form, Program, parse, to_sympy
-from geneq.stages.distill.selection import Sample, choose, rounded
-from geneq.stages.distill.sums import sums
-from geneq.stages.distill.tidy import MOST_CANCELLING, conditioning, shortest, tidy, values
 
 # Found by symbolic regression on 60-bp promoters (heart muscle), a term shortened.
 FOUND = "-10.5*a + 719*exp(-0.000831*b + 0.0149*a - 0.001*c) - 712 - 2.36*exp(-0.573*b)"

@@ -54,7 +54,10 @@ def made(tmp_path_factory):
     truth = synthetic.truth(made, root / "truth.parquet", missed=B_CELLS)
     out = root / "out"
     cv = ["--cv_distill", *map(str, folds)]
-    assert main(made.args(out, *cv, "--truth", str(truth))) == 0
+    shares = (0.94, 0.42, 0.5, 1.0, 0.88)
+    stability = synthetic.stability(made, root / "stability", shares)
+    given = ["--truth", str(truth), "--stability", str(stability)]
+    assert main(made.args(out, *cv, *given)) == 0
     return made, out
 
 
@@ -102,6 +105,42 @@ def test_a_cell_type_without_equation_says_so_with_the_reason(page):
     assert "No equation was selected. No member beats the mean" in page.text
     assert f"No equation was selected for {SILENT} ." in page.text
     assert "In 4 of 5 cell types a short equation" in page.text
+
+
+def test_equations_are_called_stable_or_unstable(page, made):
+    badges = re.findall(r'class="badge (good|bad)">(?:✓|✗) (stable|unstable)', page.source)
+    marks = [("good", "stable"), ("bad", "unstable"), ("good", "stable"), ("good", "stable")]
+    assert badges == marks
+    assert f"Of the equations {B_CELLS} is unstable" in page.text
+    assert "come back in 42 % of 50 replicates, without any others in 21 %." in page.text
+    assert "On resampled genes none was selected in 88 % of 50 replicates." in page.text
+    assert (
+        "r on test genes 0.512, 90 % interval 0.430 to 0.610 over 16 blocks of genes" in page.text
+    )
+    assert [row["stable"] for row in artifacts.read_json(made[1] / "stability.json")] == [
+        True, False, True, True, True,
+    ]  # fmt: skip
+
+
+def test_terms_variables_and_constants_have_their_shares_and_intervals(page, made):
+    document = artifacts.read_json(made[1] / "equations.json")[0]
+    assert page.text.count("13 %") == sum(
+        len(each["variables"]) for each in artifacts.read_json(made[1] / "equations.json")
+    )
+    term = mathml.expression(f"tanh({document['variables'][0]['name']})", document)
+    assert f'{term}</td><td class="n">94 %' in page.source
+    assert "not in the equation: " in page.text and page.text.count("30 %") == 4
+    constant = str(mathml.figure(-0.3123 - 0.25))
+    assert f"<math>{constant}</math> to <math>{mathml.figure(1e12)}</math>" in page.source
+    assert page.text.count("unknown") >= 4
+    assert str(mathml.equation(document, numbers=False)) in page.source
+
+
+def test_without_stability_nothing_is_said_of_it(tmp_path):
+    made = synthetic.outputs(tmp_path, cell_types=("T", "quiet"), n_genes=60)
+    assert main(made.args(tmp_path / "out")) == 0
+    assert "stable" not in Page(tmp_path / "out" / "report.html").text
+    assert not (tmp_path / "out" / "stability.json").exists()
 
 
 def test_cross_validated_figures_come_first(page, made):

@@ -3,6 +3,8 @@
 include { PSEUDOBULK } from '../modules/pseudobulk'
 include { SEARCH } from '../modules/search'
 include { DISTILL } from '../modules/distill'
+include { REPLICATE } from '../modules/replicate'
+include { STABILITY } from '../modules/stability'
 include { REPORT } from '../modules/report'
 include { ATLAS } from '../modules/atlas'
 
@@ -11,6 +13,12 @@ def runs(meta, cv) {
     return (cv ? [null] + (0..4) : [null]).collect { fold ->
         meta + [fold: fold, run: fold == null ? meta.dataset : "${meta.dataset}/cv/fold${fold}".toString()]
     }
+}
+
+// Shards of at most so many replicates, as [meta with shard and shards, folders].
+def sharded(meta, folders, options) {
+    def shards = Math.ceil(options.replicates / options.shard_replicates).toInteger()
+    return (1..shards).collect { shard -> [meta + [shard: shard, shards: shards]] + folders }
 }
 
 workflow EQUATIONS {
@@ -67,16 +75,46 @@ workflow EQUATIONS {
         .groupTuple(size: 5, sort: { a, b -> a[0] <=> b[0] })
         .map { dataset, distills -> [dataset, distills.collect { numbered -> numbered[1] }] }
 
+    repeated = SEARCH.out.teacher
+        .filter { meta, _search -> meta.fold == null && options.replicates > 0 }
+        .map { meta, search -> [meta.dataset, meta, search] }
+        .join(equations)
+        .map { _dataset, meta, search, distill -> [meta.genome, meta, search, distill] }
+        .combine(features, by: 0)
+        .combine(genes, by: 0)
+        .map { _genome, meta, search, distill, joined, table, _about -> [meta, [search, distill, joined, table]] }
+    REPLICATE(
+        repeated.flatMap { meta, folders -> sharded(meta, folders, options) },
+        options.subMap(['replicates', 'code_digest'])
+    )
+    STABILITY(
+        repeated
+            .map { meta, folders -> [meta.dataset, meta, folders] }
+            .join(
+                REPLICATE.out.shard
+                    .map { meta, shard -> [groupKey(meta.dataset, meta.shards), [meta.shard, shard]] }
+                    .groupTuple(sort: { a, b -> a[0] <=> b[0] })
+                    .map { key, shards -> [key.target, shards.collect { numbered -> numbered[1] }] }
+            )
+            .map { _dataset, meta, folders, shards -> [meta] + folders + [shards] },
+        options.subMap(['replicates', 'code_digest'])
+    )
+
+    // A report is written without the stability of its equations if that fails or is not wanted.
     REPORT(
         PSEUDOBULK.out.expression
             .map { meta, expression -> [meta.dataset, meta, expression] }
             .join(searches)
             .join(equations)
             .join(options.cv ? outOfFold : equations.map { dataset, _distill -> [dataset, []] })
-            .map { _dataset, meta, expression, search, distill, cv -> [meta.genome, meta, expression, search, distill, cv] }
+            .join(STABILITY.out.stability.map { meta, stability -> [meta.dataset, stability] }, remainder: true)
+            .filter { row -> row[1] } // a data set with stability, but without all its folds
+            .map { _dataset, meta, expression, search, distill, cv, stability ->
+                [meta.genome, meta, expression, search, distill, cv, stability ?: []]
+            }
             .combine(genes, by: 0)
-            .map { _genome, meta, expression, search, distill, cv, table, about ->
-                [meta, [table, about], expression, search, distill, cv]
+            .map { _genome, meta, expression, search, distill, cv, stability, table, about ->
+                [meta, [table, about], expression, search, distill, cv, stability]
             },
         truth,
         options.subMap(['code_digest'])
@@ -95,6 +133,7 @@ workflow EQUATIONS {
         .filter { meta, _search -> meta.fold == null }
         .map { meta, search -> [meta.dataset, meta.genome, search] }
     versions = PSEUDOBULK.out.versions.mix( // versions.yml
-        SEARCH.out.versions, DISTILL.out.versions, REPORT.out.versions, ATLAS.out.versions
+        SEARCH.out.versions, DISTILL.out.versions, REPLICATE.out.versions, STABILITY.out.versions,
+        REPORT.out.versions, ATLAS.out.versions
     )
 }

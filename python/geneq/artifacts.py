@@ -283,6 +283,34 @@ EQUATIONS = Table(
     key=("cell_type", "member"),
 )
 
+REPLICATES = Table(
+    "replicates",
+    {
+        "cell_type": "object",
+        "replicate": "int64",  # from 0; the seed of its genes follows from it
+        "selected": "bool",  # whether any equation was
+        "complexity": "int64",
+        # Of the equation found; variables have the names of the chosen equation where they are the
+        # same, see geneq.stages.stability.
+        "infix": "object",
+    },
+    key=("cell_type", "replicate"),
+)
+
+STABILITY = Table(
+    "stability",
+    {
+        "cell_type": "object",
+        "part": "object",  # structure, variable, term, constant, r
+        "name": "object",  # of the variable or constant; the term; "" otherwise
+        "share": "float64",  # of the replicates in which it comes back; NaN for constants and r
+        "value": "float64",  # of constants and r
+        "low": "float64",  # interval of that; NaN where unknown
+        "high": "float64",
+    },
+    key=("cell_type", "part", "name"),
+)
+
 METRICS = Table(
     "metrics",
     {

@@ -103,6 +103,14 @@ def check_format(document, what: str, name: str, version: int, file=None) -> dic
     return document
 
 
+def parse_shard(text: str) -> tuple[int, int]:
+    """(I, N) from the text I/N. Raises GeneqError unless 1 ≤ I ≤ N."""
+    part, slash, parts = text.partition("/")
+    if slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts):
+        return int(part), int(parts)
+    raise GeneqError("--shard must be I/N with 1 ≤ I ≤ N", value=text)
+
+
 def choices(names) -> str:
     """A hint that lists `names`."""
     return f"There are: {', '.join(sorted(names))}"

@@ -22,6 +22,7 @@ COMMANDS = {
     "pseudobulk": "stages.pseudobulk",
     "search": "stages.search",
     "distill": "stages.distill",
+    "stability": "stages.stability",
     "score": "stages.score",
     "surrogate": "stages.surrogate",
     "variants": "stages.variants",

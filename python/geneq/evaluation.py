@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri, stdtrit
 
 from . import leakage
 from .artifacts import METRICS
 from .errors import GeneqError
 
 __all__ = [
-    "BASELINES", "KINDS", "MODELS", "Comparison", "block_weights", "compare", "gene_blocks",
-    "metrics", "pearson", "pool_cv", "specific", "specific_ceilings", "weighted_r",
+    "BASELINES", "KINDS", "MODELS", "Comparison", "block_weights", "bootstrap_interval", "compare",
+    "gene_blocks", "metrics", "pearson", "pool_cv", "specific", "specific_ceilings", "weighted_r",
 ]  # fmt: skip
 
 BASELINES = ("elastic_net", "lasso2", "ridge", "trees")
@@ -27,6 +27,8 @@ BOOTSTRAPS = 1000
 BLOCK = 1_000_000
 # A gene's share of the human genome is 0.2 Mb.
 PROMOTERS_A_BLOCK = 5
+# In compact genomes, blocks are the share of so many genes.
+MOST_GENES_A_BLOCK = 20
 
 
 def metrics(predictions: pd.DataFrame, ceilings: dict[str, float], split: str) -> pd.DataFrame:
@@ -220,11 +222,15 @@ def _r(group: pd.DataFrame, model: str, code: pd.Series, weights: np.ndarray) ->
 def gene_blocks(genes: pd.DataFrame) -> pd.Series:
     """gene_id → block of neighbouring genes, from the table GENES.
 
-    1 Mb of a chromosome; for promoters, whose file has no positions, successive genes of one.
+    1 Mb of a chromosome, or in compact genomes the share of MOST_GENES_A_BLOCK genes; for
+    promoters, whose file has no positions, successive genes of one.
     """
-    number = genes["tss"] // BLOCK
     if (genes["tss"] < 0).all():
         number = genes.groupby("chrom").cumcount() // PROMOTERS_A_BLOCK
+    else:
+        tss = genes.groupby("chrom")["tss"]
+        share = (tss.max() - tss.min()).sum() / len(genes)
+        number = genes["tss"] // max(1, min(BLOCK, int(MOST_GENES_A_BLOCK * share)))
     return pd.Series(genes["chrom"] + ":" + number.astype(str)).set_axis(genes["gene_id"])
 
 
@@ -236,6 +242,18 @@ def block_weights(code: np.ndarray, bootstraps: int, seed: int) -> np.ndarray:
     n = code.max() + 1
     drawn = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), bootstraps)
     return np.vstack([np.ones(n), drawn])
+
+
+def bootstrap_interval(values: np.ndarray, blocks: int, level: float) -> np.ndarray:
+    """Interval from bootstrap replicates over that many blocks: low and high, float64[2, …].
+
+    values: float64[bootstraps, …]. Expanded percentiles (Hesterberg, Am. Stat. 69:371, 2015):
+    those of Student's t in place of the normal distribution, widened by √(n / (n - 1)), since
+    plain percentiles of few blocks are too narrow.
+    """
+    tail = (1 - level) / 2
+    tail = ndtr(np.sqrt(blocks / (blocks - 1)) * stdtrit(blocks - 1, tail))
+    return np.quantile(values, [tail, 1 - tail], axis=0)
 
 
 def weighted_r(x, y, code, weights) -> np.ndarray:

@@ -46,7 +46,7 @@ def inputs(tmp_path):
             (tmp_path / name).touch()
         rows = [f"{dataset},a.h5ad,k" for dataset in datasets]
         (tmp_path / "sheet.csv").write_text("\n".join(["dataset,h5ad,cell_type_key", *rows]))
-        return "-stub", "--input", "sheet.csv", "--promoters", "promoters.fa"
+        return "-stub", "--input", "sheet.csv", "--promoters", "promoters.fa", "--replicates", 0
 
     return named
 
@@ -70,6 +70,25 @@ def slurm(tmp_path, monkeypatch):
         return "-profile", "slurm", "-c", "fast.config"
 
     return scheduler
+
+
+def test_a_report_does_without_stability_and_not_without_a_fold(tmp_path, inputs):
+    (tmp_path / "fail.config").write_text(
+        "executor { cpus = 32; memory = 1.TB }\n"
+        "process { beforeScript = {\n"
+        "    task.process.endsWith('REPLICATE') && task.tag.startsWith('a ') ||"
+        " task.process.endsWith('DISTILL') && task.tag == 'b/cv/fold1' ? 'exit 1' : ''\n"
+        "} }\n"
+    )
+    *options, _ = inputs("a", "b")
+    run = pipeline(tmp_path, *options, 1, "--cv", "-c", "fail.config")
+    assert run.status == 1
+    assert "Without a report: b\n" in run.text
+    assert re.search(r"  a 1/1 failed in REPLICATE", run.text)
+    stages = {path.name for path in (tmp_path / "results/datasets/a").iterdir()}
+    assert stages == {"pseudobulk", "search", "distill", "report", "cv"}
+    stages = {path.name for path in (tmp_path / "results/datasets/b").iterdir()}
+    assert stages == {"pseudobulk", "search", "distill", "stability", "cv"}
 
 
 def test_tasks_are_tried_again_by_how_they_ended(tmp_path, inputs):

@@ -19,6 +19,7 @@ from geneq.genome import Genome
 from geneq.libraries import FactorialLibrary, GlobalLibrary, Motif
 from geneq.locus import Locus, read_failed
 from geneq.mave import Mave
+from geneq.stability import read_stability
 from geneq.surrogates import Surrogate
 from profiles import HALVES, LAST
 from test_deepbind import make_nets, write_folder
@@ -26,7 +27,8 @@ from test_deepbind import make_nets, write_folder
 from .conftest import ROOT, pipeline
 
 CORE = ROOT / "python" / "geneq" / "data" / "core.meme"
-OPTIONS = ("-profile", "test", "--seed", 1)
+PROFILE = ("-profile", "test", "--seed", 1)
+OPTIONS = (*PROFILE, "--replicates", 0)
 DATASETS = ("blood", "muscle")
 
 
@@ -217,7 +219,8 @@ def test_equations_of_kmers_are_oracles_of_loci(data, tmp_path):
         f"counts,chr5,{start},{start + 100},kmers:1,,,500,0\n"
     )
     sheets = ("--input", "sheet.csv", "--loci", "loci.csv")
-    run = pipeline(tmp_path, *OPTIONS, *sheets, *files, "--oracle", "kmers:3", "--strands", "both")
+    options = (*PROFILE, "--shard_replicates", 1, "--oracle", "kmers:3", "--strands", "both")
+    run = pipeline(tmp_path, *options, *sheets, *files)
     assert run.status == 0, run.text
     results = tmp_path / "results"
     document = json.loads((results / "datasets/cg/distill/equations/0.json").read_text())
@@ -229,6 +232,12 @@ def test_equations_of_kmers_are_oracles_of_loci(data, tmp_path):
     assert any("CG" in weight["class"] for weight in weights)
     assert Mave.load(results / "loci/own/score/mave.parquet").oracle["name"] == "equation:0.json"
     assert Mave.load(results / "loci/counts/score/mave.parquet").targets == ["A", "C", "G", "T"]
+    assert {"REPLICATE (cg 1/2)", "REPLICATE (cg 2/2)", "STABILITY (cg)"} < {*run.submitted}
+    (stability,) = read_stability(results / "datasets/cg/stability", [document])
+    assert stability["replicates"] == 2 and stability["structure"] in (0, 0.5, 1)
+    mark = "✓ stable" if stability["stable"] else "✗ unstable"
+    pages = (results / "atlas.html", results / "datasets/cg/report/report.html")
+    assert all(mark in page.read_text() for page in pages)
 
 
 def test_oracles_and_a_table_side_by_side_give_an_equation_that_scores_a_locus(data, tmp_path):

@@ -72,6 +72,8 @@ def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, input
         "PSEUDOBULK": 3,
         "SEARCH": 18,
         "DISTILL": 18,
+        "REPLICATE": 15,  # 50 replicates, 10 a task
+        "STABILITY": 3,
         "REPORT": 3,
         "ATLAS": 1,
         "SCORE": 6,  # two loci, and one with few symbols more; three; the experiment
@@ -81,7 +83,7 @@ def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, input
     }
     assert {"SCORE (net0 and 1 more)", "SCORE (net2 and 1 more)", "SCORE (own)"} < {*run.submitted}
     results = tmp_path / "results"
-    stages = {"pseudobulk", "search", "distill", "report", "cv"}
+    stages = {"pseudobulk", "search", "distill", "stability", "report", "cv"}
     assert {path.name for path in (results / "genomes").iterdir()} == {"human", "fly"}
     assert {path.name for path in (results / "genomes/human").iterdir()} == {"genes", "featurize"}
     assert {path.name for path in (results / "genomes/fly").iterdir()} == {"genes"}

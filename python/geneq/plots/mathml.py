@@ -19,16 +19,23 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 Names = Callable[[str], Markup]
 
 
-def equation(document: dict) -> Markup:
-    """The right side of one equations/<n>.json, constants to three significant digits."""
-    tree = parse(document["expression"])
-    constants = document["constants"]
+def equation(document: dict, numbers: bool = True) -> Markup:
+    """The right side of one equations/<n>.json.
+
+    Constants are shown to three significant digits, or without `numbers` by their names.
+    """
+    constants = document["constants"] if numbers else {}
+    return expression(document["expression"], document, constants)
+
+
+def expression(text: str, document: dict, constants: dict[str, float] | None = None) -> Markup:
+    """An expression in the variables of a document, with constants put in."""
     symbols = variable_symbols(document)
 
     def names(name: str) -> Markup:
         return symbols.get(name) or tag("mi", escape(name))
 
-    tree = ast.fix_missing_locations(_PutIn(constants).visit(tree))
+    tree = ast.fix_missing_locations(_PutIn(constants or {}).visit(parse(text)))
     terms = _terms(tree)
     return Markup(" ").join(
         tag("math", _signed(negative, term, names, first=i == 0))

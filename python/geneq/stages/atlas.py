@@ -65,11 +65,15 @@ def run(args):
 
 @dataclass(frozen=True)
 class Report:
-    """What the atlas shows of a data set: its equations and the figures that are quoted."""
+    """What the atlas shows of a data set: its equations and the figures that are quoted.
+
+    stability: documents in the order of the equations; empty if there are none.
+    """
 
     documents: list[dict]
     metrics: pd.DataFrame
     recovery: list[dict]
+    stability: list[dict]
 
     @property
     def dataset(self) -> str:
@@ -96,11 +100,12 @@ def read(folder: Path) -> Report:
     documents = read_json(folder / "equations.json")
     if not isinstance(documents, list) or not documents:
         raise GeneqError("A report without equations", file=folder / "equations.json")
-    recovery = folder / "recovery.json"
+    recovery, stability = folder / "recovery.json", folder / "stability.json"
     return Report(
         documents,
         METRICS.read(folder / "metrics.parquet"),
         read_json(recovery) if recovery.exists() else [],
+        read_json(stability) if stability.exists() else [],
     )
 
 
@@ -122,6 +127,7 @@ def page(reports: list[Report], recovery: list[dict]) -> dict:
         "model_names": {model: NAMES[model] for model in MODELS},
         "rows": rows,
         "selected": len(selected),
+        "tested": [row["stability"]["stable"] for row in selected if row["stability"]],
         "strips": strips(_quoted(rows), "Pearson r of every cell type by data set"),
         "classes": classes,
         "matrix": [(selected[i], effects[i]) for i in order],
@@ -145,6 +151,7 @@ def cell_type_rows(report: Report) -> list[dict]:
                 "equation": mathml.equation(document) if selected else None,
                 "infix": document["infix"],
                 "complexity": document["complexity"],
+                "stability": report.stability[place] if report.stability and selected else None,
                 "effects": class_effects(document) if selected else {},
                 "split": report.split,
                 "r": {

@@ -32,6 +32,7 @@ from ..binning import (
     of_promoter,
     parse_edge_lists,
 )
+from ..checks import parse_shard
 from ..errors import GeneqError
 from ..features import Block, Features, of_genome
 from ..gene_features import of_annotation, of_table
@@ -47,7 +48,7 @@ from ..oracles.trial import precision_error, seconds_each
 from ..progress import Progress, duration
 from ..rows import Rows, SavedArray, Values
 
-__all__ = ["add_arguments", "featurize", "parse_shard", "run"]
+__all__ = ["add_arguments", "featurize", "run"]
 
 # A step: genes that are scored and saved together. At most so many genes, symbols that the model
 # reads (seconds to minutes of work) and scores (64 MB).
@@ -159,14 +160,6 @@ def _summary(features: Features):
         if lacking := {name: n for name, n in block.meta["missing"].items() if n}:
             counts = ", ".join(f"{name} {n:,}" for name, n in lacking.items())
             yield f"{block.name}: genes without a value, which get the median: {counts}"
-
-
-def parse_shard(text: str) -> tuple[int, int]:
-    """'I/N' with 1 ≤ I ≤ N as (I, N). Raises GeneqError for anything else."""
-    part, _, parts = text.partition("/")
-    if part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts):
-        return int(part), int(parts)
-    raise GeneqError("--shard must be I/N with 1 ≤ I ≤ N", value=text)
 
 
 def featurize(

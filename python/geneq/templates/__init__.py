@@ -41,7 +41,9 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(r=figure, count=count, plain=plain, plural=plural, short=short)
+    environment.filters.update(
+        r=figure, count=count, percent=percent, plain=plain, plural=plural, short=short
+    )
     return environment
 
 
@@ -50,6 +52,11 @@ def figure(value, digits: int = 3) -> str:
     if value is None or not math.isfinite(value):
         return MISSING
     return f"{value:.{digits}f}".replace("-", MINUS)
+
+
+def percent(share) -> str:
+    """A share in per cent, or a dash where there is none."""
+    return MISSING if share is None or not math.isfinite(share) else f"{100 * share:.0f} %"
 
 
 def count(value) -> str:

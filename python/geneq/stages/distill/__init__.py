@@ -10,7 +10,7 @@ are used only for reporting.
 """
 
 from argparse import ArgumentParser, Namespace
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -19,21 +19,14 @@ import pandas as pd
 import sympy
 
 from ...artifacts import EQUATIONS, METRICS, PREDICTIONS, atomic_path
-from ...checks import check_int
+from ...distill.cell_type import CellType, Settings, Source
+from ...distill.engines import choose_engine
+from ...distill.selection import Choice, rounded
+from ...distill.variables import Variable
 from ...equations import FORMAT, VERSION, Equation, Form, about_features, infix, with_numbers
-from ...errors import GeneqError
 from ...evaluation import metrics
 from ...features import Features
-from ...teacher import TrainedTeacher
 from .baselines import boosted_trees, decays, degree_two_lasso, elastic_net, ridge
-from .engines import Engine, choose_engine
-from .selection import Choice, Sample, choose, rounded
-from .sums import sums
-from .variables import Variable, offered
-
-# Training genes that forms are searched on: the teacher is noise-free, so more add nothing.
-SEARCH_ROWS = 1000
-LEAST_GENES = 20
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -81,168 +74,61 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> None:
-    """Write equations.parquet, equations/<n>.json, faithful/<n>.json, predictions.parquet and
-    metrics.parquet."""
-    _check(args)
+    """Write equations.parquet, equations/<n>.json, faithful/<n>.json, predictions.parquet,
+    metrics.parquet and settings.json."""
+    names = [field.name for field in fields(Settings)]
+    given = Settings(**{name: getattr(args, name) for name in names}).check()
     source = Source.read(args.search, args.features)
-    engine = choose_engine(args.sr_engine)
+    engine = choose_engine(given.sr_engine)
+    settings = replace(given, sr_engine=engine.name)
     out = Path(args.out)
     tables, predictions = [], []
     with atomic_path(out / "equations") as folder, atomic_path(out / "faithful") as other:
         folder.mkdir()
         other.mkdir()
         for n, cell_type in enumerate(source.teacher.cell_types):
-            work = CellType.of(source, cell_type, args)
-            choice = work.distil(engine, args)
-            equation = Equation(work.document(choice, choice.chosen, engine.name))
-            faithful = Equation(work.document(choice, choice.faithful, engine.name))
+            cell = CellType.of(source, source.rows(cell_type), settings)
+            found = Distilled(cell, cell.distil(engine, settings, args.threads), engine.name)
+            equation, faithful = (Equation(found.document(place)) for place in found.places)
             equation.save(folder / f"{n}.json")
             faithful.save(other / f"{n}.json")
-            tables.append(work.table(choice, engine.name))
-            predictions.append(work.predictions(equation, faithful, args.seed))
+            tables.append(found.table())
+            predictions.append(found.predictions(equation, faithful, settings.seed))
             print(f"{cell_type}: {equation if equation.selected else 'no equation was selected'}")
     table = pd.concat(predictions, ignore_index=True)
     EQUATIONS.write(pd.concat(tables, ignore_index=True), out / "equations.parquet")
     PREDICTIONS.write(table, out / "predictions.parquet")
     ceilings = source.teacher.about["ceilings"]
     METRICS.write(metrics(table, ceilings, "test"), out / "metrics.parquet")
-
-
-def _check(args: Namespace) -> None:
-    if args.sr_generations < 1 or args.max_variables < 1:
-        raise GeneqError(
-            "--sr_generations and --max_variables must be at least 1",
-            value=f"{args.sr_generations}, {args.max_variables}",
-        )
-    check_int(args.programmes, "--programmes", 0, 20)
-    check_int(args.programme_classes, "--programme_classes", 1, 10_000)
-    check_int(args.max_complexity, "--max_complexity", 5, 200)
-    check_int(args.seed, "--seed", 0, 2**32 - 1)
-    if args.accuracy is not None and not 0 < args.accuracy <= 1:
-        raise GeneqError("--accuracy must be above 0 and at most 1", value=args.accuracy)
+    settings.write(out / "settings.json")
 
 
 @dataclass(frozen=True)
-class Source:
-    """The teacher, the features of its genes, and its predictions.
+class Distilled:
+    """What is written of a cell type. choice: among the candidates of the engine of that name."""
 
-    columns: float32[genes, columns], the features on the teacher's scale.
-    """
+    cell: CellType
+    choice: Choice
+    engine: str
 
-    teacher: TrainedTeacher
-    features: Features
-    predictions: pd.DataFrame
-    columns: np.ndarray
-
-    @classmethod
-    def read(cls, search: str | Path, features_path: str | Path) -> "Source":
-        teacher = TrainedTeacher.load(search)
-        features = Features.read(features_path)
-        if features.about != teacher.about["features"]:
-            raise GeneqError(
-                "The features are not those that the teacher was trained on",
-                value=", ".join(block.name for block in features.blocks),
-                file=features_path,
-            )
-        predictions = PREDICTIONS.read(Path(search) / "predictions.parquet")
-        absent = sorted(set(predictions["gene_id"]) - set(features.gene_id))
-        if absent:
-            raise GeneqError(
-                "The features lack genes that the teacher was trained on",
-                value=f"{len(absent)}, the first of them {absent[0]}",
-                file=features_path,
-                fix="Join the shards of the features",
-            )
-        return cls(teacher, features, predictions, features.matrix(teacher.scale))
-
-
-@dataclass(frozen=True)
-class CellType:
-    """What distilling one cell type needs, rows in the order of `rows`.
-
-    name: the cell type; rows: its predictions; places: of their genes among those of the features;
-    variables: what equations can be written in; x: their values, name → float64[n].
-    """
-
-    source: Source
-    name: str
-    rows: pd.DataFrame
-    places: np.ndarray
-    variables: list[Variable]
-    x: dict[str, np.ndarray]
-
-    @classmethod
-    def of(cls, source: Source, cell_type: str, args: Namespace) -> "CellType":
-        rows = source.predictions[source.predictions["cell_type"] == cell_type]
-        rows = rows.reset_index(drop=True)
-        known = rows[rows["split"] != "test"]
-        if len(known) < LEAST_GENES or known["fold"].nunique() < 2:
-            raise GeneqError(
-                f"A cell type needs at least {LEAST_GENES} training and validation genes, in two "
-                "folds or more",
-                value=f"{cell_type}: {len(known)} in {known['fold'].nunique()}",
-                fix="Use more chromosomes or a longer annotation, or drop the cell type",
-            )
-        place = pd.Series(np.arange(len(source.features.gene_id)), source.features.gene_id)
-        places = place[rows["gene_id"]].to_numpy()
-        columns = source.columns[places]
-        variables = offered(
-            source.teacher,
-            columns[(rows["split"] == "train").to_numpy()],
-            source.features.columns,
-            source.teacher.cell_types.index(cell_type),
-            args.max_variables,
-            args.programmes,
-            args.programme_classes,
-            args.seed,
-        )
-        x = {variable.name: variable.values(columns) for variable in variables}
-        return cls(source, cell_type, rows, places, variables, x)
+    @property
+    def places(self) -> tuple[int, int]:
+        """Of the chosen and the faithful member on the front."""
+        return self.choice.chosen, self.choice.faithful
 
     @cached_property
     def training(self) -> Features:
         """The features of its training genes."""
-        return self.source.features.of_genes(self.rows.loc[self.split("train"), "gene_id"])
+        genes = self.cell.rows.loc[self.cell.split("train"), "gene_id"]
+        return self.cell.source.features.of_genes(genes)
 
-    def split(self, *names: str) -> np.ndarray:
-        return self.rows["split"].isin(names).to_numpy()
-
-    def distil(self, engine: Engine, args: Namespace) -> Choice:
-        """Search against the teacher on training genes, choose against measured expression."""
-        known = self.split("train", "valid")
-        sample = Sample(
-            {name: column[known] for name, column in self.x.items()},
-            self.rows["measured"].to_numpy()[known],
-            self.rows["teacher"].to_numpy()[known],
-            self.rows["teacher_out_of_fold"].to_numpy()[known],
-            self.rows["fold"].to_numpy()[known],
-            self.split("train")[known],
-            {variable.name: variable.classes for variable in self.variables},
-            args.max_complexity,
-        )
-        return choose(self._candidates(engine, args) if self.x else [], sample, args.accuracy)
-
-    def _candidates(self, engine: Engine, args: Namespace) -> list[sympy.Expr]:
-        """Of symbolic regression and of greedy sums, over pooled classes alone and over all."""
-        rows = np.flatnonzero(self.split("train"))
-        rows = np.random.default_rng(args.seed).permutation(rows)[:SEARCH_ROWS]
-        x = {name: column[rows] for name, column in self.x.items()}
-        y = self.rows["teacher"].to_numpy()[rows]
-        pooled = {v.name: x[v.name] for v in self.variables if v.label is not None}
-        found = []
-        for some in [pooled, x] if 0 < len(pooled) < len(x) else [x]:
-            found += sums(some, y, args.max_complexity)
-            found += engine.front(np.column_stack(list(some.values())), y, list(some),
-                                  args.sr_generations, args.seed, args.threads)  # fmt: skip
-        return found
-
-    def table(self, choice: Choice, engine: str) -> pd.DataFrame:
+    def table(self) -> pd.DataFrame:
         """The front as the table EQUATIONS."""
         return pd.DataFrame(
             {
-                "cell_type": self.name,
+                "cell_type": self.cell.name,
                 "member": i,
-                "engine": engine,
+                "engine": self.engine,
                 "complexity": member.form.complexity,
                 "classes": self._n_classes(member.form.variables),
                 "infix": infix(with_numbers(member.form, member.constants, 6), 6),
@@ -251,20 +137,21 @@ class CellType:
                 "oof_delta": member.delta,
                 "oof_delta_se": member.delta_se,
                 "conditioning": member.cancelling,
-                "chosen": i == choice.chosen,
-                "faithful": i == choice.faithful,
+                "chosen": i == self.choice.chosen,
+                "faithful": i == self.choice.faithful,
             }
-            for i, member in enumerate(choice.members)
+            for i, member in enumerate(self.choice.members)
         )
 
-    def document(self, choice: Choice, place: int, engine: str) -> dict:
-        """A member as an equation, with all that is needed to evaluate it."""
+    def document(self, place: int) -> dict:
+        """A member of the front as an equation, with all that is needed to evaluate it."""
+        choice = self.choice
         member = choice.members[place]
         constants = rounded(member, choice.sample) if place else member.constants
         numbers = with_numbers(member.form, constants, 15)
         variables = [
             self._variable(v, member.form, constants)
-            for v in self.variables
+            for v in self.cell.variables
             if v.name in member.form.variables
         ]
         names = [f"c{i}" for i in range(len(constants))]
@@ -272,10 +159,10 @@ class CellType:
         return {
             "format": FORMAT,
             "version": VERSION,
-            "dataset": self.source.teacher.about["dataset"],
-            "cell_type": self.name,
+            "dataset": self.cell.source.teacher.about["dataset"],
+            "cell_type": self.cell.name,
             "selected": choice.selected,
-            **about_features(self.training, self.source.teacher.scale, variables),
+            **about_features(self.training, self.cell.source.teacher.scale, variables),
             "variables": variables,
             "expression": member.form.text,
             "constants": dict(zip(names, constants.tolist(), strict=True)),
@@ -284,7 +171,7 @@ class CellType:
             "latex": sympy.latex(numbers),
             "complexity": member.form.complexity,
             "fit": {
-                "engine": engine,
+                "engine": self.engine,
                 "reason": choice.reason,
                 "accuracy": choice.accuracy,
                 "gain_z": choice.gain_z,
@@ -300,8 +187,8 @@ class CellType:
 
     def _n_classes(self, names: tuple[str, ...]) -> int:
         """Number of classes that these variables read, each once."""
-        columns = self.source.features.columns
-        used = [v.weights != 0 for v in self.variables if v.name in names]
+        columns = self.cell.source.features.columns
+        used = [v.weights != 0 for v in self.cell.variables if v.name in names]
         return len(
             {(c.block, c.name) for u in used for c, yes in zip(columns, u, strict=True) if yes}
         )
@@ -310,10 +197,11 @@ class CellType:
         """Offset and weights, in units of the scaled columns; range over training genes, and
         direction: 1 where the expression rises with the variable on all of them, -1 where it
         falls, 0 for both."""
-        train = self.split("train")
-        training = self.x[variable.name][train]
-        x = {name: column[train] for name, column in self.x.items()}
+        train = self.cell.split("train")
+        training = self.cell.x[variable.name][train]
+        x = {name: column[train] for name, column in self.cell.x.items()}
         slope = form.slope(variable.name, constants, x)
+        columns = self.cell.source.features.columns
         direction = int((slope >= 0).all()) - int((slope <= 0).all())
         return {
             "name": variable.name,
@@ -321,7 +209,7 @@ class CellType:
             "offset": variable.offset,
             "weights": [
                 {"block": c.block, "bin": c.bin, "class": c.name, "weight": float(weight)}
-                for c, weight in zip(self.source.features.columns, variable.weights, strict=True)
+                for c, weight in zip(columns, variable.weights, strict=True)
                 if weight
             ],
             "range": [training.min(), training.max()],
@@ -330,22 +218,22 @@ class CellType:
 
     def predictions(self, equation: Equation, faithful: Equation, seed: int) -> pd.DataFrame:
         """The cell type's rows with equations and baselines."""
-        known = self.split("train", "valid")
-        measured = self.rows["measured"].to_numpy()
-        y, fold = measured[known], self.rows["fold"].to_numpy()[known]
-        columns = self.source.columns[self.places]
-        features = self.source.features.of_genes(self.rows["gene_id"])
+        known = self.cell.split("train", "valid")
+        measured = self.cell.rows["measured"].to_numpy()
+        y, fold = measured[known], self.cell.rows["fold"].to_numpy()[known]
+        columns = self.cell.source.columns[self.cell.places]
+        features = self.cell.source.features.of_genes(self.cell.rows["gene_id"])
         flat = columns.astype(float)
         found = {
             "equation": equation.predict(features),
             "faithful": faithful.predict(features),
             "elastic_net": elastic_net(flat[known], y, fold, seed).predict(flat),
             "ridge": ridge(decays(features, columns), y, fold, known),
-            "trees": boosted_trees(columns, measured, self.split("train"), known, seed),
+            "trees": boosted_trees(columns, measured, self.cell.split("train"), known, seed),
         }
-        if self.x:
-            x = np.column_stack(list(self.x.values()))
+        if self.cell.x:
+            x = np.column_stack(list(self.cell.x.values()))
             found["lasso2"] = degree_two_lasso(x[known], y, fold, seed).predict(x)
         else:
-            found["lasso2"] = np.full(len(self.rows), y.mean())
-        return self.rows.assign(**found)
+            found["lasso2"] = np.full(len(self.cell.rows), y.mean())
+        return self.cell.rows.assign(**found)

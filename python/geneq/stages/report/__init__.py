@@ -1,7 +1,8 @@
 """Write the report of one data set: one HTML file that opens offline.
 
 It also writes the figures it quotes (metrics.parquet), the equations it shows
-(equations.json) and, where the truth is known, how well it was recovered (recovery.json).
+(equations.json), their stability (stability.json) if it was given and, where the truth is known,
+how well it was recovered (recovery.json).
 """
 
 from argparse import ArgumentParser, Namespace
@@ -37,6 +38,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="outputs of geneq distill with each fold once as test",
     )
     parser.add_argument(
+        "--stability", type=Path, metavar="DIR", help="output of geneq stability, if there is any"
+    )
+    parser.add_argument(
         "--truth", type=Path, metavar="FILE", help="truth.parquet of simulated data"
     )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="output folder")
@@ -44,8 +48,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     inputs = read(
-        args.dataset, args.genes_dir, args.expression, args.search, args.distill, args.cv_distill
-    )
+        args.dataset, args.genes_dir, args.expression, args.search, args.distill, args.cv_distill,
+        args.stability,
+    )  # fmt: skip
     recovery = recover(inputs, args.truth) if args.truth else None
     write(inputs, recovery, args.out)
 
@@ -54,6 +59,8 @@ def write(inputs: Inputs, recovery: Recovery | None, out: Path) -> None:
     """Write the files of the report into the folder `out`."""
     METRICS.write(inputs.metrics, out / "metrics.parquet")
     write_json(inputs.documents, out / "equations.json")
+    if inputs.stability:
+        write_json(inputs.stability, out / "stability.json")
     if recovery:
         write_json(recovery.rows, out / "recovery.json")
     templates.write_page(

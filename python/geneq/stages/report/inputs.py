@@ -11,6 +11,7 @@ from ...artifacts import EQUATIONS, GENES, PREDICTIONS, TRIALS, read_object
 from ...equations import Equation
 from ...errors import GeneqError
 from ...evaluation import BASELINES, Comparison, compare, gene_blocks, metrics, pool_cv
+from ...stability import read_stability
 
 FEW_GENES, FEW_TEST_GENES = 200, 50
 
@@ -22,7 +23,8 @@ class Inputs:
     genes, expression: the documents genes.json and expression.json; teacher: what teacher.json says
     of the search; documents: the equations/<n>.json in order, faithful: those of faithful/<n>.json;
     metrics: METRICS, rows of the split "cv" first where there are any; comparison: of the equations
-    with the best baseline, by those rows; table and frame contents as in artifacts.
+    with the best baseline, by those rows; stability: its documents in the order of the equations,
+    or none; table and frame contents as in artifacts.
     """
 
     dataset: str
@@ -37,6 +39,7 @@ class Inputs:
     predictions: pd.DataFrame
     metrics: pd.DataFrame
     comparison: Comparison | None
+    stability: list[dict]
 
     @cached_property
     def split_sizes(self) -> dict[str, int]:
@@ -61,8 +64,9 @@ class Inputs:
 
 
 def read(
-    dataset: str, genes: Path, expression_folder: Path, search: Path, distill: Path, cv: list[Path]
-) -> Inputs:
+    dataset: str, genes: Path, expression_folder: Path, search: Path, distill: Path,
+    cv: list[Path], stability: Path | None,
+) -> Inputs:  # fmt: skip
     """Read the folders that the stages wrote. Raises GeneqError where they do not fit together.
 
     cv: folders of distill with each fold once as test, or none.
@@ -84,6 +88,7 @@ def read(
         tested = pool_cv([PREDICTIONS.read(folder / "predictions.parquet") for folder in cv])
         tables.insert(0, metrics(tested, ceilings, "cv"))
     gene_table = GENES.read(genes / "genes.parquet")
+    documents = read_documents(distill / "equations", dataset)
     return Inputs(
         dataset=dataset,
         genes=read_object(genes / "genes.json"),
@@ -92,11 +97,12 @@ def read(
         teacher=read_object(search / "teacher.json")["about"],
         trials=TRIALS.read(search / "trials.parquet"),
         fronts=EQUATIONS.read(distill / "equations.parquet"),
-        documents=read_documents(distill / "equations", dataset),
+        documents=documents,
         faithful=read_documents(distill / "faithful", dataset),
         predictions=predictions,
         metrics=pd.concat(tables, ignore_index=True),
         comparison=compare(tested, gene_blocks(gene_table), "equation", BASELINES),
+        stability=read_stability(stability, documents) if stability else [],
     )
 
 

@@ -77,6 +77,7 @@ def summary(inputs: Inputs) -> dict:
         "held_out": _held_out(inputs, split, selected),
         "selected": selected,
         "silent": [d["cell_type"] for d in inputs.documents if not d["selected"]],
+        "unstable": [s["cell_type"] for s in inputs.stability if s["selected"] and not s["stable"]],
         "mean": {model: float(r[model].mean()) for model in MODELS if model in r and len(r)},
         "best": _named(r["equation"], r["equation"].idxmax()) if len(r) else None,
         "worst": _named(r["equation"], r["equation"].idxmin()) if len(r) else None,
@@ -134,6 +135,7 @@ def cell_type_view(inputs: Inputs, place: int) -> dict:
         "about": inputs.about(name),
         "equation": mathml.equation(document) if document["selected"] else None,
         "faithful": faithful_view(document, inputs.faithful[place]),
+        "stability": inputs.stability and stability_view(document, inputs.stability[place]),
         "variables": variables(document) if document["selected"] else [],
         "pareto": pareto(front),
         "scatters": [
@@ -155,6 +157,30 @@ def faithful_view(document: dict, faithful: dict) -> dict | None:
         "equation": mathml.equation(faithful),
         "variables": [v for v in variables(faithful) if v["name"] in new],
     }
+
+
+def stability_view(document: dict, stability: dict) -> dict:
+    """The verdict on an equation and its parts: terms and constants as they are typeset."""
+    return {
+        **stability,
+        "equation": mathml.equation(document, numbers=False),
+        "terms": [_typeset(item, document) for item in stability["terms"]],
+        "others": [_typeset(item, document) for item in stability["others"]],
+        "constants": [_written(item) for item in stability["constants"]["values"]],
+        "blocks": stability["constants"]["blocks"],
+        "shares": {item["name"]: item["share"] for item in stability["variables"]},
+    }
+
+
+def _written(constant: dict) -> dict:
+    """Its numbers to three digits, and None where one is unknown."""
+    numbers = {key: constant[key] for key in ("value", "low", "high")}
+    shown = {key: n if n is None else mathml.figure(n) for key, n in numbers.items()}
+    return {"name": constant["name"], **shown}
+
+
+def _typeset(item: dict, document: dict) -> dict:
+    return {**item, "term": mathml.expression(item["term"], document)}
 
 
 def _figures(table: pd.DataFrame, cell_type: str, split: str) -> dict:

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import sympy
 
-from ...equations import Form, round_to, with_numbers
+from ..equations import Form, round_to, with_numbers
 from .simplify import fitted, simplifications
 from .tidy import MOST_CANCELLING, conditioning, tidy
 

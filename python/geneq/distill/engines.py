@@ -12,8 +12,8 @@ from typing import Protocol
 import numpy as np
 import sympy
 
-from ...equations import parse, to_sympy
-from ...errors import GeneqError
+from ..equations import parse, to_sympy
+from ..errors import GeneqError
 
 MAX_LENGTH = 30
 

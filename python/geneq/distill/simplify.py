@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import sympy
 
-from ...equations import Form, with_numbers
+from ..equations import Form, with_numbers
 
 LARGEST_LOSS = 0.3
 MOST_STEPS = 25

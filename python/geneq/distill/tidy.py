@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 import sympy
 
-from ...equations import Program, nodes
+from ..equations import Program, nodes
 
 # Share of the variance of the teacher's predictions that a simpler form may differ by.
 TOLERANCE = 0.001

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ...features import Column
-from ...teacher import TrainedTeacher
+from ..features import Column
+from ..teacher import TrainedTeacher
 
 # A variable matters when shuffling it moves the teacher by this share of its variance.
 IMPORTANT = 0.002
