@@ -437,6 +437,59 @@ def test_other_genomes_features_and_backgrounds_are_refused(made, tmp_path, caps
     assert "promoters have none" in message
 
 
+def test_a_background_needs_enough_substitutions_and_every_cell_type(made, tmp_path, capsys):
+    words = ("background", *inputs(made), "--out", tmp_path / "few")
+    message = refused(capsys, *words, "--n", 99)
+    assert "--n must be between 100 and" in message and not (tmp_path / "few").exists()
+    table = artifacts.BACKGROUND.read(made / "equations_only" / "background.parquet")
+    artifacts.BACKGROUND.write(
+        table[table["cell_type"] != TYPES[1]], tmp_path / "part" / "background.parquet"
+    )
+    about = json.loads((made / "equations_only" / "background.json").read_text())
+    artifacts.write_json(about, tmp_path / "part" / "background.json")
+    vcf = write_vcf(tmp_path / "v.vcf", variants(3))
+    words = ("variants", "--vcf", vcf, *inputs(made), "--background", tmp_path / "part")
+    message = refused(capsys, *words, "--out", tmp_path / "out")
+    assert "The background lacks a cell type: 'equation, B, naive;x'" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_windows_without_known_bases_have_no_background(made, tmp_path, capsys):
+    with open(tmp_path / "n.fa", "w") as file:
+        for chrom, places in NEAR.items():
+            bases = ["N"] * len(SEQUENCE[chrom])
+            for tss, _ in places:  # without it, a gene has no sequence
+                bases[tss] = "A"
+            file.write(f">{chrom}\n{''.join(bases)}\n")
+    files = ("--fasta", tmp_path / "n.fa", "--gtf", made / "genes.gtf", "--bin_edges=-80,0,70")
+    ran("genes", "--genome", "n", *files, "--out", tmp_path / "genome")
+    words = ("--oracle", f"motifs:{made / 'm.meme'}+kmers:2", "--max_classes", 4)
+    edges = "--bin_edges=" + "/".join([",".join(map(str, EDGES)), "-80,0,70"])
+    features = tmp_path / "f.zarr"
+    ran("featurize", "--genome_dir", tmp_path / "genome", *words, edges, "--out", features)
+    (tmp_path / "distill" / "equations").mkdir(parents=True)
+    (tmp_path / "distill" / "equations" / "m.meme").symlink_to(made / "m.meme")
+    about = document(Features.read(features)) | {"cell_type": TYPES[0], "selected": True}
+    artifacts.write_json(about, tmp_path / "distill" / "equations" / "0.json")
+    paths = inputs(made, genome=tmp_path / "genome", equations=tmp_path / "distill",
+                   features=features)  # fmt: skip
+    message = refused(capsys, "background", *paths, "--n", 100, "--out", tmp_path / "out")
+    assert "The windows of genes have too few known bases" in message
+
+
+def test_bad_tables_of_measured_effects_are_refused(made, tmp_path, capsys):
+    vcf = write_vcf(tmp_path / "v.vcf", variants(3))
+    words = ("variants", "--vcf", vcf, *inputs(made), "--truth", tmp_path / "t.csv")
+    words += ("--out", tmp_path / "out")
+    (tmp_path / "t.csv").write_text("chrom,pos,ref,alt,gene,effect\nchr1,5,A,C,g,1.5\n")
+    message = refused(capsys, *words)
+    assert "lacks columns: 'value'" in message
+    assert "Name the column with the measured effects 'value': effect" in message
+    (tmp_path / "t.csv").write_text("chrom,pos,ref,alt,value\nchr99,5,A,C,1.5\n")
+    assert "No measured variant is on a chromosome of the genome" in refused(capsys, *words)
+    assert not (tmp_path / "out").exists()
+
+
 def test_without_a_selected_equation_only_the_teacher_has_effects(made, tmp_path, capsys):
     (tmp_path / "equations").mkdir()
     about = json.loads((made / "distill" / "equations" / "0.json").read_text())

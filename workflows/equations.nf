@@ -1,8 +1,10 @@
-// From data sets to equations of their cell types: networks, equations, reports and the atlas.
+// From data sets to equations of their cell types: networks, equations, effects of variants,
+// reports and the atlas.
 
 include { PSEUDOBULK } from '../modules/pseudobulk'
 include { SEARCH } from '../modules/search'
 include { DISTILL } from '../modules/distill'
+include { EXPRESSION } from './effects'
 include { REPORT } from '../modules/report'
 include { ATLAS } from '../modules/atlas'
 
@@ -18,7 +20,11 @@ workflow EQUATIONS {
     samples // rows of the samplesheet
     genes // [genome, genes.parquet, genes.json]
     features // [genome, features.zarr]
+    folders // [genome, folder]
+    motifs // motif files of the features
     truth // file of the truth of simulated data, or none
+    vcf // file of variants whose effects on expression are asked for, or none
+    measured // file of measured effects of them, or none
     options // parameters, and the digest of the code
 
     main:
@@ -54,9 +60,8 @@ workflow EQUATIONS {
     )
 
     // [dataset, folder] of the main runs, and [dataset, folders of the folds in their order]
-    searches = SEARCH.out.teacher
-        .filter { meta, _search -> meta.fold == null }
-        .map { meta, search -> [meta.dataset, search] }
+    searched = SEARCH.out.teacher.filter { meta, _search -> meta.fold == null }
+    searches = searched.map { meta, search -> [meta.dataset, search] }
     distilled = DISTILL.out.equations.branch { meta, _distill ->
         main: meta.fold == null
         cv: true
@@ -67,16 +72,35 @@ workflow EQUATIONS {
         .groupTuple(size: 5, sort: { a, b -> a[0] <=> b[0] })
         .map { dataset, distills -> [dataset, distills.collect { numbered -> numbered[1] }] }
 
+    EXPRESSION(
+        equations,
+        searched.map { meta, search -> [meta.dataset, meta.genome, search] },
+        features,
+        folders,
+        motifs,
+        vcf,
+        measured,
+        options
+    )
+    none = equations.map { dataset, _distill -> [dataset, []] }
+    // Where the effects of variants fail, the report is made without them.
+    effects = vcf
+        ? none.join(EXPRESSION.out.effects, remainder: true).map { dataset, others, variants -> [dataset, variants ?: others] }
+        : none
+
     REPORT(
         PSEUDOBULK.out.expression
             .map { meta, expression -> [meta.dataset, meta, expression] }
             .join(searches)
             .join(equations)
-            .join(options.cv ? outOfFold : equations.map { dataset, _distill -> [dataset, []] })
-            .map { _dataset, meta, expression, search, distill, cv -> [meta.genome, meta, expression, search, distill, cv] }
+            .join(options.cv ? outOfFold : none)
+            .join(effects)
+            .map { _dataset, meta, expression, search, distill, cv, variants ->
+                [meta.genome, meta, expression, search, distill, cv, variants]
+            }
             .combine(genes, by: 0)
-            .map { _genome, meta, expression, search, distill, cv, table, about ->
-                [meta, [table, about], expression, search, distill, cv]
+            .map { _genome, meta, expression, search, distill, cv, variants, table, about ->
+                [meta, [table, about], expression, search, distill, cv, variants]
             },
         truth,
         options.subMap(['code_digest'])
@@ -91,10 +115,7 @@ workflow EQUATIONS {
 
     emit:
     equations // [dataset, folder of its equations]
-    searches = SEARCH.out.teacher // [dataset, genome, folder of its search]
-        .filter { meta, _search -> meta.fold == null }
-        .map { meta, search -> [meta.dataset, meta.genome, search] }
     versions = PSEUDOBULK.out.versions.mix( // versions.yml
-        SEARCH.out.versions, DISTILL.out.versions, REPORT.out.versions, ATLAS.out.versions
+        SEARCH.out.versions, DISTILL.out.versions, EXPRESSION.out.versions, REPORT.out.versions, ATLAS.out.versions
     )
 }
