@@ -454,29 +454,6 @@ def test_a_background_needs_enough_substitutions_and_every_cell_type(made, tmp_p
     assert not (tmp_path / "out").exists()
 
 
-def test_windows_without_known_bases_have_no_background(made, tmp_path, capsys):
-    with open(tmp_path / "n.fa", "w") as file:
-        for chrom, places in NEAR.items():
-            bases = ["N"] * len(SEQUENCE[chrom])
-            for tss, _ in places:  # without it, a gene has no sequence
-                bases[tss] = "A"
-            file.write(f">{chrom}\n{''.join(bases)}\n")
-    files = ("--fasta", tmp_path / "n.fa", "--gtf", made / "genes.gtf", "--bin_edges=-80,0,70")
-    ran("genes", "--genome", "n", *files, "--out", tmp_path / "genome")
-    words = ("--oracle", f"motifs:{made / 'm.meme'}+kmers:2", "--max_classes", 4)
-    edges = "--bin_edges=" + "/".join([",".join(map(str, EDGES)), "-80,0,70"])
-    features = tmp_path / "f.zarr"
-    ran("featurize", "--genome_dir", tmp_path / "genome", *words, edges, "--out", features)
-    (tmp_path / "distill" / "equations").mkdir(parents=True)
-    (tmp_path / "distill" / "equations" / "m.meme").symlink_to(made / "m.meme")
-    about = document(Features.read(features)) | {"cell_type": TYPES[0], "selected": True}
-    artifacts.write_json(about, tmp_path / "distill" / "equations" / "0.json")
-    paths = inputs(made, genome=tmp_path / "genome", equations=tmp_path / "distill",
-                   features=features)  # fmt: skip
-    message = refused(capsys, "background", *paths, "--n", 100, "--out", tmp_path / "out")
-    assert "The windows of genes have too few known bases" in message
-
-
 def test_bad_tables_of_measured_effects_are_refused(made, tmp_path, capsys):
     vcf = write_vcf(tmp_path / "v.vcf", variants(3))
     words = ("variants", "--vcf", vcf, *inputs(made), "--truth", tmp_path / "t.csv")
