@@ -4,7 +4,6 @@
 
 include { GENOMES } from './workflows/genomes'
 include { EQUATIONS } from './workflows/equations'
-include { EXPRESSION } from './workflows/effects'
 include { SURROGATES } from './workflows/surrogates'
 
 def existing(name) {
@@ -78,17 +77,12 @@ workflow {
         channel.fromList(samples),
         GENOMES.out.genes,
         GENOMES.out.features,
-        optional(given.truth),
-        options + [datasets: samples*.dataset.join(',')]
-    )
-    EXPRESSION(
-        EQUATIONS.out.equations,
-        EQUATIONS.out.searches,
-        GENOMES.out.features,
         GENOMES.out.folders,
         Named.motifFiles(oracles),
+        optional(given.truth),
         places ? [] : optional(given.vcf),
-        options
+        places ? [] : optional(given.variants_truth),
+        options + [datasets: samples*.dataset.join(',')]
     )
     SURROGATES(
         channel.fromList(jobs),
@@ -102,9 +96,9 @@ workflow {
 
     def about = "pipeline:\n  nextflow: \"${nextflow.version}\"\n  code_digest: \"${options.code_digest}\"\n".toString()
     GENOMES.out.versions
-        .mix(EQUATIONS.out.versions, EXPRESSION.out.versions, SURROGATES.out.versions)
-        // Below the name of the stage, without its workflow's.
-        .map { versions -> versions.text.replaceFirst('^[A-Z]+:(?=[A-Z])', '') }
+        .mix(EQUATIONS.out.versions, SURROGATES.out.versions)
+        // Below the name of the stage, without those of its workflows.
+        .map { versions -> versions.text.replaceFirst('^([A-Z]+:)+(?=[A-Z])', '') }
         .mix(channel.of(about))
         .unique()
         .collectFile(name: 'versions.yml', storeDir: "${given.outdir}/pipeline_info", sort: true)

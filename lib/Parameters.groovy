@@ -141,8 +141,8 @@ class Parameters {
         if (given.vcf != null && given.loci == null && given.input == null) {
             errors << '--vcf needs --loci or --input: variants are scored in loci, or in the windows of genes'
         }
-        if (given.variants_truth != null && (given.vcf == null || given.loci == null)) {
-            errors << '--variants_truth needs --vcf and --loci: it lists measured effects of those variants'
+        if (given.variants_truth != null && given.vcf == null) {
+            errors << '--variants_truth needs --vcf: it lists measured effects of those variants'
         }
         if (given.features != null && given.genomes != null) {
             errors << '--features is for a single genome: use the column features of --genomes'

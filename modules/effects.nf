@@ -8,6 +8,7 @@ process EFFECTS {
     tuple val(meta), path(distill, arity: '1'), path(search, arity: '1'), path(features, arity: '1'), path(genome, arity: '1'), path(background, arity: '1')
     path motifs, arity: '0..*' // the motif files that features were made from
     path vcf, arity: '1'
+    path truth, stageAs: 'truth/*', arity: '0..*'
     val options
 
     output:
@@ -17,13 +18,14 @@ process EFFECTS {
     script:
     """
     geneq variants --vcf ${vcf} --genome ${genome} --equations ${distill} --features ${features} --search ${search} \\
-        --background ${background} ${Shell.options(options)} --threads ${task.cpus} --out variants
+        --background ${background} ${truth ? "--truth ${truth}" : ''} ${Shell.options(options)} --threads ${task.cpus} --out variants
     geneq doctor --versions ${task.process} > versions.yml
     """
 
     stub:
     """
     mkdir variants
-    touch variants/expression_effects.parquet variants/annotated.vcf.gz variants/variants.json versions.yml
+    touch variants/expression_effects.parquet variants/largest_effects.parquet variants/annotated.vcf.gz \\
+        variants/variants.json versions.yml
     """
 }

@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from scipy.stats import kstest
+from scipy.stats import kstest, pearsonr
 
 from geneq import artifacts
 from geneq.background import Background
@@ -200,6 +201,114 @@ def test_percentiles_of_random_substitutions_are_uniform(made, tmp_path):
     assert np.isnan(missing) and largest == [100, 100]
 
 
+# --- measured effects -------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def predicted_effects(made, tmp_path_factory) -> tuple[Path, pd.DataFrame]:
+    """A VCF, and the effects of its variants by equation and teacher."""
+    folder = tmp_path_factory.mktemp("measured")
+    vcf = write_vcf(folder / "v.vcf", variants())
+    ran("variants", "--vcf", vcf, *inputs(made), "--search", made / "search", "--out", folder / "o")
+    return vcf, artifacts.EXPRESSION_EFFECTS.read(folder / "o" / "expression_effects.parquet")
+
+
+def compared(made, vcf, truth: pd.DataFrame, folder: Path) -> tuple[pd.DataFrame, dict]:
+    """Agreement by cell type and method, and what variants.json has of the measured effects."""
+    truth.to_csv(folder / "truth.tsv", sep="\t", index=False)
+    words = ("--vcf", vcf, *inputs(made), "--search", made / "search")
+    ran("variants", *words, "--truth", folder / "truth.tsv", "--out", folder / "out")
+    table = artifacts.EXPRESSION_AGREEMENT.read(folder / "out" / "agreement.parquet")
+    about = json.loads((folder / "out" / "variants.json").read_text())["truth"]
+    about["skipped"] = {reason: found["n"] for reason, found in about["skipped"].items()}
+    return table.set_index(["cell_type", "method"]), about
+
+
+def test_measured_effects_are_compared_in_every_cell_type(made, predicted_effects, tmp_path):
+    vcf, effects = predicted_effects
+    wide = effects.pivot_table(
+        index=["chrom", "pos", "ref", "alt", "gene_id", "cell_type"],
+        columns="method",
+        values="effect",
+    ).reset_index()
+    rng = np.random.default_rng(SEED)
+    measured = wide.assign(value=3 * wide["equation"] + rng.normal(0, 0.1, len(wide)))
+    rows = measured[["chrom", "pos", "ref", "alt", "gene_id", "cell_type", "value"]]
+    far = rows.loc[rows["chrom"] != rows["chrom"].iloc[0], "gene_id"].iloc[0]
+    bad = rows.iloc[:4].assign(
+        gene_id=["nonsense", "", far, rows["gene_id"].iloc[3]],
+        cell_type=[TYPES[0], TYPES[0], TYPES[0], "unknown type"],
+    )
+    ref = SEQUENCE[rows["chrom"].iloc[0]][4]
+    absent = rows.iloc[:1].assign(pos=5, ref=ref, alt="A" if ref != "A" else "C")
+    twice = rows.iloc[4:5].assign(value=99)
+    truth = pd.concat([rows.sample(frac=1, random_state=SEED), bad, absent, twice])
+    table, about = compared(made, vcf, truth.rename(columns={"cell_type": "Cell_Type"}), tmp_path)
+    used = measured.drop(index=4)
+    for cell_type, group in used.groupby("cell_type"):
+        for method in ("equation", "teacher"):
+            row = table.loc[cell_type, method]
+            assert row["n"] == row["n_common"] == len(group)
+            assert row["pearson"] == pytest.approx(pearsonr(group[method], group["value"])[0])
+            assert row["pearson_common"] == row["pearson"]
+        assert table.loc[(cell_type, "equation"), "pearson"] > 0.9
+    assert about["measured"] == len(truth) and about["matched"] == len(used)
+    assert about["skipped"] == {
+        "unknown_gene": 1, "no_gene": 1, "outside_the_window_of_its_gene": 1,
+        "unknown_cell_type": 1, "not_in_vcf": 1, "several_values": 2,
+    }  # fmt: skip
+    pairs = artifacts.EXPRESSION_COMPARISONS.read(tmp_path / "out" / "comparisons.parquet")
+    assert set(pairs["cell_type"]) == set(TYPES) and set(pairs["method_1"]) == {"equation"}
+
+
+def test_values_without_gene_and_cell_type_are_compared_where_they_are_clear(
+    made, predicted_effects, tmp_path
+):
+    """With the effects in every cell type, on the only gene in whose window a variant is."""
+    vcf, effects = predicted_effects
+    one = effects[(effects["method"] == "teacher") & (effects["cell_type"] == TYPES[0])]
+    key = ["chrom", "pos", "ref", "alt"]
+    alone = ~one.duplicated(key, keep=False)
+    truth = one[key].assign(value=one["effect"].fillna(0)).drop_duplicates(key)
+    table, about = compared(made, vcf, truth, tmp_path)
+    usable = one[alone & one["effect"].notna()]
+    assert len(usable) > 10 and set(table.index.get_level_values(0)) == set(TYPES)
+    assert set(table["n"]) == {len(usable)}
+    assert table.loc[(TYPES[0], "teacher"), "pearson"] == pytest.approx(1)
+    missing = (alone & one["effect"].isna()).sum()
+    assert about["skipped"] == {"several_genes": one[~alone].drop_duplicates(key).shape[0],
+                                **({"no_effect": missing} if missing else {})}  # fmt: skip
+
+
+def test_measured_effects_of_other_cell_types_leave_an_empty_table(
+    made, predicted_effects, tmp_path
+):
+    vcf, effects = predicted_effects
+    truth = effects[["chrom", "pos", "ref", "alt"]].drop_duplicates().assign(cell_type="x", value=1)
+    table, about = compared(made, vcf, truth, tmp_path)
+    assert table.empty and about["matched"] == 0
+    assert about["skipped"] == {"unknown_cell_type": len(truth)}
+
+
+def test_the_largest_effects_of_every_cell_type_are_kept(made, predicted_effects, tmp_path):
+    effects = predicted_effects[1]
+    table = artifacts.LARGEST_EFFECTS.read(
+        predicted_effects[0].parent / "o/largest_effects.parquet"
+    )
+    key = ["chrom", "pos", "ref", "alt", "gene_id"]
+    for cell_type in TYPES:
+        mine = table[table["cell_type"] == cell_type]
+        wide = effects[effects["cell_type"] == cell_type].pivot_table(
+            index=key, columns="method", values="effect", dropna=False
+        )
+        wide = wide[wide["equation"].abs() > 0]
+        assert len(mine) == min(100, len(wide))
+        largest = wide["equation"].abs().sort_values(ascending=False).iloc[: len(mine)]
+        np.testing.assert_array_equal(mine["equation"].abs(), largest)
+        for row in mine.itertuples():
+            assert wide.loc[tuple(getattr(row, name) for name in key), "teacher"] == row.teacher
+
+
 def test_the_same_seed_gives_the_same_background(made, tmp_path):
     ran("background", *inputs(made), "--n", 1500, "--out", tmp_path / "again")
     for name in ("background.parquet", "background.json"):
@@ -326,6 +435,36 @@ def test_other_genomes_features_and_backgrounds_are_refused(made, tmp_path, caps
     )
     message = refused(capsys, *words, *inputs(made, features=tmp_path / "p.zarr"))
     assert "promoters have none" in message
+
+
+def test_a_background_needs_enough_substitutions_and_every_cell_type(made, tmp_path, capsys):
+    words = ("background", *inputs(made), "--out", tmp_path / "few")
+    message = refused(capsys, *words, "--n", 99)
+    assert "--n must be between 100 and" in message and not (tmp_path / "few").exists()
+    table = artifacts.BACKGROUND.read(made / "equations_only" / "background.parquet")
+    artifacts.BACKGROUND.write(
+        table[table["cell_type"] != TYPES[1]], tmp_path / "part" / "background.parquet"
+    )
+    about = json.loads((made / "equations_only" / "background.json").read_text())
+    artifacts.write_json(about, tmp_path / "part" / "background.json")
+    vcf = write_vcf(tmp_path / "v.vcf", variants(3))
+    words = ("variants", "--vcf", vcf, *inputs(made), "--background", tmp_path / "part")
+    message = refused(capsys, *words, "--out", tmp_path / "out")
+    assert "The background lacks a cell type: 'equation, B, naive;x'" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_bad_tables_of_measured_effects_are_refused(made, tmp_path, capsys):
+    vcf = write_vcf(tmp_path / "v.vcf", variants(3))
+    words = ("variants", "--vcf", vcf, *inputs(made), "--truth", tmp_path / "t.csv")
+    words += ("--out", tmp_path / "out")
+    (tmp_path / "t.csv").write_text("chrom,pos,ref,alt,gene,effect\nchr1,5,A,C,g,1.5\n")
+    message = refused(capsys, *words)
+    assert "lacks columns: 'value'" in message
+    assert "Name the column with the measured effects 'value': effect" in message
+    (tmp_path / "t.csv").write_text("chrom,pos,ref,alt,value\nchr99,5,A,C,1.5\n")
+    assert "No measured variant is on a chromosome of the genome" in refused(capsys, *words)
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_a_selected_equation_only_the_teacher_has_effects(made, tmp_path, capsys):

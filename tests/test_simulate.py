@@ -64,8 +64,9 @@ def small(tmp_path_factory) -> SimpleNamespace:
     folder, drivers = tmp_path_factory.mktemp("small"), []
 
     def recording(windows, matrix, reach, driver=simulate.driver):
-        drivers.append((reach, driver(windows, matrix, reach)))
-        return drivers[-1][1]
+        values = driver(windows, matrix, reach)
+        drivers.append((reach, standard(values)))
+        return values
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(simulate, "driver", recording)

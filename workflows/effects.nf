@@ -11,6 +11,7 @@ workflow EXPRESSION {
     folders // [genome, folder]
     motifs // motif files of the features
     vcf // file of variants, or none: then nothing is computed
+    truth // file of measured effects of them, or none
     options // parameters, and the digest of the code
 
     main:
@@ -22,8 +23,9 @@ workflow EXPRESSION {
         .combine(folders, by: 0)
         .map { _genome, meta, distill, search, joined, folder -> [meta, distill, search, joined, folder] }
     BACKGROUND(models, motifs, options.background, options.subMap(['seed', 'code_digest']))
-    EFFECTS(models.join(BACKGROUND.out.background), motifs, vcf, options.subMap(['code_digest']))
+    EFFECTS(models.join(BACKGROUND.out.background), motifs, vcf, truth, options.subMap(['code_digest']))
 
     emit:
+    effects = EFFECTS.out.variants.map { meta, variants -> [meta.dataset, variants] } // [dataset, folder]
     versions = BACKGROUND.out.versions.mix(EFFECTS.out.versions) // versions.yml
 }

@@ -1,10 +1,12 @@
-// From data sets to equations of their cell types: networks, equations, reports and the atlas.
+// From data sets to equations of their cell types: networks, equations, effects of variants,
+// reports and the atlas.
 
 include { PSEUDOBULK } from '../modules/pseudobulk'
 include { SEARCH } from '../modules/search'
 include { DISTILL } from '../modules/distill'
 include { REPLICATE } from '../modules/replicate'
 include { STABILITY } from '../modules/stability'
+include { EXPRESSION } from './effects'
 include { REPORT } from '../modules/report'
 include { ATLAS } from '../modules/atlas'
 
@@ -21,12 +23,21 @@ def sharded(meta, folders, options) {
     return (1..shards).collect { shard -> [meta + [shard: shard, shards: shards]] + folders }
 }
 
+// [dataset, what `some` has of it], an empty list for a data set that it lacks.
+def orNone(none, some) {
+    return none.join(some, remainder: true).map { dataset, empty, found -> [dataset, found ?: empty] }
+}
+
 workflow EQUATIONS {
     take:
     samples // rows of the samplesheet
     genes // [genome, genes.parquet, genes.json]
     features // [genome, features.zarr]
+    folders // [genome, folder]
+    motifs // motif files of the features
     truth // file of the truth of simulated data, or none
+    vcf // file of variants whose effects on expression are asked for, or none
+    measured // file of measured effects of them, or none
     options // parameters, and the digest of the code
 
     main:
@@ -62,9 +73,8 @@ workflow EQUATIONS {
     )
 
     // [dataset, folder] of the main runs, and [dataset, folders of the folds in their order]
-    searches = SEARCH.out.teacher
-        .filter { meta, _search -> meta.fold == null }
-        .map { meta, search -> [meta.dataset, search] }
+    searched = SEARCH.out.teacher.filter { meta, _search -> meta.fold == null }
+    searches = searched.map { meta, search -> [meta.dataset, search] }
     distilled = DISTILL.out.equations.branch { meta, _distill ->
         main: meta.fold == null
         cv: true
@@ -75,8 +85,8 @@ workflow EQUATIONS {
         .groupTuple(size: 5, sort: { a, b -> a[0] <=> b[0] })
         .map { dataset, distills -> [dataset, distills.collect { numbered -> numbered[1] }] }
 
-    repeated = SEARCH.out.teacher
-        .filter { meta, _search -> meta.fold == null && options.replicates > 0 }
+    repeated = searched
+        .filter { _meta, _search -> options.replicates > 0 }
         .map { meta, search -> [meta.dataset, meta, search] }
         .join(equations)
         .map { _dataset, meta, search, distill -> [meta.genome, meta, search, distill] }
@@ -100,21 +110,37 @@ workflow EQUATIONS {
         options.subMap(['replicates', 'code_digest'])
     )
 
-    // A report is written without the stability of its equations if that fails or is not wanted.
+    EXPRESSION(
+        equations,
+        searched.map { meta, search -> [meta.dataset, meta.genome, search] },
+        features,
+        folders,
+        motifs,
+        vcf,
+        measured,
+        options
+    )
+
+    // A report is written without the stability of equations and the effects of variants if these
+    // fail or are not wanted.
+    none = equations.map { dataset, _distill -> [dataset, []] }
+    stability = orNone(none, STABILITY.out.stability.map { meta, folder -> [meta.dataset, folder] })
+    effects = vcf ? orNone(none, EXPRESSION.out.effects) : none
+
     REPORT(
         PSEUDOBULK.out.expression
             .map { meta, expression -> [meta.dataset, meta, expression] }
             .join(searches)
             .join(equations)
-            .join(options.cv ? outOfFold : equations.map { dataset, _distill -> [dataset, []] })
-            .join(STABILITY.out.stability.map { meta, stability -> [meta.dataset, stability] }, remainder: true)
-            .filter { row -> row[1] } // a data set with stability, but without all its folds
-            .map { _dataset, meta, expression, search, distill, cv, stability ->
-                [meta.genome, meta, expression, search, distill, cv, stability ?: []]
+            .join(options.cv ? outOfFold : none)
+            .join(stability)
+            .join(effects)
+            .map { _dataset, meta, expression, search, distill, cv, repeats, variants ->
+                [meta.genome, meta, expression, search, distill, cv, repeats, variants]
             }
             .combine(genes, by: 0)
-            .map { _genome, meta, expression, search, distill, cv, stability, table, about ->
-                [meta, [table, about], expression, search, distill, cv, stability]
+            .map { _genome, meta, expression, search, distill, cv, repeats, variants, table, about ->
+                [meta, [table, about], expression, search, distill, cv, repeats, variants]
             },
         truth,
         options.subMap(['code_digest'])
@@ -129,11 +155,8 @@ workflow EQUATIONS {
 
     emit:
     equations // [dataset, folder of its equations]
-    searches = SEARCH.out.teacher // [dataset, genome, folder of its search]
-        .filter { meta, _search -> meta.fold == null }
-        .map { meta, search -> [meta.dataset, meta.genome, search] }
     versions = PSEUDOBULK.out.versions.mix( // versions.yml
         SEARCH.out.versions, DISTILL.out.versions, REPLICATE.out.versions, STABILITY.out.versions,
-        REPORT.out.versions, ATLAS.out.versions
+        EXPRESSION.out.versions, REPORT.out.versions, ATLAS.out.versions
     )
 }

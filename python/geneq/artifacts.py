@@ -368,6 +368,26 @@ EXPRESSION_EFFECTS = Table(
     key=("chrom", "pos", "ref", "alt", "gene_id", "cell_type", "method"),
 )
 
+# The largest effects of each cell type, by the equation; by the teacher where none was selected.
+LARGEST_EFFECTS = Table(
+    "largest_effects",
+    {
+        "cell_type": "object",
+        "chrom": "object",
+        "pos": "int64",
+        "id": "object",
+        "ref": "object",
+        "alt": "object",
+        "gene_id": "object",
+        "gene_name": "object",
+        "equation": "float64",  # effect; NaN where no equation was selected
+        "equation_percentile": "float64",
+        "teacher": "float64",  # NaN without a teacher
+        "teacher_percentile": "float64",
+    },
+    key=("cell_type", "chrom", "pos", "ref", "alt", "gene_id"),
+)
+
 BACKGROUND = Table(
     "background",
     {
@@ -416,6 +436,19 @@ COMPARISONS = Table(
     },
     key=("locus", "target", "method_1", "method_2", "kind"),
 )
+
+
+def _by_cell_type(table: Table) -> Table:
+    """The same table of effects on expression: by cell type in place of locus and target."""
+    replaced = ("locus", "target")
+    columns = {name: kind for name, kind in table.columns.items() if name not in replaced}
+    key = tuple(name for name in table.key if name not in replaced)
+    return Table(
+        f"expression_{table.name}", {"cell_type": "object", **columns}, ("cell_type", *key)
+    )
+
+
+EXPRESSION_AGREEMENT, EXPRESSION_COMPARISONS = map(_by_cell_type, (AGREEMENT, COMPARISONS))
 
 
 # --- of surrogates: `geneq surrogate` and `geneq attribute` -----------------------------------

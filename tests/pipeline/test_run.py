@@ -13,7 +13,7 @@ import pytest
 
 from geneq import cli
 from geneq._ext import CODE_DIGEST
-from geneq.artifacts import AGREEMENT, EXPRESSION_EFFECTS, GENES, VARIANTS
+from geneq.artifacts import AGREEMENT, EXPRESSION_AGREEMENT, EXPRESSION_EFFECTS, GENES, VARIANTS
 from geneq.features import Features
 from geneq.genome import Genome
 from geneq.libraries import FactorialLibrary, GlobalLibrary, Motif
@@ -30,6 +30,8 @@ CORE = ROOT / "python" / "geneq" / "data" / "core.meme"
 PROFILE = ("-profile", "test", "--seed", 1)
 OPTIONS = (*PROFILE, "--replicates", 0)
 DATASETS = ("blood", "muscle")
+# What --vcf adds to a data set, or changes.
+EFFECTS = ("BACKGROUND", "EFFECTS", "REPORT")
 
 
 @pytest.fixture(scope="module")
@@ -84,13 +86,15 @@ def test_a_broken_data_set_is_named_and_stops_no_other(data, broken):
     # Fixed and resumed: only what was broken, and the atlas of both, is computed.
     (data / "whole.h5ad").replace(data / "muscle.h5ad")
     # Variants are asked for, too.
-    variants = ("--vcf", data / "variants.vcf")
+    vcf = data / "variants.vcf"
+    variants = ("--vcf", vcf, "--variants_truth", measured_effects(folder, vcf))
     again = pipeline(folder, *OPTIONS, *inputs(data), *variants, "-resume")
     assert again.status == 0, again.text
-    anew = {f"{stage} (muscle)" for stage in ("PSEUDOBULK", "SEARCH", "DISTILL", "REPORT")}
-    anew |= {f"{stage} ({name})" for stage in ("BACKGROUND", "EFFECTS") for name in DATASETS}
+    anew = {f"{stage} (muscle)" for stage in ("PSEUDOBULK", "SEARCH", "DISTILL")}
+    anew |= {f"{stage} ({name})" for stage in EFFECTS for name in DATASETS}
     assert set(again.submitted) == {*anew, "ATLAS (2 data sets)"}
-    assert set(again.cached) == set(run.submitted) - {"ATLAS (1 data sets)", "PSEUDOBULK (muscle)"}
+    before = {"ATLAS (1 data sets)", "PSEUDOBULK (muscle)", "REPORT (blood)"}
+    assert set(again.cached) == set(run.submitted) - before
     atlas = (results / "atlas.html").read_text()
     assert "muscle" in atlas and " failed: " not in atlas
     assert not (results / "failed.tsv").exists()
@@ -101,6 +105,13 @@ def test_a_broken_data_set_is_named_and_stops_no_other(data, broken):
         assert set(table["method"]) == {"equation", "teacher"}
         assert table["percentile"].between(0, 100).all()
         assert (results / f"datasets/{name}/background/background.parquet").exists()
+        page = (results / f"datasets/{name}/report/report.html").read_text()
+        assert "Agreement with measured effects" in page
+        compared = EXPRESSION_AGREEMENT.read(
+            results / f"datasets/{name}/variants/agreement.parquet"
+        )
+        assert {"equation", "teacher"} >= set(compared["method"]) > set()
+    assert "Effects of variants on expression" in atlas
 
 
 def blood_alone(data):

@@ -148,3 +148,36 @@ def test_an_experiment_needs_neither_data_sets_nor_a_genome(tmp_path, inputs):
         "loci.html",
         "pipeline_info",
     }
+
+
+def test_reports_have_the_effects_of_variants_unless_those_fail(tmp_path):
+    for name in ("a.h5ad", "b.h5ad", "g.fa", "g.gtf", "v.vcf", "t.tsv"):
+        (tmp_path / name).touch()
+    (tmp_path / "s.csv").write_text("dataset,h5ad,cell_type_key\na,a.h5ad,k\nb,b.h5ad,k\n")
+    (tmp_path / "fail.config").write_text(
+        "process { withName: 'EFFECTS' { beforeScript = { task.tag == 'a' ? 'exit 3' : '' } } }"
+    )
+    inputs = ("--input", "s.csv", "--fasta", "g.fa", "--gtf", "g.gtf", "-c", "fail.config")
+    variants = ("--vcf", "v.vcf", "--variants_truth", "t.tsv")
+    run = pipeline(tmp_path, "-stub", *inputs, *variants)
+    assert run.status != 0 and "a failed in EFFECTS" in run.text
+    anew = {"REPORT (a)", "REPORT (b)", "ATLAS (2 data sets)"}
+    assert anew < {*run.submitted}
+    assert not (folder_of(tmp_path, "REPORT (a)") / "variants").exists()
+    assert (folder_of(tmp_path, "REPORT (b)") / "variants").exists()
+    assert (folder_of(tmp_path, "EFFECTS (b)") / "truth/t.tsv").exists()
+    versions = (tmp_path / "results/pipeline_info/versions.yml").read_text()
+    assert "EXPRESSION:" not in versions and "EQUATIONS:" not in versions
+
+    # Without variants only the reports differ.
+    without = pipeline(tmp_path, "-stub", *inputs, "-resume")
+    assert without.status == 0, without.text
+    assert {*without.submitted} == anew - {"REPORT (a)"}
+
+
+def folder_of(root, task):
+    """The work folder of a task."""
+    for path in (root / "work").glob("*/*/.command.run"):
+        if re.search(rf"### name: '(.+:)?{re.escape(task)}'", path.read_text()):
+            return path.parent
+    raise AssertionError(task)

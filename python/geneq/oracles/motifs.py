@@ -76,7 +76,8 @@ class MotifOracle(BinnedOracle):
         self.targets = [target for group, _ in groups for target in self._targets(group)]
         self.targets += SPLIT_COMPOSITION if self.split else COMPOSITION
         self.widths = np.array([motif.width for motif in motifs])
-        self.width = int(self.widths.max())
+        # A site touches its centre's bin, and a CG the bin of its C.
+        self.width = self.reach = int(self.widths.max())
         self.hash = self._hash()
         self._device = device()
         self._kernels = self._both_strands().to(self._device)

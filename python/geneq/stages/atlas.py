@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pandas as pd
 
 from .. import __version__, templates
-from ..artifacts import METRICS, read_json, write_json
+from ..artifacts import LARGEST_EFFECTS, METRICS, read_json, write_json
 from ..equations import class_shares
 from ..errors import GeneqError
 from ..evaluation import KINDS
@@ -23,6 +23,8 @@ from ..plots.agreement import NAMES, strips
 from ..plots.classes import alike_together, class_effects, matrix
 
 MODELS = ("equation", "teacher")
+# Effects of variants that are shown of each cell type.
+EFFECTS_SHOWN = 3
 # Whether an oracle was trained on the chromosomes of a data set's genes.
 TRAINING = {
     "trained": "yes, of some",
@@ -67,13 +69,15 @@ def run(args):
 class Report:
     """What the atlas shows of a data set: its equations and the figures that are quoted.
 
-    stability: documents in the order of the equations; empty if there are none.
+    stability: documents in the order of the equations; empty if there are none. effects: the
+    largest effects of variants, None if the run had no variants.
     """
 
     documents: list[dict]
     metrics: pd.DataFrame
     recovery: list[dict]
     stability: list[dict]
+    effects: pd.DataFrame | None
 
     @property
     def dataset(self) -> str:
@@ -101,11 +105,13 @@ def read(folder: Path) -> Report:
     if not isinstance(documents, list) or not documents:
         raise GeneqError("A report without equations", file=folder / "equations.json")
     recovery, stability = folder / "recovery.json", folder / "stability.json"
+    effects = folder / "largest_effects.parquet"
     return Report(
         documents,
         METRICS.read(folder / "metrics.parquet"),
         read_json(recovery) if recovery.exists() else [],
         read_json(stability) if stability.exists() else [],
+        LARGEST_EFFECTS.read(effects) if effects.exists() else None,
     )
 
 
@@ -132,6 +138,7 @@ def page(reports: list[Report], recovery: list[dict]) -> dict:
         "classes": classes,
         "matrix": [(selected[i], effects[i]) for i in order],
         "largest": max((e.size for row in effects for e in row if e), default=1) or 1,
+        "effects": effect_rows(reports, rows),
         "recovery": [(item, links[item["dataset"], item["cell_type"]]) for item in recovery],
     }
 
@@ -165,6 +172,17 @@ def cell_type_rows(report: Report) -> list[dict]:
             }
         )
     return rows
+
+
+def effect_rows(reports: list[Report], rows: list[dict]) -> list[tuple[dict, dict]]:
+    """The largest effects of variants: the row of the cell type, and that of LARGEST_EFFECTS."""
+    of_type = {(row["dataset"], row["cell_type"]): row for row in rows}
+    return [
+        (of_type[report.dataset, effect["cell_type"]], effect)
+        for report in reports
+        if report.effects is not None
+        for effect in report.effects.groupby("cell_type").head(EFFECTS_SHOWN).to_dict("records")
+    ]
 
 
 def _ceiling(figures: dict, cell_type: str, kind: str) -> float | None:

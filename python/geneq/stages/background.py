@@ -14,6 +14,9 @@ from ..genome import Genome
 
 __all__ = ["add_arguments", "run"]
 
+# With fewer, a percentile would differ from the next by more than one percent.
+FEWEST = 100
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
@@ -27,7 +30,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--search", type=Path, help="folder written by `geneq search`: the teacher too"
     )
     parser.add_argument(
-        "--n", type=int, default=10_000, help="number of substitutions (default: 10000)"
+        "--n",
+        type=int,
+        default=10_000,
+        help=f"number of substitutions, at least {FEWEST} (default: 10000)",
     )
     parser.add_argument("--seed", type=int, default=1, help="seed (default: 1)")
     parser.add_argument("--out", type=Path, required=True, help="output folder")
@@ -35,7 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     """Write the background."""
-    check_int(args.n, "--n", 1)
+    check_int(args.n, "--n", FEWEST)
     check_int(args.seed, "--seed", 0, 2**32 - 1)
     genome = Genome(args.genome)
     model = ExpressionModel.open(args.equations, args.features, args.search, genome)

@@ -4,13 +4,14 @@ The expression of every cell type follows a planted equation over motif classes 
 (sums, products, saturation); one type has no signal. The truth is computed from the finished DNA by
 slow code in this module, independent of featurize. One site that determines a cell type's
 expression is written as a locus with variants (loci.csv, variants.vcf), and its position as
-sites.csv.
+sites.csv. With --variants, random substitutions in the genes' windows (expression_variants.vcf) and
+their effects in every cell type (expression_effects.tsv), by the planted equations.
 """
 
 import gzip
 import json
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -25,7 +26,7 @@ from scipy import sparse
 from ..artifacts import atomic_path
 from ..errors import GeneqError
 from ..oracles.meme import read_meme
-from . import planted_site
+from . import planted_site, planted_variants
 
 CHROMOSOMES = 10
 SPACING = 2600  # nt between neighbouring TSSs
@@ -92,16 +93,22 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--genes", type=int, default=3000, help="number of genes, at least 100 (default: 3000)"
     )
     parser.add_argument("--cells", type=int, default=110, help="cells per cell type (default: 110)")
+    parser.add_argument(
+        "--variants",
+        type=int,
+        default=0,
+        help="number of random substitutions whose effects on expression are written (default: 0)",
+    )
     parser.add_argument("--seed", type=int, default=1, help="seed (default: 1)")
 
 
 def run(args: Namespace) -> None:
     """Write genome.fa.gz, genes.gtf, a h5ad per data set, samplesheet.csv and truth.parquet; of a
     locus loci.csv, variants.vcf and sites.csv."""
-    if args.genes < 100 or args.cells < 4 or args.seed < 0:
+    if args.genes < 100 or args.cells < 4 or args.seed < 0 or args.variants < 0:
         raise GeneqError(
-            "--genes must be at least 100, --cells at least 4 and --seed at least 0",
-            value=f"{args.genes}, {args.cells}, {args.seed}",
+            "--genes must be at least 100, --cells at least 4, --seed and --variants at least 0",
+            value=f"{args.genes}, {args.cells}, {args.seed}, {args.variants}",
         )
     rng = np.random.default_rng(args.seed)
     motifs = {
@@ -113,13 +120,19 @@ def run(args: Namespace) -> None:
     out = Path(args.out)
     write_genome(genes, windows, rng, out / "genome.fa.gz")
     write_annotation(genes, rng, out / "genes.gtf")
-    truth, planted = make_truth(windows, motifs, rng)
+    reaches = draw_reaches(rng)
+    truth, planted = make_truth(windows, motifs, reaches)
     for dataset, types in truth.items():
         write_dataset(dataset, types, genes, args.cells, rng, out / f"{dataset}.h5ad")
     rows = [f"{dataset},{dataset}.h5ad,cell_type" for dataset in truth]
     with atomic_path(out / "samplesheet.csv") as path:
         path.write_text("\n".join(["dataset,h5ad,cell_type_key", *rows]) + "\n")
     planted_site.write(genes, windows, planted_site.find(windows, motifs), out)
+    if args.variants:
+        # By another generator: the other files are the same without variants.
+        drawn = planted_variants.draw(windows, args.variants, np.random.default_rng([args.seed, 1]))
+        effects = variant_effects(windows, drawn, motifs, reaches)
+        planted_variants.write(genes, windows, drawn, effects, out)
     # Last: its presence means that everything was written.
     write_truth(truth, planted, genes, out / "truth.parquet")
     print(f"seed {args.seed}: {args.genes} genes, {len(truth)} data sets in {out}")
@@ -219,37 +232,85 @@ def write_annotation(genes: pd.DataFrame, rng: np.random.Generator, path: Path) 
 # --- the truth, read from the DNA in the slow and obvious way -------------------------------------
 
 
+def draw_reaches(rng: np.random.Generator) -> dict[str, float]:
+    """How far the weights of each planted class reach from the TSS, nt."""
+    terms = [term for types in PLANTED.values() for some in types.values() for term in some]
+    names = dict.fromkeys(name for term in terms for name in term.classes)
+    return {name: rng.uniform(60, 250) for name in names}
+
+
 def make_truth(
-    windows: np.ndarray, motifs: dict[str, np.ndarray], rng: np.random.Generator
+    windows: np.ndarray, motifs: dict[str, np.ndarray], reaches: dict[str, float]
 ) -> tuple[dict, list[dict]]:
     """Noiseless log2 expression float64[genes] per data set and cell type, and what was planted."""
-    drivers: dict[str, np.ndarray] = {}
+    drivers = make_drivers(windows, motifs, reaches)
     truth: dict[str, dict[str, np.ndarray]] = {}
     planted = []
     for dataset, types in PLANTED.items():
         truth[dataset] = {}
         for cell_type, terms in types.items():
-            for name in (name for term in terms for name in term.classes):
-                if name not in drivers:
-                    drivers[name] = driver(windows, motifs[name], rng.uniform(60, 250))
-            total, about = combine(terms, drivers, len(windows))
-            truth[dataset][cell_type] = total
+            truth[dataset][cell_type] = combine(terms, drivers, drivers, len(windows))
+            about = describe(terms, drivers, reaches)
             planted.append({"dataset": dataset, "cell_type": cell_type, **about})
     return truth, planted
 
 
-def combine(terms: list[Term], drivers: dict[str, np.ndarray], n: int) -> tuple[np.ndarray, dict]:
-    """The terms, each brought to a standard deviation of its scale, summed to TRUTH_SD.
+def make_drivers(
+    windows: np.ndarray, motifs: dict[str, np.ndarray], reaches: dict[str, float]
+) -> dict[str, np.ndarray]:
+    """The driver of each planted class, float64[windows]."""
+    return {name: driver(windows, motifs[name], reach) for name, reach in reaches.items()}
+
+
+def variant_effects(
+    windows: np.ndarray,
+    drawn: planted_variants.Substitutions,
+    motifs: dict[str, np.ndarray],
+    reaches: dict[str, float],
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Cell types, and the effects of substitutions in them, log2 units, float64[n]."""
+    drivers, edited = (make_drivers(w, motifs, reaches) for w in (windows, drawn.edited))
+    for types in PLANTED.values():
+        for cell_type, terms in types.items():
+            before = combine(terms, drivers, drivers, len(windows))[drawn.gene]
+            yield cell_type, combine(terms, edited, drivers, len(drawn.gene)) - before
+
+
+def summands(
+    terms: list[Term], drivers: dict[str, np.ndarray], like: dict[str, np.ndarray]
+) -> list[np.ndarray]:
+    """The terms of `drivers`, each brought to a standard deviation of its scale over `like`."""
+    found = []
+    for term in terms:
+        value, base = (
+            term.value(*(standard(values[name], like[name]) for name in term.classes))
+            for values in (drivers, like)
+        )
+        found.append(term.scale * standard(value, base))
+    return found
+
+
+def standard(values: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """Shifted and scaled so that `like` has mean 0 and standard deviation 1."""
+    return (values - like.mean()) / like.std()
+
+
+def combine(
+    terms: list[Term], drivers: dict[str, np.ndarray], like: dict[str, np.ndarray], n: int
+) -> np.ndarray:
+    """The sum of the terms, float64[n], with a standard deviation of TRUTH_SD over `like`."""
+    if not terms:
+        return np.zeros(n)
+    spread = np.sum(summands(terms, like, like), axis=0).std()
+    return np.sum(summands(terms, drivers, like), axis=0) * TRUTH_SD / spread
+
+
+def describe(terms: list[Term], drivers: dict[str, np.ndarray], reaches: dict[str, float]) -> dict:
+    """What was planted.
 
     A term's share of the variance is its covariance with the sum over the variance of the sum.
     """
-    if not terms:
-        return np.zeros(n), {"terms": [], "classes": []}
-    values = [term.value(*(drivers[name] for name in term.classes)) for term in terms]
-    values = [
-        term.scale * (value - value.mean()) / value.std()
-        for term, value in zip(terms, values, strict=True)
-    ]
+    values = summands(terms, drivers, drivers)
     total = np.sum(values, axis=0)
     about = [
         {
@@ -260,11 +321,11 @@ def combine(terms: list[Term], drivers: dict[str, np.ndarray], n: int) -> tuple[
         for term, value in zip(terms, values, strict=True)
     ]
     classes = sorted({name for term in terms for name in term.classes})
-    return total * TRUTH_SD / total.std(), {"terms": about, "classes": classes}
+    return {"terms": about, "classes": classes, "reach": {name: reaches[name] for name in classes}}
 
 
 def driver(windows: np.ndarray, matrix: np.ndarray, reach: float) -> np.ndarray:
-    """float64[genes], standardised: log mean affinity of the bins, weighted by distance.
+    """float64[windows]: log mean affinity of the bins, weighted by distance.
 
     A bin weighs exp(-distance of its middle from the TSS / reach).
     """
@@ -275,7 +336,7 @@ def driver(windows: np.ndarray, matrix: np.ndarray, reach: float) -> np.ndarray:
     for first, end, middle in zip(EDGES[:-1], EDGES[1:], middles, strict=True):
         inside = (centre >= first) & (centre < end)
         total += np.exp(-abs(middle) / reach) * np.log(affinity[:, inside].mean(1))
-    return (total - total.mean()) / total.std()
+    return total
 
 
 def complement(matrix: np.ndarray) -> np.ndarray:

@@ -1,15 +1,17 @@
 """Write the report of one data set: one HTML file that opens offline.
 
 It also writes the figures it quotes (metrics.parquet), the equations it shows
-(equations.json), their stability (stability.json) if it was given and, where the truth is known,
-how well it was recovered (recovery.json).
+(equations.json), their stability (stability.json) if it was given, where the truth is known how
+well it was recovered (recovery.json), and with --variants the effects of variants that it shows
+(largest_effects.parquet).
 """
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ... import __version__, templates
-from ...artifacts import METRICS, write_json
+from ...artifacts import LARGEST_EFFECTS, METRICS, write_json
+from .effects import Effects, effects_view, read_effects
 from .inputs import Inputs, read
 from .recovery import Recovery, recover
 from .view import page
@@ -43,6 +45,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--truth", type=Path, metavar="FILE", help="truth.parquet of simulated data"
     )
+    parser.add_argument(
+        "--variants", type=Path, metavar="DIR", help="output of geneq variants --equations"
+    )
     parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="output folder")
 
 
@@ -52,10 +57,11 @@ def run(args: Namespace) -> None:
         args.stability,
     )  # fmt: skip
     recovery = recover(inputs, args.truth) if args.truth else None
-    write(inputs, recovery, args.out)
+    effects = read_effects(args.variants, inputs.cell_types) if args.variants else None
+    write(inputs, recovery, effects, args.out)
 
 
-def write(inputs: Inputs, recovery: Recovery | None, out: Path) -> None:
+def write(inputs: Inputs, recovery: Recovery | None, effects: Effects | None, out: Path) -> None:
     """Write the files of the report into the folder `out`."""
     METRICS.write(inputs.metrics, out / "metrics.parquet")
     write_json(inputs.documents, out / "equations.json")
@@ -63,6 +69,12 @@ def write(inputs: Inputs, recovery: Recovery | None, out: Path) -> None:
         write_json(inputs.stability, out / "stability.json")
     if recovery:
         write_json(recovery.rows, out / "recovery.json")
+    if effects:
+        LARGEST_EFFECTS.write(effects.largest, out / "largest_effects.parquet")
     templates.write_page(
-        "report.html.j2", out / "report.html", version=__version__, **page(inputs, recovery)
+        "report.html.j2",
+        out / "report.html",
+        version=__version__,
+        effects=effects_view(effects) if effects else None,
+        **page(inputs, recovery),
     )

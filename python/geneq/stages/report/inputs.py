@@ -48,6 +48,11 @@ class Inputs:
         return {split: int(per_gene.get(split, 0)) for split in ("train", "valid", "test")}
 
     @property
+    def cell_types(self) -> list[str]:
+        """In the order of the equations."""
+        return [document["cell_type"] for document in self.documents]
+
+    @property
     def few_genes(self) -> bool:
         """Too few for conclusions about other genes."""
         sizes = self.split_sizes

@@ -3,12 +3,15 @@
 With --surrogates, on scores of loci, by surrogate and by other methods.
 --surrogates is a folder written by `geneq surrogate --scores`. OUT/variants.parquet has a row
 for every variant × target × method; all methods have effects of substitutions, only the oracle has
-those of insertions and deletions. --truth TABLE (chrom, pos, ref, alt, value) adds how well each
-method agrees with measured effects, and tests which method agrees better.
+those of insertions and deletions.
 
 With --equations, on expression: OUT/expression_effects.parquet has a row for every variant × gene
 in whose window it is × cell type × method (equation and, with --search, teacher), and
-OUT/annotated.vcf.gz the largest of them for each gene.
+OUT/annotated.vcf.gz the largest of them for each gene, OUT/largest_effects.parquet the largest for
+each cell type.
+
+--truth TABLE (chrom, pos, ref, alt, value) adds how well each method agrees with measured effects,
+and tests which method agrees better.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -34,7 +37,15 @@ from ...vcf import leave_out, lengths, normalised, read_vcf
 from . import expression
 from .effects import METHODS, NO_COMPONENT, Answer, Case, alternatives, wild_type
 from .pairs import completely_in
-from .truth import agreement, comparisons, in_vcf, read_truth, with_effect, with_truth
+from .truth import (
+    agreement,
+    comparisons,
+    in_vcf,
+    print_truth,
+    read_truth,
+    with_effect,
+    with_truth,
+)
 
 __all__ = ["add_arguments", "effects_of", "run"]
 
@@ -48,6 +59,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, help="output folder")
     parser.add_argument(
         "--genome", type=Path, required=True, help="folder written by `geneq genes`"
+    )
+    parser.add_argument(
+        "--truth",
+        type=Path,
+        help="measured effects: chrom, pos, ref, alt, value (.tsv, .csv, .parquet); with "
+        "--equations also gene and cell_type, if it has them",
     )
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--surrogates", type=Path, help="folder of <locus>/locus.json")
@@ -82,16 +99,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         default=None,
         help="average the scores of both strands",
     )
-    loci.add_argument(
-        "--truth",
-        type=Path,
-        help="measured effects: chrom, pos, ref, alt, value (.tsv, .csv, .parquet)",
-    )
 
 
 # Options that apply to one kind of models only.
 OF_EQUATIONS = ("features", "search", "background")
-OF_SURROGATES = ("oracle", "methods", "reduce", "precision", "reverse_complement", "truth")
+OF_SURROGATES = ("oracle", "methods", "reduce", "precision", "reverse_complement")
 
 
 def _check_options(args: Namespace) -> None:
@@ -304,9 +316,5 @@ def _print_summary(about: dict, out: Path) -> None:
     print(f"{out}: {about['inside']:,} of {about['variants']:,} variants in {about['loci']:,} loci")
     print_counts("skipped", about["skipped"])
     if "truth" in about:
-        truth = about["truth"]
-        print(f"measured effects: {truth['matched']:,} of {truth['measured']:,} rows matched")
-        if truth["averaged"]:
-            print(f"averaged: {truth['averaged']:,} rows with another spelling of the same edit")
-        print_counts("not matched", truth["skipped"])
+        print_truth(about["truth"])
     report(about["failed"], about["loci"], out)

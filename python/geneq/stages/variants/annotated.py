@@ -1,15 +1,18 @@
 """The VCF with the largest effects on expression in its INFO column."""
 
 import gzip
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ...artifacts import atomic_path
+from ...expression_model import ExpressionModel
 from ...genome import open_maybe_gzip
+from .pairs import Batch, Pairs
 
-__all__ = ["annotate"]
+__all__ = ["Annotations", "annotate"]
 
 HEADER = (
     b'##INFO=<ID=GENEQ,Number=.,Type=String,Description="Largest effect on expression, by gene: '
@@ -19,6 +22,30 @@ HEADER = (
 # Characters that INFO gives a meaning (VCF 4.3, 1.0.2), and those of GENEQ's own.
 ESCAPED = {code: f"%{code:02X}" for code in (*range(33), *map(ord, "%:;=,|"), 127)}
 INFO = 7
+
+
+class Annotations:
+    """The largest effect of each pair, by equations if there are any.
+
+    entries: values of GENEQ by line of the VCF, from 1.
+    """
+
+    def __init__(self, pairs: Pairs, model: ExpressionModel):
+        self.entries: dict[int, list[str]] = defaultdict(list)
+        self._columns, self._ranked = model.columns, len(model.equations) or len(model.columns)
+        self._line, self._alt = (pairs.table[name].to_numpy() for name in ("line", "alt"))
+        self._gene_id = pairs.genes["gene_id"].to_numpy()
+
+    def add(self, batch: Batch, effects: np.ndarray, percentiles: np.ndarray) -> None:
+        """Take effects and percentiles, float64[n, columns], of the pairs of a batch."""
+        largest = np.nan_to_num(np.abs(effects[:, : self._ranked]), nan=-1).argmax(1)
+        for i in np.flatnonzero(batch.scored):
+            column, variant = largest[i], batch.variant[i]
+            method, cell_type = self._columns[column]
+            effect, percentile = effects[i, column], percentiles[i, column]
+            gene_id = self._gene_id[batch.gene[i]]
+            value = entry(self._alt[variant], gene_id, method, cell_type, effect, percentile)
+            self.entries[int(self._line[variant])].append(value)
 
 
 def entry(

@@ -8,21 +8,24 @@ effects of different models differ in scale.
 """
 
 from argparse import Namespace
-from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ...artifacts import EXPRESSION_EFFECTS, write_json
+from ...artifacts import EXPRESSION_EFFECTS, LARGEST_EFFECTS, write_json
 from ...background import Background
 from ...errors import GeneqError
 from ...expression_model import ExpressionModel
 from ...genome import Genome
 from ...tally import print_counts
-from ...vcf import read_vcf
-from .annotated import annotate, entry
+from ...vcf import Variants, read_vcf
+from .annotated import Annotations, annotate
+from .largest import Largest
+from .measured import Measured, of_model
 from .pairs import Batch, Pairs
+from .truth import CELL_TYPE, GENE, Truth, in_vcf, print_truth, read_truth
 
 __all__ = ["run"]
 
@@ -31,50 +34,79 @@ BATCH = 1024
 
 
 def run(args: Namespace) -> None:
-    """Write expression_effects.parquet, annotated.vcf.gz and variants.json."""
+    """Write expression_effects.parquet, largest_effects.parquet, annotated.vcf.gz, variants.json
+    and, with measured effects, agreement.parquet and comparisons.parquet."""
     genome = Genome(args.genome)
     model = ExpressionModel.open(args.equations, args.features, args.search, genome)
     background = Background.read(args.background, model, genome) if args.background else None
+    truth = _truth(args.truth, model, genome) if args.truth else None
     variants = read_vcf(args.vcf, genome, args.threads)
-    genes = model.genes
-    pairs = Pairs(variants.table, genes, model.window, genome, args.threads)
-    if not len(pairs):
-        raise GeneqError(
-            "No variant is in the window of a gene",
-            value=f"{len(variants.table):,} variants, {len(genes):,} genes, windows of "
-            f"{model.length:,} nt",
-            file=args.vcf,
-        )
-    scored = Scored(pairs, model, background)
+    pairs = _pairs(args, variants, model, genome)
+    annotations, largest = Annotations(pairs, model), Largest(pairs, model.columns)
+    measured = None
+    if truth is not None:
+        measured = Measured(in_vcf(truth, variants.table, genome), pairs, model.columns)
+    collectors = [one for one in (annotations, largest, measured) if one is not None]
+    scored = Scored(pairs, model, background, collectors)
     EXPRESSION_EFFECTS.write_parts(scored.tables(), args.out / "expression_effects.parquet")
-    annotate(args.vcf, scored.entries, args.out / "annotated.vcf.gz")
+    LARGEST_EFFECTS.write(largest.table(), args.out / "largest_effects.parquet")
+    annotate(args.vcf, annotations.entries, args.out / "annotated.vcf.gz")
     skipped = {**variants.skipped, **pairs.skipped()}
     about = {
         "variants": len(variants.table),
-        "genes": len(genes),
+        "genes": len(model.genes),
         "pairs": len(pairs),
         "model": model.digest,
         "background": background and background.about,
         "skipped": skipped,
     }
-    write_json(about, args.out / "variants.json")
+    compared = {"truth": measured.write(args.out)} if measured else {}
+    write_json(about | compared, args.out / "variants.json")
     print(f"{args.out}: {len(pairs):,} pairs of a variant and a gene in whose window it is")
     print_counts("skipped", skipped)
+    if measured:
+        print_truth(compared["truth"])
+
+
+def _truth(path: Path, model: ExpressionModel, genome: Genome) -> Truth:
+    """Measured effects in genes and cell types of the model."""
+    truth = read_truth(path, genome, (GENE, CELL_TYPE))
+    return of_model(truth, model.genes, [cell_type for _, cell_type in model.columns])
+
+
+def _pairs(args: Namespace, variants: Variants, model: ExpressionModel, genome: Genome) -> Pairs:
+    """Raises GeneqError if there are none."""
+    pairs = Pairs(variants.table, model.genes, model.window, genome, args.threads)
+    if not len(pairs):
+        raise GeneqError(
+            "No variant is in the window of a gene",
+            value=f"{len(variants.table):,} variants, {len(model.genes):,} genes, windows of "
+            f"{model.length:,} nt",
+            file=args.vcf,
+        )
+    return pairs
 
 
 class Scored:
-    """The effects of pairs. entries: the largest of each pair by line of the VCF, for INFO."""
+    """The effects of pairs, which `collectors` are given, too."""
 
-    def __init__(self, pairs: Pairs, model: ExpressionModel, background: Background | None):
+    def __init__(
+        self,
+        pairs: Pairs,
+        model: ExpressionModel,
+        background: Background | None,
+        collectors: list,
+    ):
         self.pairs, self.model, self.background = pairs, model, background
-        self.entries: dict[int, list[str]] = defaultdict(list)
+        self._collectors = collectors
 
     def tables(self) -> Iterator[pd.DataFrame]:
         """Parts of the table EXPRESSION_EFFECTS, in the order of the VCF."""
         for batch in self.pairs.batches(BATCH):
             effects = self._effects(batch)
             percentiles = self._percentiles(effects)
-            self._note(batch, effects, percentiles)
+            for collector in self._collectors:
+                collector.add(batch, effects, percentiles)
             yield self._rows(batch, effects, percentiles)
 
     def _effects(self, batch: Batch) -> np.ndarray:
@@ -106,16 +138,3 @@ class Scored:
             effect=effects.ravel(),
             percentile=percentiles.ravel(),
         )
-
-    def _note(self, batch: Batch, effects: np.ndarray, percentiles: np.ndarray) -> None:
-        """Add the largest effect of each pair, by equations if there are any, to `entries`."""
-        n = len(self.model.equations) or len(self.model.columns)
-        largest = np.nan_to_num(np.abs(effects[:, :n]), nan=-1).argmax(1)
-        line, alt = (self.pairs.table[name].to_numpy()[batch.variant] for name in ("line", "alt"))
-        gene_id = self.pairs.genes["gene_id"].to_numpy()[batch.gene]
-        for i in np.flatnonzero(batch.scored):
-            column = largest[i]
-            method, cell_type = self.model.columns[column]
-            effect, percentile = effects[i, column], percentiles[i, column]
-            value = entry(alt[i], gene_id[i], method, cell_type, effect, percentile)
-            self.entries[int(line[i])].append(value)

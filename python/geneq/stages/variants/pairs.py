@@ -20,12 +20,14 @@ OUTSIDE, ACROSS = "outside_every_window", "across_an_end_of_a_window"
 class Batch(NamedTuple):
     """Sequences of pairs, on the strand of the gene.
 
-    variant, gene: places int64[n]. genes: int64[k], places of the different genes; which: int64[n],
-    the place of each pair's gene in `genes`. reference: uint8[k, length]. alternative: uint8[n,
-    length], the reference where the pair cannot be scored. scored: bool[n]; false where the genome
-    or the alternative has N, or the alternative does not fit into the window.
+    first: number of the first pair. variant, gene: places int64[n]. genes: int64[k], places of the
+    different genes; which: int64[n], the place of each pair's gene in `genes`. reference: uint8[k,
+    length]. alternative: uint8[n, length], the reference where the pair cannot be scored. scored:
+    bool[n]; false where the genome or the alternative has N, or the alternative does not fit into
+    the window.
     """
 
+    first: int
     variant: np.ndarray
     gene: np.ndarray
     genes: np.ndarray
@@ -37,6 +39,9 @@ class Batch(NamedTuple):
 
 class Pairs:
     """All pairs of a variant, in its normal form, and a gene whose window it is completely in.
+
+    variant, gene: int64[pairs], places in both tables, in the order of the variants. reasons:
+    object[variants], why a variant is in no pair, "" where it is in one.
 
     Parameters
     ----------
@@ -70,11 +75,11 @@ class Pairs:
         self._first = np.where(minus, tss - window[1] + 1, tss + window[0])
         self._tss, self._minus = np.where(minus, window[1] - 1, -window[0]), minus
         variant, gene = self._touching()
-        self._reasons = np.full(len(table), OUTSIDE, dtype=object)
-        self._reasons[variant] = ACROSS
+        self.reasons = np.full(len(table), OUTSIDE, dtype=object)
+        self.reasons[variant] = ACROSS
         inside = self._inside(variant, gene)
         self.variant, self.gene = variant[inside], gene[inside]
-        self._reasons[self.variant] = ""
+        self.reasons[self.variant] = ""
 
     def __len__(self) -> int:
         return len(self.variant)
@@ -82,7 +87,7 @@ class Pairs:
     def skipped(self) -> dict[str, dict]:
         """Variants in no gene's window: {reason: {"n", "examples"}}."""
         tally = Tally()
-        leave_out(self.table, self._reasons, tally)
+        leave_out(self.table, self.reasons, tally)
         return tally.as_dict()
 
     def _touching(self) -> tuple[np.ndarray, np.ndarray]:
@@ -112,9 +117,10 @@ class Pairs:
     def batches(self, n: int) -> Iterator[Batch]:
         """All pairs with their sequences, `n` at a time."""
         for start in range(0, len(self), n):
-            yield self._batch(self.variant[start : start + n], self.gene[start : start + n])
+            yield self._batch(start, min(start + n, len(self)))
 
-    def _batch(self, variant: np.ndarray, gene: np.ndarray) -> Batch:
+    def _batch(self, first: int, end: int) -> Batch:
+        variant, gene = self.variant[first:end], self.gene[first:end]
         genes, which = np.unique(gene, return_inverse=True)
         of_genes = self.genes.iloc[genes]
         reference = self._genome.windows_of(of_genes, *self.window, threads=self.threads)
@@ -124,7 +130,7 @@ class Pairs:
         scored &= ~self._unknown(variant, gene, reference[which])
         alternative = reference[which]
         alternative[scored] = self._edited(variant[scored], gene[scored], column[scored])
-        return Batch(variant, gene, genes, which, reference, alternative, scored)
+        return Batch(first, variant, gene, genes, which, reference, alternative, scored)
 
     def _edited(self, variant: np.ndarray, gene: np.ndarray, column: np.ndarray) -> np.ndarray:
         """Windows with the alternative, uint8[n, length]."""

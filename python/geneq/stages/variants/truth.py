@@ -8,6 +8,7 @@ with n − 3 degrees of freedom, as Steiger recommends (Psychological Bulletin 8
 Spearman's it is computed from ranks, which is an approximation.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -17,15 +18,18 @@ import pandas as pd
 from scipy.stats import rankdata
 from scipy.stats import t as student
 
-from ...artifacts import AGREEMENT, COMPARISONS
+from ...artifacts import AGREEMENT, COMPARISONS, Table
 from ...errors import GeneqError
 from ...evaluation import pearson
 from ...genome import Genome
 from ...mave import named_rows, user_table
-from ...tally import Tally
+from ...tally import Tally, print_counts
 from ...vcf import IUPAC, KEY, MALFORMED, SAME, keyed, leave_out, misfits
 
-__all__ = ["Truth", "agreement", "comparisons", "in_vcf", "read_truth", "williams"]
+__all__ = [
+    "CELL_TYPE", "GENE", "Truth", "agreement", "comparisons", "in_vcf", "marked", "print_truth",
+    "read_truth", "williams",
+]  # fmt: skip
 
 # Names that tables use for the columns that are needed, all in lower case.
 NAMES = {
@@ -35,6 +39,9 @@ NAMES = {
     "alt": ("alt", "alternate", "alternative"),
     "value": ("value",),
 }
+# Of columns that a table may have, too; of several the first is used.
+GENE, CELL_TYPE = "gene", "cell_type"
+OPTIONAL = {GENE: ("gene_id", "gene", "gene_name"), CELL_TYPE: ("cell_type", "celltype")}
 VARIANT = ["chrom", "pos", "ref", "alt"]
 # What rows of the table agree in that spell a variant alike.
 SPELLING = ["chrom", "start", "ref", "alt"]
@@ -60,20 +67,23 @@ class Truth:
     ----------
     table : pd.DataFrame
         The rows that can still be matched: row (of the file, from 0), chrom (as the genome spells
-        it), pos (1-based), start (0-based), ref, alt ("" for none), value; once matched also
-        variant, the place in the table of the VCF's variants.
+        it), pos (1-based), start (0-based), ref, alt ("" for none), value, and `keys`; once matched
+        also variant, the place in the table of the VCF's variants.
     others : pd.DataFrame
         The other columns of the file, all of its rows.
     skipped : Tally
         Counts the rows that were not matched, by reason.
     path : Path
         The file.
+    keys : tuple of str
+        Which of GENE and CELL_TYPE the file has: a value is that of a variant in them. "" is none.
     """
 
     table: pd.DataFrame
     others: pd.DataFrame
     skipped: Tally
     path: Path
+    keys: tuple[str, ...] = ()
 
     def only(self, reasons: np.ndarray) -> "Truth":
         """The rows without a reason to skip them; the others are counted."""
@@ -87,12 +97,12 @@ class Truth:
         return {
             "measured": len(self.others),
             "matched": len(self.table),
-            "averaged": int(self.table.duplicated("variant", keep=False).sum()),
+            "averaged": int(self.table.duplicated(["variant", *self.keys], keep=False).sum()),
             "skipped": self.skipped.as_dict(),
         }
 
 
-def read_truth(path: str | Path, genome: Genome) -> Truth:
+def read_truth(path: str | Path, genome: Genome, optional: Sequence[str] = ()) -> Truth:
     """Read a table of measured effects.
 
     Parameters
@@ -103,6 +113,9 @@ def read_truth(path: str | Path, genome: Genome) -> Truth:
         or empty for none) and value, in any case; "#" may precede the first name.
     genome : Genome
         The genome that pos and ref are checked against.
+    optional : sequence of str
+        Which of GENE (gene_id, gene or gene_name) and CELL_TYPE (cell_type or celltype) are read if
+        the table has them.
 
     Returns
     -------
@@ -118,28 +131,36 @@ def read_truth(path: str | Path, genome: Genome) -> Truth:
         another ref than the genome.
     """
     path = Path(path)
-    table, others = _split(user_table(path, None), path)
+    table, others = _split(user_table(path, None), path, optional)
+    keys = tuple(name for name in optional if name in table)
     found = pd.DataFrame({"row": np.arange(len(table)), "chrom": _text(table["chrom"])})
     found["pos"] = _positions(table["pos"], path)
     for name in ("ref", "alt"):
         found[name] = _text(table[name]).fillna("").str.upper().replace("-", "").astype(object)
+    for name in keys:
+        found[name] = _text(table[name]).fillna("").astype(object)
     found["value"] = _values(table["value"], path)
-    truth = Truth(found, others, Tally(), path).only(_incomplete(found))
+    truth = Truth(found, others, Tally(), path, keys).only(_incomplete(found))
     truth = truth.only(_not_bases(truth.table, path))
     starts = truth.table["pos"].astype(np.int64) - 1
     return _fitting(replace(truth, table=truth.table.assign(start=starts)), genome)
 
 
-def _split(table: pd.DataFrame, path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The columns that are needed, under the names of NAMES, and the others."""
+def _split(
+    table: pd.DataFrame, path: Path, optional: Sequence[str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The columns that are needed and `optional`, under their names here, and the others."""
     known = {other: name for name, others in NAMES.items() for other in others}
     plain = [str(name).strip().lower().removeprefix("#") for name in table]
+    for name in optional:
+        found = [other for other in OPTIONAL[name] if other in plain]
+        known |= dict.fromkeys(found[:1], name)
     names = np.array([known.get(name, "") for name in plain], dtype=object)
     others = table.loc[:, names == ""]
     if missing := [name for name in NAMES if name not in names]:
         raise GeneqError("The table of measured effects lacks columns", value=", ".join(missing),
                          file=path, fix=_candidates(missing, table, others))  # fmt: skip
-    if twice := [name for name in NAMES if (names == name).sum() > 1]:
+    if twice := [name for name in (*NAMES, *optional) if (names == name).sum() > 1]:
         raise GeneqError("The table has duplicate columns", value=", ".join(twice), file=path)
     return table.loc[:, names != ""].set_axis(names[names != ""], axis=1), others
 
@@ -260,19 +281,21 @@ def in_vcf(truth: Truth, variants: pd.DataFrame, genome: Genome) -> Truth:
     truth = truth.only(np.where(place.isna(), NOT_IN_VCF, ""))
     truth = replace(truth, table=truth.table.astype({"variant": np.int64}))
     _check_experiments(truth)
-    truth = truth.only(_marked(truth.table.duplicated([*SPELLING, "value"]), "duplicated"))
-    truth = truth.only(_marked(truth.table.duplicated(SPELLING, keep=False), SEVERAL))
-    means = truth.table.groupby("variant")["value"].transform("mean")
+    spelling = [*SPELLING, *truth.keys]
+    truth = truth.only(marked(truth.table.duplicated([*spelling, "value"]), "duplicated"))
+    truth = truth.only(marked(truth.table.duplicated(spelling, keep=False), SEVERAL))
+    means = truth.table.groupby(["variant", *truth.keys])["value"].transform("mean")
     return replace(truth, table=truth.table.assign(value=means))
 
 
-def _marked(rows: pd.Series, reason: str) -> np.ndarray:
+def marked(rows: pd.Series | np.ndarray, reason: str) -> np.ndarray:
+    """object[n]: `reason` where `rows` is true, else ""."""
     return np.where(rows, reason, "").astype(object)
 
 
 def _check_experiments(truth: Truth) -> None:
     """Raise GeneqError where a column distinguishes several values of the same variants."""
-    variants = truth.table.groupby(SPELLING, sort=False)
+    variants = truth.table.groupby([*SPELLING, *truth.keys], sort=False)
     several = variants["value"].transform("nunique") > 1
     groups = variants.ngroup()[several]
     labels = _labels(truth.others.iloc[truth.table["row"][several]], groups)
@@ -330,15 +353,28 @@ def with_truth(effects: pd.DataFrame, truth: Truth, variants: pd.DataFrame) -> p
 # --- agreement --------------------------------------------------------------------------------
 
 
-def agreement(measured: pd.DataFrame) -> pd.DataFrame:
-    """The table AGREEMENT of what `with_truth` returns."""
-    rows = []
-    for key, group in measured.groupby(["locus", "target"], sort=False):
+def agreement(
+    measured: pd.DataFrame, table: Table = AGREEMENT, unit: Sequence[str] = VARIANT
+) -> pd.DataFrame:
+    """How well each method agrees with measured effects.
+
+    Parameters
+    ----------
+    measured : pd.DataFrame
+        Rows with an effect and a value, as `with_truth` returns them: the columns of `unit`,
+        method, effect, value, and those within which methods are compared.
+    table : Table
+        What is returned. Its key is the columns within which methods are compared, and method.
+    unit : sequence of str
+        Columns that identify what was measured.
+    """
+    rows, unit = [], list(unit)
+    for key, group in measured.groupby(list(table.key[:-1]), sort=False):
         methods = group.groupby("method", sort=False)
-        common = group.groupby(VARIANT)["method"].transform("size") == methods.ngroups
+        common = group.groupby(unit)["method"].transform("size") == methods.ngroups
         for method, own in methods:
             rows.append((*key, method, *_correlations(own), *_correlations(own[common[own.index]])))
-    return pd.DataFrame(rows, columns=list(AGREEMENT.columns)).astype(AGREEMENT.columns)
+    return pd.DataFrame(rows, columns=list(table.columns)).astype(table.columns)
 
 
 def _correlations(rows: pd.DataFrame) -> tuple[int, float, float, float, float]:
@@ -348,12 +384,15 @@ def _correlations(rows: pd.DataFrame) -> tuple[int, float, float, float, float]:
     return len(rows), *pearson(x, y), spearman
 
 
-def comparisons(measured: pd.DataFrame) -> pd.DataFrame:
-    """The table COMPARISONS: every pair of methods over the variants that both have."""
+def comparisons(
+    measured: pd.DataFrame, table: Table = COMPARISONS, unit: Sequence[str] = VARIANT
+) -> pd.DataFrame:
+    """Every pair of methods over what both have; see `agreement`. The last columns of the key are
+    method_1, method_2 and kind."""
     rows = []
-    for key, group in measured.groupby(["locus", "target"], sort=False):
+    for key, group in measured.groupby(list(table.key[:-3]), sort=False):
         methods = list(group["method"].unique())
-        wide = group.pivot(index=[*VARIANT, "value"], columns="method", values="effect")
+        wide = group.pivot(index=[*unit, "value"], columns="method", values="effect")
         for pair in combinations(methods, 2):
             both = wide[list(pair)].dropna()
             y = both.index.get_level_values("value").to_numpy()
@@ -361,7 +400,15 @@ def comparisons(measured: pd.DataFrame) -> pd.DataFrame:
             for kind, seen in (("pearson", np.asarray), ("spearman", rankdata)):
                 found = compared(seen(y), *map(seen, columns))
                 rows.append((*key, *pair, kind, len(both), *found))
-    return pd.DataFrame(rows, columns=list(COMPARISONS.columns)).astype(COMPARISONS.columns)
+    return pd.DataFrame(rows, columns=list(table.columns)).astype(table.columns)
+
+
+def print_truth(about: dict) -> None:
+    """Print what `Truth.as_dict` counts."""
+    print(f"measured effects: {about['matched']:,} of {about['measured']:,} rows matched")
+    if about["averaged"]:
+        print(f"averaged: {about['averaged']:,} rows with another spelling of the same edit")
+    print_counts("not matched", about["skipped"])
 
 
 def compared(
