@@ -94,7 +94,7 @@ class Named {
         }
         def path = needed ? Nextflow.file(what, glob: false) as Path : null
         if (path && exists(path, needed)) {
-            return new Named(name, path, rest)
+            return new Named(name, Text.checked(path), rest)
         }
         if (needed in ['file', 'folder']) {
             throw new AbortOperationException("--oracle names ${name}, and there is no ${needed} ${what}. Relative paths start at the folder in which the pipeline was started; of several oracles, name one of another package first")

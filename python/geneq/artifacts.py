@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .checks import check_format
+from .checks import available_memory, check_format
 from .errors import GeneqError, not_found
 
 __all__ = [
@@ -102,7 +102,24 @@ def plain(value) -> Any:
 def read_parquet(path: str | Path) -> pa.Table:
     """Read a parquet file. Raises GeneqError when it is missing, cut short or damaged."""
     with parquet_errors(path):
+        _check_fits(pq.read_metadata(path), path)
         return pq.read_table(path, page_checksum_verification=True)
+
+
+def _check_fits(metadata: pq.FileMetaData, path: str | Path) -> None:
+    """Raises GeneqError if the columns do not fit into memory.
+
+    Run lengths store any number of equal values in a few bytes.
+    """
+    size, available = 8 * metadata.num_rows * metadata.num_columns, available_memory()
+    if size > available:
+        raise GeneqError(
+            "The table is too large for memory",
+            value=f"{metadata.num_rows:,} rows take {size / 1e9:,.1f} GB or more, "
+            f"{available / 1e9:,.1f} GB are available",
+            file=path,
+            fix="Give a smaller table, or more memory",
+        )
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The one exception that users of geneq should see."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +9,8 @@ import numpy as np
 
 # An error names at most so many of the wrong rows.
 NAMED = 5
+# Characters that move the cursor, end the line or turn the text around where a message is shown.
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 class GeneqError(Exception):
@@ -34,7 +37,7 @@ class GeneqError(Exception):
         if value is not None:
             message += f": {value!r}" if isinstance(value, str) else f": {value}"
         if file is not None:
-            message += f" (in {file})"
+            message += f" (in {visible(str(file))})"
         message = message.rstrip(".") + "."
         if fix:
             message += f" {fix.rstrip('.')}."
@@ -56,6 +59,11 @@ def not_found(path: str | Path) -> GeneqError:
     if Path(path).is_dir():
         return GeneqError("A file is needed, and this is a folder", file=path)
     return GeneqError("File not found", file=path)
+
+
+def visible(text: str) -> str:
+    """`text` with control characters written as escapes, such as \\x1b."""
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def some(rows: Sequence | np.ndarray) -> str:

@@ -24,6 +24,7 @@ from .checks import check_format
 from .errors import GeneqError, in_file, not_found, some
 from .genome import open_maybe_gzip
 from .libraries import Library, Mutations
+from .sizes import check_text
 
 __all__ = ["Mave", "check_finite", "named_rows", "user_table"]
 
@@ -340,6 +341,7 @@ def user_table(path: Path, text: Sequence[str] | None) -> pd.DataFrame:
     if name[-4:] not in SEPARATORS:
         raise GeneqError("A table must be .tsv, .csv or .parquet", file=path)
     try:
+        check_text(path)
         header, table = _parsed(path, SEPARATORS[name[-4:]], text)
     except FileNotFoundError:
         raise not_found(path) from None
