@@ -247,8 +247,8 @@ class Sheet {
             def hint = isUrl(value) ? '' : ' (relative paths start at the folder of the sheet)'
             error(line, name, "${needed} not found${hint}", value)
         }
-        else if (Text.isOption(path)) {
-            error(line, name, Text.OPTION, value)
+        else if (Text.isMore(path)) {
+            error(line, name, Text.FIRST, value)
         }
         return path
     }

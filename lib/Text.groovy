@@ -5,7 +5,7 @@ import nextflow.exception.AbortOperationException
 class Text {
 
     static final String CONTROL = 'must not contain control characters'
-    static final String OPTION = "the name of a file or folder must not begin with '-'"
+    static final String FIRST = "the name of a file or folder must not begin with '-', '#' or '~'"
 
     // Characters that move the cursor, end the line or turn the text around where a message is shown.
     private static final String CONTROLS = /[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/
@@ -14,9 +14,10 @@ class Text {
         return text =~ CONTROLS
     }
 
-    /** The text with control characters written as escapes, such as \\x1b. */
+    /** The text for a message: control characters as escapes, such as \\x1b, and URLs without passwords. */
     static String visible(String text) {
-        return text.replaceAll(CONTROLS) { String found -> escaped(found.codePointAt(0)) }
+        def shown = text.replaceAll(CONTROLS) { String found -> escaped(found.codePointAt(0)) }
+        return shown.replaceAll(/:\/\/[^\/\s'@]+@/, '://…@')
     }
 
     private static String escaped(int code) {
@@ -24,15 +25,15 @@ class Text {
         return names[code] ?: String.format(code < 256 ? '\\x%02x' : '\\u%04x', code)
     }
 
-    /** Whether programs would take the name for an option: tasks have their files under these names. */
-    static boolean isOption(Path path) {
-        return path.name.startsWith('-')
+    /** Whether the name would begin an option, a comment or a home folder in the command of a task. */
+    static boolean isMore(Path path) {
+        return path.name ==~ /(?s)[-#~].*/
     }
 
     /** The path, unless a task could not have its file under that name. */
     static Path checked(Path path) {
-        if (isOption(path) || hasControl(path.name)) {
-            throw new AbortOperationException("${visible(path.toString())}: ${isOption(path) ? OPTION : CONTROL}. Rename it")
+        if (isMore(path) || hasControl(path.name)) {
+            throw new AbortOperationException("${visible(path.toString())}: ${isMore(path) ? FIRST : CONTROL}. Rename it")
         }
         return path
     }

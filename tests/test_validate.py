@@ -350,6 +350,14 @@ def check_harmless(row, schema):
             assert not set(value) & set('$`\\*?[]{}"') and "/-" not in value
 
 
+def test_a_message_has_no_password_and_no_control_character(folder):
+    url = "https://me:secret@host/[x]\x1b[31m.h5ad"
+    text = message(folder, "dataset,h5ad,cell_type_key", f"a,{url},k")
+    assert "secret" not in text and "https://…@host/[x]\\x1b[31m.h5ad" in text
+    error = GeneqError("No such oracle", value=f"mine:{url}", file=f"{folder}/\x07")
+    assert "secret" not in str(error) and not CONTROL.search(str(error))
+
+
 # --- loci and experiments -------------------------------------------------------------------------
 
 LOCI = "locus,genome,chrom,start,end,oracle,n,rate,window_start,window_end"

@@ -11,6 +11,8 @@ import numpy as np
 NAMED = 5
 # Characters that move the cursor, end the line or turn the text around where a message is shown.
 CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+# The user's name and password in a URL.
+LOGIN = re.compile("://[^/\\s'@]+@")
 
 
 class GeneqError(Exception):
@@ -35,7 +37,7 @@ class GeneqError(Exception):
         self.rule, self.value, self.file, self.fix = rule, value, file, fix
         message = rule
         if value is not None:
-            message += f": {value!r}" if isinstance(value, str) else f": {value}"
+            message += f": {visible(repr(value))}" if isinstance(value, str) else f": {value}"
         if file is not None:
             message += f" (in {visible(str(file))})"
         message = message.rstrip(".") + "."
@@ -62,8 +64,9 @@ def not_found(path: str | Path) -> GeneqError:
 
 
 def visible(text: str) -> str:
-    """`text` with control characters written as escapes, such as \\x1b."""
-    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    """`text` for a message: control characters as escapes, such as \\x1b, and URLs without passwords."""
+    shown = CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return LOGIN.sub("://…@", shown)
 
 
 def some(rows: Sequence | np.ndarray) -> str:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import _ext, encoding
-from .artifacts import atomic_path, parquet_errors, read_parquet
+from .artifacts import atomic_path, parquet_errors, parse_json, read_parquet
 from .checks import check_format
 from .errors import GeneqError, in_file, not_found, some
 from .genome import open_maybe_gzip
@@ -297,7 +297,7 @@ def _schema(path: str | Path) -> pa.Schema:
 
 def _about(metadata: dict | None, path) -> dict:
     """The metadata of a MAVE."""
-    about = json.loads((metadata or {}).get(KEY, b"{}"))
+    about = parse_json((metadata or {}).get(KEY, b"{}"), path)
     return check_format(about, "a MAVE", FORMAT, VERSION, path)
 
 

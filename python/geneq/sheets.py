@@ -17,7 +17,7 @@ __all__ = ["Sheet", "read_experiments", "read_genomes", "read_loci", "read_sampl
 
 URL = re.compile(r"[a-z][a-z0-9+.-]*://")
 NOT_FOUND = "{} not found (relative paths start at the folder of the sheet)"
-DASH = "the name of a file or folder must not begin with '-'"
+FIRST = "the name of a file or folder must not begin with '-', '#' or '~'"
 NO_FILE, NO_FOLDER = NOT_FOUND.format("file"), NOT_FOUND.format("folder")
 # A function in a user's file.
 IN_FILE = re.compile(r"python:(.+\.py)(:.+)")
@@ -348,12 +348,12 @@ class Sheet:
         return value
 
     def _check_path(self, line: int, name: str, path: str, found: bool, error: str | None) -> None:
-        """Note an error unless there is what must be at `path`, with a name that is no option."""
+        """Note an error unless there is what must be at `path`, with a name that tasks can use."""
         if not found and error:
             self.error(line, name, error, path)
-        # Tasks have their files under these names, and programs take such a name for an option.
-        elif path.rstrip("/").rpartition("/")[2].startswith("-"):
-            self.error(line, name, DASH, path)
+        # In the command of a task they begin an option, a comment or the name of a home folder.
+        elif path.rstrip("/").rpartition("/")[2].startswith(("-", "#", "~")):
+            self.error(line, name, FIRST, path)
 
     # URLs are checked by the pipeline, which can read them.
     def _is_file(self, value: str) -> bool:
