@@ -24,7 +24,8 @@ from .checks import available_memory, check_format
 from .errors import GeneqError, not_found
 
 __all__ = [
-    "SPLITS", "Table", "parse_json", "plain", "read_json", "read_object", "read_parquet", "write_json",
+    "SPLITS", "Table", "parse_json", "plain", "read_json", "read_object", "read_parquet",
+    "write_json",
 ]  # fmt: skip
 
 FORMAT_VERSION = 1

@@ -64,7 +64,7 @@ def not_found(path: str | Path) -> GeneqError:
 
 
 def visible(text: str) -> str:
-    """`text` for a message: control characters as escapes, such as \\x1b, and URLs without passwords."""
+    """`text` for a message: control characters are escapes (\\x1b), URLs have no passwords."""
     shown = CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
     return LOGIN.sub("://…@", shown)
 

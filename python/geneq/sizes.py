@@ -23,6 +23,8 @@ LONGEST_LINE = 1 << 26
 CHUNK = 1 << 22
 # Bytes of memory for each byte of a table or motif file while it is parsed.
 PARSED = 16
+# Tables of numbers and names, as gzip packs them, do not unpack to more than this many times.
+DENSEST_TEXT = 100
 # No byte of HDF5's own compression (deflate) unpacks to more than 1,032.
 MOST_UNPACKED = 1100
 _DAMAGED = "Copy the file again, or write it again: it may be damaged"
@@ -45,23 +47,23 @@ def check_line(length: int, number: int, path: str | Path | None = None) -> None
 
 
 def check_text(path: str | Path) -> None:
-    """Raises GeneqError if a text file, plain or gzip, does not fit into memory when it is parsed.
+    """Raises GeneqError if a small gzip file is more text than fits into memory when it is parsed.
 
     Raises OSError, EOFError or zlib.error if it cannot be read.
     """
-    most = left = available_memory() // PARSED
+    size = Path(path).stat().st_size
+    most = left = max(available_memory() // PARSED, DENSEST_TEXT * size)
     with open_maybe_gzip(path) as file:
-        if isinstance(file, gzip.GzipFile):
-            while left >= 0 and (chunk := file.read(CHUNK)):
-                left -= len(chunk)
-        else:
-            left -= Path(path).stat().st_size
+        if not isinstance(file, gzip.GzipFile):
+            return
+        while left >= 0 and (chunk := file.read(CHUNK)):
+            left -= len(chunk)
     if left < 0:
         raise GeneqError(
-            "The text of the file is too large for memory",
-            value=f"more than {most / 1e6:,.0f} MB, for a {PARSED}th of the memory available",
+            "The compressed text is too large for memory",
+            value=f"{size / 1e6:,.1f} MB unpack to more than {most / 1e6:,.0f} MB",
             file=path,
-            fix="Give a smaller file, or more memory",
+            fix=_DAMAGED,
         )
 
 
