@@ -1,5 +1,5 @@
 # Everything runs from here; see `make help`.
-.PHONY: help install demo test test-faults test-oracles lint clean image
+.PHONY: help install demo test test-faults test-oracles lint audit clean image
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -27,7 +27,7 @@ test: install lint ## every test: Rust, Python and the pipeline
 	@$(python) -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-faults: install ## what happens when nodes, schedulers, disks and Nextflow fail (slow; Slurm, if installed)
-	@$(python) -m pytest -m faults tests/faults
+	@$(python) -m pytest -m faults tests/faults tests/pipeline
 
 lint: install ## formatters, linters and types
 	@cd rust_ext && if cargo fmt --version >/dev/null 2>&1; then cargo fmt --check; \
@@ -45,6 +45,9 @@ test-oracles: install ## tests of oracles with environments of their own (6 GB e
 	@for oracle in enformer borzoi; do \
 	bin/geneq-environment $$oracle && \
 	.tools/environments/$$oracle/bin/python -m pytest tests/test_$$oracle.py; done
+
+audit: ## known vulnerabilities of pinned packages (pip-audit, cargo-audit); ADVISORIES=FOLDER, SERVICE=osv
+	@bin/geneq-audit $${ADVISORIES:+--advisories="$$ADVISORIES"} $${SERVICE:+--service="$$SERVICE"}
 
 image: ## the container image geneq:cpu (by podman or docker)
 	@bin/geneq-image

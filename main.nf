@@ -7,7 +7,7 @@ include { EQUATIONS } from './workflows/equations'
 include { SURROGATES } from './workflows/surrogates'
 
 def existing(name) {
-    return file(name, checkIfExists: true, glob: false)
+    return Text.checked(file(name, checkIfExists: true, glob: false))
 }
 
 // What a process takes for an optional file: one or none.

@@ -90,14 +90,14 @@ class Named {
             throw new AbortOperationException("--oracle cannot be ${name}, which ${NO_BINS[kind]}: features need scores of bins. Use it as the oracle of a locus or an experiment")
         }
         if (!what || kind == 'kmers' && !(what ==~ /[1-6]/)) {
-            throw new AbortOperationException("--oracle names ${name}. Give it as TYPE:WHAT; kmers:K needs K from 1 to 6")
+            throw new AbortOperationException("--oracle names ${Text.visible(name)}. Give it as TYPE:WHAT; kmers:K needs K from 1 to 6")
         }
         def path = needed ? Nextflow.file(what, glob: false) as Path : null
         if (path && exists(path, needed)) {
-            return new Named(name, path, rest)
+            return new Named(name, Text.checked(path), rest)
         }
         if (needed in ['file', 'folder']) {
-            throw new AbortOperationException("--oracle names ${name}, and there is no ${needed} ${what}. Relative paths start at the folder in which the pipeline was started; of several oracles, name one of another package first")
+            throw new AbortOperationException("--oracle names ${Text.visible(name)}, and there is no ${needed} ${Text.visible(what)}. Relative paths start at the folder in which the pipeline was started; of several oracles, name one of another package first")
         }
         return new Named(name, null)
     }

@@ -67,7 +67,7 @@ class Parameters {
         def errors = given.keySet().findAll { name -> !(name in rules) }.collect { name -> unknown(name) }
         errors += required.findAll { name -> given[name] == null }.collect { name -> "--${name} is required" }
         errors += rules.findAll { name, rule -> values[name] != null }
-            .collect { name, rule -> error(values[name], rule)?.with { reason -> "--${name} ${reason}, not '${given[name]}'" } }
+            .collect { name, rule -> error(values[name], rule)?.with { reason -> "--${name} ${reason}, not '${Text.visible(given[name].toString())}'" } }
             .findAll()
         errors += source(values)
         errors += machines ? machines.errors(values, rules) : []
@@ -112,7 +112,10 @@ class Parameters {
         if (rule.enum && !(value in rule.enum)) {
             return "must be one of ${rule.enum.join(', ')}"
         }
-        if (rule.pattern && !(value =~ rule.pattern)) {
+        if (value instanceof String && Text.hasControl(value)) {
+            return Text.CONTROL
+        }
+        if (rule.pattern && !(value ==~ rule.pattern)) {
             return "must be ${rule.errorMessage}"
         }
         return rule.minimum != null && value < rule.minimum ? "must be at least ${rule.minimum}" : null

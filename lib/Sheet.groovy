@@ -140,7 +140,7 @@ class Sheet {
 
     private void error(int line, String column, String text, String value = null) {
         def place = "line ${line}" + (column ? ", column ${column}" : '')
-        errors << [line, "${place}: ${text}${value == null ? '' : ": '${value}'"}"]
+        errors << [line, Text.visible("${place}: ${text}${value == null ? '' : ": '${value}'"}")]
     }
 
     private void stopOnErrors() {
@@ -206,6 +206,9 @@ class Sheet {
     private Object checked(int line, String name, String value) {
         def rule = columns[name]
         def before = errors.size()
+        if (Text.hasControl(value)) {
+            error(line, name, Text.CONTROL, value)
+        }
         if (rule.pattern && !(value ==~ rule.pattern)) {
             error(line, name, rule.errorMessage, value)
         }
@@ -232,7 +235,10 @@ class Sheet {
             return new Named(value, found(line, name, what, needed), rest)
         }
         def path = needed ? resolved(what) : null
-        return new Named(value, path && Named.exists(path, needed) ? path : null)
+        if (!path || !Named.exists(path, needed)) {
+            return new Named(value, null)
+        }
+        return new Named(value, found(line, name, what, needed))
     }
 
     private Path found(int line, String name, String value, String needed) {
@@ -240,6 +246,9 @@ class Sheet {
         if (!Named.exists(path, needed)) {
             def hint = isUrl(value) ? '' : ' (relative paths start at the folder of the sheet)'
             error(line, name, "${needed} not found${hint}", value)
+        }
+        else if (Text.isMore(path)) {
+            error(line, name, Text.FIRST, value)
         }
         return path
     }

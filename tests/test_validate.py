@@ -1,9 +1,12 @@
 """Sheets: every error is reported with its line and column, all at once."""
 
+import contextlib
 import csv
+import functools
 import io
+import json
 import re
-import tempfile
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from hypothesis import strategies as st
 
 import sheet_cases
 from geneq import cli
-from geneq.errors import GeneqError
+from geneq.errors import CONTROL, GeneqError, visible
 from geneq.sheets import Sheet, read_experiments, read_genomes, read_loci, read_samples
 
 ODDITIES = Path(__file__).parents[2] / "shared" / "data" / "oddities" / "sheet"
@@ -74,7 +77,7 @@ def test_odd_names_are_refused(folder, name):
     csv.writer(row).writerow([name, "a.h5ad", "k"])
     text = message(folder, "dataset,h5ad,cell_type_key", row.getvalue().strip("\r\n"))
     assert "line 2, column dataset: must start with a letter or digit" in text
-    assert f"'{name}'" in text
+    assert f"'{visible(name)}'" in text
 
 
 @pytest.mark.parametrize(
@@ -203,7 +206,7 @@ def test_sheets_that_excel_saved(tmp_path, name):
     assert (row["dataset"], row["cell_type_key"], row["line"]) == ("pbmc", "cell_type", 2)
 
 
-cells = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=20)
+cells = st.text(st.characters(codec="utf-8"), max_size=20).filter(lambda t: not CONTROL.search(t))
 
 
 @given(st.lists(cells, min_size=1, max_size=3))
@@ -247,37 +250,112 @@ HOSTILE = [
         "\x1b[31m",
     ),
     *("a.h5ad", "$(id).h5ad", "auto", "human", "ok", "a\u2028b", "{a,b}", "%s", "a\vb", "\ufeffok"),
+    *(
+        "-x.h5ad",
+        "motifs:$(id)",
+        "python:-x.py:f",
+        "distill:b:'; id",
+        "motifs:a\x1bb",
+        "=1+1",
+        "#a",
+    ),
 ]
-hostile = st.lists(st.sampled_from([*HOSTILE, ""]) | cells, min_size=7, max_size=7)
+SHEETS = {
+    "input": ("samplesheet", read_samples),
+    "genomes": ("genomes", read_genomes),
+    "loci": ("loci", read_loci),
+    "experiments": ("experiments", read_experiments),
+}
+# Cells of a valid row, so that some sheets have a single hostile cell, or none.
+GOOD = {
+    **{"dataset": "ok", "genome": "human", "locus": "ok", "experiment": "ok", "h5ad": "a.h5ad"},
+    **{"fasta": "a.h5ad", "gtf": "a.h5ad", "recipe": "a.h5ad", "cell_type_key": "k"},
+    **{"chrom": "chr1", "start": "1", "end": "60", "oracle": "motifs:core", "strand": "+"},
+}
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+PLACE = re.compile(r"  line \d+(, column .+?)?: .")
 
 
-@settings(max_examples=300)
-@given(st.lists(hostile, min_size=1, max_size=3), st.booleans())
-@example([["ok", "a.h5ad", "it's $(id)", "", "auto", "", ""]], True)
-def test_a_hostile_sheet_is_refused_or_its_names_are_harmless(rows, quoted):
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
-        (folder / "a.h5ad").touch()
-        text = io.StringIO(newline="")
-        csv.writer(text, quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL).writerow(
-            HEADER.split(",")
-        )
-        csv.writer(
-            text, quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_NONE, escapechar="/"
-        ).writerows(rows)
-        (folder / "s.csv").write_text(text.getvalue(), encoding="utf-8", newline="")
-        try:
-            read = read_samples(folder / "s.csv")
-        except GeneqError:
-            read = []
-        # Only these reach the names of files and tasks; all others are quoted by lib/Shell.groovy.
-        for row in read:
-            assert SAFE_NAME.fullmatch(row["dataset"]) and SAFE_NAME.fullmatch(row["genome"])
-            assert Path(row["h5ad"]).name == "a.h5ad"
-            assert row.get("scale", "auto") in ("auto", "counts", "cpm")
-            assert not any("\n" in str(value) for value in row.values())
-        assert {path.name for path in folder.iterdir()} == {"a.h5ad", "s.csv"}
+@functools.cache
+def rules_of(schema):
+    return json.loads((files("geneq") / "data" / f"{schema}.json").read_text())["properties"]
+
+
+ANY_CELL = st.sampled_from(HOSTILE) | st.text(st.characters(codec="utf-8"), max_size=9)
+
+
+@st.composite
+def hostile_sheets(draw):
+    """An option of `geneq validate` and the text of its sheet: valid rows with some other cells."""
+    option = draw(st.sampled_from(sorted(SHEETS)))
+    columns = list(rules_of(SHEETS[option][0]))
+    others = st.dictionaries(st.sampled_from(columns), ANY_CELL, min_size=1, max_size=3)
+    usual = {name: GOOD.get(name, "") for name in columns}
+    rows = [{**usual, **changed} for changed in draw(st.lists(others, min_size=1, max_size=2))]
+    text = io.StringIO(newline="")
+    quoting = draw(st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]))
+    csv.writer(text, quoting=quoting).writerows([columns, *(row.values() for row in rows)])
+    return option, text.getvalue()
+
+
+@pytest.fixture(scope="module")
+def hostile_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("hostile")
+    for name in ("a.h5ad", "-x.h5ad", "-x.py"):
+        (folder / name).touch()
+    return folder
+
+
+@settings(max_examples=1000)
+@given(hostile_sheets())
+@example(("input", "dataset,h5ad,cell_type_key\nok,a.h5ad,it's $(id)\n"))
+@example(("input", "dataset,h5ad,cell_type_key\nok,-x.h5ad,k\n"))
+@example(("loci", "locus,chrom,start,end,oracle\nok,chr1,1,60,python:-x.py:f\n"))
+def test_a_hostile_sheet_is_refused_with_its_lines_or_its_names_are_harmless(
+    hostile_folder, hostile
+):
+    option, text = hostile
+    sheet = hostile_folder / "s.csv"
+    sheet.write_text(text, encoding="utf-8", newline="")
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        status = cli.main(["validate", f"--{option}", str(sheet)])
+    lines = printed.getvalue().splitlines()
+    assert not CONTROL.search("".join(lines))
+    if status:
+        assert status == 1 and len(lines) > 1
+        assert all(PLACE.match(line) for line in lines[1:]), lines
+    else:
+        schema, read = SHEETS[option]
+        for row in read(sheet):
+            check_harmless({name: row[name] for name in rules_of(schema) if name in row}, schema)
+    assert {path.name for path in hostile_folder.iterdir()} == {
+        "a.h5ad",
+        "-x.h5ad",
+        "-x.py",
+        "s.csv",
+    }
+
+
+def check_harmless(row, schema):
+    """Only names and files reach shells as they are; lib/Shell.groovy quotes all other cells."""
+    rules = rules_of(schema)
+    for name, value in row.items():
+        assert not CONTROL.search(str(value))
+        if name in ("dataset", "genome", "locus", "experiment"):
+            assert SAFE_NAME.fullmatch(value)
+        if rules[name].get("format") in ("file-path", "directory-path"):
+            assert Path(value).name == "a.h5ad"
+        if name == "oracle":
+            assert not set(value) & set('$`\\*?[]{}"') and "/-" not in value
+
+
+def test_a_message_has_no_password_and_no_control_character(folder):
+    url = "https://me:secret@host/[x]\x1b[31m.h5ad"
+    text = message(folder, "dataset,h5ad,cell_type_key", f"a,{url},k")
+    assert "secret" not in text and "https://…@host/[x]\\x1b[31m.h5ad" in text
+    error = GeneqError("No such oracle", value=f"mine:{url}", file=f"{folder}/\x07")
+    assert "secret" not in str(error) and not CONTROL.search(str(error))
 
 
 # --- loci and experiments -------------------------------------------------------------------------

@@ -20,11 +20,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from .checks import check_format
+from .checks import available_memory, check_format
 from .errors import GeneqError, not_found
 
 __all__ = [
-    "SPLITS", "Table", "plain", "read_json", "read_object", "read_parquet", "write_json",
+    "SPLITS", "Table", "parse_json", "plain", "read_json", "read_object", "read_parquet",
+    "write_json",
 ]  # fmt: skip
 
 FORMAT_VERSION = 1
@@ -67,10 +68,17 @@ def write_json(document: dict | list, path: str | Path) -> None:
 def read_json(path: str | Path) -> Any:
     """Read a JSON document. Raises GeneqError when the file is missing or truncated."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return parse_json(Path(path).read_bytes(), path)
     except FileNotFoundError:
         raise not_found(path) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+
+
+def parse_json(text: bytes, path: str | Path) -> Any:
+    """A JSON document in UTF-8 from the file at `path`, which GeneqError names if it is none."""
+    try:
+        return json.loads(text.decode("utf-8"))
+    # ValueError: also of numbers with thousands of digits; RecursionError: of lists in lists in …
+    except (ValueError, RecursionError) as error:
         raise GeneqError(
             "Truncated or damaged JSON document", value=str(error), file=path
         ) from None
@@ -102,7 +110,24 @@ def plain(value) -> Any:
 def read_parquet(path: str | Path) -> pa.Table:
     """Read a parquet file. Raises GeneqError when it is missing, cut short or damaged."""
     with parquet_errors(path):
+        _check_fits(pq.read_metadata(path), path)
         return pq.read_table(path, page_checksum_verification=True)
+
+
+def _check_fits(metadata: pq.FileMetaData, path: str | Path) -> None:
+    """Raises GeneqError if the columns do not fit into memory.
+
+    Run lengths store any number of equal values in a few bytes.
+    """
+    size, available = 8 * metadata.num_rows * metadata.num_columns, available_memory()
+    if size > available:
+        raise GeneqError(
+            "The table is too large for memory",
+            value=f"{metadata.num_rows:,} rows take {size / 1e9:,.1f} GB or more, "
+            f"{available / 1e9:,.1f} GB are available",
+            file=path,
+            fix="Give a smaller table, or more memory",
+        )
 
 
 @contextmanager
@@ -162,7 +187,7 @@ class Table:
     def read(self, path: str | Path) -> pd.DataFrame:
         """Read and check the table at `path`. Raises GeneqError when it is not such a table."""
         table = read_parquet(path)
-        about = json.loads((table.schema.metadata or {}).get(b"geneq", b"{}"))
+        about = parse_json((table.schema.metadata or {}).get(b"geneq", b"{}"), path)
         if about:
             what = f"a table of {self.name}"
             check_format(about, what, f"geneq-{self.name}", FORMAT_VERSION, path)

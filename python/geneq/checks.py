@@ -1,5 +1,6 @@
 """Checks of arguments, windows on a command line, and the memory that is available."""
 
+import resource
 from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
@@ -168,8 +169,12 @@ _GROUPS = (
 
 
 def available_memory() -> int:
-    """Bytes that can be allocated: what the system reports as available, or less in a container."""
-    limits = [limit for limit in (_system(), *map(_group, _GROUPS)) if limit is not None]
+    """Bytes that can be allocated: what the system reports as available, or less under a limit.
+
+    Limits are those of a container and of the process (`ulimit -v`, which some schedulers set).
+    """
+    found = (_system(), _address_space(), *map(_group, _GROUPS))
+    limits = [limit for limit in found if limit is not None]
     return min(limits, default=2**62)
 
 
@@ -180,6 +185,17 @@ def _system() -> int | None:
         return int(sizes["MemAvailable"].split()[0]) * 1024
     except (OSError, KeyError):  # no such file or line
         return None
+
+
+def _address_space() -> int | None:
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return None
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except OSError:  # not Linux
+        return None
+    return max(0, limit - pages * resource.getpagesize())
 
 
 def _group(group: tuple[str, str, str, str]) -> int | None:

@@ -1,5 +1,6 @@
 """The one exception that users of geneq should see."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +9,10 @@ import numpy as np
 
 # An error names at most so many of the wrong rows.
 NAMED = 5
+# Characters that move the cursor, end the line or turn the text around where a message is shown.
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+# The user's name and password in a URL.
+LOGIN = re.compile("://[^/\\s'@]+@")
 
 
 class GeneqError(Exception):
@@ -32,9 +37,9 @@ class GeneqError(Exception):
         self.rule, self.value, self.file, self.fix = rule, value, file, fix
         message = rule
         if value is not None:
-            message += f": {value!r}" if isinstance(value, str) else f": {value}"
+            message += f": {visible(repr(value))}" if isinstance(value, str) else f": {value}"
         if file is not None:
-            message += f" (in {file})"
+            message += f" (in {visible(str(file))})"
         message = message.rstrip(".") + "."
         if fix:
             message += f" {fix.rstrip('.')}."
@@ -56,6 +61,12 @@ def not_found(path: str | Path) -> GeneqError:
     if Path(path).is_dir():
         return GeneqError("A file is needed, and this is a folder", file=path)
     return GeneqError("File not found", file=path)
+
+
+def visible(text: str) -> str:
+    """`text` for a message: control characters are escapes (\\x1b), URLs have no passwords."""
+    shown = CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return LOGIN.sub("://…@", shown)
 
 
 def some(rows: Sequence | np.ndarray) -> str:

@@ -208,18 +208,11 @@ class Features:
             group = zarr.open_group(str(path), mode="r")
             attrs: dict[str, Any] = dict(group.attrs)
             check_format(attrs, "features", FORMAT, VERSION, path)
+            gene_id, shard = np.array(attrs["gene_id"], dtype=object), attrs.get("shard")
             blocks = [
-                Block(
-                    entry["name"],
-                    _Stored(group, f"values{i}", path),
-                    entry["classes"],
-                    entry["meta"],
-                    _Stored(group, f"quantiles{i}", path)[:] if f"quantiles{i}" in group else None,
-                    entry.get("precision_error"),
-                )
+                _stored_block(group, i, entry, len(gene_id), path)
                 for i, entry in enumerate(attrs["blocks"])
             ]
-            gene_id, shard = np.array(attrs["gene_id"], dtype=object), attrs.get("shard")
             return cls(gene_id, blocks, attrs["meta"], shard and tuple(shard))
 
     @classmethod
@@ -290,16 +283,30 @@ def _write_array(group, name: str, values: Values) -> None:
         array[start : start + GENES_OF_A_CHUNK] = values[start : start + GENES_OF_A_CHUNK]
 
 
+def _stored_block(group, i: int, entry: dict, n_genes: int, path: str | Path) -> Block:
+    classes, meta = entry["classes"], entry["meta"]
+    bins = len(meta["bin_edges"]) - 1 if "bin_edges" in meta else 1
+    values = _Stored(group, f"values{i}", path, (n_genes, bins, len(classes)))
+    quantiles = None
+    if f"quantiles{i}" in group:
+        shape = (bins, len(classes), len(SCORES))
+        quantiles = _Stored(group, f"quantiles{i}", path, shape)[:]
+    return Block(entry["name"], values, classes, meta, quantiles, entry.get("precision_error"))
+
+
 class _Stored:
     """An array in a folder of features. Reading a part raises GeneqError if it is missing."""
 
-    def __init__(self, group, name: str, path: str | Path):
+    def __init__(self, group, name: str, path: str | Path, shape: tuple[int, int, int]):
         import zarr
 
         self._array, self._path = group[name], path
         if not isinstance(self._array, zarr.Array):
             raise KeyError(f"{name} is no array")
-        self.shape = self._array.shape
+        if self._array.shape != shape or self._array.dtype != np.float32:
+            found = f"{self._array.dtype} of shape {self._array.shape}"
+            raise ValueError(f"{name} must be float32 of shape {shape}, not {found}")
+        self.shape = shape
 
     def __getitem__(self, key: Any, /) -> np.ndarray:
         with _zarr_errors(self._path):

@@ -11,6 +11,7 @@ from .artifacts import read_parquet
 from .errors import GeneqError, not_found
 from .gene_ids import stable_id
 from .genome import GZIP_ERRORS, damaged, open_maybe_gzip
+from .sizes import check_text
 
 __all__ = ["ID", "gene_ids", "no_gene_found", "numbers", "read_table", "refuse_repeated"]
 
@@ -113,6 +114,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
 def _read_text(path: Path) -> pd.DataFrame:
     """A TSV or CSV as text; NaN where a cell is empty."""
     try:
+        check_text(path)
         with open_maybe_gzip(path) as file:
             header = file.readline()
         with open_maybe_gzip(path) as file:

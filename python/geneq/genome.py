@@ -374,7 +374,7 @@ class Genome:
     def _tokens(self, chrom: str, start: int, end: int) -> np.ndarray:
         text = self._fasta.fetch(chrom, start + 1, end) if end > start else ""
         if len(text) < end - start:
-            raise GeneqError("The genome is truncated", value=chrom, file=self.folder)
+            raise GeneqError("The genome is truncated", value=chrom, file=self.folder / FASTA)
         return _ext.tokens(text.encode())
 
     def _length(self, name: str) -> int:
@@ -391,14 +391,27 @@ def _open_fasta(path: Path) -> pyfaidx.Faidx:
         # Copies of a results folder may have an index that is older than the sequence.
         warnings.filterwarnings("ignore", "Index file", RuntimeWarning)
         try:
-            return pyfaidx.Faidx(str(path), as_raw=True, rebuild=False)
-        except ValueError as error:
+            fasta = pyfaidx.Faidx(str(path), as_raw=True, rebuild=False)
+            _check_end(fasta, path)
+        except (ValueError, IndexError, pyfaidx.FastaIndexingError) as error:
             raise GeneqError(
                 "The index of the genome is damaged",
                 value=str(error),
                 file=f"{path}.fai",
                 fix="Make it again with `geneq genes`",
             ) from None
+        return fasta
+
+
+def _check_end(fasta: pyfaidx.Faidx, path: Path) -> None:
+    """Raises ValueError unless the last record of the index ends where the file does."""
+    if not fasta.index:
+        raise ValueError("it has no records")
+    last = list(fasta.index.values())[-1]
+    lines, rest = divmod(last.rlen, last.lenc)
+    left = path.stat().st_size - (last.offset + lines * last.lenb + rest)
+    if not Path(f"{path}.fai").read_bytes().endswith(b"\n") or not -1 <= left <= last.lenb:
+        raise ValueError(f"it does not end where {path.name} does, or one of them is truncated")
 
 
 def _minus(strands: Sequence[str]) -> np.ndarray:

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+import h5py
 import numpy as np
 import pandas as pd
 
@@ -18,6 +19,7 @@ from .checks import check_memory
 from .errors import GeneqError, in_file, not_found, some
 from .features import Block, Features, of_genome
 from .gene_tables import ID, gene_ids, no_gene_found, numbers, read_table, refuse_repeated
+from .sizes import check_dataset
 
 __all__ = ["Scores", "import_features", "read_scores"]
 
@@ -207,7 +209,11 @@ def _from_h5ad(path: Path) -> Scores:
     if not path.is_file():
         raise not_found(path)
     try:
+        with h5py.File(path) as file:
+            file.visititems(_check_size)
         data = anndata.read_h5ad(path)
+    except GeneqError:
+        raise
     except Exception as error:  # of h5py and anndata, of many types
         raise GeneqError("The h5ad file cannot be read", value=str(error).splitlines()[0],
                          file=path) from None  # fmt: skip
@@ -219,6 +225,11 @@ def _from_h5ad(path: Path) -> Scores:
         raise GeneqError("Classes must have different names", value=twice[0], file=path)
     ids = gene_ids(pd.Series(data.obs_names), path)
     return _in_bins(ids, list(data.var_names), values.astype(np.float32), path)
+
+
+def _check_size(_name: str, part: h5py.Group | h5py.Dataset) -> None:
+    if isinstance(part, h5py.Dataset):
+        check_dataset(part)
 
 
 def _in_bins(ids: pd.Index, names: list[str], values: np.ndarray, path: Path) -> Scores:

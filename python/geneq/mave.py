@@ -19,11 +19,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import _ext, encoding
-from .artifacts import atomic_path, parquet_errors, read_parquet
+from .artifacts import atomic_path, parquet_errors, parse_json, read_parquet
 from .checks import check_format
 from .errors import GeneqError, in_file, not_found, some
 from .genome import open_maybe_gzip
 from .libraries import Library, Mutations
+from .sizes import check_text
 
 __all__ = ["Mave", "check_finite", "named_rows", "user_table"]
 
@@ -296,7 +297,7 @@ def _schema(path: str | Path) -> pa.Schema:
 
 def _about(metadata: dict | None, path) -> dict:
     """The metadata of a MAVE."""
-    about = json.loads((metadata or {}).get(KEY, b"{}"))
+    about = parse_json((metadata or {}).get(KEY, b"{}"), path)
     return check_format(about, "a MAVE", FORMAT, VERSION, path)
 
 
@@ -340,6 +341,7 @@ def user_table(path: Path, text: Sequence[str] | None) -> pd.DataFrame:
     if name[-4:] not in SEPARATORS:
         raise GeneqError("A table must be .tsv, .csv or .parquet", file=path)
     try:
+        check_text(path)
         header, table = _parsed(path, SEPARATORS[name[-4:]], text)
     except FileNotFoundError:
         raise not_found(path) from None

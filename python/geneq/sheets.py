@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-from .errors import GeneqError, not_found
+from .errors import CONTROL, GeneqError, not_found, visible
 
 __all__ = ["Sheet", "read_experiments", "read_genomes", "read_loci", "read_samples"]
 
 URL = re.compile(r"[a-z][a-z0-9+.-]*://")
 NOT_FOUND = "{} not found (relative paths start at the folder of the sheet)"
+FIRST = "the name of a file or folder must not begin with '-', '#' or '~'"
 NO_FILE, NO_FOLDER = NOT_FOUND.format("file"), NOT_FOUND.format("folder")
 # A function in a user's file.
 IN_FILE = re.compile(r"python:(.+\.py)(:.+)")
@@ -248,7 +249,7 @@ class Sheet:
         """Note an error, to be raised by `stop_on_errors`."""
         place = f"line {line}" + (f", column {column}" if column else "")
         shown = "" if value is None else f": '{value}'"
-        self.errors.append((line, f"{place}: {text}{shown}"))
+        self.errors.append((line, visible(f"{place}: {text}{shown}")))
 
     def stop_on_errors(self) -> None:
         """Raise GeneqError with all errors noted, in the order of their lines, if there are any."""
@@ -308,14 +309,16 @@ class Sheet:
     def _checked(self, line: int, name: str, value: str) -> str | int | float | bool:
         """The value, in the type that its rule names."""
         rule, before = self.columns[name], len(self.errors)
+        if CONTROL.search(value):
+            self.error(line, name, "must not contain control characters", value)
         if "pattern" in rule and not re.fullmatch(rule["pattern"], value):
             self.error(line, name, rule["errorMessage"], value)
         if "enum" in rule and value not in rule["enum"]:
             self.error(line, name, f"must be one of {', '.join(rule['enum'])}", value)
-        if rule.get("format") == "file-path" and not self._is_file(value):
-            self.error(line, name, NO_FILE, value)
-        if rule.get("format") == "directory-path" and not self._is_folder(value):
-            self.error(line, name, NO_FOLDER, value)
+        if rule.get("format") == "file-path":
+            self._check_path(line, name, value, self._is_file(value), NO_FILE)
+        if rule.get("format") == "directory-path":
+            self._check_path(line, name, value, self._is_folder(value), NO_FOLDER)
         if len(self.errors) > before:
             return value
         if rule.get("format") in ("oracle", "function"):
@@ -337,11 +340,20 @@ class Sheet:
         elif type_ in rule.get("plain", [type_]) or value in rule["names"]:
             return value
         # An oracle of another package may have a file or folder, or neither.
-        if known(path) or (error is None and self._is_folder(path)):
+        found = known(path) or (error is None and self._is_folder(path))
+        if found or error:
+            self._check_path(line, name, path, found, error)
+        if found:
             return f"{type_}:{path if URL.match(path) else self.path.parent / path}{rest}"
-        if error:
-            self.error(line, name, error, path)
         return value
+
+    def _check_path(self, line: int, name: str, path: str, found: bool, error: str | None) -> None:
+        """Note an error unless there is what must be at `path`, with a name that tasks can use."""
+        if not found and error:
+            self.error(line, name, error, path)
+        # In the command of a task they begin an option, a comment or the name of a home folder.
+        elif path.rstrip("/").rpartition("/")[2].startswith(("-", "#", "~")):
+            self.error(line, name, FIRST, path)
 
     # URLs are checked by the pipeline, which can read them.
     def _is_file(self, value: str) -> bool:

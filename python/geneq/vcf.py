@@ -17,6 +17,7 @@ import pandas as pd
 from . import _ext
 from .errors import GeneqError, not_found
 from .genome import GZIP_ERRORS, Genome, damaged, is_truncated_bgzip, open_maybe_gzip
+from .sizes import check_line
 from .tally import EXAMPLES, Tally
 
 __all__ = [
@@ -272,11 +273,14 @@ def _parts(path: Path) -> Iterator[pd.DataFrame]:
 
 def _complete_lines(path: Path) -> Iterator[bytes]:
     """The text in parts of complete lines; what follows the last line end is the last part."""
+    number = 1
     rest, mark = b"", codecs.BOM_UTF8  # some editors begin a file with this mark
     with open_maybe_gzip(path) as file:
         while chunk := file.read(CHUNK):
             chunk, mark = chunk.removeprefix(mark), b""
             lines, end, rest = (rest + chunk).rpartition(b"\n")
+            number += lines.count(b"\n") + len(end)
+            check_line(len(rest), number, path)
             yield lines + end
     yield rest
 

@@ -11,6 +11,9 @@ use std::fmt;
 /// Symbols per line of canonical text.
 pub const WIDTH: u64 = 60;
 
+/// Bytes of the longest header.
+const LONGEST_HEADER: usize = 1 << 20;
+
 /// A record of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
@@ -87,6 +90,9 @@ impl Scanner {
     fn in_header(&mut self, byte: u8, out: &mut Vec<u8>) -> Result<(), FastaError> {
         let header = self.header.get_or_insert_default();
         if byte != b'\n' {
+            if header.len() == LONGEST_HEADER {
+                return self.fail("the header is longer than 1 MB");
+            }
             header.push(byte);
             return Ok(());
         }
@@ -212,6 +218,8 @@ mod tests {
             assert!(error.rule.contains(part), "{error}");
         }
         assert!(scan(b">\xff\nA", 9).unwrap_err().rule.contains("UTF-8"));
+        let endless = [b">".as_slice(), &[b'a'; LONGEST_HEADER + 1]].concat();
+        assert!(scan(&endless, 4096).unwrap_err().rule.contains("longer"));
     }
 
     proptest! {

@@ -128,7 +128,13 @@ CASTS = [
     ("oracle", "keras:a b.h5+python:net.py:make", "keras:a b.h5+python:net.py:make"),
     ("oracle", "sei", ORACLE + "not 'sei'"),
     ("oracle", "deepbind:a+sei:$x", ORACLE + "not 'deepbind:a+sei:$x'"),
+    (
+        "oracle",
+        "motifs:https://me:secret@host/$x",
+        ORACLE + "not 'motifs:https://…@host/$x'",
+    ),
     ("tile", "128", 128),
+    ("account", "lab\n", "--account must not contain control characters, not 'lab\\n'"),
     ("tile", "0", "--tile must be at least 1, not '0'"),
     ("annotation_features", "true", True),
     ("keep_outputs", "true", True),

@@ -16,6 +16,7 @@ import pandas as pd
 from .. import encoding
 from ..errors import GeneqError
 from ..genome import BGZF_END, open_maybe_gzip
+from ..sizes import text_lines
 
 # Bytes in a bgzip block. zlib's level 4 is several times faster than its default 6, for files that
 # are a fifth larger.
@@ -125,7 +126,7 @@ def fasta_records(path: str | Path) -> Iterator[tuple[bytes, bytes]]:
     header: bytes | None = None
     lines: list[bytes] = []
     with open_maybe_gzip(path) as file:
-        for line in map(bytes.strip, file):
+        for line in map(bytes.strip, text_lines(file)):
             if line.startswith(b">"):
                 if header is not None:
                     yield header, b"".join(lines)

@@ -18,6 +18,7 @@ import pandas as pd
 
 from ..artifacts import atomic_path, read_parquet
 from ..errors import GeneqError, in_file, not_found, some
+from ..sizes import check_text
 from .base import BinnedOracle
 from .clusters import clusters
 from .wrapped import WrappedOracle
@@ -125,6 +126,7 @@ def _read_parquet(path: str | Path) -> pd.DataFrame:
 def _read_text(path: str | Path) -> pd.DataFrame:
     """Everything as text."""
     try:
+        check_text(path)
         return pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, encoding="utf-8")
     except FileNotFoundError:
         raise not_found(path) from None

@@ -1,6 +1,5 @@
 """MotifMatrix files in the MEME format, and families of similar motifs."""
 
-import gzip
 import re
 import zlib
 from dataclasses import dataclass
@@ -9,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import GeneqError, not_found
+from ..genome import open_maybe_gzip
+from ..sizes import check_text
 from .clusters import clusters
 
 __all__ = ["MotifMatrix", "families", "motif_similarity", "read_meme"]
@@ -91,10 +92,9 @@ def read_meme(path: str | Path) -> list[MotifMatrix]:
 
 def _lines(path: str | Path) -> list[str]:
     try:
-        data = Path(path).read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-        return data.decode("utf-8").splitlines()
+        check_text(path)
+        with open_maybe_gzip(path) as file:
+            return file.read().decode("utf-8").splitlines()
     except FileNotFoundError:
         raise not_found(path) from None
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:

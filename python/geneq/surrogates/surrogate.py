@@ -11,6 +11,7 @@ from ..artifacts import atomic_path, read_json, write_json
 from ..checks import check_format, choices
 from ..errors import GeneqError, not_found
 from ..libraries import Mutations
+from ..sizes import check_archive
 from . import levels, maps, noise, nonlinearity
 from .gauges import Effects, Term, probabilities
 from .standard_errors import STEP, Replicates
@@ -535,9 +536,12 @@ def _tuples(value):
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     try:
+        check_archive(path)
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
     except FileNotFoundError:
         raise not_found(path) from None
+    except GeneqError:
+        raise
     except Exception as error:
         raise GeneqError("Not a complete file of arrays", value=str(error), file=path) from None

@@ -20,6 +20,7 @@ import h5py
 import numpy as np
 
 from ...errors import GeneqError, not_found
+from ...sizes import check_archive, check_dataset
 
 __all__ = ["Stored", "Weights", "read_keras", "well_formed"]
 
@@ -82,6 +83,7 @@ def read_keras(path: str | Path) -> Stored:
 
 def _unpacked(path: Path) -> tuple[dict, BytesIO]:
     """Configuration and weight file of a .keras archive."""
+    check_archive(path)
     with zipfile.ZipFile(path) as archive:
         return _json(archive.read(CONFIG), path), BytesIO(archive.read(H5))
 
@@ -188,6 +190,7 @@ def _snake_case(name: str) -> str:
 def _array(values: h5py.Dataset) -> np.ndarray:
     if values.dtype.kind != "f":
         raise KeyError(f"{values.name} is of {values.dtype}, not numbers")
+    check_dataset(values)
     return np.asarray(values, np.float32)
 
 

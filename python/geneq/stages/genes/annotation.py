@@ -15,9 +15,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from ...errors import GeneqError, not_found
+from ...errors import GeneqError, in_file, not_found
 from ...gene_ids import stable_id
 from ...genome import GZIP_ERRORS, Genome, damaged, open_maybe_gzip
+from ...sizes import text_lines
 from ...tally import Tally
 from .transcripts import Exons, transcript_key
 
@@ -221,8 +222,8 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Numbered lines, without comments and empty ones."""
     number = 0
     try:
-        with open_maybe_gzip(path) as file:
-            for number, line in enumerate(file, 1):
+        with in_file(path), open_maybe_gzip(path) as file:
+            for number, line in enumerate(text_lines(file), 1):
                 line = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
                 if not line.startswith(b"#") and line.strip():
                     yield number, line

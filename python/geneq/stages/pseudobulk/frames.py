@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ...errors import GeneqError
+from ...sizes import check_dataset
 
 __all__ = ["MISSING", "Column", "Frame", "text_attribute"]
 
@@ -195,6 +196,7 @@ def _vector(dataset: h5py.Dataset, n_rows: int | None = None) -> np.ndarray:
     is_text = h5py.check_string_dtype(dataset.dtype) is not None
     if not is_text and dataset.dtype.kind not in "biuf":
         raise ValueError(f"it is neither text nor numbers but {dataset.dtype}")
+    check_dataset(dataset)
     values = dataset[()]
     names = h5py.check_enum_dtype(dataset.dtype)
     if names:  # as R stores logical values

@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from ...errors import GeneqError, not_found
+from ...sizes import check_dataset
 from .frames import Frame, text_attribute
 
 __all__ = ["RAW", "Block", "Matrix", "available_matrices", "open_h5ad", "open_matrix"]
@@ -306,6 +307,8 @@ def _check_shape(found: Matrix) -> None:
                 file=found.file,
                 fix="Write the file again",
             )
+    for part in [found.element] if found.layout == "dense" else map(found.element.get, PARTS):
+        check_dataset(part)
     if 0 in found.shape:
         raise GeneqError(
             f"{found.name} has no cells or no features",
