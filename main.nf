@@ -52,14 +52,17 @@ workflow {
         Named.checkReadDna(oracles)
     }
 
-    Outdir.lock(file(given.outdir, glob: false), { text -> log.warn(text) })
+    def outdir = file(given.outdir, glob: false)
+    Outdir.lock(outdir, { text -> log.warn(text) })
+    Outdir.begin(outdir, { text -> log.warn(text) })
     Requests.add(given)
     workflow.onComplete = {
         def failed = Failures.summary(samples, jobs)
         if (failed) {
             log.error(failed)
         }
-        Failures.write(file(given.outdir, glob: false), { text -> log.warn(text) })
+        Failures.write(outdir, { text -> log.warn(text) })
+        Outdir.complete(outdir)
     }
 
     GENOMES(

@@ -1,3 +1,4 @@
+import java.nio.file.FileSystems
 import java.nio.file.Files
 import java.nio.file.Path
 import java.nio.file.StandardCopyOption
@@ -46,7 +47,7 @@ class Failures {
             refused: refused,
             exit: task.exitStatus,
             attempts: task.attempt,
-            reason: reason(task.exitStatus, task.previousException),
+            reason: reason(task.exitStatus, task.previousException) ?: fullDisk(task.workDir),
             folder: task.workDir,
         ]
         return refused ? 'finish' : 'ignore'
@@ -82,6 +83,12 @@ class Failures {
             return plain(cause.reason).join('; ')
         }
         return plain(cause?.message ?: (exit == 0 ? error?.message : null)).join('; ')
+    }
+
+    // On a full disk a command cannot even write its error message.
+    private static String fullDisk(Path folder) {
+        def full = folder?.fileSystem == FileSystems.default && Files.getFileStore(folder).usableSpace == 0
+        return full ? "No space left on device in ${folder}" : null
     }
 
     /** Note the loci of a `failed.tsv` in the folder of a task: locus, stage and message. */

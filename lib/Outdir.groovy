@@ -10,12 +10,15 @@ import java.nio.file.NoSuchFileException
 import java.nio.file.Path
 import java.nio.file.StandardCopyOption
 import java.nio.file.StandardOpenOption
+import nextflow.Global
 import nextflow.exception.AbortOperationException
 
 /** The folder of the results: one run at a time writes to it, and it must be writable. */
 class Outdir {
 
     private static final String LOCK = '.geneq.lock'
+    // It is there while results are being copied, and stays where a run was stopped.
+    private static final String INCOMPLETE = '.geneq.incomplete'
     // Writes at least a block, so that a full disk shows.
     private static final int BLOCK = 4096
 
@@ -40,6 +43,31 @@ class Outdir {
         else {
             takeOver(file, warn)
             lock(folder, warn)
+        }
+    }
+
+    /**
+     * Note that results may lack files until `complete` is called. Where an earlier run did not get that
+     * far, results of cached tasks, which Nextflow leaves as it finds them, are copied again; `warn`
+     * reports it.
+     */
+    static void begin(Path folder, Closure warn) {
+        def mark = folder.resolve(INCOMPLETE)
+        if (!Files.exists(mark)) {
+            Files.createFile(mark)
+            return
+        }
+        warn("The last run into ${folder} was stopped: all results are copied again")
+        Global.session.config.process.values()
+            .collect { settings -> settings instanceof Map ? settings.publishDir : null }
+            .findAll { publishing -> publishing instanceof Map }
+            .each { publishing -> publishing.overwrite = true }
+    }
+
+    /** Note that all results have been copied, unless the run was stopped, for instance by a full disk. */
+    static void complete(Path folder) {
+        if (!Global.session.aborted) {
+            Files.deleteIfExists(folder.resolve(INCOMPLETE))
         }
     }
 

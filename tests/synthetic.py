@@ -334,7 +334,6 @@ def _trials(rng) -> pd.DataFrame:
             "out_of_fold_loss": np.where(np.arange(n) == 0, 0.7, np.nan),
             "complexity": 12_345,
             "epochs": 40,
-            "seconds": 2.5,
             "parameters": parameters,
             "chosen": np.arange(n) == 0,
         }

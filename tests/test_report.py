@@ -97,7 +97,9 @@ def test_equations_are_typeset_with_readable_names(page, made):
 
 
 def test_the_teacher_is_named_with_the_losses_it_was_chosen_by(page):
-    assert "The teacher is the mean of this network and boosted trees. Loss out of fold:" in page.text
+    assert (
+        "The teacher is the mean of this network and boosted trees. Loss out of fold:" in page.text
+    )
     assert "this network 0.900; boosted trees 0.950; the mean" in page.text
 
 

@@ -72,7 +72,7 @@ def test_every_value_gives_a_network_that_is_trained(tables, monkeypatch, name, 
 def test_random_networks_are_trained(tables, monkeypatch, seed):
     (parameters,) = STRATEGIES["random"](seed).ask(1)
     result = trained(tables, monkeypatch, parameters)
-    assert np.isfinite(result.predicted).all() and result.seconds > 0
+    assert np.isfinite(result.predicted).all()
 
 
 def test_the_space_is_printed_and_nothing_else_is_needed(capsys):

@@ -94,19 +94,19 @@ workflow EQUATIONS {
         .combine(genes, by: 0)
         .map { _genome, meta, search, distill, joined, table, _about -> [meta, [search, distill, joined, table]] }
     REPLICATE(
-        repeated.flatMap { meta, folders -> sharded(meta, folders, options) },
+        repeated.flatMap { meta, inputs -> sharded(meta, inputs, options) },
         options.subMap(['replicates', 'code_digest'])
     )
     STABILITY(
         repeated
-            .map { meta, folders -> [meta.dataset, meta, folders] }
+            .map { meta, inputs -> [meta.dataset, meta, inputs] }
             .join(
                 REPLICATE.out.shard
                     .map { meta, shard -> [groupKey(meta.dataset, meta.shards), [meta.shard, shard]] }
                     .groupTuple(sort: { a, b -> a[0] <=> b[0] })
                     .map { key, shards -> [key.target, shards.collect { numbered -> numbered[1] }] }
             )
-            .map { _dataset, meta, folders, shards -> [meta] + folders + [shards] },
+            .map { _dataset, meta, inputs, shards -> [meta] + inputs + [shards] },
         options.subMap(['replicates', 'code_digest'])
     )
 

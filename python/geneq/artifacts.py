@@ -264,7 +264,6 @@ TRIALS = Table(
         "out_of_fold_loss": "float64",  # over training and validation genes; NaN if not a finalist
         "complexity": "int64",  # parameters of the network
         "epochs": "int64",
-        "seconds": "float64",
         "parameters": "object",  # JSON
         "chosen": "bool",  # its network is the teacher
     },

@@ -121,17 +121,10 @@ def blood_alone(data):
     return data / "blood.csv"
 
 
-def measured_times_apart(path):
-    """What a file of results holds, without the seconds that something took."""
-    if path.name == "trials.parquet":
-        return pd.read_parquet(path).drop(columns="seconds").to_csv()
-    return re.sub(rb"\d+ s of training", b"", path.read_bytes())
-
-
 def files(folder):
     """Contents of the files below a folder, by their paths in it; without effects of variants."""
     return {
-        path.relative_to(folder): measured_times_apart(path)
+        path.relative_to(folder): path.read_bytes()
         for path in folder.rglob("*")
         if path.is_file() and path.relative_to(folder).parts[0] not in ("background", "variants")
     }

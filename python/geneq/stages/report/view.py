@@ -231,7 +231,6 @@ def search(table: pd.DataFrame, teacher: dict) -> dict:
     chosen = table[table["chosen"]].iloc[0]
     return {
         "states": table["state"].value_counts().to_dict(),
-        "seconds": float(table["seconds"].sum()),
         "figure": trials(table),
         "chosen": chosen["trial"],
         "parameters": json.loads(chosen["parameters"]),

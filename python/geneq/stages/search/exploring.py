@@ -64,7 +64,6 @@ class Trial:
     epochs: int
     loss: float
     complexity: int
-    seconds: float
     complete: bool
 
     @property
@@ -132,8 +131,7 @@ class Explorer:
         better = sorted(order[: -(-len(asked) // 2)])
         kept = {i: networks[i] for i in better if np.isfinite(tried[i].loss)}
         for trial in self._trained(kept, full):
-            earlier = tried[trial.number].seconds
-            tried[trial.number] = replace(trial, complete=True, seconds=trial.seconds + earlier)
+            tried[trial.number] = replace(trial, complete=True)
         return list(tried.values())
 
     def _trained(self, networks: dict[int, Parameters], epochs: int) -> list[Trial]:
@@ -149,7 +147,6 @@ class Explorer:
                 "epochs": epochs,
                 "loss": float(self._errors(trained, valid).sum()),
                 "complexity": sum(p.numel() for p in trained.network.parameters()),
-                "seconds": trained.seconds,
                 "parameters": networks[i],
             }
             self.journal.add(known[i])
@@ -210,8 +207,9 @@ class Explorer:
 
 def _trial(entry: dict) -> Trial:
     loss = entry["loss"] if np.isfinite(entry["loss"]) else np.inf
-    return Trial(entry["trial"], entry["parameters"], entry["epochs"], loss, entry["complexity"],
-                 entry["seconds"], False)  # fmt: skip
+    return Trial(
+        entry["trial"], entry["parameters"], entry["epochs"], loss, entry["complexity"], False
+    )
 
 
 def choose(finalists: list[Finalist]) -> Finalist:
@@ -239,7 +237,6 @@ def table(trials: list[Trial], finalists: list[Finalist], chosen: Trial) -> pd.D
             "out_of_fold_loss": out_of_fold.get(trial.number, np.nan),
             "complexity": trial.complexity,
             "epochs": trial.epochs,
-            "seconds": trial.seconds,
             "parameters": json.dumps(trial.parameters),
             "chosen": trial.number == chosen.number,
         }

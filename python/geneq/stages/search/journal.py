@@ -14,7 +14,7 @@ __all__ = ["Journal"]
 
 FORMAT, VERSION = "geneq-search-journal", 1
 # What the line of a training has.
-ENTRY = {"trial", "epochs", "parameters", "loss", "complexity", "seconds"}
+ENTRY = {"trial", "epochs", "parameters", "loss", "complexity"}
 
 
 class Journal:

@@ -3,7 +3,6 @@
 import os
 import tempfile
 import threading
-import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -47,7 +46,6 @@ class Trained:
     network: Teacher
     scaling: Scaling
     predicted: np.ndarray
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ class Tables:
 
     def fit(self, fit: Fit) -> Trained:
         """Train a network and predict."""
-        start, where = time.perf_counter(), device()
+        where = device()
         x, y = self.x[fit.architecture.scale], self.y
         scaling = Scaling.of(x[fit.inside], y[fit.inside])
         torch.manual_seed(fit.seed)
@@ -73,7 +71,7 @@ class Tables:
         with torch.inference_mode():
             predicted = network(scaling.x(x[fit.outside]).to(where)).cpu().numpy()
         predicted = predicted * scaling.y_sd + scaling.y_mean
-        return Trained(network.cpu(), scaling, predicted, time.perf_counter() - start)
+        return Trained(network.cpu(), scaling, predicted)
 
 
 def enough_epochs(epochs: int, genes: int) -> int:
