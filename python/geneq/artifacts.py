@@ -271,8 +271,8 @@ TRIALS = Table(
 )
 
 # Columns past `measured` are predictions: teacher, teacher_sd (standard deviation over its
-# members), teacher_out_of_fold (NaN for test genes), equation, faithful, and those of
-# baselines: elastic_net, lasso2, ridge, trees.
+# members, NaN where it is not the network alone), teacher_out_of_fold (NaN for test genes),
+# equation, faithful, and those of baselines: elastic_net, lasso2, ridge, trees.
 PREDICTIONS = Table(
     "predictions",
     {

@@ -34,9 +34,13 @@ class Prediction:
     spread: np.ndarray | None = None
 
     def columns(self) -> dict[str, np.ndarray]:
-        """Columns of the table PREDICTIONS."""
-        spread = {} if self.spread is None else {"teacher_sd": self.spread}
-        return {"teacher": self.everything, **spread, "teacher_out_of_fold": self.out_of_fold}
+        """Columns of the table PREDICTIONS, the same for every teacher."""
+        spread = np.full(self.everything.shape, np.nan) if self.spread is None else self.spread
+        return {
+            "teacher": self.everything,
+            "teacher_sd": spread,
+            "teacher_out_of_fold": self.out_of_fold,
+        }
 
     def errors(self, data: Data) -> np.ndarray:
         """What each training and validation gene adds to the loss out of fold, float64[n]."""
