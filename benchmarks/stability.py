@@ -27,7 +27,7 @@ from geneq.artifacts import read_parquet
 from geneq.equations import Equation, Form, parse, to_sympy
 from geneq.evaluation import gene_blocks
 from geneq.features import Block, Features
-from geneq.stages.stability.summary import LEVEL, constants, test_r
+from geneq.stages.stability import summary
 
 LOW, HIGH = 0.85, 0.95
 GENES, CHROMOSOMES, SPACING = 1200, 10, 150_000
@@ -41,12 +41,14 @@ SHARED, ALONE = 0.4, 1.0
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", type=int, default=200, help="of the planted equation")
+    parser.add_argument("--refits", type=int, default=summary.REFITS, help="resamples an interval")
     parser.add_argument("--seeds", type=int, nargs="*", default=[1, 2, 3], help="of the simulator")
     parser.add_argument("--genes", type=int, default=3000, help="genes of the simulator")
     parser.add_argument("--replicates", type=int, default=20)
     parser.add_argument("--quick", action="store_true", help="10 sets, no simulator")
     parser.add_argument("--json", help="write the figures here too")
     args = parser.parse_args()
+    summary.REFITS = args.refits
     sets, seeds = (10, []) if args.quick else (args.sets, args.seeds)
     figures = coverage([intervals(seed) for seed in range(sets)]) if sets else {}
     rows = []
@@ -77,13 +79,14 @@ def intervals(seed: int) -> pd.DataFrame:
     errors = form.standard_errors(fitted, train, y[known])
     equation, features = as_equation(fitted), as_features(genes, x)
     rows = genes.assign(measured=y, equation=form.values(fitted, x, len(y)))
-    found = constants(equation, rows[known].reset_index(drop=True), features, blocks)["values"]
-    half = -float(ndtri((1 - LEVEL) / 2)) * errors
+    train_rows, test_rows = (rows[some].reset_index(drop=True) for some in (known, ~known))
+    found = summary.constants(equation, train_rows, features, blocks)["values"]
+    half = -float(ndtri((1 - summary.LEVEL) / 2)) * errors
     table_ = [
         (item["name"], item["low"] <= true <= item["high"], abs(value - true) <= margin)
         for item, true, value, margin in zip(found, PLANTED, fitted, half, strict=True)
     ]
-    r = test_r(rows[~known].reset_index(drop=True), blocks)
+    r = summary.test_r(test_rows, blocks)
     true = r_of_many(form, fitted, rng)
     peer = np.tanh(np.arctanh(r["value"]) + np.array([-1, 1]) * half_of_r(r["genes"]))
     table_.append(("r", r["low"] <= true <= r["high"], peer[0] <= true <= peer[1]))
@@ -92,7 +95,7 @@ def intervals(seed: int) -> pd.DataFrame:
 
 def half_of_r(n: int) -> float:
     """Half an interval by Fisher's z."""
-    return -float(ndtri((1 - LEVEL) / 2)) / np.sqrt(n - 3)
+    return -float(ndtri((1 - summary.LEVEL) / 2)) / np.sqrt(n - 3)
 
 
 def table() -> pd.DataFrame:
@@ -160,9 +163,11 @@ def coverage(tables: list[pd.DataFrame]) -> Figures:
 
 
 def figure(value: float, peer: float | None, beside: str) -> Figure:
-    """Ratio: of the distance from LEVEL that is allowed to that which was found."""
-    off = abs(value - LEVEL)
-    return Figure(value, "of 90 % intervals", peer, (HIGH - LEVEL) / max(off, 1e-9), 1.0, beside)
+    """Ratio: of the distance from the level that is allowed to that which was found."""
+    off = abs(value - summary.LEVEL)
+    return Figure(
+        value, "of 90 % intervals", peer, (HIGH - summary.LEVEL) / max(off, 1e-9), 1.0, beside
+    )
 
 
 # --- replicates of simulated data -----------------------------------------------------------------

@@ -134,7 +134,7 @@ def correlation(x: np.ndarray, y: np.ndarray) -> float:
 def _one_to_one(pairs: list[tuple[float, str, str]]) -> Iterator[tuple[str, str]]:
     """Of (correlation, one, other) those of at least SAME, the closest first, each name once."""
     taken: set[tuple[int, str]] = set()
-    for correlation, one, other in sorted(pairs, reverse=True):
-        if correlation >= SAME and not {(0, one), (1, other)} & taken:
+    for r, one, other in sorted(pairs, reverse=True):
+        if r >= SAME and not {(0, one), (1, other)} & taken:
             taken |= {(0, one), (1, other)}
             yield one, other
