@@ -232,7 +232,7 @@ def test_test_fold_validates_on_the_next_fold(made, fold):
 def test_out_of_fold_predictions_never_saw_their_fold(made, tmp_path):
     paths = (made.root / "features.zarr", made.root, made.root / "genes.parquet")
     data = load_data(*paths, None)
-    trial = Trial(0, PORTFOLIO[4], 3, 0.5, 10, 1.0, True)
+    trial = Trial(0, PORTFOLIO[4], 3, 0.5, 10, True)
 
     def predicted():
         with Workers.of(data, 1) as workers:

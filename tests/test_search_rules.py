@@ -140,9 +140,9 @@ def test_a_search_in_which_all_fails_ends(data, tmp_path):
 
 
 def test_of_networks_that_are_equally_good_the_smaller_one_costs_less():
-    small, large = (Trial(i, {}, 9, 0.5, n, 1.0, True) for i, n in enumerate((100, 1000)))
+    small, large = (Trial(i, {}, 9, 0.5, n, True) for i, n in enumerate((100, 1000)))
     assert small.cost < large.cost == pytest.approx(small.cost * 1.00115, rel=1e-5)
-    assert Trial(2, {}, 9, np.inf, 100, 1.0, True).cost == np.inf
+    assert Trial(2, {}, 9, np.inf, 100, True).cost == np.inf
 
 
 # --- finalists and the choice ---------------------------------------------------------------------
@@ -218,7 +218,7 @@ def test_the_teacher_is_trained_on_training_and_validation_genes(data, tmp_path)
 
 
 def finalist(number, errors):
-    return Finalist(Trial(number, {}, 9, 0.5, 100, 1.0, True), np.zeros((0, 1)), errors)
+    return Finalist(Trial(number, {}, 9, 0.5, 100, True), np.zeros((0, 1)), errors)
 
 
 def test_the_best_is_returned_where_it_is_surely_better_and_else_the_start():

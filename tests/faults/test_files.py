@@ -99,14 +99,15 @@ def test_only_what_a_change_concerns_runs_again(tmp_path, inputs):
 
 
 def test_after_nextflow_was_killed_a_resumed_run_has_the_same_results(tmp_path, start):
-    """Real stages on 300 simulated genes."""
+    """Real stages on 100 simulated genes."""
     data = tmp_path / "data"
-    assert cli.main(["simulate", "--out", str(data), "--genes", "300", "--seed", "3"]) == 0
+    assert cli.main(["simulate", "--out", str(data), "--genes", "100", "--seed", "3"]) == 0
     rows = (data / "samplesheet.csv").read_text().splitlines()
     (data / "blood.csv").write_text("\n".join(row for row in rows if "muscle" not in row))
-    given = ("-profile", "test", "--input", data / "blood.csv", "--fasta", data / "genome.fa.gz")
-    given += ("--gtf", data / "genes.gtf")
-    undisturbed = pipeline(tmp_path, *given, "--outdir", "undisturbed", "-work-dir", "other")
+    given = ("-profile", "test", "--trials", 2, "--input", data / "blood.csv")
+    given += ("--fasta", data / "genome.fa.gz", "--gtf", data / "genes.gtf")
+    elsewhere = ("--outdir", "undisturbed", "-work-dir", "other")
+    undisturbed = pipeline(tmp_path, *given, *elsewhere, timeout=1800)
     assert undisturbed.status == 0, undisturbed.text
     run = start(*given)
     run.wait_for(lambda: [*tmp_path.glob("work/*/*/search")])
@@ -119,7 +120,7 @@ def test_after_nextflow_was_killed_a_resumed_run_has_the_same_results(tmp_path, 
         "esac; done | xargs -r kill"
     )
     subprocess.run(["bash", "-c", stop], cwd=tmp_path, check=False)
-    again = pipeline(tmp_path, *given, "-resume")
+    again = pipeline(tmp_path, *given, "-resume", timeout=1800)
     assert again.status == 0, again.text
     assert "was killed (process" in again.text
     assert "GENES (genome)" in again.cached and "SEARCH (blood)" in again.submitted

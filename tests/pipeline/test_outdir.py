@@ -85,6 +85,9 @@ def test_the_lock_of_a_run_that_was_killed_is_taken_over(folder):
     run = stub(folder)
     assert run.status == 0, run.text
     assert f"was killed (process {first.pid}, started " in run.text
+    assert (
+        f"The last run into {folder}/results was stopped: all results are copied again" in run.text
+    )
     assert [path.name for path in (folder / "results").glob(".geneq*")] == []
 
 

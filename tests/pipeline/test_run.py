@@ -85,10 +85,12 @@ def test_a_broken_data_set_is_named_and_stops_no_other(data, broken):
 
     # Fixed and resumed: only what was broken, and the atlas of both, is computed.
     (data / "whole.h5ad").replace(data / "muscle.h5ad")
-    # Variants are asked for, too.
+    # Variants are asked for, too, and other resources, which is no reason to run a task again.
     vcf = data / "variants.vcf"
     variants = ("--vcf", vcf, "--variants_truth", measured_effects(folder, vcf))
-    again = pipeline(folder, *OPTIONS, *inputs(data), *variants, "-resume")
+    (folder / "site.config").write_text("process { cpus = 2; memory = 3.GB; time = 1.h }\n")
+    site = ("-c", "site.config")
+    again = pipeline(folder, *OPTIONS, *inputs(data), *variants, *site, "-resume")
     assert again.status == 0, again.text
     anew = {f"{stage} (muscle)" for stage in ("PSEUDOBULK", "SEARCH", "DISTILL")}
     anew |= {f"{stage} ({name})" for stage in EFFECTS for name in DATASETS}
