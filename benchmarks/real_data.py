@@ -4,13 +4,12 @@ Reads what `nextflow run main.nf --cv` left in --results for one data set (of wh
 searches must have finished), and fits boosted trees (scikit-learn's histogram gradient boosting) on
 the same folds: on the training genes, stopped by the validation genes, as the teacher is ("trees,
 train"), and once more on both together with that many trees ("trees, train + valid"). Where the
-folds were distilled, equations of at most 20 nodes are
-distilled, too ("short"). Prints Pearson r of the pooled out-of-fold predictions by cell type,
-the share of the teacher's mean r that equations keep, with their mean complexity and number of
-classes, and differences of r averaged over the cell types with at least 100,000 counts, with 95 %
-intervals by bootstrap over blocks of neighbouring genes: 1 Mb with an annotation; for promoters,
-whose file has no positions, 5 successive genes of a chromosome (a gene's share of the human genome
-is 0.2 Mb).
+folds were distilled, equations of at most 20 nodes are distilled, too ("short"). Prints Pearson r
+of the pooled out-of-fold predictions by cell type, the share of the teacher's mean r that equations
+keep, with their mean complexity and number of classes, and differences of r averaged over the cell
+types with at least 100,000 counts, with 95 % intervals by bootstrap over blocks of neighbouring
+genes: 1 Mb with an annotation, in compact genomes the share of 20 genes; for promoters, whose file
+has no positions, 5 successive genes of a chromosome (a gene's share of the human genome is 0.2 Mb).
 """
 
 import argparse
