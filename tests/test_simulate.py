@@ -297,12 +297,21 @@ def test_a_seed_makes_the_same_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "size", [("--genes", 99), ("--genes", -5), ("--cells", 3), ("--cells", 0), ("--seed", -1)]
+    "size",
+    [
+        ("--genes", 99),
+        ("--genes", -5),
+        ("--cells", 3),
+        ("--cells", 0),
+        ("--seed", -1),
+        ("--variants", -1),
+    ],
 )
 def test_sizes_that_make_no_sense_are_refused(tmp_path, capsys, size):
     assert cli.main(["simulate", *map(str, size), "--out", str(tmp_path / "out")]) == 1
     message = capsys.readouterr().err
-    assert "--genes must be at least 100, --cells at least 4 and --seed at least 0" in message
+    limits = "--genes must be at least 100, --cells at least 4, --seed and --variants at least 0"
+    assert limits in message
     assert str(size[1]) in message
     assert list(tmp_path.iterdir()) == []
 
