@@ -84,7 +84,7 @@ def shares(equation: Equation, replicates: pd.DataFrame) -> dict:
         ],
         "others": [
             {"term": str(term), "share": n / len(found)}
-            for term, n in others.most_common()
+            for term, n in sorted(others.items(), key=lambda item: (-item[1], str(item[0])))
             if n >= LISTED * len(found)
         ],
     }
