@@ -1,7 +1,6 @@
 """Stability: what comes back when equations are searched again on resampled genes."""
 
 import shutil
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -282,7 +281,7 @@ def test_variables_are_recognised_by_class_and_values():
 
     variables = [written("z_A", "A", 1, 0, 0), written("z_programme", None, 1, 1, 0)]
     equation = Equation({**about, "variables": variables, "expression": "z_A + z_programme"})
-    source = SimpleNamespace(features=features, columns=columns)
+    source = Source(None, features, pd.DataFrame(), columns)
     found = [
         Variable("z_A_1", "A", 1, np.array([2, 0.1, 0]), 0.0),
         Variable("z_B", "B", 1, np.array([1.0, 0, 0]), 0.0),

@@ -17,7 +17,7 @@ from .selection import Choice, Sample, choose
 from .sums import sums
 from .variables import Variable, offered
 
-__all__ = ["LEAST_GENES", "CellType", "Settings", "Source"]
+__all__ = ["CellType", "Settings", "Source", "are_enough"]
 
 FORMAT, VERSION = "geneq-distill", 1
 # Training genes that forms are searched on: the teacher is noise-free, so more add nothing.
@@ -100,10 +100,20 @@ class Source:
             )
         return cls(teacher, features, predictions, features.matrix(teacher.scale))
 
+    def places(self, gene_id: pd.Series | np.ndarray) -> np.ndarray:
+        """Rows of `columns` of these genes, int[n]."""
+        place = pd.Series(np.arange(len(self.features.gene_id)), self.features.gene_id)
+        return place[gene_id].to_numpy()
+
     def rows(self, cell_type: str) -> pd.DataFrame:
         """The predictions of one cell type."""
         rows = self.predictions[self.predictions["cell_type"] == cell_type]
         return rows.reset_index(drop=True)
+
+
+def are_enough(known: pd.DataFrame) -> bool:
+    """Whether an equation can be searched on these rows: LEAST_GENES or more, in two folds."""
+    return len(known) >= LEAST_GENES and known["fold"].nunique() > 1
 
 
 @dataclass(frozen=True)
@@ -125,15 +135,14 @@ class CellType:
     def of(cls, source: Source, rows: pd.DataFrame, settings: Settings) -> "CellType":
         """rows: predictions of one cell type; where genes are resampled, some more than once."""
         name, known = rows["cell_type"].iloc[0], rows[rows["split"] != "test"]
-        if len(known) < LEAST_GENES or known["fold"].nunique() < 2:
+        if not are_enough(known):
             raise GeneqError(
                 f"A cell type needs at least {LEAST_GENES} training and validation genes, in two "
                 "folds or more",
                 value=f"{name}: {len(known)} in {known['fold'].nunique()}",
                 fix="Use more chromosomes or a longer annotation, or drop the cell type",
             )
-        place = pd.Series(np.arange(len(source.features.gene_id)), source.features.gene_id)
-        places = place[rows["gene_id"]].to_numpy()
+        places = source.places(rows["gene_id"])
         columns = source.columns[places]
         variables = offered(
             source.teacher,

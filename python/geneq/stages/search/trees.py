@@ -5,6 +5,7 @@ give the former only; the variables remain those of the network.
 """
 
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
@@ -42,14 +43,11 @@ class BoostedTrees:
     def of(cls, data: Data, seed: int, threads: int) -> "BoostedTrees":
         """Fitted to training genes, and to as many trees as validation genes are best with."""
         train, valid = data.rows("train"), data.rows("valid")
-        numbers, predicted = [], np.empty((len(valid), data.y.shape[1]))
         with threadpool_limits(threads):
-            for j in range(data.y.shape[1]):
-                numbers.append(_best_number(data, j, seed))
-                model = _fitted(data, j, train, numbers[j], seed)
-                predicted[:, j] = model.predict(data.columns["raw"][valid])
+            found = [_best(data, j, train, valid, seed) for j in range(data.y.shape[1])]
+        predicted = np.column_stack([values for _, values in found])
         errors = gene_errors(predicted, data.y[valid], np.nanstd(data.y[train], 0), data.weight)
-        return cls(data, seed, threads, numbers, float(errors.sum()))
+        return cls(data, seed, threads, [number for number, _ in found], float(errors.sum()))
 
     def predictions(self) -> tuple[np.ndarray, np.ndarray]:
         """log2(CPM + 1) by trees fitted to training and validation genes, float64[genes, cell
@@ -67,15 +65,18 @@ class BoostedTrees:
         return predicted, out_of_fold
 
 
-def _best_number(data: Data, cell_type: int, seed: int) -> int:
-    """Number of trees with the lowest error on validation genes."""
-    parts = [data.rows(split) for split in ("train", "valid")]
-    (x, y), (x_valid, y_valid) = (_measured(data, cell_type, rows) for rows in parts)
+def _best(
+    data: Data, cell_type: int, train: np.ndarray, valid: np.ndarray, seed: int
+) -> tuple[int, np.ndarray]:
+    """Number of trees with the lowest error on validation genes, and their predictions of these."""
+    (x, y), (x_valid, y_valid) = (_measured(data, cell_type, rows) for rows in (train, valid))
     model = HistGradientBoostingRegressor(
         max_iter=MOST, n_iter_no_change=IDLE, early_stopping=True, random_state=seed, **OPTIONS
     )
     model.fit(x, y, X_val=x_valid, y_val=y_valid)
-    return max(1, int(np.argmax(model.validation_score_)))
+    number = max(1, int(np.argmax(model.validation_score_)))
+    stages = model.staged_predict(data.columns["raw"][valid])
+    return number, next(islice(stages, number - 1, None))
 
 
 def _fitted(

@@ -8,7 +8,7 @@ import pandas as pd
 import sympy
 
 from ...artifacts import REPLICATES
-from ...distill.cell_type import LEAST_GENES, CellType, Settings, Source
+from ...distill.cell_type import CellType, Settings, Source, are_enough
 from ...distill.engines import Engine, choose_engine
 from ...distill.variables import Variable
 from ...equations import Equation, infix, with_numbers
@@ -82,11 +82,7 @@ def resampled(rows: pd.DataFrame, blocks: pd.Series, rng: np.random.Generator) -
         times = rng.multinomial(n, np.full(n, 1 / n))
         drawn = np.repeat(np.arange(len(rows)), times[code])
         some = rows.iloc[drawn]
-        if (
-            len(some) >= LEAST_GENES
-            and some["fold"].nunique() > 1
-            and "train" in set(some["split"])
-        ):
+        if are_enough(some) and "train" in set(some["split"]):
             return drawn
     raise GeneqError(
         "The genes are in too few blocks to be resampled",
@@ -113,8 +109,7 @@ def same_names(
     names = {v.name: v.name if v.label is not None else f"z_other_{v.name[2:]}" for v in variables}
     chosen = equation.variables(source.features.of_genes(genes))
     label = {v["name"]: v["class"] for v in equation.document["variables"]}
-    place = pd.Series(np.arange(len(source.features.gene_id)), source.features.gene_id)
-    columns = source.columns[place[genes].to_numpy()]
+    columns = source.columns[source.places(genes)]
     pairs = [
         (correlation(variable.values(columns), values), variable.name, name)
         for variable in variables
