@@ -1,10 +1,12 @@
 """Readable equations: short forms that say the same, and none that cancels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import sympy
 
-from geneq.distill.selection import Sample, choose, rounded
+from geneq.distill.selection import STEP, Sample, choose, rounded
 from geneq.distill.sums import sums
 from geneq.distill.tidy import MOST_CANCELLING, conditioning, shortest, tidy, values
 from geneq.equations import Form, Program, parse, to_sympy
@@ -87,7 +89,7 @@ def judged():
     x = {name: rng.normal(size=n) for name in "abc"}
     truth = 4 + x["a"] + 0.3 * x["b"] + 0.1 * x["a"] * x["b"]
     fold = np.arange(n) % 5
-    sample = Sample(x, truth + rng.normal(size=n), truth, truth, fold, fold != 1)
+    sample = Sample(x, truth + rng.normal(size=n), truth, fold, fold != 1)
     texts = ["4.0 + 1.0*a", "4.0 + 1.0*a + 0.3*b", "4.0 + 1.0*a + 0.3*b + 0.1*a*b",
              "-996.0 + 1000*exp(0.001*a + 0.0003*b + 0.0001*a*b)"]  # fmt: skip
     return sample, list(map(expression, texts))
@@ -98,6 +100,20 @@ def test_no_member_cancels(judged):
     choice = choose(front, sample)
     assert choice.selected
     assert all(member.cancelling <= MOST_CANCELLING for member in choice.members)
+
+
+def test_no_member_has_a_step(judged):
+    """Expression with a step in it: the step would be the best, the bend is what is taken."""
+    sample, _ = judged
+    truth = 4 + sample.x["a"] + 2.0 * (sample.x["b"] > 0.8)
+    stepped = replace(sample, y=truth + 0.3 * np.sin(sample.y * 1e3), teacher=truth)
+    front = ["4.0 + a", "5.0 + a + tanh(2.0*b - 1.6)", "5.0 + a + tanh(900.0*b - 720.0)"]
+    choice = choose(list(map(expression, front)), stepped)
+    member = choice.members[choice.chosen]
+    assert 1 < member.form.steepness(member.constants, sample.x) <= STEP
+    steep, without = (Form.of(expression(text)) for text in (front[-1], front[0]))
+    assert steep.steepness(steep.start, sample.x) == pytest.approx(900, rel=0.1)
+    assert without.steepness(without.start, sample.x) == 0
 
 
 def test_accuracy_is_the_share_of_the_gain_that_is_kept(judged):
@@ -135,6 +151,6 @@ def test_constants_are_rounded_within_their_errors(judged):
 
 
 def test_a_programme_counts_for_its_classes():
-    sample = Sample({}, *[np.zeros(0)] * 5, classes={"p": 24})
+    sample = Sample({}, *[np.zeros(0)] * 4, classes={"p": 24})
     assert sample.size(Form.of(expression("1.0 + 2.0*a"))) == 5
     assert sample.size(Form.of(expression("1.0 + 2.0*p + 0.5*p**2"))) == 10 + 3 * 23

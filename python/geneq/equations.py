@@ -43,6 +43,9 @@ MAX_CHARACTERS = 100_000
 MAX_DEPTH = 200
 MOST_ITERATIONS = 100
 LARGEST_DAMPING = 1e8
+# The largest standard deviation of an argument of tanh that fitting goes to. Above it a tanh is a
+# step, whose slope and place the data cannot tell.
+MOST_STEEP = 4.0
 # Relative gain in squared error at which a fit ends.
 TOLERANCE = 1e-8
 
@@ -398,6 +401,14 @@ class Form:
         values = self._program.run(self._named(constants, x))
         return np.broadcast_to(self._program.slopes(values, [variable])[0], len(x[variable]))
 
+    def steepness(self, constants: np.ndarray, x: dict[str, np.ndarray]) -> float:
+        """The largest standard deviation of an argument of tanh, for `x` as in `fit`; 0 without."""
+        places = [a[0] for operation, a in self._program.steps if operation == "tanh"]
+        if not places:
+            return 0.0
+        values = self._program.run(self._named(constants, x))
+        return max(float(np.std(values[place])) for place in places)
+
     def _gradient(self, constants: np.ndarray, x: dict[str, np.ndarray], n: int) -> np.ndarray:
         values = self._program.run(self._named(constants, x))
         names = [f"c{i}" for i in range(len(constants))]
@@ -423,7 +434,7 @@ class Form:
         -----
         Levenberg–Marquardt with Marquardt's scaling on the normal equations (Marquardt 1963, SIAM
         J. Appl. Math. 11:431): for a few constants and thousands of genes ten times faster than a
-        solver that factors the Jacobian.
+        solver that factors the Jacobian. No tanh is made steeper than MOST_STEEP.
         """
         with np.errstate(all="ignore"):
             return self._fit(x, y, np.asarray(start, float))
@@ -443,6 +454,7 @@ class Form:
 
     def _fit(self, x: dict[str, np.ndarray], y: np.ndarray, constants: np.ndarray):
         n, damping = len(y), 1e-3
+        steepest = max(MOST_STEEP, self.steepness(constants, x))
         residual = self.values(constants, x, n) - y
         error = residual @ residual
         if not np.isfinite(error):
@@ -461,7 +473,7 @@ class Form:
                 trial = constants - np.linalg.lstsq(damped, slope, rcond=None)[0] / size
                 trial_residual = self.values(trial, x, n) - y
                 trial_error = trial_residual @ trial_residual
-                improved = bool(trial_error <= error)
+                improved = trial_error <= error and self.steepness(trial, x) <= steepest
                 damping = damping / 10 if improved else damping * 10
             if not improved:
                 break

@@ -32,7 +32,7 @@ class Settings:
     sr_engine: str = "operon"
     sr_generations: int = 60
     max_variables: int = 12
-    programmes: int = 2
+    programmes: int = 3
     programme_classes: int = 24
     max_complexity: int = 40
     accuracy: float | None = None
@@ -144,10 +144,12 @@ class CellType:
             )
         places = source.places(rows["gene_id"])
         columns = source.columns[places]
+        train = (rows["split"] == "train").to_numpy()
         variables = offered(
             source.teacher,
-            columns[(rows["split"] == "train").to_numpy()],
+            columns[train],
             source.features.columns,
+            rows["teacher_out_of_fold"].to_numpy()[train],
             source.teacher.cell_types.index(name),
             settings.max_variables,
             settings.programmes,
@@ -167,7 +169,6 @@ class CellType:
         sample = Sample(
             {name: column[known] for name, column in self.x.items()},
             self.rows["measured"].to_numpy()[known],
-            self.rows["teacher"].to_numpy()[known],
             self.rows["teacher_out_of_fold"].to_numpy()[known],
             self.rows["fold"].to_numpy()[known],
             self.split("train")[known],
@@ -182,7 +183,7 @@ class CellType:
         rows = np.flatnonzero(self.split("train"))
         rows = np.random.default_rng(settings.seed).permutation(rows)[:SEARCH_ROWS]
         x = {name: column[rows] for name, column in self.x.items()}
-        y = self.rows["teacher"].to_numpy()[rows]
+        y = self.rows["teacher_out_of_fold"].to_numpy()[rows]
         pooled = {v.name: x[v.name] for v in self.variables if v.label is not None}
         found = []
         for some in [pooled, x] if 0 < len(pooled) < len(x) else [x]:

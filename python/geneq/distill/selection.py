@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import sympy
 
-from ..equations import Form, round_to, with_numbers
+from ..equations import MOST_STEEP, Form, round_to, with_numbers
 from .simplify import fitted, simplifications
 from .tidy import MOST_CANCELLING, conditioning, tidy
 
@@ -23,6 +23,8 @@ LEAST_Z, LEAST_TEACHER_Z = 2.0, 3.0
 LEAST_GAIN = 1e-3
 # Nodes that one more class in a programme counts for: what it would add to a sum.
 NODES_A_CLASS = 3
+# A tanh whose argument has more than this standard deviation is a step: no member has one.
+STEP = 1.25 * MOST_STEEP
 # Constants are rounded by less than this share of their standard error, and together move the
 # predictions by less than this share of their standard deviation.
 ROUNDING, MOVED = 0.25, 0.005
@@ -35,16 +37,14 @@ ROWS = 800
 class Sample:
     """Genes of training and validation of one cell type.
 
-    x: variables, each float64[n]; y: measured float64[n]; teacher: float64[n]; out_of_fold:
-    float64[n], predictions of networks that never saw the gene's fold; fold: int[n]; train:
-    bool[n]; classes: number of classes of each variable that mixes some; most: the largest
-    complexity of a member.
+    x: variables, each float64[n]; y: measured float64[n]; teacher: float64[n], predictions of
+    teachers that never saw the gene's fold; fold: int[n]; train: bool[n]; classes: number of
+    classes of each variable that mixes some; most: the largest complexity of a member.
     """
 
     x: dict[str, np.ndarray]
     y: np.ndarray
     teacher: np.ndarray
-    out_of_fold: np.ndarray
     fold: np.ndarray
     train: np.ndarray
     classes: dict[str, int] = field(default_factory=dict)
@@ -218,8 +218,8 @@ def _by_size(candidate: tuple[Form, int, float]) -> tuple[int, int, float]:
 
 
 def _teacher_gain(constant: Member, sample: Sample) -> np.ndarray:
-    """What the network's squared errors are smaller than the constant's, out of fold."""
-    return constant.errors - (sample.out_of_fold - sample.y) ** 2
+    """What the teacher's squared errors are smaller than the constant's, out of fold."""
+    return constant.errors - (sample.teacher - sample.y) ** 2
 
 
 def _selected(
@@ -293,7 +293,8 @@ def _fidelity(form: Form, sample: Sample) -> float | None:
 
 
 def _judged(form: Form, sample: Sample, size: int = 1, fidelity: float = 0.0) -> Member | None:
-    """The form with constants fitted; None when it is unstable, cancels or cannot be fitted."""
+    """The form with constants fitted; None when it is unstable, cancels, has a step or cannot be
+    fitted."""
     n = len(sample.y)
     everything = form.fit(sample.x, sample.y, form.start)
     if everything is None or not _is_stable(form.values(everything, sample.x, n), sample.y):
@@ -301,7 +302,7 @@ def _judged(form: Form, sample: Sample, size: int = 1, fidelity: float = 0.0) ->
     cancelling = 1.0
     if form.variables:
         cancelling = conditioning(with_numbers(form, everything, 15), sample.some[0])
-    if cancelling > MOST_CANCELLING:
+    if cancelling > MOST_CANCELLING or form.steepness(everything, sample.x) > STEP:
         return None
     predicted = np.empty(n)
     for fold in np.unique(sample.fold):

@@ -1,9 +1,10 @@
 """What an equation can be written in: pooled classes and programmes, both explicit weighted sums.
 
 A *pooled class* is one of the teacher's own variables. A *programme* is a weighted sum over the
-bins of several classes: a direction in which the teacher's prediction of a cell type changes most
-(an active subspace: Constantine et al., SIAM J. Sci. Comput. 36:A1500, 2014), read from the
-gradient of the network and reduced to few classes.
+bins of several classes, reduced to few of them: directions in which the network's prediction of a
+cell type changes most, read from its gradient (an active subspace: Constantine et al., SIAM J. Sci.
+Comput. 36:A1500, 2014), and the sum that is closest to the teacher's predictions (by ridge
+regression).
 """
 
 import re
@@ -52,6 +53,7 @@ def offered(
     teacher: TrainedTeacher,
     columns: np.ndarray,
     about: list[Column],
+    predicted: np.ndarray,
     cell_type: int,
     most: int,
     programmes: int,
@@ -60,8 +62,11 @@ def offered(
 ) -> list[Variable]:
     """The variables of one cell type: at most `most` pooled classes, and `programmes` more.
 
-    columns: float32[n, columns], scaled columns of training genes; about: what they are; classes:
-    the most that a programme may have.
+    The last of the programmes is the one that is closest to the predictions.
+
+    columns: float32[n, columns], scaled columns of training genes; about: what they are;
+    predicted: float64[n], the teacher's predictions of these genes; classes: the most that a
+    programme may have.
     """
     with torch.inference_mode():
         pooled = teacher.network.pool(teacher.scaling.x(columns)).numpy()
@@ -74,11 +79,11 @@ def offered(
         for v in [v for v in places if labels[v] is not None][:most]
     ]
     known = [variable.values(columns) for variable in found]
-    mixed = directions(teacher, pooled, cell_type) if places else []
-    for name, direction in zip(names[len(named) :], mixed, strict=False):
-        weights = np.zeros(columns.shape[1])
-        for v in np.flatnonzero(direction):
-            weights += direction[v] * teacher.weights(int(v))[0]
+    mixed: list[np.ndarray] = []
+    if places and programmes:
+        mixed = directions(teacher, pooled, cell_type)[: programmes - 1]
+        mixed.append(closest(columns, predicted))
+    for name, weights in zip(names[len(named) :], mixed, strict=False):
         weights = with_few_classes(columns, about, weights, classes)
         used = {(c.block, c.name) for c, w in zip(about, weights, strict=True) if w}
         programme = _standardised(name, None, len(used), weights, columns)
@@ -118,12 +123,23 @@ def important(teacher: TrainedTeacher, pooled: np.ndarray, cell_type: int, seed:
     return [int(c) for c in ranked if importance[c] >= IMPORTANT]
 
 
+def closest(columns: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """The weights of the sum of columns that is closest to float64[n] predictions, by ridge
+    regression, float64[columns]. columns: float32[n, columns]."""
+    x = columns.astype(float)
+    sd = x.std(0)
+    x = np.divide(x - x.mean(0), sd, out=np.zeros_like(x), where=sd > 0)
+    gram = x.T @ x
+    gram[np.diag_indices_from(gram)] += PENALTY * len(x)
+    return np.linalg.solve(gram, x.T @ (predicted - predicted.mean())) / np.where(sd > 0, sd, 1)
+
+
 def directions(teacher: TrainedTeacher, pooled: np.ndarray, cell_type: int) -> list[np.ndarray]:
-    """Directions in which the network's prediction changes most, float64[variables] each.
+    """Directions in which the network's prediction changes most, float64[columns] each.
 
     pooled: float32[n, variables] of training genes. The eigenvectors of the mean outer product of
-    the gradient with respect to standardised variables, as weights of the variables themselves; a
-    direction's sign is such that the prediction rises along it on average.
+    the gradient with respect to standardised variables, as weights of the columns; a direction's
+    sign is such that the prediction rises along it on average.
     """
     z = torch.from_numpy(pooled).clone().requires_grad_()
     predicted = teacher.network.eval().members(z).mean(0)[:, cell_type]
@@ -134,7 +150,14 @@ def directions(teacher: TrainedTeacher, pooled: np.ndarray, cell_type: int) -> l
         return []
     vectors *= np.where(gradient.mean(0) @ vectors < 0, -1, 1)
     kept = [i for i in range(len(size))[::-1] if size[i] >= LEAST_SHARE * size.sum()]
-    return [np.divide(vectors[:, i], sd, out=np.zeros(len(sd)), where=sd > 0) for i in kept]
+    found = [np.divide(vectors[:, i], sd, out=np.zeros(len(sd)), where=sd > 0) for i in kept]
+    return [_of_columns(teacher, direction) for direction in found]
+
+
+def _of_columns(teacher: TrainedTeacher, direction: np.ndarray) -> np.ndarray:
+    """Weights of columns, float64[columns], from those of the teacher's variables."""
+    used = np.flatnonzero(direction)
+    return np.sum([direction[v] * teacher.weights(int(v))[0] for v in used], axis=0)
 
 
 def with_few_classes(

@@ -2,11 +2,12 @@
 
 The variables are the teacher's pooled classes that matter for the cell type, by permutation
 importance on training genes, and programmes: weighted sums over few classes, along which the
-teacher's prediction changes most. Symbolic regression, and sums of few terms chosen greedily,
-approximate the teacher's predictions on training genes. The equation is selected by its error
-against measured expression, out of fold over training and validation genes; if none predicts better
-than the mean, no equation is selected. A more faithful equation is reported beside it. Test genes
-are used only for reporting.
+network's prediction changes most, or that are closest to the teacher's. Symbolic regression, and
+sums of few terms chosen greedily, approximate what the teacher predicts of training genes out of
+fold: what it predicts of genes that it was trained on has their noise in it. The equation is
+selected by its error against measured expression, out of fold over training and validation genes;
+if none predicts better than the mean, no equation is selected. A more faithful equation is reported
+beside it. Test genes are used only for reporting.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -48,8 +49,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--programmes",
         type=int,
-        default=2,
-        help="maximum number of programmes: weighted sums over several classes (default: 2)",
+        default=3,
+        help="maximum number of programmes: weighted sums over several classes (default: 3)",
     )
     parser.add_argument(
         "--programme_classes",
