@@ -45,7 +45,7 @@ MOST_ITERATIONS = 100
 LARGEST_DAMPING = 1e8
 # The largest standard deviation of an argument of tanh that fitting goes to. Above it a tanh is a
 # step, whose slope and place the data cannot tell.
-MOST_STEEP = 4.0
+MOST_STEEP = 3.0
 # Relative gain in squared error at which a fit ends.
 TOLERANCE = 1e-8
 

@@ -24,7 +24,7 @@ LEAST_GAIN = 1e-3
 # Nodes that one more class in a programme counts for: what it would add to a sum.
 NODES_A_CLASS = 3
 # A tanh whose argument has more than this standard deviation is a step: no member has one.
-STEP = 1.25 * MOST_STEEP
+STEP = 4 / 3 * MOST_STEEP
 # Constants are rounded by less than this share of their standard error, and together move the
 # predictions by less than this share of their standard deviation.
 ROUNDING, MOVED = 0.25, 0.005

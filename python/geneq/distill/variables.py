@@ -25,6 +25,8 @@ LEAST_SHARE = 0.02
 ENOUGH = 0.99
 # Ridge penalty of a programme's weights, over the number of genes.
 PENALTY = 0.01
+# A programme of fewer classes than this, all of them pooled classes, adds nothing to those.
+LEAST_CLASSES = 3
 # Variables so correlated are one.
 SAME = 0.995
 PROGRAMME = "programme"
@@ -71,13 +73,12 @@ def offered(
     with torch.inference_mode():
         pooled = teacher.network.pool(teacher.scaling.x(columns)).numpy()
     places = important(teacher, pooled, cell_type, seed)
+    taken = [v for v in places if teacher.variables[v].name is not None][:most]
+    classes_taken = {(teacher.variables[v].block, teacher.variables[v].name) for v in taken}
     labels = [variable.name for variable in teacher.variables]
     named = [label for label in labels if label is not None]
     names = variable_names([*named, *[PROGRAMME] * programmes])
-    found = [
-        _standardised(names[v], labels[v], 1, teacher.weights(v)[0], columns)
-        for v in [v for v in places if labels[v] is not None][:most]
-    ]
+    found = [_standardised(names[v], labels[v], 1, teacher.weights(v)[0], columns) for v in taken]
     known = [variable.values(columns) for variable in found]
     mixed: list[np.ndarray] = []
     if places and programmes:
@@ -86,6 +87,8 @@ def offered(
     for name, weights in zip(names[len(named) :], mixed, strict=False):
         weights = with_few_classes(columns, about, weights, classes)
         used = {(c.block, c.name) for c, w in zip(about, weights, strict=True) if w}
+        if len(used) < LEAST_CLASSES and used <= classes_taken:
+            continue
         programme = _standardised(name, None, len(used), weights, columns)
         values = programme.values(columns)
         if all(abs(values @ other) < SAME * len(values) for other in known):
