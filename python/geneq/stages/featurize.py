@@ -38,7 +38,7 @@ from ..features import Block, Features, of_genome
 from ..gene_features import of_annotation, of_table
 from ..genome import Genome
 from ..oracles import STRANDS, BinnedOracle, Oracle, device, load_oracles
-from ..oracles.base import check_build
+from ..oracles.base import check_build, flanked
 from ..oracles.classes import with_classes_of_one
 from ..oracles.feeding import Fitting, distinct_rows
 from ..oracles.network import PRECISIONS
@@ -504,12 +504,6 @@ def _record_scores(scorer: Scorer, sequences: list[np.ndarray]) -> np.ndarray:
         edges = of_promoter(fractions, length)
         tokens = np.stack([sequences[i] for i in rows])
         distinct, which = distinct_rows(tokens)
-        found = scorer.score(*_flanked(tokens[distinct], edges, oracle.flank))
+        found = scorer.score(*flanked(tokens[distinct], edges, oracle.flank))
         scores[rows] = found[which]
     return scores
-
-
-def _flanked(tokens: np.ndarray, edges: np.ndarray, flank: int) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens with at least `flank` bases around the edges, N beyond the sequence, and the edges."""
-    before, after = max(0, flank - edges[0]), max(0, edges[-1] + flank - tokens.shape[1])
-    return np.pad(tokens, [(0, 0), (before, after)], constant_values=4), edges + before

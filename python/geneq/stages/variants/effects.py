@@ -13,7 +13,7 @@ the oracle's TSS (of the middle, for oracles without one). It is trimmed there, 
 genome. Variants are placed in their normal form (`vcf.normalised`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -122,10 +122,22 @@ class Case:
         scored = self._singles
         new = np.stack([position, symbol], axis=1)[np.isnan(scored[position, symbol, 0])]
         new = np.unique(new, axis=0)
+        scored[new[:, 0], new[:, 1]] = self.gains(self._substituted(new))
+        return scored[position, symbol]
+
+    def _substituted(self, new: np.ndarray) -> np.ndarray:
+        """The genome's sequence with each position and symbol of int64[k, 2] alone."""
         tokens = np.repeat(self.wild[None], len(new), axis=0)
         tokens[np.arange(len(new)), new[:, 0]] = new[:, 1]
-        scored[new[:, 0], new[:, 1]] = self.gains(tokens)
-        return scored[position, symbol]
+        return tokens
+
+    def sequences(self) -> Iterator[np.ndarray]:
+        """All sequences that methods score, uint8[n, length] at a time."""
+        yield self.wild[None]
+        yield self.tokens[self.note == ""]
+        _, position, symbol = self.changes
+        singles = np.stack([position, symbol], axis=1)
+        yield self._substituted(np.unique(singles, axis=0))
 
     @cached_property
     def _singles(self) -> np.ndarray:
