@@ -257,7 +257,7 @@ def test_what_cannot_score_is_refused_by_name(made, tmp_path, changes, message):
         ({"name": "motifs:n.meme"}, "needs the motif file n.meme"),
         (
             {"name": "python:os:getcwd"},
-            r"needs the model .*'block python:os:getcwd' \(in .*0\.json\).*--equation_oracles, as it",
+            r"needs the model .*'block python:os:getcwd' \(in .*0\.json\).*--equation_oracles",
         ),
         ({"name": "deepbind:db"}, "needs the model .*'block deepbind:db'"),
         (
