@@ -69,6 +69,10 @@ class Oracle(ABC):
     variant : callable or None
         The model's own variant score, (reference, alternative) → float32[n, targets], both
         uint8[n, length]; a subclass may define it as a method. None: the difference of the scores.
+    variant_index : int or None
+        Index of a variant's first base in the sequences that `variant` takes, which are then
+        windows of the genome on the forward strand, one for each variant. None: they are the
+        sequence of a locus.
     batched : bool
         Whether `predict` divides its rows into batches that fit into memory; where it does not,
         it is given as many rows as fit.
@@ -92,6 +96,7 @@ class Oracle(ABC):
     precision: str = "float32"
     module: nn.Module | None = None
     variant: VariantScore | None = None
+    variant_index: int | None = None
     batched: bool = False
     note: str = ""
 

@@ -37,8 +37,8 @@ ABOUT_NEEDED, ABOUT_OPTIONAL = {"length", "targets"}, {"alphabet", "tss", "held_
 STRANDS = ("given", "both")
 # Parts of a user's object that are taken over where they are there.
 OPTIONAL = (
-    "alphabet", "length", "tss", "bin_size", "strand", "unknown", "held_out", "trained", "build",
-    "precisions", "module", "batched", "note",
+    "alphabet", "length", "tss", "variant_index", "bin_size", "strand", "unknown", "held_out",
+    "trained", "build", "precisions", "module", "batched", "note",
 )  # fmt: skip
 
 
@@ -330,6 +330,8 @@ def _check_attributes(oracle: Oracle) -> None:
         "alphabet": _is_text(oracle.alphabet) and _are_names(list(oracle.alphabet)),
         "length": oracle.length is None or (_is_index(oracle.length, None) and oracle.length > 0),
         "tss": oracle.tss is None or _is_index(oracle.tss, oracle.length),
+        "variant_index": oracle.variant_index is None
+        or (oracle.length is not None and _is_index(oracle.variant_index, oracle.length)),
         "bin_size": oracle.bin_size is None
         or (_is_index(oracle.bin_size, None) and oracle.bin_size > 0),
         "strand": oracle.strand in STRANDS,
@@ -353,6 +355,7 @@ MUST_BE = {
     "alphabet": "different symbols, as 'ACGT'",
     "length": "a positive int, or None for any length",
     "tss": "an index of the input, or None",
+    "variant_index": "an index of the input, which has a length, or None",
     "bin_size": "a positive int, or None",
     "strand": "'given' or 'both'",
     "unknown": "text",

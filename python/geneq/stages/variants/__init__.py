@@ -39,6 +39,7 @@ from ...vcf import leave_out, lengths, normalised, read_vcf
 from . import expression
 from .effects import METHODS, NO_COMPONENT, Answer, Case, alternatives, wild_type
 from .pairs import completely_in
+from .placed import PlacedScores
 from .truth import (
     agreement,
     comparisons,
@@ -252,12 +253,15 @@ def effects_of(
         oracle = opener.oracle(locus.oracle, locus.precision)
         check_build(oracle, genome)
     tss = oracle.tss if oracle else None
+    targets, normal = _targets(locus, oracle, surrogate), normalised(table, genome, threads)
     case = Case(
         locus,
         wild_type(locus, genome, surrogate),
-        *alternatives(locus, genome, table, tss, threads),
-        _targets(locus, oracle, surrogate),
+        *alternatives(locus, genome, normal, tss, threads),
+        targets,
+        normal,
         oracle,
+        _placed(locus, oracle, targets, genome, threads),
         surrogate,
         locus.reduce,
         locus.reverse_complement,
@@ -265,6 +269,15 @@ def effects_of(
     if oracle is not None:
         check_library(oracle, case.sequences(), opener.max_windows, 1 + locus.reverse_complement)
     return _rows(table, case, {name: _answer(name, case) for name in methods})
+
+
+def _placed(
+    locus: Locus, oracle: Oracle | None, targets: list[str], genome: Genome, threads: int
+) -> PlacedScores | None:
+    """For oracles that score a variant in a window of its own."""
+    if oracle is None or oracle.variant is None or oracle.variant_index is None or locus.reduce:
+        return None
+    return PlacedScores(oracle, targets, genome, locus.chrom, threads)
 
 
 def _answer(method: str, case: Case) -> Answer:
