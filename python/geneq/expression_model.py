@@ -17,6 +17,7 @@ from .equations import SOURCE, Equation, used_blocks, used_columns
 from .errors import GeneqError
 from .features import Features
 from .genome import Genome
+from .mave import check_finite
 from .oracles.base import BinnedOracle, check_build
 from .oracles.blocks import NamedOracles, is_deep, open_block
 from .oracles.equation import equation_hash
@@ -164,7 +165,9 @@ class ExpressionModel:
             values = np.asarray(block.values)[which]
             if not block.is_table:
                 place = next(places)
-                changes = self._oracles[place].changes(before, which, after, self._edges(place))
+                oracle = self._oracles[place]
+                changes = oracle.changes(before, which, after, self._edges(place))
+                check_finite(changes.reshape(len(changes), -1), f"Scores of {oracle.name}")
                 values = values + changes
             blocks.append(replace(block, values=values))
         new = Features(gene_id[which], blocks, old.meta)

@@ -17,6 +17,7 @@ from ..binning import of_promoter
 from ..equations import SOURCE, Equation, used_blocks, used_columns, used_variables
 from ..errors import GeneqError
 from ..features import Block, Features
+from ..mave import check_finite
 from .base import BinnedOracle, Oracle, check_sequences, flanked
 from .blocks import NamedOracles, is_deep, open_block
 from .feeding import Fitting
@@ -165,6 +166,7 @@ class Reader:
     def block(self, tokens: np.ndarray) -> Block:
         """The features of sequences."""
         scores = self._score(*self.part(tokens))
+        check_finite(scores.reshape(len(scores), -1), f"Scores of {self.oracle.name}")
         meta = {"hash": self.about["hash"], "bin_edges": self.about["bin_edges"]}
         return Block(self.about["name"], scores, self.oracle.targets, meta)
 

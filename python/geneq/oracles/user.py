@@ -78,7 +78,31 @@ def open_torchscript(path: str) -> NetworkOracle:
     oracle.hash = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     with in_file(path):
         _check_attributes(oracle)
+        _check_network(oracle)
     return oracle
+
+
+def _check_network(oracle: NetworkOracle) -> None:
+    """Raises GeneqError if a network of fixed length does not take it, or has other outputs."""
+    if oracle.length is None:
+        return
+    unknown = np.full((1, oracle.length), len(oracle.alphabet), np.uint8)
+    try:
+        scores = oracle.predict(unknown)
+    except RuntimeError as error:
+        if out_of_memory(error):
+            raise
+        raise GeneqError(
+            f"The network does not take sequences of the length in {ABOUT}",
+            value=f"{oracle.length:,} nt: {str(error).strip().splitlines()[-1]}",
+            fix=f"Save it with its own length in {ABOUT}",
+        ) from None
+    if scores.ndim not in (2, 3) or scores.shape[:: scores.ndim - 1] != (1, len(oracle.targets)):
+        raise GeneqError(
+            f"The network has other outputs than the targets in {ABOUT}",
+            value=f"{list(scores.shape)} for a sequence, {len(oracle.targets):,} targets",
+            fix=f"Name each output in {ABOUT}",
+        )
 
 
 def _about(text: str | bytes, path: str) -> dict:
