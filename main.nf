@@ -24,7 +24,7 @@ workflow {
     // Everything below reads these: in `params` numbers and booleans may be text.
     def machines = Machines.ofRun(workflow.profile, workflow.workDir)
     def given = parameters.checked(params, machines)
-    def options = given + [code_digest: Checkout.digest(projectDir)]
+    def digest = [code_digest: Checkout.digest(projectDir)]
 
     def rules = projectDir.resolve('python/geneq/data')
     def sheet = given.genomes ? Sheet.genomes(existing(given.genomes), rules.resolve('genomes.json')) : []
@@ -42,14 +42,14 @@ workflow {
     def single = given.subMap(['fasta', 'gtf', 'promoters', 'features']) + [genome: used[0]]
     def genomes = used ? (sheet ? sheet.findAll { row -> row.genome in used } : [single]) : []
     def oracles = Named.sideBySide(given.oracle, Sheet.rule(rules.resolve('loci.json'), 'oracle'))
+    def options = given + digest + [equation_oracles: oracles*.staged.join('+')]
+    // Equations that score DNA open the oracles of their features again.
+    def readDna = given.vcf && !places || jobs.any { job -> job.oracle.equation }
     // Genomes whose features exist are not scored.
     def featurized = genomes.findAll { row -> row.genome in samples*.genome }
     def (ready, scored) = featurized.split { row -> row.features }
     if (ready && !scored) {
-        parameters.checkUnused(given)
-    }
-    if (given.vcf && !places && scored) {
-        Named.checkReadDna(oracles)
+        parameters.checkUnused(given, readDna)
     }
 
     def outdir = file(given.outdir, glob: false)
@@ -81,7 +81,8 @@ workflow {
         GENOMES.out.genes,
         GENOMES.out.features,
         GENOMES.out.folders,
-        Named.motifFiles(oracles),
+        Named.files(oracles),
+        optional(given.classes),
         optional(given.truth),
         places ? [] : optional(given.vcf),
         places ? [] : optional(given.variants_truth),
@@ -91,7 +92,8 @@ workflow {
         channel.fromList(jobs),
         GENOMES.out.folders,
         EQUATIONS.out.equations,
-        Named.motifFiles(oracles),
+        Named.files(oracles),
+        optional(given.classes),
         optional(given.vcf),
         optional(given.variants_truth),
         options

@@ -102,22 +102,9 @@ class Named {
         return new Named(name, null)
     }
 
-    /** Stop if effects of variants on expression are asked for, and equations could not read DNA. */
-    static void checkReadDna(List<Named> oracles) {
-        def other = oracles.find { oracle -> !(oracle.kind in ['motifs', 'kmers']) }
-        if (other) {
-            throw new AbortOperationException("--vcf with --input needs features of motifs and k-mers, and --oracle names ${other}: no other oracle is opened for an equation. Score the variants in loci, with --loci")
-        }
-    }
-
     /** The files and folders of oracles, each once. */
     static List<Path> files(List<Named> oracles) {
         return oracles*.files.flatten().unique()
-    }
-
-    /** The motif files among them: an equation opens no other. */
-    static List<Path> motifFiles(List<Named> oracles) {
-        return files(oracles.findAll { oracle -> oracle.kind == 'motifs' })
     }
 
     /** Its file or folder, and the JSON file next to a Keras network that has one. */
@@ -131,6 +118,11 @@ class Named {
 
     String getKind() {
         return name.tokenize(':')[0]
+    }
+
+    /** Whether it is an equation, which opens the oracles of its features again. */
+    boolean isEquation() {
+        return kind in ['equation', RUN]
     }
 
     /** The data set whose equation it is; null for all other oracles. */

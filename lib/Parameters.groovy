@@ -126,9 +126,12 @@ class Parameters {
         return given[name] == described()[name].default
     }
 
-    /** Stop if options of featurize are given; for runs in which the features of all genomes exist. */
-    void checkUnused(Map given) {
-        def unused = FEATURIZE.findAll { name -> !isDefault(given, name) }
+    /**
+     * Stop if options of featurize are given; for runs in which the features of all genomes exist.
+     * Equations that read DNA use the table of classes.
+     */
+    void checkUnused(Map given, boolean readDna) {
+        def unused = FEATURIZE.findAll { name -> !isDefault(given, name) && !(readDna && name == 'classes') }
         if (unused) {
             throw new AbortOperationException("${unused.collect { name -> "--${name}" }.join(', ')}: these are options for making features, and the features of all genomes exist. Omit them, or --features (in a sheet of genomes: the column features)")
         }

@@ -2,11 +2,14 @@
 process BACKGROUND {
     tag "${meta.dataset}"
     label 'medium'
+    label 'gpu'
+    label 'oracle'
     errorStrategy { Failures.strategy(task) }
 
     input:
     tuple val(meta), path(distill, arity: '1'), path(search, arity: '1'), path(features, arity: '1'), path(genome, arity: '1')
-    path motifs, arity: '0..*' // the motif files that features were made from
+    path oracles, arity: '0..*' // the files and folders that options.equation_oracles names
+    path classes, stageAs: 'classes/*', arity: '0..*' // classes of their outputs, one table or none
     val n // random substitutions
     val options
 
@@ -17,7 +20,7 @@ process BACKGROUND {
     script:
     """
     geneq background --n ${n} --genome ${genome} --equations ${distill} --features ${features} --search ${search} \\
-        ${Shell.options(options)} --threads ${task.cpus} --out background
+        ${classes ? "--equation_classes ${classes}" : ''} ${Shell.options(options)} --threads ${task.cpus} --out background
     geneq doctor --versions ${task.process} > versions.yml
     """
 

@@ -2,11 +2,14 @@
 process EFFECTS {
     tag "${meta.dataset}"
     label 'medium'
+    label 'gpu'
+    label 'oracle'
     errorStrategy { Failures.strategy(task) }
 
     input:
     tuple val(meta), path(distill, arity: '1'), path(search, arity: '1'), path(features, arity: '1'), path(genome, arity: '1'), path(background, arity: '1')
-    path motifs, arity: '0..*' // the motif files that features were made from
+    path oracles, arity: '0..*' // the files and folders that options.equation_oracles names
+    path classes, stageAs: 'classes/*', arity: '0..*' // classes of their outputs, one table or none
     path vcf, arity: '1'
     path truth, stageAs: 'truth/*', arity: '0..*'
     val options
@@ -18,7 +21,8 @@ process EFFECTS {
     script:
     """
     geneq variants --vcf ${vcf} --genome ${genome} --equations ${distill} --features ${features} --search ${search} \\
-        --background ${background} ${truth ? "--truth ${truth}" : ''} ${Shell.options(options)} --threads ${task.cpus} --out variants
+        --background ${background} ${truth ? "--truth ${truth}" : ''} ${classes ? "--equation_classes ${classes}" : ''} \\
+        ${Shell.options(options)} --threads ${task.cpus} --out variants
     geneq doctor --versions ${task.process} > versions.yml
     """
 

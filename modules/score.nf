@@ -7,7 +7,7 @@ process SCORE {
     errorStrategy { Failures.strategy(task) }
 
     input:
-    tuple val(meta), path(genome, arity: '0..*'), path(recipe, stageAs: 'recipe/*', arity: '0..*'), path(oracle, arity: '0..*')
+    tuple val(meta), path(genome, arity: '0..*'), path(recipe, stageAs: 'recipe/*', arity: '0..*'), path(oracle, arity: '0..*'), path(classes, stageAs: 'classes/*', arity: '0..*')
     val options
 
     output:
@@ -19,7 +19,7 @@ process SCORE {
     def sheet = meta.genome ? "--loci sheet.csv --genome ${genome}" : '--experiments sheet.csv'
     """
     echo ${Shell.quoted(meta.sheet)} > sheet.csv
-    geneq score ${sheet} ${Shell.options(options)} --threads ${task.cpus} --out score
+    geneq score ${sheet} ${classes ? "--equation_classes ${classes}" : ''} ${Shell.options(options + meta.named)} --threads ${task.cpus} --out score
     geneq doctor --versions ${task.process} > versions.yml
     """
 

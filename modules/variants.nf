@@ -7,7 +7,7 @@ process VARIANTS {
     errorStrategy { Failures.strategy(task) }
 
     input:
-    tuple val(meta), path(surrogates, stageAs: 'surrogate/*', arity: '1..*'), path(genome, arity: '1'), path(oracle, arity: '0..*')
+    tuple val(meta), path(surrogates, stageAs: 'surrogate/*', arity: '1..*'), path(genome, arity: '1'), path(oracle, arity: '0..*'), path(classes, stageAs: 'classes/*', arity: '0..*')
     path vcf, arity: '1'
     path truth, stageAs: 'truth/*', arity: '0..*'
     val options
@@ -20,7 +20,7 @@ process VARIANTS {
     script:
     """
     geneq variants --vcf ${vcf} --genome ${genome} --surrogates surrogate ${truth ? "--truth ${truth}" : ''} \\
-        ${Shell.options(options)} --threads ${task.cpus} --out variants
+        ${classes ? "--equation_classes ${classes}" : ''} ${Shell.options(options + meta.named)} --threads ${task.cpus} --out variants
     geneq doctor --versions ${task.process} > versions.yml
     """
 

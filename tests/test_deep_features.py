@@ -13,7 +13,7 @@ from geneq.artifacts import GENES, PREDICTIONS
 from geneq.errors import GeneqError
 from geneq.features import Features
 from geneq.genome import Genome
-from geneq.oracles import load_oracle
+from geneq.oracles import load_oracle, named_oracles
 from geneq.oracles.sei import open_sei
 from geneq.stages.featurize import featurize
 from test_deepbind import make_nets, write_folder
@@ -91,8 +91,17 @@ def test_a_network_that_expression_follows_is_in_the_equation(made, tmp_path):
     assert np.corrcoef(tested["measured"], tested["equation"])[0, 1] > 0.8
     again = load_equation(file).predict(features.of_genes(predicted["gene_id"].to_numpy()))
     np.testing.assert_allclose(again, predicted["equation"], atol=1e-6)
-    with pytest.raises(GeneqError, match=f"uses classes of outputs: 'block {name}'"):
+    with pytest.raises(GeneqError, match=f"needs the model .*: 'block {name}'.*--equation_oracles"):
         load_oracle(f"equation:{file}")
+    named = named_oracles(f"deepbind:{made / 'db'}:SELEX")
+    with pytest.raises(GeneqError, match=f"needs the table of classes .*: 'block {name}'"):
+        load_oracle(f"equation:{file}", named=named)
+    named = named_oracles(f"deepbind:{made / 'db'}:SELEX", made / "c.tsv")
+    oracle = load_oracle(f"equation:{file}", named=named)
+    genes = GENES.read(made / "genes" / "genes.parquet")
+    tokens = Genome(made / "genes").windows_of(genes, *oracle.window)
+    expected = load_equation(file).predict(features.of_genes(genes["gene_id"].to_numpy()))
+    np.testing.assert_allclose(oracle.predict(tokens, oracle.tss)[:, 0], expected, atol=1e-5)
 
 
 def test_learnt_classes_are_those_of_featurize(made, tmp_path):

@@ -79,9 +79,8 @@ def test_histones_are_scaled_before_the_difference(oracle):
     assert np.abs(plain - oracle.variant(ref, alt)).max() > 1e-4
 
 
-def test_a_variants_base_is_one_before_the_centre():
-    start, end = SeiOracle.window(10_000)
-    assert (10_000 - start, end - start) == (2047, 4096)
+def test_a_variants_base_is_one_before_the_centre(oracle):
+    assert (oracle.variant_index, oracle.length // 2) == (2047, 2048)
 
 
 def test_both_strands_score_the_same(oracle):

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from geneq.errors import GeneqError
 from geneq.oracles import BinnedOracle, Oracle, load_oracle
+from geneq.oracles.classes import Classes, ProjectedOracle
 from geneq.oracles.network import NetworkOracle
 from geneq.oracles.tiling import ProfileOracle, TiledOracle, binned, fitting_tile
 from twins import tiling as twin
@@ -118,12 +120,85 @@ def test_equal_tiles_are_scored_once():
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+def edits(n: int, length: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Three sequences, n with a change of up to eight bases, or none, of one of them, and which."""
+    rng = np.random.default_rng(seed)
+    before, which = dna(3, length, seed), rng.integers(0, 3, n)
+    after = before[which]
+    for row in after:
+        start, size = rng.integers(0, length), rng.integers(0, 9)
+        row[start : start + size] = rng.integers(0, 5, len(row[start : start + size]))
+    return before, which, after
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    length=st.integers(1, 12),
+    tile=st.integers(1, 9),
+    first=st.integers(-30, 10),
+    short=st.integers(0, 6),
+    seed=st.integers(0, 99),
+    classes=st.booleans(),
+)
+def test_changes_are_those_of_all_scores(length, tile, first, short, seed, classes):
+    model = Weighted(length)
+    oracle = plain = binned(model, tile, first)
+    if classes:
+        table = pd.DataFrame({"output": ["a", "b"], "class": "x", "mean": [1, 2], "sd": [1, 3]})
+        oracle = ProjectedOracle(plain, Classes.of(table), "x")
+    flank = max(0, plain.flank - short)
+    edges = flank + np.array([0, 10, 22, 31])
+    before, which, after = edits(6, edges[-1] + flank, seed)
+    expected = oracle.predict_bins(after, edges) - oracle.predict_bins(before, edges)[which]
+    model.seen = 0
+    found = oracle.changes(before, which, after, edges)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert model.seen == oracle.changed_inputs(before, which, after, edges)
+    # What no change reaches is not scored, and the same change only once.
+    same = before[which]
+    assert not oracle.changes(before, which, same, edges).any()
+    assert oracle.changed_inputs(before, which, same, edges) == 0
+    twice = (before, np.repeat(which, 2), np.repeat(after, 2, axis=0), edges)
+    assert oracle.changed_inputs(*twice) == model.seen
+
+
+@pytest.mark.parametrize("reach", [None, 0, 3])
+def test_changes_of_other_oracles_are_those_of_all_scores(reach):
+    """Where a reach is known, bins that a change does not reach are not scored."""
+
+    class Counts(BinnedOracle):
+        name, targets, hash, flank, seen = "counts:x", ["G"], "1", 3, 0
+
+        def predict(self, tokens, anchor=None):
+            return self.predict_bins(tokens, np.array([0, tokens.shape[1]]))[:, 0]
+
+        def predict_bins(self, tokens, edges):
+            self.seen += len(tokens) * (len(edges) - 1)
+            wide = reach if reach is not None else 3
+            parts = [tokens[:, max(0, a - wide) : b + wide] for a, b in pairwise(edges)]
+            counts = [(part == 2).sum(1, dtype=np.float32) for part in parts]
+            return np.stack(counts, axis=1)[:, :, None]
+
+    oracle, edges = Counts(), np.array([3, 20, 30, 60])
+    oracle.reach = reach
+    before, which, after = edits(12, 63, 8)
+    expected = oracle.predict_bins(after, edges) - oracle.predict_bins(before, edges)[which]
+    oracle.seen = 0
+    np.testing.assert_array_equal(oracle.changes(before, which, after, edges), expected)
+    changed = int((before[which] != after).any(1).sum())
+    assert expected.any() and changed >= 8
+    assert oracle.seen <= 3 * (3 + changed) and (reach is None or oracle.seen < 2 * changed + 9)
+
+
 def test_batches_change_nothing(monkeypatch):
     oracle, tokens, edges = binned(Weighted(5), 3), dna(7, 40), np.array([4, 20, 30])
     expected = oracle.predict_bins(tokens, edges)
     monkeypatch.setattr("geneq.oracles.tiling.BATCH_BYTES", 1)
     np.testing.assert_array_equal(oracle.predict_bins(tokens, edges), expected)
     assert oracle.predict_bins(tokens[:0], edges).shape == (0, 2, 2)
+    after = np.roll(tokens, 1, axis=1)
+    changes = oracle.changes(tokens, np.arange(7), after, edges)
+    np.testing.assert_allclose(changes, oracle.predict_bins(after, edges) - expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ workflow EXPRESSION {
     searches // [dataset, genome, folder of its search]
     features // [genome, features.zarr]
     folders // [genome, folder]
-    motifs // motif files of the features
+    oracles // files and folders of the oracles of the features
+    classes // table of classes of outputs, or none
     vcf // file of variants, or none: then nothing is computed
     truth // file of measured effects of them, or none
     options // parameters, and the digest of the code
@@ -22,8 +23,9 @@ workflow EXPRESSION {
         .combine(features, by: 0)
         .combine(folders, by: 0)
         .map { _genome, meta, distill, search, joined, folder -> [meta, distill, search, joined, folder] }
-    BACKGROUND(models, motifs, options.background, options.subMap(['seed', 'code_digest']))
-    EFFECTS(models.join(BACKGROUND.out.background), motifs, vcf, truth, options.subMap(['code_digest']))
+    reading = options.subMap(['equation_oracles', 'max_windows', 'code_digest'])
+    BACKGROUND(models, oracles, classes, options.background, reading + options.subMap(['seed']))
+    EFFECTS(models.join(BACKGROUND.out.background), oracles, classes, vcf, truth, reading)
 
     emit:
     effects = EFFECTS.out.variants.map { meta, variants -> [meta.dataset, variants] } // [dataset, folder]

@@ -34,7 +34,8 @@ workflow EQUATIONS {
     genes // [genome, genes.parquet, genes.json]
     features // [genome, features.zarr]
     folders // [genome, folder]
-    motifs // motif files of the features
+    oracles // files and folders of the oracles of the features
+    classes // table of classes of outputs, or none
     truth // file of the truth of simulated data, or none
     vcf // file of variants whose effects on expression are asked for, or none
     measured // file of measured effects of them, or none
@@ -115,7 +116,8 @@ workflow EQUATIONS {
         searched.map { meta, search -> [meta.dataset, meta.genome, search] },
         features,
         folders,
-        motifs,
+        oracles,
+        classes,
         vcf,
         measured,
         options

@@ -23,7 +23,8 @@ workflow SURROGATES {
     jobs // a shard of loci each, or an experiment, as Shards makes them
     folders // [genome, folder of its genes]
     equations // [dataset, folder of its equations]
-    motifs // files of the oracles of equations
+    oracles // files and folders of the oracles of features, which equations need
+    classes // table of classes of outputs, or none
     vcf // file of variants, or none
     truth // table of their measured effects, or none
     options // parameters, and the digest of the code
@@ -38,23 +39,24 @@ workflow SURROGATES {
         .map { job -> [job.oracle.dataset, job] }
         .combine(equations, by: 0)
         .map { _dataset, job, distill -> [job, job.oracle.from(distill)] }
-    // [genome, meta, recipe, other files]; an equation of motifs reads their files, too.
+    // [genome, meta, recipe, other files, classes]; an equation opens the oracles of its features.
     tasks = asked.other
         .map { job -> [job, job.oracle] }
         .mix(found)
         .map { job, oracle ->
-            def files = Shards.files(job, oracle) + (oracle.kind == 'equation' ? motifs : [])
-            [job.genome, Shards.meta(job, oracle), job.rows*.recipe.findAll(), files]
+            def files = Shards.files(job, oracle) + (oracle.equation ? oracles : [])
+            def named = oracle.equation ? options.subMap(['equation_oracles', 'max_windows']) : [:]
+            [job.genome, Shards.meta(job, oracle) + [named: named], job.rows*.recipe.findAll(), files.unique(), oracle.equation ? classes : []]
         }
-        .branch { genome, _meta, _recipe, _files ->
+        .branch { genome, _meta, _recipe, _files, _classes ->
             locus: genome
             experiment: true
         }
     SCORE(
         tasks.locus
             .combine(folders, by: 0)
-            .map { _genome, meta, recipe, files, folder -> [meta, [folder], recipe, files] }
-            .mix(tasks.experiment.map { _genome, meta, recipe, files -> [meta, [], recipe, files] }),
+            .map { _genome, meta, recipe, files, tables, folder -> [meta, [folder], recipe, files, tables] }
+            .mix(tasks.experiment.map { _genome, meta, recipe, files, tables -> [meta, [], recipe, files, tables] }),
         options.subMap(['code_digest'])
     )
     SURROGATE(
@@ -69,8 +71,8 @@ workflow SURROGATES {
             .map { meta, fitted -> [meta.genome, meta, fitted] }
             .combine(folders, by: 0)
             .map { _genome, meta, fitted, folder -> [meta.name, meta, fitted, folder] }
-            .join(tasks.locus.map { _genome, meta, _recipe, files -> [meta.name, files] })
-            .map { _name, meta, fitted, folder, files -> [meta, fitted, folder, files] },
+            .join(tasks.locus.map { _genome, meta, _recipe, files, tables -> [meta.name, files, tables] })
+            .map { _name, meta, fitted, folder, files, tables -> [meta, fitted, folder, files, tables] },
         vcf,
         truth,
         options.subMap(['code_digest'])

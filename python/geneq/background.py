@@ -4,8 +4,10 @@ A background is a folder: background.parquet, the sizes |effect| of random singl
 substitutions by method and cell type, and background.json, what they were made with.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ from .checks import check_format
 from .errors import GeneqError
 from .expression_model import ExpressionModel
 from .genome import Genome
+from .oracles.windows import MAX_WINDOWS, announce_windows
 
 __all__ = ["Background", "random_effects"]
 
@@ -82,7 +85,12 @@ class Background:
 
 
 def random_effects(
-    model: ExpressionModel, genome: Genome, n: int, seed: int, threads: int = 1
+    model: ExpressionModel,
+    genome: Genome,
+    n: int,
+    seed: int,
+    threads: int = 1,
+    max_windows: int = MAX_WINDOWS,
 ) -> Background:
     """Effects of random substitutions in the windows of genes.
 
@@ -93,30 +101,77 @@ def random_effects(
     model : ExpressionModel
     genome : Genome
     n, seed, threads : int
+    max_windows : int
+        How many windows deep models may read.
 
     Raises
     ------
     GeneqError
-        Nearly all bases of the windows are N.
+        Nearly all bases of the windows are N, or deep models would read more windows than allowed.
     """
-    rng = np.random.default_rng(seed)
-    parts: list[np.ndarray] = []
-    left, tries = n, DRAWS * (n // BATCH + 1)
-    while left > 0:
-        if tries == 0:
-            raise GeneqError("The windows of genes have too few known bases", file=genome.folder)
-        found = _drawn(model, genome, rng, min(BATCH, 2 * left), threads)[:left]
-        parts.append(np.abs(found).astype(np.float32))
-        left, tries = left - len(found), tries - 1
-    sizes = np.sort(np.concatenate(parts), axis=0)
+    if model.is_deep:
+        _announce(model, lambda: _drawn(model, genome, n, seed, threads), max_windows)
+    parts = [np.abs(drawn.effects(model)) for drawn in _drawn(model, genome, n, seed, threads)]
+    sizes = np.sort(np.concatenate(parts).astype(np.float32), axis=0)
     about = {"genome": genome.digest, "model": model.digest, "n": n, "seed": seed}
     return Background(dict(zip(model.columns, sizes.T, strict=True)), about)
 
 
+class Drawn(NamedTuple):
+    """Random substitutions.
+
+    windows: uint8[k, length], of genes. which: int64[n], the window of each substitution. changed:
+    uint8[n, length], with it. gene_id: object[k].
+    """
+
+    windows: np.ndarray
+    which: np.ndarray
+    changed: np.ndarray
+    gene_id: np.ndarray
+
+    def first(self, n: int) -> "Drawn":
+        """The first `n` of the substitutions."""
+        return self._replace(which=self.which[:n], changed=self.changed[:n])
+
+    def effects(self, model: ExpressionModel) -> np.ndarray:
+        """float64[n, columns]."""
+        return model.differences(self.windows, self.which, self.changed, self.gene_id)
+
+    def inputs(self, model: ExpressionModel) -> int:
+        """How many windows deep models read for the effects."""
+        return model.windows(self.windows, self.which, self.changed)
+
+
+def _announce(model: ExpressionModel, draw: Callable[[], Iterator[Drawn]], most: int) -> None:
+    """Print how many windows of deep models are read; see `announce_windows`."""
+    first = next(draw())
+    announce_windows(
+        "effects of random substitutions",
+        sum(drawn.inputs(model) for drawn in draw()),
+        most,
+        lambda k: first.first(k).effects(model),
+        lambda k: first.first(k).inputs(model),
+        len(first.which),
+    )
+
+
 def _drawn(
+    model: ExpressionModel, genome: Genome, n: int, seed: int, threads: int
+) -> Iterator[Drawn]:
+    """`n` random substitutions, some at a time; those of N are drawn again."""
+    rng, left, tries = np.random.default_rng(seed), n, DRAWS * (n // BATCH + 1)
+    while left > 0:
+        if tries == 0:
+            raise GeneqError("The windows of genes have too few known bases", file=genome.folder)
+        drawn = _draw(model, genome, rng, min(BATCH, 2 * left), threads).first(left)
+        left, tries = left - len(drawn.which), tries - 1
+        yield drawn
+
+
+def _draw(
     model: ExpressionModel, genome: Genome, rng: np.random.Generator, n: int, threads: int
-) -> np.ndarray:
-    """Effects of up to `n` substitutions, float64[k, columns]: without those of N."""
+) -> Drawn:
+    """Up to `n` substitutions: without those of N."""
     gene = np.sort(rng.integers(0, len(model.genes), n))
     rows = np.arange(n)
     columns, others = rng.integers(0, model.length, n), rng.integers(1, 4, n)
@@ -127,5 +182,4 @@ def _drawn(
     old = changed[rows, columns]
     changed[rows, columns] = (old + others) % 4
     known = old < UNKNOWN
-    gene_id = genes["gene_id"].to_numpy()
-    return model.differences(windows, which[known], changed[known], gene_id)
+    return Drawn(windows, which[known], changed[known], genes["gene_id"].to_numpy())

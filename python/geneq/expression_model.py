@@ -17,7 +17,10 @@ from .equations import SOURCE, Equation, used_blocks, used_columns
 from .errors import GeneqError
 from .features import Features
 from .genome import Genome
-from .oracles.equation import equation_hash, open_block
+from .mave import check_finite
+from .oracles.base import BinnedOracle, check_build
+from .oracles.blocks import NamedOracles, is_deep, open_block
+from .oracles.equation import equation_hash
 from .oracles.network import module_hash
 from .teacher import TrainedTeacher
 
@@ -46,21 +49,29 @@ class ExpressionModel:
         equations: dict[str, Equation],
         features: Features,
         genes: pd.DataFrame,
-        oracles: dict,
+        oracles: dict[int, BinnedOracle],
         teacher: TrainedTeacher | None = None,
     ):
         self.equations, self.teacher = equations, teacher
         self._features, self._oracles = features, oracles
         self.genes = genes[genes["gene_id"].isin(features.gene_id)].reset_index(drop=True)
-        windows = [features.blocks[i].meta["window"] for i in oracles]
-        self.window = (min(first for first, _ in windows), max(end for _, end in windows))
+        windows = [(*features.blocks[i].meta["window"], o.flank) for i, o in oracles.items()]
+        self.window = (
+            min(first - flank for first, _, flank in windows),
+            max(end + flank for _, end, flank in windows),
+        )
         self.columns = [(EQUATION, cell_type) for cell_type in equations]
         self.columns += [(TEACHER, name) for name in (teacher.cell_types if teacher else [])]
         self.digest = self._digest()
 
     @classmethod
     def open(
-        cls, equations: str | Path, features: str | Path, search: str | Path | None, genome: Genome
+        cls,
+        equations: str | Path,
+        features: str | Path,
+        search: str | Path | None,
+        genome: Genome,
+        named: NamedOracles | None = None,
     ) -> "ExpressionModel":
         """Open equations, and the teacher if `search` is given.
 
@@ -74,13 +85,15 @@ class ExpressionModel:
             The folder of their search.
         genome : Genome
             The genome of the features, in the folder of its gene table.
+        named : NamedOracles, optional
+            The models of the features, besides motifs and k-mers.
 
         Raises
         ------
         GeneqError
             No equation was selected and there is no teacher; the features are of promoters, of
             another genome, or others than the equations' or the teacher's; an oracle cannot be
-            opened for an equation.
+            opened, or is not named.
         """
         paths = _paths(equations)
         documents = [Equation.load(path) for path in paths]
@@ -101,7 +114,8 @@ class ExpressionModel:
             wanted = None if teacher else _classes(selected.values(), block.name)
             if (SOURCE in block.meta or not block.is_table) and wanted != []:
                 about = {"name": block.name, "classes": block.classes, **block.meta}
-                oracle = open_block(about, paths[0])
+                oracle = open_block(about, paths[0], named or NamedOracles())
+                check_build(oracle, genome)
                 oracles[i] = oracle if wanted is None else oracle.of_classes(wanted)
         if not oracles:
             raise GeneqError("The equations depend on gene features only, not on DNA",
@@ -129,7 +143,7 @@ class ExpressionModel:
     ) -> np.ndarray:
         """How changes of sequence change predictions.
 
-        Only bins that a change reaches are scored; the others are those of the features.
+        Only bins, or tiles, that a change reaches are scored; the others are as in the features.
 
         Parameters
         ----------
@@ -145,46 +159,32 @@ class ExpressionModel:
         -------
         ndarray of float64[n, columns]
         """
-        old = self._stored(gene_id)
-        first, end = _changed(before[which], after)
-        blocks, places = [], iter(self._oracles)
+        old, blocks = self._stored(gene_id), []
+        places = iter(self._oracles)
         for block in old.blocks:
             values = np.asarray(block.values)[which]
             if not block.is_table:
-                self._rescore(next(places), values, before, which, after, first, end)
+                place = next(places)
+                oracle = self._oracles[place]
+                changes = oracle.changes(before, which, after, self._edges(place))
+                check_finite(changes.reshape(len(changes), -1), f"Scores of {oracle.name}")
+                values = values + changes
             blocks.append(replace(block, values=values))
         new = Features(gene_id[which], blocks, old.meta)
         return self._predicted(new) - self._predicted(old)[which]
 
-    def _rescore(
-        self,
-        place: int,
-        values: np.ndarray,
-        before: np.ndarray,
-        which: np.ndarray,
-        after: np.ndarray,
-        first: np.ndarray,
-        end: np.ndarray,
-    ) -> None:
-        """Add to scores [n, bins, classes] what changes in [first, end) change.
+    @property
+    def is_deep(self) -> bool:
+        """Whether it depends on deep models, whose windows are counted."""
+        return any(map(is_deep, self._oracles.values()))
 
-        Windows that differ in the same bins are scored together, before and after, each as far as
-        these bins depend on it: in the same place, rounding is the same.
-        """
-        oracle, edges = self._oracles[place], self._edges(place)
-        reach = self.length if oracle.reach is None else oracle.reach
-        low = np.searchsorted(edges, first - reach, "right") - 1
-        high = np.searchsorted(edges, end + reach, "left")
-        low, high = np.maximum(low, 0), np.minimum(high, len(edges) - 1)
-        some = np.flatnonzero((first < end) & (low < high))
-        ranges, group = np.unique(np.stack([low, high], axis=1)[some], axis=0, return_inverse=True)
-        for i, (a, b) in enumerate(ranges):
-            rows = some[group == i]
-            start, stop = max(edges[0], edges[a] - reach), min(edges[-1], edges[b] + reach)
-            old, again = np.unique(which[rows], return_inverse=True)
-            parts = np.concatenate([before[old, start:stop], after[rows, start:stop]])
-            scores = oracle.predict_bins(parts, edges[a : b + 1] - start)
-            values[rows, a:b] += scores[len(old) :] - scores[again]
+    def windows(self, before: np.ndarray, which: np.ndarray, after: np.ndarray) -> int:
+        """How many windows deep models read for `differences` of these sequences."""
+        return sum(
+            oracle.changed_inputs(before, which, after, self._edges(place))
+            for place, oracle in self._oracles.items()
+            if is_deep(oracle)
+        )
 
     def _edges(self, place: int) -> np.ndarray:
         """Bin edges of a block as positions in windows."""
@@ -211,14 +211,6 @@ class ExpressionModel:
         teacher = self.teacher and module_hash(TEACHER, self.teacher.network)
         decisive = [self._features.about, equations, teacher]
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
-
-
-def _changed(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """[first, end) of the columns that differ, int64[n] each; both 0 if none does."""
-    differ = before != after
-    first = differ.argmax(1)
-    end = differ.shape[1] - differ[:, ::-1].argmax(1)
-    return first, np.where(differ.any(1), end, 0)
 
 
 def _paths(folder: str | Path) -> list[Path]:

@@ -169,6 +169,10 @@ class Locus(Row):
             return None
         return pos0 - self.start if self.strand == "+" else self.end - 1 - pos0
 
+    def forward(self, column: int) -> int:
+        """Forward-strand position (0-based) of a column in the locus' sequence."""
+        return self.start + column if self.strand == "+" else self.end - 1 - column
+
     def symbol(self, base: str) -> str:
         """A base of the forward strand (or several at one position), on the strand of the locus."""
         return base if self.strand == "+" else base.translate(COMPLEMENT)

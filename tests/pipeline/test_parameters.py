@@ -216,7 +216,6 @@ def test_oracles_of_folders_keep_what_follows_the_folder(folder):
         def found = named(names)
         println("staged: ${found*.staged.join(' | ')}")
         println("files: ${Named.files(found)*.name.join(' ')}")
-        println("of equations: ${Named.motifFiles(found)}")
         println("remote: ${Named.located('deepbind:s3://bucket/db:CTCF', rule)}")
         def others = 'mine:db+keras:net.weights.h5+python:./net.py:make+python:mod:make' +
             '+torchscript:genome.fa'
@@ -231,7 +230,6 @@ def test_oracles_of_folders_keep_what_follows_the_folder(folder):
     staged = "deepbind:db:SELEX,C2H2 ZF | deepbind:db:CTCF | sei:sei:profiles | kmers:2"
     assert f"staged: {staged}\n" in run.text
     assert "files: db sei\n" in run.text
-    assert "of equations: []\n" in run.text
     assert "remote: [s3://bucket/db, :CTCF, folder]\n" in run.text
     others = "mine:db | keras:net.weights.h5 | python:net.py:make | python:mod:make"
     assert f"others: {others} | torchscript:genome.fa\n" in run.text

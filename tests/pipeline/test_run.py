@@ -22,6 +22,7 @@ from geneq.mave import Mave
 from geneq.stability import read_stability
 from geneq.surrogates import Surrogate
 from profiles import HALVES, LAST
+from test_deep_features import write_cells
 from test_deepbind import make_nets, write_folder
 
 from .conftest import ROOT, pipeline
@@ -281,28 +282,63 @@ def test_oracles_and_a_table_side_by_side_give_an_equation_that_scores_a_locus(d
     assert mave.oracle["name"] == "equation:0.json" and np.ptp(mave.y) > 0
 
 
-def test_networks_of_deepbind_and_their_classes_are_features(data, tmp_path):
-    """A filter with a space, and names with spaces. The data set is broken, without a search:
-    equations of such features are in test_deep_features.py."""
-    (tmp_path / "broken.h5ad").touch()
-    (tmp_path / "sheet.csv").write_text("dataset,h5ad,cell_type_key\nd,broken.h5ad,cell_type\n")
+def test_equations_of_deepbind_classes_score_variants_and_loci(data, tmp_path):
+    """A filter with a space, and names with spaces. Expression follows one class."""
     files = ("--fasta", data / "genome.fa.gz", "--gtf", data / "genes.gtf")
     write_folder(tmp_path / "my nets", make_nets())
     classes = tmp_path / "the classes.tsv"
     classes.write_text("output\tclass\nGATA1_D1.001\tboth\nSP1\tboth\nSP1\tSP\n")
-    run = pipeline(
-        *(tmp_path, *OPTIONS, "--input", "sheet.csv", *files, "--shard_genes", 200),
-        *("--oracle", "deepbind:my nets:SELEX,Homo sapiens+kmers:2", "--classes", classes.name),
+    models = ("--oracle", "deepbind:my nets:SELEX,Homo sapiens+kmers:2", "--classes", classes)
+    edges = "--bin_edges=-300,-100,100,300"
+    commands = [("genes", "--genome", "g", *files, edges, "--out", tmp_path / "genes")]
+    options = (f"{word}".replace("my nets", f"{tmp_path}/my nets") for word in models)
+    out = ("--out", tmp_path / "features.zarr")
+    commands.append(("featurize", "--genome_dir", tmp_path / "genes", *options, *out))
+    for command in commands:
+        assert cli.main([*map(str, command), "--threads", "1"]) == 0
+    write_cells(Features.read(tmp_path / "features.zarr"), "SP", tmp_path / "sp.h5ad")
+    (tmp_path / "sheet.csv").write_text("dataset,h5ad,cell_type_key\nd,sp.h5ad,cell_type\n")
+    genes = GENES.read(tmp_path / "genes" / "genes.parquet")
+    chrom, tss, gene = genes.loc[genes["strand"] == "+", ["chrom", "tss", "gene_id"]].iloc[0]
+    base = base_of(Genome(tmp_path / "genes"), chrom, tss)
+    other = "ACGT"["ACGT".index(base) - 1]
+    (tmp_path / "v.vcf").write_text(
+        "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+        f"{chrom}\t{tss + 1}\tv\t{base}\t{other}\t.\t.\t.\n"
     )
-    assert "Without a report: d\n" in run.text
-    assert {"FEATURIZE (genome 2/2)", "JOIN (genome)"} < {*run.submitted}
-    features = Features.read(tmp_path / "results/genomes/genome/featurize/features.zarr")
-    networks, kmers = features.blocks
+    variants = ("--vcf", "v.vcf", "--shard_genes", 200, edges)
+    run = pipeline(tmp_path, *OPTIONS, "--input", "sheet.csv", *files, *models, *variants)
+    assert run.status == 0, run.text
+    assert {"FEATURIZE (genome 2/2)", "BACKGROUND (d)", "EFFECTS (d)"} < {*run.submitted}
+    results = tmp_path / "results"
+    networks, kmers = Features.read(results / "genomes/genome/featurize/features.zarr").blocks
     assert networks.name == "deepbind:my nets:SELEX,Homo sapiens, classes the classes.tsv"
     assert networks.classes == ["both", "SP"] and len(networks.values) == 300
     assert networks.meta["classes_file"] == hashlib.sha256(classes.read_bytes()).hexdigest()
-    assert np.ptp(networks.values, axis=0).min() > 0
     assert kmers.name == "kmers:2" and "classes_file" not in kmers.meta
+    equation = results / "datasets/d/distill/equations/0.json"
+    assert json.loads(equation.read_text())["selected"]
+    effects = EXPRESSION_EFFECTS.read(results / "datasets/d/variants/expression_effects.parquet")
+    effect = effects.set_index(["gene_id", "method"]).loc[(gene, "equation"), "effect"]
+
+    # The equation of that run, by its file, as the oracle of a locus.
+    (tmp_path / "loci.csv").write_text(
+        "locus,chrom,start,end,oracle,window_start,window_end,n,replicates\n"
+        f"own,{chrom},{tss - 300},{tss + 300},equation:{equation},{tss - 20},{tss + 20},300,0\n"
+    )
+    locus = ("--loci", "loci.csv", "--vcf", "v.vcf", "--outdir", "second", *files)
+    run = pipeline(tmp_path, *OPTIONS, *locus, *models)
+    assert run.status == 0, run.text
+    found = VARIANTS.read(tmp_path / "second/loci/variants.parquet").set_index("method")["effect"]
+    assert abs(effect) > 1e-4 and found["oracle"] == pytest.approx(effect, abs=1e-4)
+    few = pipeline(tmp_path, *OPTIONS, *locus, *models, "--max_windows", 9)
+    assert few.status != 0
+    assert "--max_windows 9 allows" in (tmp_path / "second/failed.tsv").read_text()
+
+
+def base_of(genome: Genome, chrom: str, position: int) -> str:
+    """The base of the genome at a 0-based position."""
+    return "ACGTN"[genome.tokens(chrom, position, position + 1)[0]]
 
 
 LOCI = "locus,chrom,start,end,strand,oracle,target,n,reduce"

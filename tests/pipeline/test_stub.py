@@ -112,7 +112,8 @@ def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, input
         "versions.yml",
     }
 
-    # Features, and loci with an equation, have both motif files; of models those that they name.
+    # Features, and loci with an equation of them, have all that --oracle and --classes name; other
+    # loci have their own models.
     scripts = (tmp_path / "work").glob("*/*/.command.run")
     tasks = [(path.parent, re.search("### name: '(.+)'", path.read_text())) for path in scripts]
     for stage, n in (("FEATURIZE", 3), ("SCORE (own)", 1), ("VARIANTS (own)", 1)):
@@ -121,8 +122,7 @@ def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, input
         for folder in found:
             assert (folder / "motifs(1).meme").exists() and (folder / "b+c's.meme").exists()
             models = ("db's (1)/file", "sei/file", "classes/c's (1).tsv")
-            has = [(folder / name).exists() for name in models]
-            assert has == [stage == "FEATURIZE"] * 3
+            assert all((folder / name).exists() for name in models)
     for stage, name in (
         ("SCORE (deep)", "db's (1)/file"),
         ("VARIANTS (deep)", "db's (1)/file"),
@@ -130,7 +130,7 @@ def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, input
         ("SEARCH (c)", "fly's (1).zarr/file"),
     ):
         (folder,) = [folder for folder, name in tasks if f":{stage}" in name.group(1)]
-        assert (folder / name).exists()
+        assert (folder / name).exists() and not (folder / "sei").exists()
 
     again = pipeline(tmp_path, "-stub", *inputs, *budgets, "-resume")
     assert again.status == 0, again.text
@@ -151,13 +151,14 @@ def test_an_experiment_needs_neither_data_sets_nor_a_genome(tmp_path, inputs):
 
 
 def test_reports_have_the_effects_of_variants_unless_those_fail(tmp_path):
-    for name in ("a.h5ad", "b.h5ad", "g.fa", "g.gtf", "v.vcf", "t.tsv"):
+    for name in ("a.h5ad", "b.h5ad", "g.fa", "g.gtf", "v.vcf", "t.tsv", "net.pt", "c.tsv"):
         (tmp_path / name).touch()
     (tmp_path / "s.csv").write_text("dataset,h5ad,cell_type_key\na,a.h5ad,k\nb,b.h5ad,k\n")
     (tmp_path / "fail.config").write_text(
         "process { withName: 'EFFECTS' { beforeScript = { task.tag == 'a' ? 'exit 3' : '' } } }"
     )
     inputs = ("--input", "s.csv", "--fasta", "g.fa", "--gtf", "g.gtf", "-c", "fail.config")
+    inputs += ("--oracle", "torchscript:net.pt+kmers:2", "--classes", "c.tsv")
     variants = ("--vcf", "v.vcf", "--variants_truth", "t.tsv")
     run = pipeline(tmp_path, "-stub", *inputs, *variants)
     assert run.status != 0 and "a failed in EFFECTS" in run.text
@@ -166,6 +167,9 @@ def test_reports_have_the_effects_of_variants_unless_those_fail(tmp_path):
     assert not (folder_of(tmp_path, "REPORT (a)") / "variants").exists()
     assert (folder_of(tmp_path, "REPORT (b)") / "variants").exists()
     assert (folder_of(tmp_path, "EFFECTS (b)") / "truth/t.tsv").exists()
+    for stage in ("BACKGROUND (b)", "EFFECTS (b)"):
+        folder = folder_of(tmp_path, stage)
+        assert (folder / "net.pt").exists() and (folder / "classes/c.tsv").exists()
     versions = (tmp_path / "results/pipeline_info/versions.yml").read_text()
     assert "EXPRESSION:" not in versions and "EQUATIONS:" not in versions
 

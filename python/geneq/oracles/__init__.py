@@ -6,14 +6,20 @@ joined by "+"; docs/oracles.md lists the types and shows how to write an oracle.
 
 import re
 from collections import Counter
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import GeneqError
 from .base import STRANDS, BinnedOracle, Oracle
 from .feeding import device, one_hot
 
+if TYPE_CHECKING:
+    from .blocks import NamedOracles
+
 __all__ = [
     "STRANDS", "TYPES", "BinnedOracle", "Oracle", "device", "load_oracle", "load_oracles",
-    "names_of", "one_hot",
+    "named_oracles", "names_of", "one_hot",
 ]  # fmt: skip
 
 # Other packages add theirs, see oracles/user.py.
@@ -24,7 +30,11 @@ TYPES = [
 
 
 def load_oracle(
-    spec: str, max_classes: int = 40, precision: str = "float32", strands: str = "auto"
+    spec: str,
+    max_classes: int = 40,
+    precision: str = "float32",
+    strands: str = "auto",
+    named: "NamedOracles | None" = None,
 ) -> Oracle:
     """Open an oracle by its name.
 
@@ -40,6 +50,8 @@ def load_oracle(
     strands : {"auto", "both", "split"}
         For motifs and k-mers: score classes on both strands together, or on each. "auto" is "both"
         for motifs, "split" for k-mers.
+    named : NamedOracles, optional
+        For equations: the models that their features were made with, see `named_oracles`.
 
     Raises
     ------
@@ -49,7 +61,7 @@ def load_oracle(
     if len(names_of(spec)) > 1:
         raise GeneqError("This takes a single oracle", value=spec,
                          fix="Oracles side by side are for `geneq featurize`")  # fmt: skip
-    oracle = _open(spec, max_classes, strands)
+    oracle = _open(spec, max_classes, strands, named)
     _check_strands([oracle], spec, strands)
     _set_precision([oracle], spec, precision)
     return oracle
@@ -95,6 +107,22 @@ def load_oracles(
     return oracles
 
 
+def named_oracles(spec: str | None = None, classes: str | Path | None = None) -> "NamedOracles":
+    """The models that features of equations were made with, which are opened where one needs them.
+
+    Parameters
+    ----------
+    spec : str, optional
+        As for `load_oracles`.
+    classes : path, optional
+        The table of classes of one of them.
+    """
+    from .blocks import NamedOracles
+
+    load = cache(lambda name, strands: load_oracle(name, strands=strands))
+    return NamedOracles(names_of(spec) if spec else [], classes, load)
+
+
 def names_of(spec: str) -> list[str]:
     """The names of the oracles in ``A+B+C``; a + that no TYPE: follows is part of a name."""
     if "+" not in spec:
@@ -105,9 +133,9 @@ def names_of(spec: str) -> list[str]:
     return re.split(rf"\+(?=(?:{types}):)", spec)
 
 
-def _open(spec: str, max_classes: int, strands: str) -> Oracle:
+def _open(spec: str, max_classes: int, strands: str, named: "NamedOracles | None" = None) -> Oracle:
     kind, _, what = spec.partition(":")
-    oracle = _opened(kind, what, max_classes, strands) if what else None
+    oracle = _opened(kind, what, max_classes, strands, named) if what else None
     if oracle is None:
         from .user import plugins
 
@@ -136,7 +164,9 @@ def _set_precision(oracles: list[Oracle], spec: str, precision: str) -> None:
         oracle.precision = precision
 
 
-def _opened(kind: str, what: str, max_classes: int, strands: str) -> Oracle | None:
+def _opened(
+    kind: str, what: str, max_classes: int, strands: str, named: "NamedOracles | None"
+) -> Oracle | None:
     # Each is imported when it is asked for: together they take seconds.
     if kind == "motifs":
         from .motifs import MotifOracle
@@ -165,7 +195,7 @@ def _opened(kind: str, what: str, max_classes: int, strands: str) -> Oracle | No
     if kind == "equation":
         from .equation import EquationOracle
 
-        return EquationOracle.open(what)
+        return EquationOracle.open(what, named)
     if kind in ("keras", "deepstarr", "xpresso"):
         from . import keras
 

@@ -27,7 +27,7 @@ from .base import Oracle
 from .feeding import device, one_hot
 from .scoring import score_tokens
 
-__all__ = ["METHODS", "Method", "attribute", "available"]
+__all__ = ["METHODS", "Method", "attribute", "available", "single_substitutions"]
 
 Method = Literal["ism", "saliency", "integrated_gradients", "deeplift"]
 METHODS: tuple[str, ...] = get_args(Method)
@@ -124,10 +124,15 @@ def _effects(slopes: np.ndarray, wild_type: np.ndarray) -> np.ndarray:
     return slopes - wild[:, None]
 
 
-def _ism(oracle: Oracle, wild_type: str, tokens: np.ndarray, column: int) -> np.ndarray:
-    known = tokens < 4
+def single_substitutions(wild_type: str) -> SaturationLibrary:
+    """The library that ISM scores: the wild type, and it with each known base replaced."""
+    known = encoding.tokens(wild_type)[0] < 4
     edges = np.flatnonzero(np.diff(known, prepend=False, append=False)).reshape(-1, 2)
-    library = SaturationLibrary(wild_type, windows=edges.tolist())
+    return SaturationLibrary(wild_type, windows=edges.tolist())
+
+
+def _ism(oracle: Oracle, wild_type: str, tokens: np.ndarray, column: int) -> np.ndarray:
+    known, library = tokens < 4, single_substitutions(wild_type)
     name = [oracle.targets[column]]
     scores = [score_tokens(rows, oracle, name)[:, 0] for rows in library.stream()]
     wild_score, *others = np.concatenate(scores).astype(np.float64)

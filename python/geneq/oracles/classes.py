@@ -9,7 +9,7 @@ by hand, or learnt from the outputs on a genome (`learned_classes`), read, edite
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -174,6 +174,7 @@ class ProjectedOracle(WrappedOracle):
     def __init__(self, oracle: BinnedOracle, classes: Classes, name: str):
         super().__init__(oracle)
         self._binned = oracle
+        self._classes, self._label = classes, name
         self._weights, self._offset = classes.matrix(oracle.targets)
         self.name, self.targets = f"{oracle.name}, classes {name}", classes.names
         self.strands, self.flank = oracle.strands, oracle.flank
@@ -186,19 +187,51 @@ class ProjectedOracle(WrappedOracle):
         """Scores of classes, float32[n, classes] or [n, bins, classes]; see `Oracle.predict`."""
         return self._oracle.predict(tokens, anchor) @ self._weights + self._offset
 
+    def of_classes(self, names: list[str]) -> "ProjectedOracle":
+        """An oracle of these classes only; see `BinnedOracle.of_classes`."""
+        table = self._classes.table[self._classes.table["class"].isin(names)]
+        outputs = self._binned.of_classes(list(table["output"].unique()))
+        return ProjectedOracle(outputs, Classes(table), self._label)
+
     def inputs(self, edges: np.ndarray) -> int:
         """As of the oracle of the outputs; see `BinnedOracle.inputs`."""
         return self._binned.inputs(edges)
 
+    def distinct_inputs(self, tokens: np.ndarray, edges: np.ndarray) -> int:
+        """As of the oracle of the outputs; see `BinnedOracle.distinct_inputs`."""
+        rows = self._batches(len(tokens), len(edges) - 1)
+        return sum(self._binned.distinct_inputs(tokens[r], edges) for r in rows)
+
+    def changes(
+        self, before: np.ndarray, which: np.ndarray, after: np.ndarray, edges: np.ndarray
+    ) -> np.ndarray:
+        """Changes of classes, float32[n, bins, classes]; see `BinnedOracle.changes`."""
+        values = np.empty((len(after), len(edges) - 1, len(self.targets)), np.float32)
+        for rows in self._batches(*values.shape[:2]):
+            values[rows] = (
+                self._binned.changes(before, which[rows], after[rows], edges) @ self._weights
+            )
+        return values
+
+    def changed_inputs(
+        self, before: np.ndarray, which: np.ndarray, after: np.ndarray, edges: np.ndarray
+    ) -> int:
+        """As of the oracle of the outputs; see `BinnedOracle.changed_inputs`."""
+        rows = self._batches(len(after), len(edges) - 1)
+        return sum(self._binned.changed_inputs(before, which[r], after[r], edges) for r in rows)
+
     def predict_bins(self, tokens: np.ndarray, edges: np.ndarray) -> np.ndarray:
         """Scores float32[n, bins, classes]; see `BinnedOracle.predict_bins`."""
-        bins, outputs = len(edges) - 1, len(self._weights)
-        scores = np.empty((len(tokens), bins, len(self.targets)), np.float32)
-        batch = max(1, BATCH_SCORES // (bins * outputs))
-        for start in range(0, len(tokens), batch):
-            found = self._binned.predict_bins(tokens[start : start + batch], edges)
-            scores[start : start + batch] = found @ self._weights + self._offset
+        scores = np.empty((len(tokens), len(edges) - 1, len(self.targets)), np.float32)
+        for rows in self._batches(*scores.shape[:2]):
+            found = self._binned.predict_bins(tokens[rows], edges)
+            scores[rows] = found @ self._weights + self._offset
         return scores
+
+    def _batches(self, rows: int, bins: int) -> Iterator[slice]:
+        """Rows whose outputs are in memory together."""
+        batch = max(1, BATCH_SCORES // (bins * len(self._weights)))
+        return (slice(start, start + batch) for start in range(0, rows, batch))
 
 
 def with_classes(oracle: BinnedOracle, path: str | Path) -> ProjectedOracle:

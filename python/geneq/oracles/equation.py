@@ -1,15 +1,15 @@
 """A distilled equation as an oracle: from DNA to log2(CPM + 1) of one cell type.
 
-The equation's file has all that is needed: the oracles (motifs or k-mers) whose classes it uses,
-their windows and bins, the weights of its variables. DNA is read as in `geneq featurize`: the
-complete window around the TSS on the gene's strand, or a promoter of any length, whose bins are
-fractions of it. Gene features are held at their medians over training genes.
+The equation's file has the weights of its variables, and the names, windows and bins of the oracles
+that they depend on, which `blocks` opens. DNA is read as in `geneq featurize`: the complete window
+around the TSS on the gene's strand, with what oracles read beyond it, or a promoter of any length,
+whose bins are fractions of it. Gene features are held at their medians over training genes.
 """
 
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 
@@ -17,11 +17,12 @@ from ..binning import of_promoter
 from ..equations import SOURCE, Equation, used_blocks, used_columns, used_variables
 from ..errors import GeneqError
 from ..features import Block, Features
-from .base import BinnedOracle, Oracle, check_sequences
-from .kmers import KmerOracle
-from .motifs import MotifOracle, max_classes_of
+from ..mave import check_finite
+from .base import BinnedOracle, Oracle, check_sequences, flanked
+from .blocks import NamedOracles, is_deep, open_block
+from .feeding import Fitting
 
-__all__ = ["EquationOracle", "equation_hash", "open_block"]
+__all__ = ["EquationOracle", "equation_hash"]
 
 # Entries of the file that determine scores, besides the variables that occur in the expression.
 DECISIVE = ("scale", "expression", "constants")
@@ -34,45 +35,54 @@ BATCH = 4096
 class EquationOracle(Oracle):
     """The values of an equation, computed from sequence.
 
-    Its length is that of the union of the windows of the equation's blocks, used or not; promoters
-    may have any.
+    Its length is that of the union of what its oracles read and the windows of all blocks, used or
+    not; promoters may have any.
 
     Parameters
     ----------
     name : str
     equation : Equation
         Not one that is an intercept only.
-    oracles : dict of int to MotifOracle or KmerOracle
+    oracles : dict of int to BinnedOracle
         Those of the blocks that the equation uses, by their place in its document.
     """
 
-    def __init__(self, name: str, equation: Equation, oracles: dict[int, MotifOracle | KmerOracle]):
+    batched = True
+
+    def __init__(self, name: str, equation: Equation, oracles: dict[int, BinnedOracle]):
         self.name, self.equation = name, equation
         document = equation.document
         self.unknown = "; ".join(dict.fromkeys(oracle.unknown for oracle in oracles.values()))
+        self.build = next((oracle.build for oracle in oracles.values() if oracle.build), None)
         self.targets = [document["cell_type"]]
         self.hash = equation_hash(document)
-        # The union of the windows as (first, end) around the TSS; None for promoters.
-        self.window = _window(document["blocks"])
+        # What is read as (first, end) around the TSS; None for promoters.
+        self.window = _window(document["blocks"], oracles)
         if self.window:
             self.length, self.tss = self.window[1] - self.window[0], -self.window[0]
-        self._oracles = {
-            i: (document["blocks"][i], oracle.of_classes(_classes(document, i)))
+        self._readers = [
+            Reader(document["blocks"][i], oracle.of_classes(_classes(document, i)), self.window)
             for i, oracle in oracles.items()
-        }
+        ]
         self._tables = {i: document["blocks"][i] for i in used_blocks(document) if i not in oracles}
         held = [name for i in self._tables for name in _classes(document, i)]
         self.note = f"gene features held at their medians: {', '.join(held)}" if held else ""
 
     @classmethod
-    def open(cls, file: str) -> "EquationOracle":
+    def open(cls, file: str, named: NamedOracles | None = None) -> "EquationOracle":
         """Open `equations/<n>.json` of `geneq distill`.
+
+        Parameters
+        ----------
+        file : str
+        named : NamedOracles, optional
+            The models that it may depend on, besides motifs and k-mers.
 
         Raises
         ------
         GeneqError
             If no equation was selected, it depends on gene features only or on imported features,
-            or an oracle that it was made with is missing.
+            or an oracle that it was made with is missing or not named.
         """
         path, equation = Path(file), Equation.load(file)
         document = equation.document
@@ -86,7 +96,7 @@ class EquationOracle(Oracle):
             )
         try:
             oracles = {
-                i: open_block(document["blocks"][i], path)
+                i: open_block(document["blocks"][i], path, named or NamedOracles())
                 for i in used_blocks(document)
                 if SOURCE in document["blocks"][i] or not _is_table(document["blocks"][i])
             }
@@ -101,31 +111,64 @@ class EquationOracle(Oracle):
 
     def predict(self, tokens: np.ndarray, anchor: int | None = None) -> np.ndarray:
         """log2(CPM + 1), float32[n, 1]; see `Oracle.predict`."""
-        cut = f"Cut them so that the TSS is at index {self.tss}, on the gene's strand"
-        check_sequences(self, tokens, anchor, cut)
         values = np.empty((len(tokens), 1), np.float32)
-        for start in range(0, len(tokens), BATCH):
-            rows = slice(start, start + BATCH)
+        for rows in self._batches(tokens, anchor):
             values[rows, 0] = self.equation.predict(self._features(tokens[rows]))
         return values
 
+    def windows(self, tokens: np.ndarray) -> int:
+        """Windows that deep models read; see `Oracle.windows`."""
+        deep = [reader for reader in self._readers if is_deep(reader.oracle)]
+        batches = list(self._batches(tokens)) if deep else []
+        return sum(
+            reader.oracle.distinct_inputs(*reader.part(tokens[rows]))
+            for rows in batches
+            for reader in deep
+        )
+
+    def _batches(self, tokens: np.ndarray, anchor: int | None = None) -> Iterator[slice]:
+        """Rows whose features are in memory together; raises GeneqError for other sequences."""
+        cut = f"Cut them so that the TSS is at index {self.tss}, on the gene's strand"
+        check_sequences(self, tokens, anchor, cut)
+        return (slice(start, start + BATCH) for start in range(0, len(tokens), BATCH))
+
     def _features(self, tokens: np.ndarray) -> Features:
         """The blocks that the equation uses."""
-        blocks = [self._scores(about, oracle, tokens) for about, oracle in self._oracles.values()]
+        blocks = [reader.block(tokens) for reader in self._readers]
         blocks += [_held(about, len(tokens)) for about in self._tables.values()]
         return Features(np.arange(len(tokens)), blocks, {})
 
-    def _scores(self, about: dict, oracle: BinnedOracle, tokens: np.ndarray) -> Block:
-        """The block of one oracle, which reads its own window and no more."""
-        if self.window is None:
-            edges = of_promoter(about["bin_edges"], tokens.shape[1])
-        else:
-            first, end = about["window"]
-            tokens = tokens[:, first - self.window[0] : end - self.window[0]]
-            edges = np.subtract(about["bin_edges"], first)
-        scores = oracle.predict_bins(tokens, edges)
-        meta = {"hash": about["hash"], "bin_edges": about["bin_edges"]}
-        return Block(about["name"], scores, oracle.targets, meta)
+
+class Reader:
+    """The oracle of a block, which reads its own part of sequences and no more.
+
+    Parameters
+    ----------
+    about : dict
+        The block in the equation's document.
+    oracle : BinnedOracle
+    window : (int, int) or None
+        What sequences are, around the TSS; None for promoters.
+    """
+
+    def __init__(self, about: dict, oracle: BinnedOracle, window: tuple[int, int] | None):
+        self.about, self.oracle, self._window = about, oracle, window
+        self._score = Fitting(oracle.predict_bins, oracle.name, measured=False)
+
+    def part(self, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The part of sequences uint8[n, length] that is read, and the edges of bins in it."""
+        flank, edges = self.oracle.flank, np.asarray(self.about["bin_edges"])
+        if self._window is None:
+            return flanked(tokens, of_promoter(edges, tokens.shape[1]), flank)
+        first, end = edges[0] - flank, edges[-1] + flank
+        return tokens[:, first - self._window[0] : end - self._window[0]], edges - first
+
+    def block(self, tokens: np.ndarray) -> Block:
+        """The features of sequences."""
+        scores = self._score(*self.part(tokens))
+        check_finite(scores.reshape(len(scores), -1), f"Scores of {self.oracle.name}")
+        meta = {"hash": self.about["hash"], "bin_edges": self.about["bin_edges"]}
+        return Block(self.about["name"], scores, self.oracle.targets, meta)
 
 
 def _is_table(about: dict) -> bool:
@@ -139,11 +182,16 @@ def _held(about: dict, n: int) -> Block:
     return Block(about["name"], values, about["classes"], {"hash": about["hash"]})
 
 
-def _window(blocks: list[dict]) -> tuple[int, int] | None:
-    """The union of the windows of oracles; None for promoters."""
+def _window(
+    blocks: list[dict], oracles: dict[int, BinnedOracle] | None = None
+) -> tuple[int, int] | None:
+    """The union of the windows of blocks and of what `oracles` read; None for promoters."""
     windows = [about["window"] for about in blocks if not _is_table(about)]
     if None in windows:
         return None
+    for i, oracle in (oracles or {}).items():
+        first, end = blocks[i]["window"]
+        windows.append((first - oracle.flank, end + oracle.flank))
     return min(first for first, _ in windows), max(end for _, end in windows)
 
 
@@ -167,91 +215,3 @@ def equation_hash(document: dict) -> str:
 def _classes(document: dict, block: int) -> list[str]:
     """Classes of a block that the expression depends on."""
     return sorted({column.name for column in used_columns(document) if column.block == block})
-
-
-def open_block(about: dict, path: Path) -> MotifOracle | KmerOracle:
-    """The oracle of a block of an equation.
-
-    No other type is opened for an equation: its file is data, and other oracles may be programs.
-
-    Parameters
-    ----------
-    about : dict
-        name, hash, classes and strands, as in the equation's document.
-    path : Path
-        The equation; motif files are looked for beside it, and in the current folder.
-
-    Raises
-    ------
-    GeneqError
-        For other types, oracles of another hash, and features that were made outside geneq.
-    """
-    if SOURCE in about:
-        raise _imported(about, path)
-    name, wanted, strands = about["name"], about["hash"], about["strands"]
-    kind, _, what = name.partition(":")
-    found: MotifOracle | KmerOracle
-    if "classes_file" in about:
-        raise _not_opened("classes of outputs", name, path)
-    if kind == "motifs":
-        file = what if what == "core" else _motif_file(what, path)
-        found = MotifOracle.open(file, max_classes_of(len(about["classes"]), strands), strands)
-    elif kind == "kmers":
-        found = KmerOracle.open(what, strands)
-    else:
-        raise _not_opened(f"the model {kind}", name, path)
-    if found.hash != wanted:
-        _refuse_hash(kind, name, f"hash {found.hash[:12]}, the equation's {wanted[:12]}", path)
-    return found
-
-
-def _imported(about: dict, path: Path) -> GeneqError:
-    """The error for an equation that uses features which geneq did not make."""
-    source = about[SOURCE]
-    return GeneqError(
-        "The equation cannot score DNA: it uses features that were made outside geneq, and no "
-        "oracle can make them of other DNA",
-        value=f"block {about['name']}, from {source['file']} ({source['sha256'][:12]})",
-        file=path,
-        fix="Evaluate it on imported features, with geneq.load_equation",
-    )
-
-
-def _not_opened(what: str, block: str, path: Path) -> GeneqError:
-    """The error for an equation that uses a block which its file must not open."""
-    return GeneqError(
-        "Only equations of the oracles motifs and kmers can score DNA: no other model is opened "
-        f"for an equation, and this one uses {what}",
-        value=f"block {block}",
-        file=path,
-        fix="Evaluate it on features that `geneq featurize` made, with geneq.load_equation",
-    )
-
-
-def _refuse_hash(kind: str, name: str, value: str, path: Path) -> NoReturn:
-    if kind == "motifs":
-        raise GeneqError(
-            f"{name} does not have the motifs that the equation was made with",
-            value=value,
-            file=path,
-            fix="Use the motif file of that run; for motifs:core, the geneq version of that run",
-        )
-    raise GeneqError(
-        f"{name} is not the oracle that the equation was made with",
-        value=value,
-        file=path,
-        fix="Use the geneq version of that run",
-    )
-
-
-def _motif_file(name: str, path: Path) -> str:
-    """The motif file `name` next to the equation, else in the current folder."""
-    places = [path.parent / Path(name).name, Path(Path(name).name)]
-    for place in places:
-        if place.is_file():
-            return str(place)
-    raise GeneqError(
-        f"The equation needs the motif file {name}",
-        file=path,
-        fix="Put it, or a link to it, beside the equation or in the current folder",
-    )

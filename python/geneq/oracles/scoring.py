@@ -20,7 +20,15 @@ from .reductions import COMPONENT, by_row, code_of, first_component
 from .saved import kept
 from .trial import precision_error, seconds_each
 
-__all__ = ["Plan", "padding", "score", "score_tokens", "seconds_a_row", "variant_scores"]
+__all__ = [
+    "Plan",
+    "padding",
+    "rows_of_a_part",
+    "score",
+    "score_tokens",
+    "seconds_a_row",
+    "variant_scores",
+]
 
 # Symbols of a part, which is scored in one go, saved, and not scored again when a run is resumed:
 # seconds of work. A GPU is idle for about a millisecond between parts.

@@ -10,6 +10,7 @@ that overlap it, weighted by the overlap.
 """
 
 import hashlib
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -104,16 +105,63 @@ class TiledOracle(WrappedOracle):
 
         Raises GeneqError, which names the bin, if a bin has no centre.
         """
-        edges = np.asarray(edges, np.int64)
-        centres, weights = self._centres(edges)
+        centres, weights = self._centres(np.asarray(edges, np.int64))
         scores = np.empty((len(tokens), len(weights), len(self.targets)), np.float32)
-        size = max(1, len(centres)) * max(self.length, 4 * len(self.targets))
-        batch = max(1, BATCH_BYTES // size)
-        for start in range(0, len(tokens), batch):
-            part = tokens[start : start + batch]
-            found = self._distinct_scores(_inputs(part, centres - self.flank, self.length))
-            scores[start : start + batch] = weights @ found.reshape(len(part), len(centres), -1)
+        for rows in self._batches(len(tokens), len(centres)):
+            found = self._distinct_scores(_inputs(tokens[rows], centres - self.flank, self.length))
+            scores[rows] = weights @ found.reshape(-1, len(centres), len(self.targets))
         return scores
+
+    def distinct_inputs(self, tokens: np.ndarray, edges: np.ndarray) -> int:
+        """Different tiles of the sequences of a batch; see `BinnedOracle.distinct_inputs`."""
+        centres, _ = self._centres(np.asarray(edges, np.int64))
+        return sum(
+            len(distinct_rows(_inputs(tokens[rows], centres - self.flank, self.length))[0])
+            for rows in self._batches(len(tokens), len(centres))
+        )
+
+    def changes(
+        self, before: np.ndarray, which: np.ndarray, after: np.ndarray, edges: np.ndarray
+    ) -> np.ndarray:
+        """Only tiles that a change reaches are scored; see `BinnedOracle.changes`."""
+        centres, weights = self._centres(np.asarray(edges, np.int64))
+        values = np.empty((len(after), len(weights), len(self.targets)), np.float32)
+        for rows in self._batches(len(after), len(centres)):
+            row, tile, inputs = self._changed_tiles(before, which[rows], after[rows], centres)
+            old, new = np.split(self._distinct_scores(inputs), 2)
+            found = np.zeros((len(which[rows]), len(centres), len(self.targets)), np.float32)
+            found[row, tile] = new - old
+            values[rows] = weights @ found
+        return values
+
+    def changed_inputs(
+        self, before: np.ndarray, which: np.ndarray, after: np.ndarray, edges: np.ndarray
+    ) -> int:
+        """Different tiles that `changes` scores; see `BinnedOracle.changed_inputs`."""
+        centres, _ = self._centres(np.asarray(edges, np.int64))
+        return sum(
+            len(distinct_rows(self._changed_tiles(before, which[rows], after[rows], centres)[2])[0])
+            for rows in self._batches(len(after), len(centres))
+        )
+
+    def _batches(self, rows: int, tiles: int) -> Iterator[slice]:
+        """Rows whose inputs, or scores, are in memory together."""
+        size = max(1, tiles) * max(self.length, 4 * len(self.targets))
+        batch = max(1, BATCH_BYTES // size)
+        return (slice(start, start + batch) for start in range(0, rows, batch))
+
+    def _changed_tiles(
+        self, before: np.ndarray, which: np.ndarray, after: np.ndarray, centres: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Row and tile int64[m] of those that changes reach, and their inputs uint8[2 m, length]:
+        all before the change, then all after it."""
+        starts, old = centres - self.flank, before[which]
+        count = np.pad(np.cumsum(old != after, axis=1), [(0, 0), (1, 0)])
+        last = np.clip(starts + self.length, 0, after.shape[1])
+        row, tile = np.nonzero(count[:, last] > count[:, np.clip(starts, 0, after.shape[1])])
+        sides = [_windows(side, starts, self.length) for side in (old, after)]
+        inputs = [windows[row, places[tile]] for windows, places in sides]
+        return row, tile, np.concatenate(inputs)
 
     def _centres(self, edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Positions int64[centres], and the share of each in the bins, float32[bins, centres]."""
@@ -222,11 +270,18 @@ def _bin_size(oracle: Oracle, length: int, bins: int) -> int:
 
 def _inputs(tokens: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
     """uint8[n × starts, length]: the parts of each sequence from `starts` on, N beyond its ends."""
+    windows, places = _windows(tokens, starts, length)
+    return windows[:, places].reshape(-1, length)
+
+
+def _windows(tokens: np.ndarray, starts: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """All parts of each sequence, a view uint8[n, positions, length], N beyond its ends, and which
+    of them begin at `starts`."""
     before = max(0, -int(starts.min()))
     after = max(0, int(starts.max()) + length - tokens.shape[1])
     padded = np.pad(tokens, [(0, 0), (before, after)], constant_values=UNKNOWN)
     windows = np.lib.stride_tricks.sliding_window_view(padded, length, axis=1)
-    return windows[:, starts + before].reshape(-1, length)
+    return windows, starts + before
 
 
 def fitting_tile(edges: np.ndarray) -> int | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from .base import Oracle
 
-__all__ = ["precision_error", "seconds_each"]
+__all__ = ["precision_error", "seconds_each", "timed"]
 
 # Seconds of a call that are long enough to be measured.
 ENOUGH = 1.0
@@ -22,17 +22,31 @@ def seconds_each(score: Callable, rows) -> float:
     score : callable
         Of some of the rows.
     rows : array or data frame
-        At least one row. 1, 2, 4, … of them are scored, until a call takes a second: what only the
-        first call takes, to open a device or a library, hardly counts then.
+        At least one row.
+    """
+    taken, count = timed(lambda k: score(rows[:k]), len(rows))
+    return taken / count
+
+
+def timed(score: Callable[[int], object], rows: int) -> tuple[float, int]:
+    """Seconds that a call takes, and the number of rows that it scores.
+
+    Parameters
+    ----------
+    score : callable
+        Scores the first k rows.
+    rows : int
+        How many there are. 1, 2, 4, … of them are scored, until a call takes a second: what only
+        the first call takes, to open a device or a library, hardly counts then.
     """
     count = 1
     while True:
         start = time.perf_counter()
-        score(rows[:count])
+        score(count)
         taken = time.perf_counter() - start
-        if taken > ENOUGH or count >= len(rows):
-            return taken / min(count, len(rows))
-        count *= 2
+        if taken > ENOUGH or count == rows:
+            return taken, count
+        count = min(2 * count, rows)
 
 
 def precision_error(oracle: Oracle, score: Callable, rows) -> dict | None:

@@ -37,8 +37,8 @@ ABOUT_NEEDED, ABOUT_OPTIONAL = {"length", "targets"}, {"alphabet", "tss", "held_
 STRANDS = ("given", "both")
 # Parts of a user's object that are taken over where they are there.
 OPTIONAL = (
-    "alphabet", "length", "tss", "bin_size", "strand", "unknown", "held_out", "trained", "build",
-    "precisions", "module", "batched", "note",
+    "alphabet", "length", "tss", "variant_index", "bin_size", "strand", "unknown", "held_out",
+    "trained", "build", "precisions", "module", "batched", "note",
 )  # fmt: skip
 
 
@@ -78,7 +78,31 @@ def open_torchscript(path: str) -> NetworkOracle:
     oracle.hash = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     with in_file(path):
         _check_attributes(oracle)
+        _check_network(oracle)
     return oracle
+
+
+def _check_network(oracle: NetworkOracle) -> None:
+    """Raises GeneqError if a network of fixed length does not take it, or has other outputs."""
+    if oracle.length is None:
+        return
+    unknown = np.full((1, oracle.length), len(oracle.alphabet), np.uint8)
+    try:
+        scores = oracle.predict(unknown)
+    except RuntimeError as error:
+        if out_of_memory(error):
+            raise
+        raise GeneqError(
+            f"The network does not take sequences of the length in {ABOUT}",
+            value=f"{oracle.length:,} nt: {str(error).strip().splitlines()[-1]}",
+            fix=f"Save it with its own length in {ABOUT}",
+        ) from None
+    if scores.ndim not in (2, 3) or scores.shape[:: scores.ndim - 1] != (1, len(oracle.targets)):
+        raise GeneqError(
+            f"The network has other outputs than the targets in {ABOUT}",
+            value=f"{list(scores.shape)} for a sequence, {len(oracle.targets):,} targets",
+            fix=f"Name each output in {ABOUT}",
+        )
 
 
 def _about(text: str | bytes, path: str) -> dict:
@@ -330,6 +354,8 @@ def _check_attributes(oracle: Oracle) -> None:
         "alphabet": _is_text(oracle.alphabet) and _are_names(list(oracle.alphabet)),
         "length": oracle.length is None or (_is_index(oracle.length, None) and oracle.length > 0),
         "tss": oracle.tss is None or _is_index(oracle.tss, oracle.length),
+        "variant_index": oracle.variant_index is None
+        or (oracle.length is not None and _is_index(oracle.variant_index, oracle.length)),
         "bin_size": oracle.bin_size is None
         or (_is_index(oracle.bin_size, None) and oracle.bin_size > 0),
         "strand": oracle.strand in STRANDS,
@@ -353,6 +379,7 @@ MUST_BE = {
     "alphabet": "different symbols, as 'ACGT'",
     "length": "a positive int, or None for any length",
     "tss": "an index of the input, or None",
+    "variant_index": "an index of the input, which has a length, or None",
     "bin_size": "a positive int, or None",
     "strand": "'given' or 'both'",
     "unknown": "text",

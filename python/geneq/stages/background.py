@@ -11,6 +11,7 @@ from ..background import random_effects
 from ..checks import check_int
 from ..expression_model import ExpressionModel
 from ..genome import Genome
+from ..oracles.windows import add_equation_options, named_by
 
 __all__ = ["add_arguments", "run"]
 
@@ -36,6 +37,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help=f"number of substitutions, at least {FEWEST} (default: 10000)",
     )
     parser.add_argument("--seed", type=int, default=1, help="seed (default: 1)")
+    add_equation_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="output folder")
 
 
@@ -44,7 +46,7 @@ def run(args: Namespace) -> None:
     check_int(args.n, "--n", FEWEST)
     check_int(args.seed, "--seed", 0, 2**32 - 1)
     genome = Genome(args.genome)
-    model = ExpressionModel.open(args.equations, args.features, args.search, genome)
-    found = random_effects(model, genome, args.n, args.seed, args.threads)
+    model = ExpressionModel.open(args.equations, args.features, args.search, genome, named_by(args))
+    found = random_effects(model, genome, args.n, args.seed, args.threads, args.max_windows)
     found.write(args.out)
     print(f"{args.out}: {args.n:,} random substitutions, {len(model.columns)} predictions of each")

@@ -38,7 +38,7 @@ from ..features import Block, Features, of_genome
 from ..gene_features import of_annotation, of_table
 from ..genome import Genome
 from ..oracles import STRANDS, BinnedOracle, Oracle, device, load_oracles
-from ..oracles.base import check_build
+from ..oracles.base import check_build, flanked
 from ..oracles.classes import with_classes_of_one
 from ..oracles.feeding import Fitting, distinct_rows
 from ..oracles.network import PRECISIONS
@@ -58,6 +58,7 @@ SYMBOLS_AT_A_TIME = {"cpu": 2**20, "cuda": 2**25}
 TRIAL_WINDOWS = 128
 # Bytes of the scores of a genome by one oracle; for more, --keep_outputs is needed.
 LARGEST = 4e9
+UNKNOWN = 4
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -387,6 +388,11 @@ class Scorer(NamedTuple):
         tokens = self.genome.record(genes["records"].iloc[0].split(" ")[0])
         return self.oracle.inputs(of_promoter(np.array(self.edges), len(tokens)))
 
+    @property
+    def read(self) -> tuple[int, int]:
+        """[first, end) around the TSS of what the oracle reads."""
+        return int(self.edges[0] - self.oracle.flank), int(self.edges[-1] + self.oracle.flank)
+
     def genes_of_a_step(self, windows: int) -> int:
         """How many genes are scored and saved together."""
         bins, width = len(self.edges) - 1, self.edges[-1] - self.edges[0] + 2 * self.oracle.flank
@@ -426,6 +432,8 @@ def _scorer(
 def _block(scorer: Scorer, genes: pd.DataFrame, folder: Path | None) -> Block:
     """The scores of one oracle, a step at a time."""
     oracle, windows = scorer.oracle, scorer.windows(genes)
+    if folder and scorer.about["mode"] == ANNOTATION:
+        _say_unknown(scorer, genes)
     size = scorer.genes_of_a_step(windows)
     steps = [genes.iloc[start : start + size] for start in range(0, max(1, len(genes)), size)]
     names = [scorer.digest(step) for step in steps]
@@ -443,6 +451,39 @@ def _block(scorer: Scorer, genes: pd.DataFrame, folder: Path | None) -> Block:
     return Block(oracle.name, Rows(parts), oracle.targets, scorer.meta, precision_error=error)
 
 
+def _say_unknown(scorer: Scorer, genes: pd.DataFrame) -> None:
+    """Print how many windows reach beyond their contig, or are mostly N."""
+    beyond = "reach beyond their contig, where they are filled with N"
+    for found, what in (
+        (_beyond(scorer, genes), beyond),
+        (_mostly_n(scorer, genes), "are mostly N"),
+    ):
+        if found.any():
+            count = f"{found.sum():,} of {len(genes):,} windows"
+            example = genes["gene_id"].iloc[int(found.argmax())]
+            print(f"{scorer.oracle.name}: {count} {what} (such as {example})", file=sys.stderr)
+
+
+def _beyond(scorer: Scorer, genes: pd.DataFrame) -> np.ndarray:
+    """bool[genes]: is a part of the window not on the contig?"""
+    first, end = scorer.read
+    minus = (genes["strand"] == "-").to_numpy()
+    left = genes["tss"].to_numpy() + np.where(minus, 1 - end, first)
+    length = genes["chrom"].map(scorer.genome.lengths).to_numpy()
+    return (left < 0) | (left + end - first > length)
+
+
+def _mostly_n(scorer: Scorer, genes: pd.DataFrame) -> np.ndarray:
+    """bool[genes]: is more than half of the window unknown?"""
+    first, end = scorer.read
+    found, step = np.zeros(len(genes), bool), max(1, SYMBOLS_AT_A_TIME["cuda"] // (end - first))
+    for start in range(0, len(genes), step):
+        part = genes.iloc[start : start + step]
+        tokens = scorer.genome.windows_of(part, first, end, scorer.threads)
+        found[start : start + step] = (tokens == UNKNOWN).mean(1) > 0.5
+    return found
+
+
 def _announce(scorer: Scorer, left: pd.DataFrame, genes: int, windows: int, size: int) -> None:
     """Print how many windows there are, and how long they will take, measured on the first ones."""
     each = seconds_each(scorer.scores, left[:size]) / windows
@@ -457,8 +498,7 @@ def _announce(scorer: Scorer, left: pd.DataFrame, genes: int, windows: int, size
 
 def _window_scores(scorer: Scorer, genes: pd.DataFrame) -> np.ndarray:
     """float32[genes, bins, classes] of windows around the TSS; equal ones are scored once."""
-    oracle, edges = scorer.oracle, np.array(scorer.edges)
-    first, end = edges[0] - oracle.flank, edges[-1] + oracle.flank
+    oracle, edges, (first, end) = scorer.oracle, np.array(scorer.edges), scorer.read
     tokens = scorer.genome.windows_of(genes, first, end, scorer.threads)
     distinct, which = distinct_rows(tokens)
     scores = scorer.score(tokens[distinct], edges - first)
@@ -504,12 +544,6 @@ def _record_scores(scorer: Scorer, sequences: list[np.ndarray]) -> np.ndarray:
         edges = of_promoter(fractions, length)
         tokens = np.stack([sequences[i] for i in rows])
         distinct, which = distinct_rows(tokens)
-        found = scorer.score(*_flanked(tokens[distinct], edges, oracle.flank))
+        found = scorer.score(*flanked(tokens[distinct], edges, oracle.flank))
         scores[rows] = found[which]
     return scores
-
-
-def _flanked(tokens: np.ndarray, edges: np.ndarray, flank: int) -> tuple[np.ndarray, np.ndarray]:
-    """Tokens with at least `flank` bases around the edges, N beyond the sequence, and the edges."""
-    before, after = max(0, flank - edges[0]), max(0, edges[-1] + flank - tokens.shape[1])
-    return np.pad(tokens, [(0, 0), (before, after)], constant_values=4), edges + before

@@ -30,8 +30,10 @@ from ..locus import (
 )
 from ..oracles import Oracle, load_oracle
 from ..oracles.base import check_build
+from ..oracles.blocks import NamedOracles
 from ..oracles.network import PRECISIONS
-from ..oracles.scoring import padding, score, seconds_a_row
+from ..oracles.scoring import padding, rows_of_a_part, score, seconds_a_row
+from ..oracles.windows import add_equation_options, check_library, named_by
 from ..progress import Progress, duration
 
 
@@ -64,6 +66,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         default=None,
         help="average the scores of both strands",
     )
+    add_equation_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="output folder (mave.parquet)")
 
 
@@ -77,21 +80,32 @@ def run(args: Namespace) -> None:
     if not args.oracle:
         raise GeneqError("--oracle is required without a sheet", fix="For example motifs:core")
     library = read_recipe(args.recipe) if args.recipe else open_library(args.library)
-    oracle = _opened(args.oracle, args.precision or "float32")
+    named = named_by(args, [args.oracle])
+    oracle = _opened(args.oracle, args.precision or "float32", named)
     options = {"targets": args.target, "reduce": args.reduce, "threads": args.threads,
                "reverse_complement": bool(args.reverse_complement)}  # fmt: skip
-    each = seconds_a_row(library, oracle, args.reduce, options["reverse_complement"])
-    print(f"{library.n_rows:,} sequences, {each:.3g} s each; expected time: "
-          f"{duration(each * library.n_rows)}", file=sys.stderr)  # fmt: skip
+    if not _checked(library, oracle, args.max_windows, options["reverse_complement"]):
+        each = seconds_a_row(library, oracle, args.reduce, options["reverse_complement"])
+        print(f"{library.n_rows:,} sequences, {each:.3g} s each; expected time: "
+              f"{duration(each * library.n_rows)}", file=sys.stderr)  # fmt: skip
     progress = Progress(oracle.name, library.n_rows, "sequences")
     write_scores(library, oracle, args.out, progress=progress.add, **options)
 
 
-def _opened(spec: str, precision: str) -> Oracle:
+def _opened(spec: str, precision: str, named: NamedOracles) -> Oracle:
     """The oracle; prints what it is."""
-    oracle = load_oracle(spec, precision=precision)
+    oracle = load_oracle(spec, precision=precision, named=named)
     print(oracle.summary())
     return oracle
+
+
+def _checked(
+    library: Library | LibraryFile, oracle: Oracle, most: int, reverse_complement: bool
+) -> bool:
+    """As `check_library`, of the parts that `scoring.score` scores."""
+    parts = library.stream(rows_of_a_part(library.length))
+    strands = 2 if reverse_complement and oracle.strand != "both" else 1
+    return check_library(oracle, parts, most, strands)
 
 
 def write_scores(library: Library | LibraryFile, oracle: Oracle, out: Path, **options) -> None:
@@ -111,10 +125,15 @@ def many(args: Namespace) -> None:
     if args.target:
         raise GeneqError("--target is not used with a sheet, which has a column target",
                          value=", ".join(args.target))  # fmt: skip
-    genome, opened = Genome(args.genome) if args.loci else None, cache(_opened)
+    genome = Genome(args.genome) if args.loci else None
     found = open_loci(args.loci) if args.loci else open_experiments(args.experiments)
     scoring = Scoring(args.oracle, args.reduce, args.precision, args.reverse_complement)
     rows = {row.name: row.scored_as(scoring) for row in found}
+    named = named_by(args, [row.oracle for row in rows.values()])
+
+    @cache
+    def opened(spec: str, precision: str) -> Oracle:
+        return _opened(spec, precision, named)
 
     def one(name: str) -> None:
         row, library = prepared(rows[name], genome)
@@ -124,6 +143,7 @@ def many(args: Namespace) -> None:
         oracle = opened(row.oracle, row.precision)
         if genome:
             check_build(oracle, genome)
+        _checked(library, oracle, args.max_windows, row.reverse_complement)
         write_scores(library, oracle, args.out / name, **options)
         row.save(args.out / name)
 

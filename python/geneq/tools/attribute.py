@@ -24,7 +24,9 @@ from ..checks import check_int
 from ..errors import GeneqError
 from ..mave import Mave
 from ..oracles import load_oracle
-from ..oracles.attribution import METHODS, attribute, available
+from ..oracles.attribution import METHODS, attribute, available, single_substitutions
+from ..oracles.blocks import NamedOracles
+from ..oracles.windows import MAX_WINDOWS, add_equation_options, check_library, named_by
 from ..plots.files import write_svg
 from ..plots.logo import logo
 from ..surrogates import Surrogate, levels
@@ -38,7 +40,8 @@ class Options:
 
     oracle: FORMAT:SOURCE. surrogate: folder of `geneq surrogate`. methods: None for all that can be
     applied; those that cannot are then skipped with a message. seed: of references and validation
-    rows.
+    rows. named: models that an equation's features were made with. max_windows: that they may read
+    for a target.
     """
 
     oracle: str | None = None
@@ -46,6 +49,8 @@ class Options:
     methods: tuple[str, ...] | None = None
     seed: int = 1
     threads: int = 1
+    named: NamedOracles | None = None
+    max_windows: int = MAX_WINDOWS
 
 
 # By target and method, effects float64[length, symbols].
@@ -71,6 +76,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=1, help="seed of references and validation rows (default: 1)"
     )
+    add_equation_options(parser)
     parser.add_argument("--out", type=Path, required=True, help="output folder")
 
 
@@ -78,7 +84,10 @@ def run(args: Namespace) -> None:
     """Write the effects, their agreement, and logos."""
     check_int(args.seed, "--seed", 0)
     methods = None if args.methods is None else tuple(dict.fromkeys(args.methods))
-    options = Options(args.oracle, args.surrogate, methods, args.seed, args.threads)
+    named = named_by(args, [args.oracle] if args.oracle else [])
+    options = Options(
+        args.oracle, args.surrogate, methods, args.seed, args.threads, named, args.max_windows
+    )
     targets = None if args.target is None else list(dict.fromkeys(args.target))
     mave = Mave.open(args.mave, args.alphabet, args.wild_type).of_targets(targets)
     effects = attributions(mave, options)
@@ -91,7 +100,7 @@ def run(args: Namespace) -> None:
 
 def attributions(mave: Mave, options: Options) -> Effects:
     """Effects by target and method."""
-    oracle = load_oracle(options.oracle) if options.oracle else None
+    oracle = load_oracle(options.oracle, named=options.named) if options.oracle else None
     methods = options.methods or (*(available(oracle) if oracle else ()), *LINEAR_METHODS)
     if asking := [method for method in methods if method in METHODS and not oracle]:
         raise GeneqError("These methods need an oracle", value=", ".join(asking),
@@ -131,6 +140,9 @@ def _of_method(mave: Mave, number: int, method: Any, oracle: Any, options: Optio
     """Effects float64[length, symbols]."""
     if method in METHODS:
         wild_type = encoding.strings(mave.wild_type[None], mave.alphabet)[0]
+        if method == "ism":
+            parts = single_substitutions(wild_type).stream()
+            check_library(oracle, parts, options.max_windows)
         return attribute(oracle, wild_type, method, mave.targets[number], seed=options.seed)
     symbols = len(_ext.alphabet(mave.alphabet)[0])
     mutations, y = mave.mutations(options.threads), mave.y[:, number]

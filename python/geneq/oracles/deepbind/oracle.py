@@ -7,7 +7,7 @@ the score is the larger one of both strands.
 """
 
 import hashlib
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ import torch
 
 from ...errors import GeneqError
 from ..base import BinnedOracle
-from ..feeding import device
+from ..feeding import device, distinct_rows
 from .detectors import Detectors, detectors_on
 from .files import Network, read_collection
 
@@ -58,6 +58,7 @@ class DeepBindOracle(BinnedOracle):
     """
 
     unknown = "0.25 of each base"
+    reach = 0
 
     def __init__(self, name: str, targets: list[str], networks: list[Network]):
         self.name, self.targets, self.networks = name, targets, networks
@@ -89,6 +90,12 @@ class DeepBindOracle(BinnedOracle):
         oracle.note = f"{len(found.networks):,} networks{skipped}"
         return oracle
 
+    def of_classes(self, names: list[str]) -> "DeepBindOracle":
+        """An oracle of these networks only; see `BinnedOracle.of_classes`."""
+        kept = [i for i, name in enumerate(self.targets) if name in set(names)]
+        networks = [self.networks[i] for i in kept]
+        return DeepBindOracle(self.name, [self.targets[i] for i in kept], networks)
+
     def predict(self, tokens: np.ndarray, anchor: int | None = None) -> np.ndarray:
         """Scores float32[n, networks] as the published program's; see `Oracle.predict`."""
         if not tokens.shape[1]:
@@ -109,12 +116,19 @@ class DeepBindOracle(BinnedOracle):
         """Scores float32[n, bins, networks]; see `BinnedOracle.predict_bins`.
 
         A network reads each bin as one window, however wide it is; a bin that is narrower than a
-        detector is extended by Ns.
+        detector is extended by Ns. Equal windows are scored once.
         """
         scores = np.empty((len(tokens), len(edges) - 1, len(self.targets)), np.float32)
-        for layers, (b, (start, end)) in product(self._groups, enumerate(pairwise(edges))):
-            scores[:, b, layers.members] = self._read(layers, tokens[:, start:end])
+        for b, (start, end) in enumerate(pairwise(edges)):
+            windows = tokens[:, start:end]
+            first, which = distinct_rows(windows)
+            for layers in self._groups:
+                scores[:, b, layers.members] = self._read(layers, windows[first])[which]
         return scores
+
+    def distinct_inputs(self, tokens: np.ndarray, edges: np.ndarray) -> int:
+        """Different windows, one a bin; see `BinnedOracle.distinct_inputs`."""
+        return sum(len(distinct_rows(tokens[:, a:b])[0]) for a, b in pairwise(edges))
 
     @torch.inference_mode()
     def _read(self, layers: Layers, windows: np.ndarray) -> np.ndarray:

@@ -46,10 +46,8 @@ class SeiOracle(NetworkOracle):
     `predict` gives the projection of the profiles, averaged over both strands, onto the class
     vectors (Chen et al.'s raw sequence class scores).
 
-    Attributes
-    ----------
-    variant_index : int
-        Index of the variant's base in the windows of published variant scores, see `window`.
+    A variant is scored in a window of its own, its base at index 2,047, as in the published scores:
+    one before that of tiles and of training, whose centre is at 2,048.
     """
 
     variant_index = LENGTH // 2 - 1
@@ -68,16 +66,6 @@ class SeiOracle(NetworkOracle):
         """An oracle of the chromatin profiles, which the classes are made from."""
         return _profiles_oracle(f"{self.name}:profiles", self._profiles, self._files.profiles)
 
-    @staticmethod
-    def window(position: int) -> tuple[int, int]:
-        """[start, end) of the window in which a substitution at `position` is scored.
-
-        0-based, on the forward strand. The base is at index 2,047, one before that of tiles and of
-        training, whose centre is at 2,048: so in the published variant scores.
-        """
-        start = position - SeiOracle.variant_index
-        return start, start + LENGTH
-
     def variant(self, ref: np.ndarray, alt: np.ndarray) -> np.ndarray:
         """Published variant scores.
 
@@ -88,14 +76,14 @@ class SeiOracle(NetworkOracle):
         Parameters
         ----------
         ref, alt : uint8[n, 4096]
-            Sequences with either allele; published scores have them in `window`.
+            Sequences with either allele, which begins at `variant_index`.
 
         Returns
         -------
         float32[n, classes]
         """
         for tokens in (ref, alt):
-            check_sequences(self, tokens, None, "Use the window that SeiOracle.window gives")
+            check_sequences(self, tokens, None, "Cut windows of that length")
         self.profiles.precision = self.precision
         scores = np.empty((len(ref), len(self.targets)), np.float32)
         for start in range(0, len(ref), VARIANTS):

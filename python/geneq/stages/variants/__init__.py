@@ -29,14 +29,17 @@ from ...genome import Genome
 from ...locus import NAME, Locus, Scoring, find_folders, keep_apart, report, run_each
 from ...oracles import Oracle, load_oracle
 from ...oracles.base import check_build
+from ...oracles.blocks import NamedOracles
 from ...oracles.network import PRECISIONS
 from ...oracles.reductions import COMPONENT
+from ...oracles.windows import MAX_WINDOWS, add_equation_options, check_library, named_by
 from ...surrogates import Surrogate
 from ...tally import Tally, print_counts
 from ...vcf import leave_out, lengths, normalised, read_vcf
 from . import expression
 from .effects import METHODS, NO_COMPONENT, Answer, Case, alternatives, wild_type
 from .pairs import completely_in
+from .placed import PlacedScores
 from .truth import (
     agreement,
     comparisons,
@@ -79,6 +82,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=Path,
         help="folder written by `geneq background`: adds percentiles of effects",
     )
+    add_equation_options(parser)
     loci = parser.add_argument_group("options of --surrogates")
     loci.add_argument(
         "--oracle", help="TYPE:WHAT (default: this and the following options as in locus.json)"
@@ -140,6 +144,7 @@ def run(args: Namespace) -> None:
     inside, found = Inside(variants.table, genome, args.threads), {}
     methods = args.methods or list(METHODS)
     scoring = Scoring(args.oracle, args.reduce, args.precision, args.reverse_complement)
+    opener = Opener(named_by(args), args.max_windows)
 
     def make(name: str) -> None:
         folder = args.surrogates / name
@@ -147,7 +152,7 @@ def run(args: Namespace) -> None:
         locus = replace(Locus.load(folder).scored_as(scoring).on(genome), locus=name)
         here = variants.table[inside.of(locus)]
         if len(here):
-            found[name] = effects_of(here, locus, folder, genome, methods, args.threads)
+            found[name] = effects_of(here, locus, folder, genome, methods, args.threads, opener)
 
     failed = run_each(names, "variants", make, args.out)
     effects = pd.concat([_empty(), *found.values()], ignore_index=True)
@@ -209,6 +214,7 @@ def effects_of(
     genome: Genome,
     methods: Sequence[str] = tuple(METHODS),
     threads: int = 1,
+    opener: "Opener | None" = None,
 ) -> pd.DataFrame:
     """Predict the effects of variants in one locus.
 
@@ -226,6 +232,8 @@ def effects_of(
         Keys of `METHODS`.
     threads : int
         Threads of the extension.
+    opener : Opener, optional
+        Opens the oracle; without it, equations may not depend on deep models.
 
     Returns
     -------
@@ -235,26 +243,41 @@ def effects_of(
     Raises
     ------
     GeneqError
-        The surrogate was fitted to a sequence that differs from the genome, or the target is
-        unknown.
+        The surrogate was fitted to a sequence that differs from the genome, the target is unknown,
+        or an equation needs more windows of deep models than allowed.
     """
+    opener = opener or Opener(NamedOracles())
     surrogate = Surrogate.load(folder) if SURROGATE in methods else None
     oracle = None
     if set(methods) - {SURROGATE}:
-        oracle = _oracle(locus.oracle, locus.precision)
+        oracle = opener.oracle(locus.oracle, locus.precision)
         check_build(oracle, genome)
     tss = oracle.tss if oracle else None
+    targets, normal = _targets(locus, oracle, surrogate), normalised(table, genome, threads)
     case = Case(
         locus,
         wild_type(locus, genome, surrogate),
-        *alternatives(locus, genome, table, tss, threads),
-        _targets(locus, oracle, surrogate),
+        *alternatives(locus, genome, normal, tss, threads),
+        targets,
+        normal,
         oracle,
+        _placed(locus, oracle, targets, genome, threads),
         surrogate,
         locus.reduce,
         locus.reverse_complement,
     )
+    if oracle is not None:
+        check_library(oracle, case.sequences(), opener.max_windows, 1 + locus.reverse_complement)
     return _rows(table, case, {name: _answer(name, case) for name in methods})
+
+
+def _placed(
+    locus: Locus, oracle: Oracle | None, targets: list[str], genome: Genome, threads: int
+) -> PlacedScores | None:
+    """For oracles that score a variant in a window of its own."""
+    if oracle is None or oracle.variant is None or oracle.variant_index is None or locus.reduce:
+        return None
+    return PlacedScores(oracle, targets, genome, locus.chrom, threads)
 
 
 def _answer(method: str, case: Case) -> Answer:
@@ -263,11 +286,27 @@ def _answer(method: str, case: Case) -> Answer:
     return METHODS[method](case)
 
 
-@cache
-def _oracle(spec: str, precision: str) -> Oracle:
-    oracle = load_oracle(spec, precision=precision)
-    print(oracle.summary())
-    return oracle
+class Opener:
+    """Opens the oracles of loci, each once.
+
+    Parameters
+    ----------
+    named : NamedOracles
+        Models that the features of equations were made with.
+    max_windows : int
+        How many windows these may read for a locus.
+    """
+
+    def __init__(self, named: NamedOracles, max_windows: int = MAX_WINDOWS):
+        self.max_windows = max_windows
+
+        @cache
+        def oracle(spec: str, precision: str) -> Oracle:
+            found = load_oracle(spec, precision=precision, named=named)
+            print(found.summary())
+            return found
+
+        self.oracle = oracle
 
 
 def _targets(locus: Locus, oracle: Oracle | None, surrogate: Surrogate | None) -> list[str]:

@@ -1,6 +1,8 @@
 """Effects of variants in one locus, by several methods, all in the units of the oracle's score.
 
-An effect is the score with the alternative minus the score with the reference.
+An effect is the score with the alternative minus the score with the reference, or the oracle's own
+variant score where it defines one; where that has a window of its own (`placed`), the variant is
+scored in this window of the genome and not in the sequence of the locus.
 
 oracle: the difference of the scores of the two sequences. surrogate: the difference of its
 predictions, with its standard error. ism: the sum of the effects of the variant's substitutions,
@@ -13,7 +15,7 @@ the oracle's TSS (of the middle, for oracles without one). It is trimmed there, 
 genome. Variants are placed in their normal form (`vcf.normalised`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,8 +30,9 @@ from ...oracles import Oracle
 from ...oracles.attribution import attribute
 from ...oracles.scoring import padding, score_tokens, variant_scores
 from ...surrogates import Surrogate
-from ...vcf import lengths, normalised
+from ...vcf import lengths
 from .pairs import column_of, edits_of
+from .placed import PlacedScores
 
 __all__ = ["METHODS", "Answer", "Case", "alternatives", "wild_type"]
 
@@ -60,8 +63,12 @@ class Case:
     note : np.ndarray
         object[n], "" or why no method has an effect for the variant.
     targets : list of str
+    normal : pd.DataFrame
+        The variants in their normal form, as `vcf.normalised` gives them.
     oracle, surrogate : optional
         None where no method needs them.
+    placed : PlacedScores, optional
+        For oracles that score a variant in a window of its own.
     reduce, reverse_complement :
         As in `scoring.score`.
     """
@@ -72,7 +79,9 @@ class Case:
     substitution: np.ndarray
     note: np.ndarray
     targets: list[str]
+    normal: pd.DataFrame
     oracle: Oracle | None = None
+    placed: PlacedScores | None = None
     surrogate: Surrogate | None = None
     reduce: str | None = None
     reverse_complement: bool = False
@@ -122,10 +131,42 @@ class Case:
         scored = self._singles
         new = np.stack([position, symbol], axis=1)[np.isnan(scored[position, symbol, 0])]
         new = np.unique(new, axis=0)
+        gains = self._gains_in_place if self.placed else self._gains_in_locus
+        scored[new[:, 0], new[:, 1]] = gains(new)
+        return scored[position, symbol]
+
+    def _gains_in_locus(self, new: np.ndarray) -> np.ndarray:
+        """float64[k, targets] of each position and symbol of int64[k, 2]."""
+        return self.gains(self._substituted(new))
+
+    def _gains_in_place(self, new: np.ndarray) -> np.ndarray:
+        """The same, each in a window of its own."""
+        assert self.placed is not None
+        start = [self.locus.forward(int(column)) for column in new[:, 0]]
+        alt = [self.locus.symbol("ACGT"[symbol]) for symbol in new[:, 1]]
+        return self.placed.scores(np.array(start, np.int64), np.ones((len(new), 2), np.int64), alt)
+
+    def of_variants(self, rows: np.ndarray) -> np.ndarray:
+        """float64[k, targets]: gains of the variants of bool[n]."""
+        if self.placed is None:
+            return self.gains(self.tokens[rows])
+        normal = self.normal[rows]
+        start, alt = normal["start"].to_numpy(np.int64), normal["alt"].to_numpy(object)
+        return self.placed.scores(start, sizes_of(normal), alt)
+
+    def _substituted(self, new: np.ndarray) -> np.ndarray:
+        """The genome's sequence with each position and symbol of int64[k, 2] alone."""
         tokens = np.repeat(self.wild[None], len(new), axis=0)
         tokens[np.arange(len(new)), new[:, 0]] = new[:, 1]
-        scored[new[:, 0], new[:, 1]] = self.gains(tokens)
-        return scored[position, symbol]
+        return tokens
+
+    def sequences(self) -> Iterator[np.ndarray]:
+        """All sequences that methods score, uint8[n, length] at a time."""
+        yield self.wild[None]
+        yield self.tokens[self.note == ""]
+        _, position, symbol = self.changes
+        singles = np.stack([position, symbol], axis=1)
+        yield self._substituted(np.unique(singles, axis=0))
 
     @cached_property
     def _singles(self) -> np.ndarray:
@@ -178,15 +219,14 @@ def wild_type(locus: Locus, genome: Genome, surrogate: Surrogate | None) -> np.n
 
 
 def alternatives(
-    locus: Locus, genome: Genome, table: pd.DataFrame, tss: int | None, threads: int = 1
+    locus: Locus, genome: Genome, normal: pd.DataFrame, tss: int | None, threads: int = 1
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Tokens, substitution and note of the variants in `table`, as `Case` has them.
+    """Tokens, substitution and note of variants, as `Case` has them.
 
-    table: rows of `vcf.Variants` that are completely in the locus. tss: column in the sequence of
-    the locus.
+    normal: variants in their normal form that are completely in the locus. tss: column in the
+    sequence of the locus.
     """
-    normal = normalised(table, genome, threads)
-    sizes = np.stack([lengths(normal["ref"]), lengths(normal["alt"])], axis=1)
+    sizes = sizes_of(normal)
     starts = normal["start"].to_numpy(np.int64)
     fixed = len(locus) // 2 if tss is None else tss
     fixed = fixed if locus.strand == "+" else len(locus) - 1 - fixed
@@ -196,12 +236,17 @@ def alternatives(
     edits, bases = edits_of(starts, sizes, places, normal["alt"])
     edited = np.empty((int(fits.sum()), len(locus)), np.uint8)
     genome.edited([locus.chrom] * len(edited), edits[fits], bases, edited, threads)
-    tokens = np.repeat(forward[None], len(table), axis=0)
+    tokens = np.repeat(forward[None], len(normal), axis=0)
     tokens[fits] = edited if locus.strand == "+" else encoding.reverse_complement(edited)
     unknown = _unknown(forward, starts - locus.start, sizes[:, 0])
     unknown |= np.array(["N" in alt for alt in normal["alt"]], bool)
     note = np.where(unknown, NO_BASE, np.where(fits, "", TOO_LONG)).astype(object)
     return tokens, sizes[:, 0] == sizes[:, 1], note
+
+
+def sizes_of(normal: pd.DataFrame) -> np.ndarray:
+    """int64[n, 2]: bases of references and of alternatives."""
+    return np.stack([lengths(normal["ref"]), lengths(normal["alt"])], axis=1)
 
 
 def _unknown(forward: np.ndarray, places: np.ndarray, sizes: np.ndarray) -> np.ndarray:
@@ -216,13 +261,15 @@ def _unknown(forward: np.ndarray, places: np.ndarray, sizes: np.ndarray) -> np.n
 def by_oracle(case: Case) -> Answer:
     """The difference of scores."""
     known = case.note == ""
+    if case.placed is not None:
+        known = known & case.placed.fits(sizes_of(case.normal))
     effect = np.full((len(known), len(case.targets)), np.nan)
     row, position, symbol = case.changes
     alone = np.bincount(row, minlength=len(known)) == 1
     one = alone[row]
     effect[row[one]] = case.singles(position[one], symbol[one])
-    effect[known & ~alone] = case.gains(case.tokens[known & ~alone])
-    return Answer.of(case, effect, known, "")
+    effect[known & ~alone] = case.of_variants(known & ~alone)
+    return Answer.of(case, effect, known, TOO_LONG)
 
 
 def by_ism(case: Case) -> Answer:

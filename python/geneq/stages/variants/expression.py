@@ -19,6 +19,7 @@ from ...background import Background
 from ...errors import GeneqError
 from ...expression_model import ExpressionModel
 from ...genome import Genome
+from ...oracles.windows import announce_windows, named_by
 from ...tally import print_counts
 from ...vcf import Variants, read_vcf
 from .annotated import Annotations, annotate
@@ -37,7 +38,7 @@ def run(args: Namespace) -> None:
     """Write expression_effects.parquet, largest_effects.parquet, annotated.vcf.gz, variants.json
     and, with measured effects, agreement.parquet and comparisons.parquet."""
     genome = Genome(args.genome)
-    model = ExpressionModel.open(args.equations, args.features, args.search, genome)
+    model = ExpressionModel.open(args.equations, args.features, args.search, genome, named_by(args))
     background = Background.read(args.background, model, genome) if args.background else None
     truth = _truth(args.truth, model, genome) if args.truth else None
     variants = read_vcf(args.vcf, genome, args.threads)
@@ -48,6 +49,8 @@ def run(args: Namespace) -> None:
         measured = Measured(in_vcf(truth, variants.table, genome), pairs, model.columns)
     collectors = [one for one in (annotations, largest, measured) if one is not None]
     scored = Scored(pairs, model, background, collectors)
+    if model.is_deep:
+        scored.announce(args.max_windows)
     EXPRESSION_EFFECTS.write_parts(scored.tables(), args.out / "expression_effects.parquet")
     LARGEST_EFFECTS.write(largest.table(), args.out / "largest_effects.parquet")
     annotate(args.vcf, annotations.entries, args.out / "annotated.vcf.gz")
@@ -99,6 +102,21 @@ class Scored:
     ):
         self.pairs, self.model, self.background = pairs, model, background
         self._collectors = collectors
+
+    def announce(self, most: int) -> None:
+        """Print how many windows of deep models are read; see `announce_windows`."""
+        announce_windows(
+            "effects on expression",
+            sum(map(self._windows, self.pairs.batches(BATCH))),
+            most,
+            lambda k: self._effects(self.pairs.batch(0, k)),
+            lambda k: self._windows(self.pairs.batch(0, k)),
+            min(BATCH, len(self.pairs)),
+        )
+
+    def _windows(self, batch: Batch) -> int:
+        scored = batch.scored
+        return self.model.windows(batch.reference, batch.which[scored], batch.alternative[scored])
 
     def tables(self) -> Iterator[pd.DataFrame]:
         """Parts of the table EXPRESSION_EFFECTS, in the order of the VCF."""

@@ -117,9 +117,10 @@ class Pairs:
     def batches(self, n: int) -> Iterator[Batch]:
         """All pairs with their sequences, `n` at a time."""
         for start in range(0, len(self), n):
-            yield self._batch(start, min(start + n, len(self)))
+            yield self.batch(start, min(start + n, len(self)))
 
-    def _batch(self, first: int, end: int) -> Batch:
+    def batch(self, first: int, end: int) -> Batch:
+        """Pairs [first, end) with their sequences."""
         variant, gene = self.variant[first:end], self.gene[first:end]
         genes, which = np.unique(gene, return_inverse=True)
         of_genes = self.genes.iloc[genes]
