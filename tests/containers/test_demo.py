@@ -12,17 +12,18 @@ from pipeline.test_run import files
 from .conftest import IMAGE, RESTRICTED
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """What `make demo` simulates."""
-    folder = tmp_path_factory.mktemp("demo") / "input"
-    assert cli.main(["simulate", "--out", str(folder), "--seed", "1"]) == 0
+@pytest.fixture
+def folder(tmp_path_factory):
+    """With what `make demo` simulates; users of containers may pass through it."""
+    folder = tmp_path_factory.mktemp("demo")
+    folder.chmod(0o711)
+    assert cli.main(["simulate", "--out", str(folder / "input"), "--seed", "1"]) == 0
     return folder
 
 
-def demo(folder: Path, data: Path, *words):
+def demo(folder: Path, *words) -> None:
     """A run with -profile demo, or another, over the simulated data; it must end well."""
-    files = {
+    simulated = {
         "input": "samplesheet.csv",
         "fasta": "genome.fa.gz",
         "gtf": "genes.gtf",
@@ -30,10 +31,9 @@ def demo(folder: Path, data: Path, *words):
         "vcf": "variants.vcf",
         "truth": "truth.parquet",
     }
-    given = [f"--{name}={data / file}" for name, file in files.items()]
+    given = [f"--{name}={folder.parent / 'input' / file}" for name, file in simulated.items()]
     run = pipeline(folder, *words, *given, "--outdir", "results", timeout=7200)
     assert run.status == 0, run.text
-    return run
 
 
 def results(folder: Path) -> dict[Path, bytes]:
@@ -41,24 +41,24 @@ def results(folder: Path) -> dict[Path, bytes]:
     return {name: data for name, data in files(folder).items() if name.parts[0] != "pipeline_info"}
 
 
-def test_the_demo_in_a_container_has_the_same_results(image, data, tmp_path):
+def test_the_demo_in_a_container_has_the_same_results(image, folder):
     """In it as a user without rights, on a read-only root; this user writes the task's folder."""
-    (tmp_path / "outside").mkdir()
-    demo(tmp_path / "outside", data, "-profile", "demo")
-    (tmp_path / "inside").mkdir()
-    (tmp_path / "inside/site.config").write_text(f"podman.runOptions = '{' '.join(RESTRICTED)}'\n")
+    (folder / "outside").mkdir()
+    demo(folder / "outside", "-profile", "demo")
+    (folder / "inside").mkdir()
+    (folder / "inside/site.config").write_text(f"podman.runOptions = '{' '.join(RESTRICTED)}'\n")
     umask = os.umask(0)
     try:
-        demo(tmp_path / "inside", data, "-profile", "demo,podman", "-c", "site.config")
+        demo(folder / "inside", "-profile", "demo,podman", "-c", "site.config")
     finally:
         os.umask(umask)
 
-    tasks = [path.parent for path in tmp_path.glob("inside/work/*/*/.command.run")]
+    tasks = [path.parent for path in folder.glob("inside/work/*/*/.command.run")]
     assert len(tasks) > 10
     assert all(IMAGE in (task / ".command.run").read_text() for task in tasks)
     user = 12345 if os.getuid() == 0 else os.getuid()
     assert {(task / "versions.yml").stat().st_uid for task in tasks} == {user}
-    outside, inside = results(tmp_path / "outside/results"), results(tmp_path / "inside/results")
+    outside, inside = results(folder / "outside/results"), results(folder / "inside/results")
     assert {*inside} == {*outside}
     assert len(inside) > 50
     assert [str(name) for name in inside if inside[name] != outside[name]] == []

@@ -122,5 +122,13 @@ def test_a_sif_runs(image):
     output(ROOT / "bin/geneq-image", "sif")
     assert not (ROOT / "containers/geneq-cpu.folder").exists()
     tool = shutil.which("apptainer") or shutil.which("singularity")
-    text = output(tool, "exec", ROOT / "containers/geneq-cpu.sif", "geneq", "doctor")
+    text = output(
+        tool,
+        "exec",
+        "--no-privs",
+        "--containall",
+        ROOT / "containers/geneq-cpu.sif",
+        "geneq",
+        "doctor",
+    )
     assert "GPU                  none" in text
