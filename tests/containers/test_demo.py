@@ -1,8 +1,10 @@
 """The demo in a container has the results of the demo outside, byte for byte."""
 
+import io
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from geneq import cli
@@ -41,6 +43,17 @@ def results(folder: Path) -> dict[Path, bytes]:
     return {name: data for name, data in files(folder).items() if name.parts[0] != "pipeline_info"}
 
 
+def same(name: Path, one: bytes, other: bytes) -> bool:
+    """Byte for byte; of npz files the arrays, because Python 3.11.4 changed the headers of zip files."""
+    if name.suffix != ".npz" or one == other:
+        return one == other
+    arrays = [np.load(io.BytesIO(data)) for data in (one, other)]
+    return arrays[0].files == arrays[1].files and all(
+        (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
+        for a, b in zip(*(found.values() for found in arrays), strict=True)
+    )
+
+
 def test_the_demo_in_a_container_has_the_same_results(image, folder):
     """In it as a user without rights, on a read-only root; this user writes the task's folder."""
     (folder / "outside").mkdir()
@@ -61,4 +74,4 @@ def test_the_demo_in_a_container_has_the_same_results(image, folder):
     outside, inside = results(folder / "outside/results"), results(folder / "inside/results")
     assert {*inside} == {*outside}
     assert len(inside) > 50
-    assert [str(name) for name in inside if inside[name] != outside[name]] == []
+    assert [str(name) for name in inside if not same(name, inside[name], outside[name])] == []
