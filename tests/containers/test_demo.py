@@ -44,7 +44,7 @@ def results(folder: Path) -> dict[Path, bytes]:
 
 
 def same(name: Path, one: bytes, other: bytes) -> bool:
-    """Byte for byte; of npz files the arrays, because Python 3.11.4 changed the headers of zip files."""
+    """Byte for byte; of npz files the arrays, as versions of Python write other zip headers."""
     if name.suffix != ".npz" or one == other:
         return one == other
     arrays = [np.load(io.BytesIO(data)) for data in (one, other)]
