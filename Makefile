@@ -1,5 +1,5 @@
 # Everything runs from here; see `make help`.
-.PHONY: help install demo test test-faults test-oracles lint audit clean image
+.PHONY: help install demo test test-faults test-containers test-oracles lint audit clean image
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -28,6 +28,9 @@ test: install lint ## every test: Rust, Python and the pipeline
 
 test-faults: install ## what happens when nodes, schedulers, disks and Nextflow fail (slow; Slurm, if installed)
 	@$(python) -m pytest -m faults tests/faults tests/pipeline
+
+test-containers: install ## the image, and the demo in it against the demo outside (slow; podman)
+	@$(python) -m pytest -m containers tests/containers
 
 lint: install ## formatters, linters and types
 	@cd rust_ext && if cargo fmt --version >/dev/null 2>&1; then cargo fmt --check; \

@@ -2,8 +2,11 @@ import groovy.json.JsonSlurper
 import java.nio.file.Path
 import nextflow.exception.AbortOperationException
 
-/** Loci and experiments divided into tasks. */
+/** Loci, experiments and replicates of equations divided into tasks. */
 class Shards {
+
+    /** Genes of all cell types and replicates that a task searches equations on; about 40 minutes. */
+    static final long REPLICATED_GENES = 1_000_000
 
     /**
      * Shards [name, genome, oracle, rows]: loci of one genome, one oracle and one reduction, in the
@@ -31,6 +34,15 @@ class Shards {
     /** A shard for each experiment. */
     static List<Map> ofExperiments(List<Map> rows) {
         return rows.collect { row -> [name: row.experiment, genome: null, oracle: row.oracle, rows: [row]] }
+    }
+
+    /**
+     * Number of shards of the replicates of a data set: of at most `most` replicates each; where that is
+     * null, of as many as stay below REPLICATED_GENES, but at least one.
+     */
+    static int ofReplicates(int replicates, Integer most, int genes, int cellTypes) {
+        def each = most ?: Math.max(1, REPLICATED_GENES.intdiv(Math.max(1, (long) genes * cellTypes)))
+        return Math.ceil(replicates / each).toInteger()
     }
 
     /** Stop if the loci or data sets, whose variants are in one file, are of several genomes. */

@@ -22,6 +22,7 @@ process PSEUDOBULK {
     stub:
     """
     mkdir pseudobulk
-    touch pseudobulk/expression.parquet pseudobulk/expression.json versions.yml
+    touch pseudobulk/expression.parquet versions.yml
+    echo '{"cell_types": [{}, {}, {}, {}, {}]}' > pseudobulk/expression.json
     """
 }

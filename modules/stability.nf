@@ -1,11 +1,12 @@
-// How far the equations of a data set can be trusted, from all their replicates.
+// How far the equations of a data set can be trusted, from all their replicates: those of the shards,
+// or, without shards, from replicates that are searched here.
 process STABILITY {
     tag "${meta.dataset}"
     label 'medium'
     errorStrategy { Failures.strategy(task) }
 
     input:
-    tuple val(meta), path(search, arity: '1'), path(distill, arity: '1'), path(features, arity: '1'), path(genes, arity: '1'), path(shards, arity: '1..*')
+    tuple val(meta), path(search, arity: '1'), path(distill, arity: '1'), path(features, arity: '1'), path(genes, arity: '1'), path(shards, arity: '0..*')
     val options
 
     output:
@@ -13,9 +14,10 @@ process STABILITY {
     path 'versions.yml', arity: '1', emit: versions
 
     script:
+    def join = shards ? "--join ${shards}" : ''
     """
     geneq stability --search ${search} --distill ${distill} --features ${features} --genes ${genes} \\
-        ${Shell.options(options)} --join ${shards} --threads ${task.cpus} --out stability
+        ${Shell.options(options)} ${join} --threads ${task.cpus} --out stability
     geneq doctor --versions ${task.process} > versions.yml
     """
 

@@ -123,6 +123,22 @@ def test_a_replicate_depends_on_its_number_only(made):
     assert table(made).groupby("cell_type")["infix"].nunique()["T cell"] > 1
 
 
+def test_one_task_writes_what_the_tasks_of_shards_write(made, tmp_path):
+    assert main(args(made, tmp_path / "one")) == 0
+    joined = made.root / "stability"
+    files = sorted(path.relative_to(joined) for path in joined.rglob("*") if path.is_file())
+    assert files == sorted(
+        path.relative_to(tmp_path / "one")
+        for path in (tmp_path / "one").rglob("*")
+        if path.is_file()
+    )
+    assert [
+        name
+        for name in files
+        if (tmp_path / "one" / name).read_bytes() != (joined / name).read_bytes()
+    ] == []
+
+
 def test_a_report_refuses_the_stability_of_other_equations(made):
     folder = made.root / "distill" / "equations"
     equations = [load_equation(folder / f"{n}.json").document for n in range(3)]

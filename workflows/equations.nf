@@ -17,10 +17,14 @@ def runs(meta, cv) {
     }
 }
 
-// Shards of at most so many replicates, as [meta with shard and shards, folders].
-def sharded(meta, folders, options) {
-    def shards = Math.ceil(options.replicates / options.shard_replicates).toInteger()
-    return (1..shards).collect { shard -> [meta + [shard: shard, shards: shards]] + folders }
+def document(file) {
+    return new groovy.json.JsonSlurper().parseText(file.text)
+}
+
+// Number of tasks for the replicates of a data set with this folder of expression and this genes.json.
+def shardsOf(expression, about, options) {
+    def cellTypes = document(expression.resolve('expression.json')).cell_types.size()
+    return Shards.ofReplicates(options.replicates, options.shard_replicates, document(about).n_genes, cellTypes)
 }
 
 // [dataset, what `some` has of it], an empty list for a data set that it lacks.
@@ -90,16 +94,21 @@ workflow EQUATIONS {
         .filter { _meta, _search -> options.replicates > 0 }
         .map { meta, search -> [meta.dataset, meta, search] }
         .join(equations)
-        .map { _dataset, meta, search, distill -> [meta.genome, meta, search, distill] }
+        .join(PSEUDOBULK.out.expression.map { meta, expression -> [meta.dataset, expression] })
+        .map { _dataset, meta, search, distill, expression -> [meta.genome, meta, search, distill, expression] }
         .combine(features, by: 0)
         .combine(genes, by: 0)
-        .map { _genome, meta, search, distill, joined, table, _about -> [meta, [search, distill, joined, table]] }
+        .map { _genome, meta, search, distill, expression, joined, table, about ->
+            [meta + [shards: shardsOf(expression, about, options)], [search, distill, joined, table]]
+        }
+    // Where all replicates are one task, that is STABILITY's.
+    divided = repeated.filter { meta, _inputs -> meta.shards > 1 }
     REPLICATE(
-        repeated.flatMap { meta, inputs -> sharded(meta, inputs, options) },
+        divided.flatMap { meta, inputs -> (1..meta.shards).collect { shard -> [meta + [shard: shard]] + inputs } },
         options.subMap(['replicates', 'code_digest'])
     )
     STABILITY(
-        repeated
+        divided
             .map { meta, inputs -> [meta.dataset, meta, inputs] }
             .join(
                 REPLICATE.out.shard
@@ -107,7 +116,8 @@ workflow EQUATIONS {
                     .groupTuple(sort: { a, b -> a[0] <=> b[0] })
                     .map { key, shards -> [key.target, shards.collect { numbered -> numbered[1] }] }
             )
-            .map { _dataset, meta, inputs, shards -> [meta] + inputs + [shards] },
+            .map { _dataset, meta, inputs, shards -> [meta] + inputs + [shards] }
+            .mix(repeated.filter { meta, _inputs -> meta.shards == 1 }.map { meta, inputs -> [meta] + inputs + [[]] }),
         options.subMap(['replicates', 'code_digest'])
     )
 

@@ -42,7 +42,7 @@ def inputs(tmp_path):
             (tmp_path / f"{dataset}.h5ad").touch()
         rows = [f"{dataset},{dataset}.h5ad,k" for dataset in datasets]
         (tmp_path / "sheet.csv").write_text("\n".join(["dataset,h5ad,cell_type_key", *rows]))
-        return "-stub", "--input", "sheet.csv", "--promoters", "promoters.fa"
+        return "-stub", "--input", "sheet.csv", "--promoters", "promoters.fa", "--replicates", 0
 
     return named
 

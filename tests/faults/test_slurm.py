@@ -50,8 +50,8 @@ def test_what_slurm_ends_is_retried_with_more(tmp_path, inputs, slurm):
     trace = attempts(tmp_path, "SEARCH")
     ended = {name: [row["exit"] for row in rows] for name, rows in trace.items()}
     assert ended["fine"] == ["0"]
-    assert ended["cancelled"] == ["143", "0"]
     # An array task may be killed before its wrapper has written the exit status.
+    assert ended["cancelled"] in (["143", "0"], ["-", "0"])
     assert ended["long"][0] in ("143", "-") and ended["long"][1:] == ["140", "0"]
     assert [row["time"] for row in trace["long"]] == ["1m", "2m", "4m"]
     # Slurm kills the job, so that its wrapper may have no exit status to write.

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from .conftest import pipeline
+from .conftest import pipeline, with_lib
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, input
         "PSEUDOBULK": 3,
         "SEARCH": 18,
         "DISTILL": 18,
-        "REPLICATE": 15,  # 50 replicates, 10 a task
+        "REPLICATE": 12,  # 50 replicates, at most 16 a task with 12,000 genes and 5 cell types
         "STABILITY": 3,
         "REPORT": 3,
         "ATLAS": 1,
@@ -185,3 +185,40 @@ def folder_of(root, task):
         if re.search(rf"### name: '(.+:)?{re.escape(task)}'", path.read_text()):
             return path.parent
     raise AssertionError(task)
+
+
+def test_replicates_of_a_small_data_set_are_one_task(tmp_path):
+    """16 replicates of 12,000 genes and 5 cell types, which are those of the stubs."""
+    for name in ("a.h5ad", "p.fa"):
+        (tmp_path / name).touch()
+    (tmp_path / "s.csv").write_text("dataset,h5ad,cell_type_key\na,a.h5ad,k\n")
+    inputs = ("-stub", "--input", "s.csv", "--promoters", "p.fa")
+    run = pipeline(tmp_path, *inputs, "--replicates", 16)
+    assert run.status == 0, run.text
+    of_a = ["PSEUDOBULK", "SEARCH", "DISTILL", "STABILITY", "REPORT"]
+    assert [name for name in run.submitted if name.endswith("(a)")] == [f"{s} (a)" for s in of_a]
+    assert not any("REPLICATE" in name for name in run.submitted)
+    assert (folder_of(tmp_path, "REPORT (a)") / "stability").exists()
+
+    more = pipeline(tmp_path, *inputs, "--replicates", 17, "-resume")
+    assert more.status == 0, more.text
+    wanted = {"REPLICATE (a 1/2)", "REPLICATE (a 2/2)", "STABILITY (a)"}
+    assert wanted <= {*more.submitted} and "SEARCH (a)" in more.cached
+
+
+def test_the_number_of_replicates_of_a_task_is_by_genes_and_cell_types(tmp_path):
+    cases = {
+        (50, None, 100, 4): 1,
+        (50, None, 20_000, 1): 1,
+        (50, None, 20_001, 1): 2,  # 49 a task
+        (50, None, 20_000, 10): 10,
+        (50, None, 60_000, 500): 50,  # more than a task should have, but a replicate is not divided
+        (50, None, 0, 0): 1,
+        (50, 10, 100, 4): 5,
+        (7, 3, 60_000, 500): 3,
+    }
+    calls = [str(case).strip("()").replace("None", "null").replace("_", "") for case in cases]
+    lines = "\n".join(f"println('SHARDS ' + Shards.ofReplicates({call}))" for call in calls)
+    run = with_lib(tmp_path, lines)
+    assert run.status == 0, run.text
+    assert [int(n) for n in re.findall(r"SHARDS (\d+)", run.text)] == [*cases.values()]
