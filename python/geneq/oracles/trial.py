@@ -36,10 +36,11 @@ def timed(score: Callable[[int], object], rows: int) -> tuple[float, int]:
     score : callable
         Scores the first k rows.
     rows : int
-        How many there are. 1, 2, 4, … of them are scored, until a call takes a second: what only
-        the first call takes, to open a device or a library, hardly counts then.
+        How many there are. 1, 2, 4, … of them are scored, until a call takes a second. A first call,
+        which may have to open a device or a library, is not timed.
     """
     count = 1
+    score(count)
     while True:
         start = time.perf_counter()
         score(count)
