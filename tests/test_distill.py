@@ -16,6 +16,7 @@ import pytest
 import sympy
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import Ridge
 
 import planted
 from geneq import artifacts, load_equation
@@ -23,10 +24,17 @@ from geneq.cli import main
 from geneq.distill.engines import Operon, PySR, choose_engine
 from geneq.distill.selection import Sample, choose
 from geneq.distill.simplify import simplifications
-from geneq.distill.variables import important, variable_names, with_few_classes
+from geneq.distill.sums import sums
+from geneq.distill.variables import (
+    PENALTY,
+    closest,
+    important,
+    variable_names,
+    with_few_classes,
+)
 from geneq.equations import Form, parse, to_sympy, used_variables
 from geneq.errors import GeneqError
-from geneq.features import SCORES, Block, Features
+from geneq.features import SCORES, Block, Column, Features
 from geneq.stages import distill
 from geneq.stages.distill.baselines import degree_two_lasso, elastic_net
 from geneq.stages.search import exploring, training
@@ -488,6 +496,32 @@ def test_a_programme_is_reduced_to_the_classes_that_carry_it(made):
     assert kept(found) == {"SP1", "YY1", "GC"}, "the fewest with an R² of 0.99"
     assert np.corrcoef(columns @ found, exact)[0, 1] ** 2 > 0.99
     assert kept(with_few_classes(columns, about, weights, 2)) == {"SP1", "YY1"}
+
+
+def test_the_closest_programme_is_ridge_regression_and_ignores_constant_columns():
+    rng = np.random.default_rng(4)
+    columns = rng.normal(2, 3, (300, 8)).astype(np.float32)
+    columns[:, 2], columns[:, 5] = 7, columns[:, 1]
+    predicted = columns[:, 0] - 0.5 * columns[:, 1] + 0.1 * rng.normal(size=300)
+    found = closest(columns, predicted)
+    assert found[2] == 0 and found[1] == pytest.approx(found[5], rel=1e-6)
+    varying = np.delete(columns.astype(float), 2, axis=1)
+    sd = varying.std(0)
+    twin = Ridge(PENALTY * 300).fit((varying - varying.mean(0)) / sd, predicted)
+    np.testing.assert_allclose(np.delete(found, 2), twin.coef_ / sd, rtol=1e-6)
+    about = [Column(0, 0, f"c{i}") for i in range(8)]
+    few = with_few_classes(columns, about, found, 3)
+    assert np.isfinite(few).all() and few[2] == 0 and few[0] > 0
+
+
+def test_constant_and_collinear_variables_do_no_harm():
+    x, noise = drawn()
+    x |= {"copy": x["a"].copy(), "flat": np.zeros(len(noise))}
+    genes = sample(3 + x["a"] + 0.5 * noise, x, teacher=3 + x["a"])
+    front = expressions("3.0 + a + 0.2*flat", "3.0 + 0.5*a + 0.5*copy", "3.0 + a/flat", "3 + copy")
+    choice = choose([*front, *sums(x, genes.teacher, 20)], genes)
+    assert choice.selected
+    assert choice.members[choice.chosen].form.variables in (("a",), ("copy",))
 
 
 def test_important_classes_are_those_that_the_teacher_uses(made):
