@@ -10,6 +10,7 @@ process ATLAS {
 
     output:
     path 'atlas/atlas.html', arity: '1', emit: html
+    path 'atlas/cell_types.tsv', arity: '1', emit: table
     path 'atlas/recovery.json', optional: true, emit: recovery
     path 'versions.yml', arity: '1', emit: versions
 
@@ -22,6 +23,6 @@ process ATLAS {
     stub:
     """
     mkdir atlas
-    touch atlas/atlas.html versions.yml
+    touch atlas/atlas.html atlas/cell_types.tsv versions.yml
     """
 }

@@ -4,11 +4,14 @@ import json
 import re
 import time
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import synthetic
 from geneq import artifacts
 from geneq.cli import main
+from geneq.stages import atlas as atlas_stage
 from test_report import Page
 
 
@@ -83,9 +86,41 @@ def test_recovery_is_that_of_all_data_sets(atlas):
 def test_without_truth_there_is_no_recovery(tmp_path):
     folder = reported(tmp_path, "plain", cell_types=("T", "quiet"))
     assert main(["atlas", "--reports", str(folder), "--out", str(tmp_path / "atlas")]) == 0
-    assert [path.name for path in (tmp_path / "atlas").iterdir()] == ["atlas.html"]
+    assert {path.name for path in (tmp_path / "atlas").iterdir()} == {
+        "atlas.html",
+        "cell_types.tsv",
+    }
     text = Page(tmp_path / "atlas" / "atlas.html").text
     assert "planted" not in text and "stable" not in text
+
+
+def test_the_table_has_a_row_for_every_cell_type(atlas):
+    table = pd.read_csv(atlas / "cell_types.tsv", sep="\t")
+    assert list(table["dataset"]) == ["set_2"] * 2 + ["set_10 & <co>"] * 5
+    assert list(table["cell_type"][2:]) == list(synthetic.ODD_NAMES)
+    assert table["selected"].sum() == 5 and table["comes_back"].notna().sum() == 4
+    document = artifacts.read_json(atlas.parent / "a" / "out" / "equations.json")[0]
+    assert table["equation"][2] == document["infix"]
+    metrics = artifacts.METRICS.read(atlas.parent / "a" / "out" / "metrics.parquet")
+    shown = metrics.query("model == 'teacher' and kind == 'absolute' and split == 'test'")
+    np.testing.assert_allclose(table["teacher_absolute"][2:], shown["r"], rtol=1e-5)
+
+
+def test_more_cell_types_than_can_be_shown_are_summed_up(atlas, tmp_path, monkeypatch):
+    monkeypatch.setattr(atlas_stage, "MOST_SHOWN", 6)
+    reports = [str(atlas.parent / name / "out") for name in "ab"]
+    assert main(["atlas", "--reports", *reports, "--out", str(tmp_path)]) == 0
+    page = Page(tmp_path / "atlas.html")
+    assert "These are more than 6 cell types, so they are summed up here" in page.text
+    assert "was selected in 5 of 7 cell types of 2 data sets" in page.text
+    assert "#equations" not in page.links and page.count("svg") == 0
+    assert [a["data-key"] for _, a in page.tags if "data-key" in a] == ["set_2", "set_10 & <co>"]
+    written = (tmp_path / "cell_types.tsv").read_bytes()
+    assert written == (atlas / "cell_types.tsv").read_bytes()
+    table = pd.read_csv(tmp_path / "cell_types.tsv", sep="\t").query("selected")
+    low, middle, high = table["equation_absolute"].quantile([0.05, 0.5, 0.95])
+    assert f"absolute equation 5 {low:.3f} {middle:.3f} {high:.3f}" in page.text
+    assert re.search(r"SP1 \d \d \d \d", page.text)
 
 
 def test_a_run_in_which_nothing_is_selected(tmp_path):

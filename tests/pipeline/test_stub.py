@@ -101,6 +101,7 @@ def test_every_stage_runs_as_often_as_it_should_and_is_published(tmp_path, input
         "datasets",
         "loci",
         "atlas.html",
+        "cell_types.tsv",
         "loci.html",
         "pipeline_info",
     }

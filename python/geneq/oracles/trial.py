@@ -36,8 +36,8 @@ def timed(score: Callable[[int], object], rows: int) -> tuple[float, int]:
     score : callable
         Scores the first k rows.
     rows : int
-        How many there are. 1, 2, 4, … of them are scored, until a call takes a second. A first call,
-        which may have to open a device or a library, is not timed.
+        How many there are. 1, 2, 4, … of them are scored, until a call takes a second. The first
+        call, which may have to open a device or a library, is not timed.
     """
     count = 1
     score(count)

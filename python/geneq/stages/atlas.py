@@ -1,8 +1,9 @@
 """Write the atlas of a run: one HTML file that compares its data sets and cell types.
 
 It reads what `geneq report` wrote next to each report.html, and links to the reports where the
-pipeline puts them (datasets/NAME/report/report.html next to atlas.html). Where truth is known,
-recovery.json joins those of all data sets.
+pipeline puts them (datasets/NAME/report/report.html next to atlas.html). cell_types.tsv has the
+same figures, a row for each cell type; where there are more than can be shown, the page sums them
+up. Where truth is known, recovery.json joins those of all data sets.
 """
 
 import re
@@ -10,21 +11,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import pandas as pd
 
 from .. import __version__, templates
-from ..artifacts import LARGEST_EFFECTS, METRICS, read_json, write_json
+from ..artifacts import LARGEST_EFFECTS, METRICS, atomic_path, read_json, write_json
 from ..equations import class_shares
 from ..errors import GeneqError
 from ..evaluation import KINDS
 from ..leakage import worst
 from ..plots import mathml
 from ..plots.agreement import NAMES, strips
-from ..plots.classes import alike_together, class_effects, matrix
+from ..plots.classes import Effect, alike_together, class_effects, matrix
 
 MODELS = ("equation", "teacher")
 # Effects of variants that are shown of each cell type.
 EFFECTS_SHOWN = 3
+# Cell types that a page shows one by one: a browser is slow with many more.
+MOST_SHOWN = 2000
+# Classes that are shown where cell types are not.
+CLASSES_SHOWN = 100
 # Whether an oracle was trained on the chromosomes of a data set's genes.
 TRAINING = {
     "trained": "yes, of some",
@@ -46,23 +52,36 @@ def add_arguments(parser):
 
 
 def run(args):
-    reports = sorted((read(folder) for folder in args.reports), key=_by_name_and_number)
-    repeated = pd.Series([report.dataset for report in reports])
+    parts = sorted(collect(args.reports), key=_by_name_and_number)
+    repeated = pd.Series([part.dataset for part in parts])
     if repeated.duplicated().any():
         raise GeneqError(
             "Two reports are for the same data set", value=repeated[repeated.duplicated()].iloc[0]
         )
     missing = [name for name in args.datasets.split(",") if name and name not in {*repeated}]
-    recovery = [row for report in reports for row in report.recovery]
+    rows = [row for part in parts for row in part.rows]
+    recovery = [row for part in parts for row in part.recovery]
     if recovery:
         write_json(recovery, args.out / "recovery.json")
+    with atomic_path(args.out / "cell_types.tsv") as temporary:
+        table(rows).to_csv(temporary, sep="\t", index=False, float_format="%.6g")
     templates.write_page(
         "atlas.html.j2",
         args.out / "atlas.html",
         version=__version__,
         missing=missing,
-        **page(reports, recovery),
+        **page(parts, rows, recovery),
     )
+
+
+def collect(folders: list[Path]) -> list["Part"]:
+    """What each report adds; one is in memory at a time."""
+    parts, count = [], 0
+    for folder in folders:
+        report = read(folder)
+        count += len(report.documents)
+        parts.append(Part.of(report, typeset=count <= MOST_SHOWN))
+    return parts
 
 
 @dataclass(frozen=True)
@@ -115,35 +134,129 @@ def read(folder: Path) -> Report:
     )
 
 
-def _by_name_and_number(report: Report) -> list:
+@dataclass(frozen=True)
+class Part:
+    """What a data set adds to the atlas.
+
+    summary: its row among the data sets; rows: one for each cell type; effects: rows of
+    LARGEST_EFFECTS, the first of each cell type.
+    """
+
+    dataset: str
+    summary: dict
+    rows: list[dict]
+    effects: list[dict]
+    recovery: list[dict]
+
+    @classmethod
+    def of(cls, report: Report, typeset: bool) -> "Part":
+        rows = cell_type_rows(report, typeset)
+        effects: list[dict] = []
+        if report.effects is not None:
+            effects = report.effects.groupby("cell_type").head(EFFECTS_SHOWN).to_dict("records")
+        return cls(report.dataset, dataset_row(report), rows, effects, report.recovery)
+
+
+def _by_name_and_number(part: Part) -> list:
     """Numbers in names by value: set_2 before set_10."""
-    parts = re.split(r"([0-9]+)", report.dataset)
-    return [(part.isdecimal(), int(part) if part.isdecimal() else part) for part in parts]
+    words = re.split(r"([0-9]+)", part.dataset)
+    return [(word.isdecimal(), int(word) if word.isdecimal() else word) for word in words]
 
 
-def page(reports: list[Report], recovery: list[dict]) -> dict:
+def page(parts: list[Part], rows: list[dict], recovery: list[dict]) -> dict:
     """The values of atlas.html.j2."""
-    rows = [row for report in reports for row in cell_type_rows(report)]
-    selected = [row for row in rows if row["equation"]]
-    classes, effects = matrix([row["effects"] for row in selected])
-    order = alike_together(effects)
+    selected = [row for row in rows if row["selected"]]
     links = {(row["dataset"], row["cell_type"]): row["link"] for row in rows}
-    return {
-        "datasets": [dataset_row(report) for report in reports],
+    values = {
+        "datasets": [part.summary for part in parts],
         "model_names": {model: NAMES[model] for model in MODELS},
         "rows": rows,
+        "one_by_one": len(rows) <= MOST_SHOWN,
         "selected": len(selected),
         "tested": [row["stability"]["stable"] for row in selected if row["stability"]],
+        "recovery": [(item, links[item["dataset"], item["cell_type"]]) for item in recovery],
+    }
+    summed_up = _one_by_one if values["one_by_one"] else _summed_up
+    return values | summed_up(parts, rows, selected)
+
+
+def _one_by_one(parts: list[Part], rows: list[dict], selected: list[dict]) -> dict:
+    """What is shown of every cell type."""
+    classes, effects = matrix([row["effects"] for row in selected])
+    return {
         "strips": strips(_quoted(rows), "Pearson r of every cell type by data set"),
         "classes": classes,
-        "matrix": [(selected[i], effects[i]) for i in order],
+        "matrix": [(selected[i], effects[i]) for i in alike_together(effects)],
         "largest": max((e.size for row in effects for e in row if e), default=1) or 1,
-        "effects": effect_rows(reports, rows),
-        "recovery": [(item, links[item["dataset"], item["cell_type"]]) for item in recovery],
+        "effects": effect_rows(parts),
     }
 
 
-def cell_type_rows(report: Report) -> list[dict]:
+def _summed_up(parts: list[Part], rows: list[dict], selected: list[dict]) -> dict:
+    """What is shown where there are more cell types than MOST_SHOWN."""
+    return {
+        "most": MOST_SHOWN,
+        "effects": [],
+        "spreads": spreads(selected),
+        "classes": class_rows([row["effects"] for row in selected])[:CLASSES_SHOWN],
+    }
+
+
+def spreads(selected: list[dict]) -> list[dict]:
+    """Quantiles of r over cell types with an equation, of every model and kind."""
+    found = []
+    for kind in KINDS:
+        for model in MODELS:
+            r = np.array([row["r"][model, kind].r for row in selected if row["r"][model, kind]])
+            r = r[np.isfinite(r)] if len(r) else r
+            quantiles = np.quantile(r, [0.05, 0.5, 0.95]) if len(r) else [None] * 3
+            found.append({"kind": kind, "model": model, "n": len(r), "quantiles": quantiles})
+    return found
+
+
+def class_rows(equations: list[dict[str, Effect]]) -> list[dict]:
+    """Every class, by the number of equations with it: how many rise and fall with it, and its
+    median size."""
+    met: dict[str, list[Effect]] = {}
+    for effects in equations:
+        for name, effect in effects.items():
+            met.setdefault(name, []).append(effect)
+    rows = [
+        {
+            "name": name,
+            "n": len(effects),
+            "rise": sum(effect.direction > 0 for effect in effects),
+            "fall": sum(effect.direction < 0 for effect in effects),
+            "size": float(np.median([effect.size for effect in effects])),
+        }
+        for name, effects in met.items()
+    ]
+    return sorted(rows, key=lambda row: (-row["n"], -row["size"], row["name"]))
+
+
+def table(rows: list[dict]) -> pd.DataFrame:
+    """What the page shows of cell types as numbers and text: cell_types.tsv."""
+    return pd.DataFrame(
+        {
+            "dataset": row["dataset"],
+            "cell_type": row["cell_type"],
+            "selected": row["selected"],
+            "equation": row["infix"],
+            "complexity": row["complexity"],
+            "comes_back": row["stability"]["structure"] if row["stability"] else None,
+            "split": row["split"],
+            "genes": row["n"],
+            **{f"ceiling_{kind}": row["ceiling"][kind] for kind in KINDS},
+            **{
+                f"{model}_{kind}": found.r if found else None
+                for (model, kind), found in row["r"].items()
+            },
+        }
+        for row in rows
+    )
+
+
+def cell_type_rows(report: Report, typeset: bool) -> list[dict]:
     """One row per cell type: equation, effects of its classes, figures, where its report is."""
     figures = report.figures()
     rows = []
@@ -155,7 +268,8 @@ def cell_type_rows(report: Report) -> list[dict]:
                 "dataset": report.dataset,
                 "cell_type": name,
                 "link": f"{report.link}#type-{place}",
-                "equation": mathml.equation(document) if selected else None,
+                "selected": selected,
+                "equation": mathml.equation(document) if selected and typeset else None,
                 "infix": document["infix"],
                 "complexity": document["complexity"],
                 "stability": report.stability[place] if report.stability and selected else None,
@@ -174,15 +288,13 @@ def cell_type_rows(report: Report) -> list[dict]:
     return rows
 
 
-def effect_rows(reports: list[Report], rows: list[dict]) -> list[tuple[dict, dict]]:
+def effect_rows(parts: list[Part]) -> list[tuple[dict, dict]]:
     """The largest effects of variants: the row of the cell type, and that of LARGEST_EFFECTS."""
-    of_type = {(row["dataset"], row["cell_type"]): row for row in rows}
-    return [
-        (of_type[report.dataset, effect["cell_type"]], effect)
-        for report in reports
-        if report.effects is not None
-        for effect in report.effects.groupby("cell_type").head(EFFECTS_SHOWN).to_dict("records")
-    ]
+    found = []
+    for part in parts:
+        of_type = {row["cell_type"]: row for row in part.rows}
+        found += [(of_type[effect["cell_type"]], effect) for effect in part.effects]
+    return found
 
 
 def _ceiling(figures: dict, cell_type: str, kind: str) -> float | None:
@@ -224,6 +336,6 @@ def _quoted(rows: list[dict]) -> pd.DataFrame:
         (row["dataset"], model, row["r"][model, "absolute"].r)
         for row in rows
         for model in MODELS
-        if row["equation"] and row["r"][model, "absolute"]
+        if row["selected"] and row["r"][model, "absolute"]
     ]
     return pd.DataFrame(table, columns=["dataset", "model", "r"])
