@@ -81,10 +81,10 @@ def test_a_report_does_without_stability_and_not_without_a_fold(tmp_path, inputs
         "} }\n"
     )
     *options, _ = inputs("a", "b")
-    run = pipeline(tmp_path, *options, 1, "--cv", "-c", "fail.config")
+    run = pipeline(tmp_path, *options, 2, "--shard_replicates", 1, "--cv", "-c", "fail.config")
     assert run.status == 1
     assert "Without a report: b\n" in run.text
-    assert re.search(r"  a 1/1 failed in REPLICATE", run.text)
+    assert re.search(r"  a 1/2 failed in REPLICATE", run.text)
     stages = {path.name for path in (tmp_path / "results/datasets/a").iterdir()}
     assert stages == {"pseudobulk", "search", "distill", "report", "cv"}
     stages = {path.name for path in (tmp_path / "results/datasets/b").iterdir()}
