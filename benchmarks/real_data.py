@@ -3,13 +3,13 @@
 Reads what `nextflow run main.nf --cv` left in --results for one data set (of which only the
 searches must have finished), and fits boosted trees (scikit-learn's histogram gradient boosting) on
 the same folds: on the training genes, stopped by the validation genes, as the teacher is ("trees,
-train"), and once more on both together with that many trees ("trees, train + valid"). Where the
-folds were distilled, equations of at most 20 nodes are distilled, too ("short"). Prints Pearson r
-of the pooled out-of-fold predictions by cell type, the share of the teacher's mean r that equations
-keep, with their mean complexity and number of classes, and differences of r averaged over the cell
-types with at least 100,000 counts, with 95 % intervals by bootstrap over blocks of neighbouring
-genes: 1 Mb with an annotation, in compact genomes the share of 20 genes; for promoters, whose file
-has no positions, 5 successive genes of a chromosome (a gene's share of the human genome is 0.2 Mb).
+train"), and once more on both together with that many trees ("trees, train + valid"). With --short,
+equations of at most 20 nodes are distilled, too. Prints Pearson r of the pooled out-of-fold
+predictions by cell type, the share of the teacher's mean r that equations keep, with their mean
+complexity and number of classes, and differences of r averaged over the cell types with at least
+100,000 counts, with 95 % intervals by bootstrap over blocks of neighbouring genes: 1 Mb with an
+annotation, in compact genomes the share of 20 genes; for promoters, whose file has no positions, 5
+successive genes of a chromosome (a gene's share of the human genome is 0.2 Mb).
 """
 
 import argparse
@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("--results", required=True, help="outdir of a run with --cv")
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--genome", default="genome", help="its name in the samplesheet")
+    parser.add_argument("--short", action="store_true", help="also equations of at most 20 nodes")
     parser.add_argument("--quick", action="store_true", help="two cell types: under a minute")
     parser.add_argument("--json", help="write the figures here too")
     args = parser.parse_args()
@@ -66,7 +67,7 @@ def main() -> None:
     folds = [fold[fold["cell_type"].isin(types)] for fold in folds]
     distilled = all("equation" in fold for fold in folds)
     fronts = [reported(folder) for folder in searched if distilled]
-    if distilled and not args.quick:
+    if distilled and args.short:
         more = [short(folder, zarr) for folder in searched]
         folds = [
             fold.merge(table, on=["gene_id", "cell_type"])
