@@ -492,8 +492,8 @@ def test_only_tiles_that_variants_reach_are_scored(made, monkeypatch, tmp_path, 
     assert not (tmp_path / "few").exists()
     seen = counting(monkeypatch)
     ran(*words, "--out", tmp_path / "out")
-    # For the expected time and for the effect; and twice Ns when the model was opened.
-    assert seen() == 2 * 2 * tiles + 2
+    # For the expected time, twice, and for the effect; and twice Ns when the model was opened.
+    assert seen() == 3 * 2 * tiles + 2
     assert geneq("background", *words[3:], "--max_windows", 9, "--out", tmp_path / "b") == 1
     assert "--max_windows 9 allows" in capsys.readouterr().err
 
