@@ -7,7 +7,7 @@ drawn. Three more cell types have noise only. Of the genes on test chromosomes: 
 with measured expression over that of the truth (1: all that can be predicted), and which classes
 are in it. Peers on the same genes: symbolic regression of measured expression without a teacher,
 from all classes, selected by the same rule; the member of the same front that PySR's rule `best`
-takes; the degree-2 lasso. About ten minutes on one core.
+takes; the degree-2 lasso. Half an hour on one core.
 """
 
 import argparse
