@@ -129,12 +129,19 @@ def important(teacher: TrainedTeacher, pooled: np.ndarray, cell_type: int, seed:
 def closest(columns: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """The weights of the sum of columns that is closest to float64[n] predictions, by ridge
     regression, float64[columns]. columns: float32[n, columns]."""
+    x, sd, gram = _standard(columns)
+    return np.linalg.solve(gram, x.T @ (predicted - predicted.mean())) / np.where(sd > 0, sd, 1)
+
+
+def _standard(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What ridge regression on float32[n, columns] needs: columns of mean 0 and deviation 1, those
+    that are constant 0, float64[n, columns]; their deviations; their products, with the penalty."""
     x = columns.astype(float)
     sd = x.std(0)
     x = np.divide(x - x.mean(0), sd, out=np.zeros_like(x), where=sd > 0)
     gram = x.T @ x
     gram[np.diag_indices_from(gram)] += PENALTY * len(x)
-    return np.linalg.solve(gram, x.T @ (predicted - predicted.mean())) / np.where(sd > 0, sd, 1)
+    return x, sd, gram
 
 
 def directions(teacher: TrainedTeacher, pooled: np.ndarray, cell_type: int) -> list[np.ndarray]:
@@ -171,17 +178,15 @@ def with_few_classes(
     Backward elimination of classes by ridge regression on the sum: down to `most` classes, and
     further as long as R² is at least ENOUGH.
     """
-    x = columns.astype(float)
-    target = (x - x.mean(0)) @ weights
+    target = columns.astype(float)
+    target = (target - target.mean(0)) @ weights
     if not target.any():
         return weights
     target /= target.std()
-    sd = x.std(0)
-    x = np.divide(x - x.mean(0), sd, out=np.zeros_like(x), where=sd > 0)
+    x, sd, gram = _standard(columns)
     classes: dict[tuple[int, str], int] = {}
     group = np.array([classes.setdefault((c.block, c.name), len(classes)) for c in about])
-    gram, slope = x.T @ x, x.T @ target
-    gram[np.diag_indices_from(gram)] += PENALTY * len(x)
+    slope = x.T @ target
     kept = everything = np.flatnonzero(weights)
     last = kept, weights[kept] * sd[kept]
     while True:

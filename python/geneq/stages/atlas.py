@@ -176,15 +176,14 @@ def page(parts: list[Part], rows: list[dict], recovery: list[dict]) -> dict:
         "tested": [row["stability"]["stable"] for row in selected if row["stability"]],
         "recovery": [(item, links[item["dataset"], item["cell_type"]]) for item in recovery],
     }
-    summed_up = _one_by_one if values["one_by_one"] else _summed_up
-    return values | summed_up(parts, rows, selected)
+    return values | (_one_by_one(parts, selected) if values["one_by_one"] else _summed_up(selected))
 
 
-def _one_by_one(parts: list[Part], rows: list[dict], selected: list[dict]) -> dict:
+def _one_by_one(parts: list[Part], selected: list[dict]) -> dict:
     """What is shown of every cell type."""
     classes, effects = matrix([row["effects"] for row in selected])
     return {
-        "strips": strips(_quoted(rows), "Pearson r of every cell type by data set"),
+        "strips": strips(_quoted(selected), "Pearson r of every cell type by data set"),
         "classes": classes,
         "matrix": [(selected[i], effects[i]) for i in alike_together(effects)],
         "largest": max((e.size for row in effects for e in row if e), default=1) or 1,
@@ -192,7 +191,7 @@ def _one_by_one(parts: list[Part], rows: list[dict], selected: list[dict]) -> di
     }
 
 
-def _summed_up(parts: list[Part], rows: list[dict], selected: list[dict]) -> dict:
+def _summed_up(selected: list[dict]) -> dict:
     """What is shown where there are more cell types than MOST_SHOWN."""
     return {
         "most": MOST_SHOWN,
@@ -330,12 +329,12 @@ def dataset_row(report: Report) -> dict:
     }
 
 
-def _quoted(rows: list[dict]) -> pd.DataFrame:
+def _quoted(selected: list[dict]) -> pd.DataFrame:
     """dataset, model, r of the selected cell types."""
     table = [
         (row["dataset"], model, row["r"][model, "absolute"].r)
-        for row in rows
+        for row in selected
         for model in MODELS
-        if row["selected"] and row["r"][model, "absolute"]
+        if row["r"][model, "absolute"]
     ]
     return pd.DataFrame(table, columns=["dataset", "model", "r"])
