@@ -47,7 +47,7 @@ def tables(tmp_path_factory):
     x = {scale: made.features.matrix(scale) for scale in ("raw", "normal")}
     y = np.random.default_rng(1).normal(3, 2, (60, 2))
     y[3, 1] = np.nan
-    return Tables(x, y, np.ones(2, np.float32), shapes_of(made.features))
+    return Tables(x, y, np.ones(2, np.float32), shapes_of(made.features), slice(2))
 
 
 def trained(tables, monkeypatch, parameters):

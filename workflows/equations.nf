@@ -64,7 +64,7 @@ workflow EQUATIONS {
             .flatMap { _genome, meta, expression, joined, table, _about ->
                 runs(meta, options.cv).collect { run -> [run, joined, expression, table] }
             },
-        options.subMap(['trials', 'strategy', 'teacher', 'seed', 'code_digest'])
+        options.subMap(['trials', 'strategy', 'teacher', 'target', 'seed', 'code_digest'])
     )
     DISTILL(
         SEARCH.out.teacher

@@ -24,13 +24,20 @@ from .checks import available_memory, check_format
 from .errors import GeneqError, not_found
 
 __all__ = [
-    "SPLITS", "Table", "parse_json", "plain", "read_json", "read_object", "read_parquet",
-    "write_json",
+    "ABSOLUTE", "SPECIFIC", "SPLITS", "TARGETS", "Table", "of_target", "parse_json", "plain",
+    "read_json", "read_object", "read_parquet", "write_json",
 ]  # fmt: skip
 
 FORMAT_VERSION = 1
 
 SPLITS = ("train", "valid", "test")
+# Of expression: log2(CPM + 1), and that minus the gene's mean over cell types.
+TARGETS = ABSOLUTE, SPECIFIC = "absolute", "specific"
+
+
+def of_target(folder: str | Path, target: str) -> Path:
+    """Where a folder has the files of a target: of absolute expression in itself."""
+    return Path(folder) if target == ABSOLUTE else Path(folder) / target
 
 
 @contextmanager
@@ -341,7 +348,9 @@ METRICS = Table(
         "cell_type": "object",
         "model": "object",  # equation, faithful, teacher, or a baseline
         "against": "object",  # expression, teacher
-        "kind": "object",  # absolute: log2cpm; specific: minus the gene's mean over cell types
+        # absolute: log2cpm; specific: minus the gene's mean over cell types; specific_models: the
+        # same, by models that were fitted to it
+        "kind": "object",
         # test: one run's test genes; cv: every gene, out of fold; test_held_out, cv_held_out: those
         # on chromosomes that no oracle was trained on, where it was trained on others
         "split": "object",

@@ -1,7 +1,8 @@
 """How well predictions agree with measured expression: Pearson r with its interval, by cell type.
 
 *Absolute* r is on log2(CPM + 1); *specific* r on log2(CPM + 1) minus the gene's mean over the cell
-types in which it is measured (predictions likewise, over the same cell types).
+types in which it is measured (predictions likewise, over the same cell types). Models that were
+fitted to specific expression predict that only; their r is of the kind SPECIFIC_MODELS.
 """
 
 from dataclasses import dataclass
@@ -11,17 +12,19 @@ import pandas as pd
 from scipy.special import ndtr, ndtri, stdtrit
 
 from . import leakage
-from .artifacts import METRICS
+from .artifacts import ABSOLUTE, METRICS, SPECIFIC, TARGETS
 from .errors import GeneqError
 
 __all__ = [
-    "BASELINES", "KINDS", "MODELS", "Comparison", "block_weights", "bootstrap_interval", "compare",
-    "gene_blocks", "metrics", "pearson", "pool_cv", "specific", "specific_ceilings", "weighted_r",
+    "BASELINES", "KINDS", "MODELS", "SPECIFIC_MODELS", "Comparison", "block_weights",
+    "bootstrap_interval", "compare", "gene_blocks", "metrics", "pearson", "pool_cv", "specific",
+    "specific_ceilings", "weighted_r",
 ]  # fmt: skip
 
 BASELINES = ("elastic_net", "lasso2", "ridge", "trees")
+SPECIFIC_MODELS = "specific_models"
+KINDS = (*TARGETS, SPECIFIC_MODELS)
 MODELS = ("equation", "faithful", "teacher", *BASELINES)
-KINDS = ("absolute", "specific")
 Z95 = float(ndtri(0.975))
 BOOTSTRAPS = 1000
 BLOCK = 1_000_000
@@ -31,7 +34,9 @@ PROMOTERS_A_BLOCK = 5
 MOST_GENES_A_BLOCK = 20
 
 
-def metrics(predictions: pd.DataFrame, ceilings: dict[str, float], split: str) -> pd.DataFrame:
+def metrics(
+    predictions: pd.DataFrame, ceilings: dict[str, float], split: str, target: str = ABSOLUTE
+) -> pd.DataFrame:
     """Pearson r of every model by cell type.
 
     Parameters
@@ -39,9 +44,11 @@ def metrics(predictions: pd.DataFrame, ceilings: dict[str, float], split: str) -
     predictions : DataFrame
         The table PREDICTIONS with any of the columns MODELS.
     ceilings : dict
-        Cell type → square root of the reliability; NaN or absent if unknown.
+        Cell type → square root of the reliability of what was measured; NaN or absent if unknown.
     split : {"test", "cv"}
         "test" uses the rows of that split, "cv" all rows (see `pool_cv`).
+    target : {"absolute", "specific"}
+        What was measured and predicted.
 
     Returns
     -------
@@ -60,13 +67,17 @@ def metrics(predictions: pd.DataFrame, ceilings: dict[str, float], split: str) -
     rows = rows[np.isfinite(rows["measured"])]
     models = [model for model in MODELS if model in predictions]
     cell_types = predictions["cell_type"].drop_duplicates()
-    kinds = KINDS if len(cell_types) > 1 else KINDS[:1]
+    kinds: tuple[str, ...] = TARGETS if len(cell_types) > 1 else TARGETS[:1]
+    if target == SPECIFIC:
+        kinds = (SPECIFIC_MODELS,)
     mute = _constant_predictions(rows, models, ["fold"] if split == "cv" else [])
-    bounds = {"absolute": ceilings, "specific": specific_ceilings(predictions, ceilings)}
+    bounds = dict.fromkeys(KINDS, ceilings)
+    if target == ABSOLUTE:
+        bounds[SPECIFIC] = specific_ceilings(predictions, ceilings)
     table = []
     for part, genes in _parts(rows, split).items():
         for kind in kinds:
-            values = genes if kind == "absolute" else specific(genes, ["measured", *models])
+            values = specific(genes, ["measured", *models]) if kind == SPECIFIC else genes
             groups = dict(list(values.groupby("cell_type", sort=False)))
             for cell_type in cell_types:
                 group = groups.get(cell_type, values.iloc[:0])

@@ -33,7 +33,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
-from .artifacts import atomic_path, read_json, write_json
+from .artifacts import ABSOLUTE, TARGETS, atomic_path, read_json, write_json
 from .checks import check_format
 from .errors import GeneqError
 from .features import Features
@@ -48,6 +48,8 @@ POOLINGS = ("shared", "partial", "class", "attention", "convolution", "decay", "
 ENCODINGS = ("none", "piecewise", "periodic")
 LINKS = ("identity", "softplus")
 HIDDEN = ("none", "dense", "additive")
+# Far below the data: there, softplus is the identity.
+NO_FLOOR = -30.0
 # All but relu can be written in an equation; relu is its limit of softplus.
 NONLINEARITIES: dict[str, type[nn.Module]] = {
     "silu": nn.SiLU,
@@ -305,7 +307,10 @@ def dropout(x: torch.Tensor, rate: float, training: bool = True) -> torch.Tensor
 
 
 class Teacher(nn.Module):
-    """See the module's docstring. Inputs and outputs are standardised."""
+    """See the module's docstring. Inputs and outputs are standardised.
+
+    outputs: number of heads, see `TrainedTeacher`.
+    """
 
     kept: torch.Tensor
     floor: torch.Tensor
@@ -313,7 +318,7 @@ class Teacher(nn.Module):
     left: Linear | None
     right: Linear | None
 
-    def __init__(self, architecture: Architecture, shapes: list[BlockShape], cell_types: int):
+    def __init__(self, architecture: Architecture, shapes: list[BlockShape], outputs: int):
         super().__init__()
         self.architecture, self.shapes, a = architecture, shapes, architecture
         self.pooling = nn.ModuleList(
@@ -326,7 +331,7 @@ class Teacher(nn.Module):
         self.gate = nn.Parameter(torch.ones(self.variables))
         self.register_buffer("kept", torch.ones(self.variables))
         # Expression that is 0, in standardised units: the least value of the link softplus.
-        self.register_buffer("floor", torch.zeros(cell_types))
+        self.register_buffer("floor", torch.full((outputs,), NO_FLOOR))
         self.encoding = Encoding(a.encoding, self.variables)
         self.activation = NONLINEARITIES[a.nonlinearity]()
         layers = self._hidden_layers()
@@ -336,11 +341,11 @@ class Teacher(nn.Module):
         self.left, self.right = pairs if a.products else (None, None)
         units = {"encoded": self.encoding.units, "products": a.products}
         units |= {"hidden": layers[-1].units} if layers else {}
-        heads = {k: Linear(a.members, n, cell_types, bias=False) for k, n in units.items() if n}
+        heads = {k: Linear(a.members, n, outputs, bias=False) for k, n in units.items() if n}
         for head in heads.values():
             nn.init.zeros_(head.weight)
         self.heads = nn.ModuleDict(heads)
-        self.constant = nn.Parameter(torch.zeros(a.members, 1, cell_types))
+        self.constant = nn.Parameter(torch.zeros(a.members, 1, outputs))
 
     def _hidden_layers(self) -> list[Linear | Additive]:
         a = self.architecture
@@ -402,11 +407,11 @@ class Teacher(nn.Module):
         return self.programmes[:, place].detach().cpu().clone()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """float32[n, columns] → float32[n, cell types], the mean of the members."""
+        """float32[n, columns] → float32[n, outputs], the mean of the members."""
         return self.members(self.pool(x)).mean(0)
 
     def members(self, z: torch.Tensor) -> torch.Tensor:
-        """Variables float32[n, variables] → float32[members, n, cell types]."""
+        """Variables float32[n, variables] → float32[members, n, outputs]."""
         s = z * (self.gate * self.kept)
         encoded = self.encoding(s)
         h = s if self.architecture.hidden == "additive" else encoded
@@ -439,7 +444,7 @@ class Teacher(nn.Module):
 class Scaling:
     """Means and standard deviations of training genes; constant features have deviation 1.
 
-    x_mean, x_sd: float32[columns]; y_mean, y_sd: float32[cell types].
+    x_mean, x_sd: float32[columns]; y_mean, y_sd: float32[heads].
     """
 
     x_mean: np.ndarray
@@ -449,7 +454,7 @@ class Scaling:
 
     @classmethod
     def of(cls, x: np.ndarray, y: np.ndarray) -> "Scaling":
-        """From features [n, columns] and expression [n, cell types] (NaN is missing)."""
+        """From features [n, columns] and expression [n, heads] (NaN is missing)."""
         x_sd, y_sd = x.std(0), np.nanstd(y, 0)
         return cls(
             x.mean(0),
@@ -466,7 +471,7 @@ class Scaling:
 
     @property
     def floor(self) -> torch.Tensor:
-        """Expression of 0, standardised: float32[cell types]."""
+        """Expression of 0, standardised: float32[heads]."""
         return torch.from_numpy((-self.y_mean / self.y_sd).astype(np.float32))
 
 
@@ -481,6 +486,9 @@ class Variable(NamedTuple):
 class TrainedTeacher:
     """A trained teacher.
 
+    Its heads predict log2(CPM + 1) of the cell types; where specific expression was asked for, as
+    many more predict each minus the gene's mean over cell types.
+
     Attributes
     ----------
     network : Teacher
@@ -489,8 +497,8 @@ class TrainedTeacher:
         Of each block.
     cell_types : list of str
     about : dict
-        dataset, test_fold, seed, features (`Features.about`), weights and ceilings of the cell
-        types.
+        dataset, test_fold, seed, features (`Features.about`), weights of the heads, ceilings and
+        specific_ceilings of the cell types.
     """
 
     network: Teacher
@@ -503,6 +511,16 @@ class TrainedTeacher:
     def scale(self) -> str:
         """How columns are scaled, see `Features.matrix`."""
         return self.network.architecture.scale
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """What its heads predict: absolute expression, and where it was asked for specific."""
+        return _targets(self.about)
+
+    def head(self, cell_type: str, target: str = ABSOLUTE) -> int:
+        """The head that predicts this expression of a cell type."""
+        first = self.targets.index(target) * len(self.cell_types)
+        return first + self.cell_types.index(cell_type)
 
     @property
     def variables(self) -> list[Variable]:
@@ -519,17 +537,17 @@ class TrainedTeacher:
 
     @torch.inference_mode()
     def members(self, pooled: np.ndarray) -> np.ndarray:
-        """Variables float32[n, variables] → every member's log2(CPM + 1), [members, n, types]."""
+        """Variables float32[n, variables] → what every member predicts, [members, n, heads]."""
         y = self.network.eval().members(torch.from_numpy(pooled)).numpy()
         return y * self.scaling.y_sd + self.scaling.y_mean
 
     def predict_pooled(self, pooled: np.ndarray) -> np.ndarray:
-        """Variables float32[n, variables] → float32[n, cell types], log2(CPM + 1)."""
+        """Variables float32[n, variables] → what the heads predict, float32[n, heads]."""
         return self.members(pooled).mean(0)
 
     def predict(self, features: Features) -> np.ndarray:
         """float32[genes, cell types], log2(CPM + 1)."""
-        return self.predict_pooled(self.pooled(features))
+        return self.predict_pooled(self.pooled(features))[:, : len(self.cell_types)]
 
     def weights(self, variable: int) -> tuple[np.ndarray, float]:
         """Weights and offset of a variable, in units of the scaled columns.
@@ -585,7 +603,12 @@ class TrainedTeacher:
         scaling = Scaling(**{k: tensors[f"scaling.{k}"].numpy() for k in Scaling.__annotations__})
         shapes = [BlockShape.of(**shape) for shape in document["shapes"]]
         architecture = Architecture(**document["architecture"])
-        network = Teacher(architecture, shapes, len(document["cell_types"]))
+        outputs = len(_targets(document["about"])) * len(document["cell_types"])
+        network = Teacher(architecture, shapes, outputs)
         weights = {k: v for k, v in tensors.items() if k.startswith("network.")}
         network.load_state_dict({k.removeprefix("network."): v for k, v in weights.items()})
         return cls(network, scaling, document["classes"], document["cell_types"], document["about"])
+
+
+def _targets(about: dict) -> tuple[str, ...]:
+    return TARGETS if about.get("specific_ceilings") else TARGETS[:1]

@@ -1,13 +1,13 @@
 """From a teacher to the choice of one cell type's equation."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import sympy
 
-from ..artifacts import PREDICTIONS, read_json, write_json
+from ..artifacts import ABSOLUTE, PREDICTIONS, of_target, read_json, write_json
 from ..checks import check_format, check_int
 from ..errors import GeneqError
 from ..features import Features
@@ -70,13 +70,15 @@ class Settings:
 class Source:
     """The teacher, the features of its genes, and its predictions.
 
-    columns: float32[genes, columns], the features on the teacher's scale.
+    predictions: of absolute expression, or of another `target`; columns: float32[genes, columns],
+    the features on the teacher's scale.
     """
 
     teacher: TrainedTeacher
     features: Features
     predictions: pd.DataFrame
     columns: np.ndarray
+    target: str = ABSOLUTE
 
     @classmethod
     def read(cls, search: str | Path, features_path: str | Path) -> "Source":
@@ -99,6 +101,17 @@ class Source:
                 fix="Join the shards of the features",
             )
         return cls(teacher, features, predictions, features.matrix(teacher.scale))
+
+    def of(self, search: str | Path, target: str) -> "Source":
+        """The same with the predictions of a target of the teacher."""
+        predictions = PREDICTIONS.read(of_target(search, target) / "predictions.parquet")
+        return replace(self, predictions=predictions, target=target)
+
+    @property
+    def ceilings(self) -> dict[str, float]:
+        """Cell type → square root of the reliability of what was measured."""
+        about = self.teacher.about
+        return about["ceilings" if self.target == ABSOLUTE else "specific_ceilings"]
 
     def places(self, gene_id: pd.Series | np.ndarray) -> np.ndarray:
         """Rows of `columns` of these genes, int[n]."""
@@ -150,7 +163,7 @@ class CellType:
             columns[train],
             source.features.columns,
             rows["teacher_out_of_fold"].to_numpy()[train],
-            source.teacher.cell_types.index(name),
+            source.teacher.head(name, source.target),
             settings.max_variables,
             settings.programmes,
             settings.programme_classes,

@@ -56,13 +56,13 @@ def offered(
     columns: np.ndarray,
     about: list[Column],
     predicted: np.ndarray,
-    cell_type: int,
+    head: int,
     most: int,
     programmes: int,
     classes: int,
     seed: int,
 ) -> list[Variable]:
-    """The variables of one cell type: at most `most` pooled classes, and `programmes` more.
+    """The variables of one head of the teacher: at most `most` pooled classes, `programmes` more.
 
     The last of the programmes is the one that is closest to the predictions.
 
@@ -72,7 +72,7 @@ def offered(
     """
     with torch.inference_mode():
         pooled = teacher.network.pool(teacher.scaling.x(columns)).numpy()
-    places = important(teacher, pooled, cell_type, seed)
+    places = important(teacher, pooled, head, seed)
     taken = [v for v in places if teacher.variables[v].name is not None][:most]
     classes_taken = {(teacher.variables[v].block, teacher.variables[v].name) for v in taken}
     labels = [variable.name for variable in teacher.variables]
@@ -82,7 +82,7 @@ def offered(
     known = [variable.values(columns) for variable in found]
     mixed: list[np.ndarray] = []
     if places and programmes:
-        mixed = directions(teacher, pooled, cell_type)[: programmes - 1]
+        mixed = directions(teacher, pooled, head)[: programmes - 1]
         mixed.append(closest(columns, predicted))
     for name, weights in zip(names[len(named) :], mixed, strict=False):
         weights = with_few_classes(columns, about, weights, classes)
@@ -105,13 +105,13 @@ def _standardised(
     return Variable(name, label, classes, weights / sd, -values.mean() / sd)
 
 
-def important(teacher: TrainedTeacher, pooled: np.ndarray, cell_type: int, seed: int) -> list[int]:
-    """Places of the variables that the cell type's prediction depends on, most important first.
+def important(teacher: TrainedTeacher, pooled: np.ndarray, head: int, seed: int) -> list[int]:
+    """Places of the variables that the head's prediction depends on, most important first.
 
     pooled: float32[n, variables] of training genes. The importance of a variable is the mean
     squared change of the prediction when its column is shuffled, over the prediction's variance.
     """
-    base = teacher.predict_pooled(pooled)[:, cell_type]
+    base = teacher.predict_pooled(pooled)[:, head]
     variance = base.var()
     if variance < 1e-10:
         return []
@@ -120,7 +120,7 @@ def important(teacher: TrainedTeacher, pooled: np.ndarray, cell_type: int, seed:
     for c in range(pooled.shape[1]):
         shuffled = pooled.copy()
         shuffled[:, c] = pooled[order, c]
-        change = teacher.predict_pooled(shuffled)[:, cell_type] - base
+        change = teacher.predict_pooled(shuffled)[:, head] - base
         importance[c] = (change**2).mean() / variance
     ranked = np.argsort(-importance, kind="stable")
     return [int(c) for c in ranked if importance[c] >= IMPORTANT]
@@ -144,7 +144,7 @@ def _standard(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return x, sd, gram
 
 
-def directions(teacher: TrainedTeacher, pooled: np.ndarray, cell_type: int) -> list[np.ndarray]:
+def directions(teacher: TrainedTeacher, pooled: np.ndarray, head: int) -> list[np.ndarray]:
     """Directions in which the network's prediction changes most, float64[columns] each.
 
     pooled: float32[n, variables] of training genes. The eigenvectors of the mean outer product of
@@ -152,7 +152,7 @@ def directions(teacher: TrainedTeacher, pooled: np.ndarray, cell_type: int) -> l
     sign is such that the prediction rises along it on average.
     """
     z = torch.from_numpy(pooled).clone().requires_grad_()
-    predicted = teacher.network.eval().members(z).mean(0)[:, cell_type]
+    predicted = teacher.network.eval().members(z).mean(0)[:, head]
     sd = pooled.std(0, dtype=float)
     gradient = torch.autograd.grad(predicted.sum(), z)[0].numpy().astype(float) * sd
     size, vectors = np.linalg.eigh(gradient.T @ gradient)

@@ -15,10 +15,9 @@ import numpy as np
 import pandas as pd
 
 from .. import __version__, templates
-from ..artifacts import LARGEST_EFFECTS, METRICS, atomic_path, read_json, write_json
+from ..artifacts import LARGEST_EFFECTS, METRICS, TARGETS, atomic_path, read_json, write_json
 from ..equations import class_shares
 from ..errors import GeneqError
-from ..evaluation import KINDS
 from ..leakage import worst
 from ..plots import mathml
 from ..plots.agreement import NAMES, strips
@@ -204,7 +203,7 @@ def _summed_up(selected: list[dict]) -> dict:
 def spreads(selected: list[dict]) -> list[dict]:
     """Quantiles of r over cell types with an equation, of every model and kind."""
     found = []
-    for kind in KINDS:
+    for kind in TARGETS:
         for model in MODELS:
             r = np.array([row["r"][model, kind].r for row in selected if row["r"][model, kind]])
             r = r[np.isfinite(r)] if len(r) else r
@@ -245,7 +244,7 @@ def table(rows: list[dict]) -> pd.DataFrame:
             "comes_back": row["stability"]["structure"] if row["stability"] else None,
             "split": row["split"],
             "genes": row["n"],
-            **{f"ceiling_{kind}": row["ceiling"][kind] for kind in KINDS},
+            **{f"ceiling_{kind}": row["ceiling"][kind] for kind in TARGETS},
             **{
                 f"{model}_{kind}": found.r if found else None
                 for (model, kind), found in row["r"].items()
@@ -277,10 +276,10 @@ def cell_type_rows(report: Report, typeset: bool) -> list[dict]:
                 "r": {
                     (model, kind): figures.get((name, model, kind))
                     for model in MODELS
-                    for kind in KINDS
+                    for kind in TARGETS
                 },
                 "n": figures[name, "equation", "absolute"].n,
-                "ceiling": {kind: _ceiling(figures, name, kind) for kind in KINDS},
+                "ceiling": {kind: _ceiling(figures, name, kind) for kind in TARGETS},
                 "key": _key(report.dataset, document),
             }
         )

@@ -19,15 +19,26 @@ import numpy as np
 import pandas as pd
 import sympy
 
-from ...artifacts import EQUATIONS, METRICS, PREDICTIONS, atomic_path
+from ...artifacts import (
+    ABSOLUTE,
+    EQUATIONS,
+    METRICS,
+    PREDICTIONS,
+    SPECIFIC,
+    atomic_path,
+    of_target,
+)  # fmt: skip
 from ...distill.cell_type import CellType, Settings, Source
-from ...distill.engines import choose_engine
+from ...distill.engines import Engine, choose_engine
 from ...distill.selection import Choice, rounded
 from ...distill.variables import Variable
 from ...equations import FORMAT, VERSION, Equation, Form, about_features, infix, with_numbers
 from ...evaluation import metrics
 from ...features import Features
 from .baselines import boosted_trees, decays, degree_two_lasso, elastic_net, ridge
+
+# What is said of a target beyond log2(CPM + 1).
+NAMES = {ABSOLUTE: "", SPECIFIC: " minus the gene's mean over cell types"}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -75,33 +86,39 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> None:
-    """Write equations.parquet, equations/<n>.json, faithful/<n>.json, predictions.parquet,
-    metrics.parquet and settings.json."""
+    """Write equations.parquet, equations/<n>.json, faithful/<n>.json, predictions.parquet and
+    metrics.parquet of every target, and settings.json."""
     names = [field.name for field in fields(Settings)]
     given = Settings(**{name: getattr(args, name) for name in names}).check()
     source = Source.read(args.search, args.features)
     engine = choose_engine(given.sr_engine)
     settings = replace(given, sr_engine=engine.name)
-    out = Path(args.out)
+    for target in source.teacher.targets:
+        one = source if target == ABSOLUTE else source.of(args.search, target)
+        distil(one, engine, settings, args.threads, of_target(args.out, target))
+    settings.write(Path(args.out) / "settings.json")
+
+
+def distil(source: Source, engine: Engine, settings: Settings, threads: int, out: Path) -> None:
+    """Write the equations of one target, and what belongs to them."""
     tables, predictions = [], []
     with atomic_path(out / "equations") as folder, atomic_path(out / "faithful") as other:
         folder.mkdir()
         other.mkdir()
         for n, cell_type in enumerate(source.teacher.cell_types):
             cell = CellType.of(source, source.rows(cell_type), settings)
-            found = Distilled(cell, cell.distil(engine, settings, args.threads), engine.name)
+            found = Distilled(cell, cell.distil(engine, settings, threads), engine.name)
             equation, faithful = (Equation(found.document(place)) for place in found.places)
             equation.save(folder / f"{n}.json")
             faithful.save(other / f"{n}.json")
             tables.append(found.table())
             predictions.append(found.predictions(equation, faithful, settings.seed))
-            print(f"{cell_type}: {equation if equation.selected else 'no equation was selected'}")
+            said = equation if equation.selected else "no equation was selected"
+            print(f"{cell_type}{NAMES[source.target]}: {said}")
     table = pd.concat(predictions, ignore_index=True)
     EQUATIONS.write(pd.concat(tables, ignore_index=True), out / "equations.parquet")
     PREDICTIONS.write(table, out / "predictions.parquet")
-    ceilings = source.teacher.about["ceilings"]
-    METRICS.write(metrics(table, ceilings, "test"), out / "metrics.parquet")
-    settings.write(out / "settings.json")
+    METRICS.write(metrics(table, source.ceilings, "test", source.target), out / "metrics.parquet")
 
 
 @dataclass(frozen=True)
@@ -167,7 +184,7 @@ class Distilled:
             "variables": variables,
             "expression": member.form.text,
             "constants": dict(zip(names, constants.tolist(), strict=True)),
-            "y": {"transform": "log2(CPM + 1)"},
+            "y": {"transform": "log2(CPM + 1)" + NAMES[self.cell.source.target]},
             "infix": infix(numbers, 12),
             "latex": sympy.latex(numbers),
             "complexity": member.form.complexity,

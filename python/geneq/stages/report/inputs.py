@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...artifacts import EQUATIONS, GENES, PREDICTIONS, TRIALS, read_object
+from ...artifacts import (
+    EQUATIONS,
+    GENES,
+    PREDICTIONS,
+    SPECIFIC,
+    TRIALS,
+    of_target,
+    read_object,
+)  # fmt: skip
 from ...equations import Equation
 from ...errors import GeneqError
 from ...evaluation import BASELINES, Comparison, compare, gene_blocks, metrics, pool_cv
@@ -21,7 +29,8 @@ class Inputs:
     """The outputs of the stages before, of one data set.
 
     genes, expression: the documents genes.json and expression.json; teacher: what teacher.json says
-    of the search; documents: the equations/<n>.json in order, faithful: those of faithful/<n>.json;
+    of the search; documents: the equations/<n>.json in order, faithful: those of faithful/<n>.json,
+    specific: those of specific expression, or none;
     metrics: METRICS, rows of the split "cv" first where there are any; comparison: of the equations
     with the best baseline, by those rows; stability: its documents in the order of the equations,
     or none; table and frame contents as in artifacts.
@@ -36,6 +45,7 @@ class Inputs:
     fronts: pd.DataFrame
     documents: list[dict]
     faithful: list[dict]
+    specific: list[dict]
     predictions: pd.DataFrame
     metrics: pd.DataFrame
     comparison: Comparison | None
@@ -88,10 +98,16 @@ def read(
         item["cell_type"]: np.nan if item.get("ceiling") is None else float(item["ceiling"])
         for item in expression["cell_types"]
     }
-    tables, tested = [metrics(predictions, ceilings, "test")], predictions.query("split == 'test'")
+    tested = predictions.query("split == 'test'")
+    tables = [metrics(predictions, ceilings, "test")]
     if cv:
         tested = pool_cv([PREDICTIONS.read(folder / "predictions.parquet") for folder in cv])
         tables.insert(0, metrics(tested, ceilings, "cv"))
+    teacher = read_object(search / "teacher.json")["about"]
+    specific = []
+    if teacher.get("specific_ceilings"):
+        specific = read_documents(of_target(distill, SPECIFIC) / "equations", dataset)
+        tables += specific_metrics(teacher["specific_ceilings"], distill, cv)
     gene_table = GENES.read(genes / "genes.parquet")
     documents = read_documents(distill / "equations", dataset)
     return Inputs(
@@ -99,16 +115,30 @@ def read(
         genes=read_object(genes / "genes.json"),
         gene_table=gene_table,
         expression=expression,
-        teacher=read_object(search / "teacher.json")["about"],
+        teacher=teacher,
         trials=TRIALS.read(search / "trials.parquet"),
         fronts=EQUATIONS.read(distill / "equations.parquet"),
         documents=documents,
         faithful=read_documents(distill / "faithful", dataset),
+        specific=specific,
         predictions=predictions,
         metrics=pd.concat(tables, ignore_index=True),
         comparison=compare(tested, gene_blocks(gene_table), "equation", BASELINES),
         stability=read_stability(stability, documents) if stability else [],
     )
+
+
+def specific_metrics(ceilings: dict, distill: Path, cv: list[Path]) -> list[pd.DataFrame]:
+    """Tables METRICS of models of specific expression, that of cross-validation first."""
+
+    def predictions(folder: Path) -> pd.DataFrame:
+        return PREDICTIONS.read(of_target(folder, SPECIFIC) / "predictions.parquet")
+
+    tables = [metrics(predictions(distill), ceilings, "test", SPECIFIC)]
+    if cv:
+        pooled = pool_cv([predictions(folder) for folder in cv])
+        tables.insert(0, metrics(pooled, ceilings, "cv", SPECIFIC))
+    return tables
 
 
 def read_documents(folder: Path, dataset: str) -> list[dict]:

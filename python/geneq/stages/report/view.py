@@ -4,7 +4,8 @@ import json
 
 import pandas as pd
 
-from ...evaluation import KINDS, MODELS
+from ...artifacts import ABSOLUTE, SPECIFIC
+from ...evaluation import KINDS, MODELS, SPECIFIC_MODELS
 from ...plots import mathml
 from ...plots.agreement import NAMES, forest
 from ...plots.classes import alike_together, class_effects, matrix
@@ -21,6 +22,12 @@ SPLITS = {
     "cv_held_out": f"Cross-validated, {HELD_OUT}",
     "test": "Test genes of one run",
     "test_held_out": f"Test genes of one run, {HELD_OUT}",
+}
+# What r is of.
+TITLES = {
+    ABSOLUTE: "Absolute",
+    SPECIFIC: "Specific",
+    SPECIFIC_MODELS: "Specific, by models fitted to it",
 }
 # What r of such genes shows; see geneq.leakage.
 MARKS = {
@@ -102,7 +109,7 @@ def agreement(inputs: Inputs, split: str) -> dict:
     """One table of r, and its figures by kind."""
     table = inputs.metrics[inputs.metrics["split"] == split]
     models = [model for model in MODELS if model in set(table["model"])]
-    kinds = [kind for kind in KINDS if kind in set(table["kind"])]
+    kinds = {kind: TITLES[kind] for kind in KINDS if kind in set(table["kind"])}
     cells = {(row.cell_type, row.kind, row.model, row.against): row for row in table.itertuples()}
     return {
         "split": split,
@@ -113,8 +120,8 @@ def agreement(inputs: Inputs, split: str) -> dict:
         "cell_types": table["cell_type"].drop_duplicates().tolist(),
         "cells": cells,
         "figures": [
-            (kind, forest(table[table["kind"] == kind], f"Pearson r by cell type, {kind}"))
-            for kind in kinds
+            (title, forest(table[table["kind"] == kind], f"Pearson r by cell type: {title}"))
+            for kind, title in kinds.items()
         ],
     }
 
@@ -135,6 +142,7 @@ def cell_type_view(inputs: Inputs, place: int) -> dict:
         "about": inputs.about(name),
         "equation": mathml.equation(document) if document["selected"] else None,
         "faithful": faithful_view(document, inputs.faithful[place]),
+        "specific": specific_view(inputs, place) if inputs.specific else None,
         "stability": inputs.stability and stability_view(document, inputs.stability[place]),
         "variables": variables(document) if document["selected"] else [],
         "pareto": pareto(front),
@@ -156,6 +164,20 @@ def faithful_view(document: dict, faithful: dict) -> dict | None:
         "document": faithful,
         "equation": mathml.equation(faithful),
         "variables": [v for v in variables(faithful) if v["name"] in new],
+    }
+
+
+def specific_view(inputs: Inputs, place: int) -> dict:
+    """The equation of specific expression; without an equation where none was selected."""
+    document = inputs.specific[place]
+    table = inputs.metrics[inputs.metrics["kind"] == SPECIFIC_MODELS]
+    rows = table[(table["cell_type"] == document["cell_type"]) & (table["model"] == "equation")]
+    rows = rows[rows["against"] == "expression"]
+    return {
+        "document": document,
+        "equation": mathml.equation(document) if document["selected"] else None,
+        "variables": variables(document) if document["selected"] else [],
+        "r": dict(zip(rows["split"], rows["r"], strict=True)),
     }
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ...artifacts import PREDICTIONS, TRIALS
+from ...artifacts import ABSOLUTE, PREDICTIONS, SPECIFIC, TARGETS, TRIALS, of_target
 from ...checks import check_int
 from ...errors import GeneqError
 from ...teacher import TrainedTeacher
@@ -74,6 +74,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         "are the network's in any case",
     )
     parser.add_argument(
+        "--target",
+        choices=TARGETS,
+        default=ABSOLUTE,
+        help="what is predicted: expression (absolute, the default), or also expression minus the "
+        "gene's mean over cell types (specific); both count in the loss, and are distilled",
+    )
+    parser.add_argument(
         "--trials",
         type=trials_of,
         default=16,
@@ -94,7 +101,7 @@ def run(args: Namespace) -> None:
         check_int(args.trials, "--trials", 1)
     check_int(args.epochs, "--epochs", 1)
     check_int(args.seed, "--seed", 0, 2**32 - 1)
-    data = load_data(args.features, args.expression, args.genes, args.test_fold)
+    data = load_data(args.features, args.expression, args.genes, args.test_fold, args.target)
     settings = Settings(args.strategy, args.trials, args.epochs, args.seed)
     out = Path(args.out)
     journal = Journal(out / "journal.jsonl", journal_head(data, settings))
@@ -104,10 +111,13 @@ def run(args: Namespace) -> None:
         args.teacher, network, loss, data, args.seed, args.threads
     )
     teacher.about.update(predictions=name, losses=losses)
-    predictions = data.long(measured=data.y, **prediction.columns())
     # Together at the end: a search that stops before that leaves its journal alone.
     TRIALS.write(trials, out / "trials.parquet")
-    PREDICTIONS.write(predictions.dropna(subset="measured"), out / "predictions.parquet")
+    for target, heads in data.targets.items():
+        predictions = data.long(heads, measured=data.y, **prediction.columns())
+        PREDICTIONS.write(
+            predictions.dropna(subset="measured"), of_target(out, target) / "predictions.parquet"
+        )
     teacher.save(out)
     journal.remove()
     print(f"{len(trials)} trials, validation loss {loss:.4f} (1 = predicting the mean)")
@@ -158,7 +168,8 @@ def _about(data: Data, settings: Settings, chosen: Trial) -> dict:
         "strategy": settings.strategy,
         "features": data.features.about,
         "weight": data.weight,
-        "ceilings": data.ceilings,
+        "ceilings": data.ceilings[ABSOLUTE],
+        "specific_ceilings": data.ceilings.get(SPECIFIC),
         "validation_loss": chosen.loss,
         "epochs": chosen.epochs,
     }

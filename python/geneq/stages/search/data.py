@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 
 from ... import folds, leakage
-from ...artifacts import EXPRESSION, GENES, read_object
+from ...artifacts import ABSOLUTE, EXPRESSION, GENES, SPECIFIC, read_object
 from ...errors import GeneqError
+from ...evaluation import specific_ceilings
 from ...features import SCALES, Features
 
 __all__ = ["Data", "load_data"]
@@ -22,9 +23,10 @@ class Data:
     """Genes that have features and expression, in the order of the gene table.
 
     genes: the gene table with `oracle`, whether an oracle was trained on the gene's chromosome.
-    y: float64[genes, cell types], log2(CPM + 1), NaN where a gene is not in the file.
-    weight: float32[cell types], reliability as the weight of a head, mean 1.
-    ceilings: cell type → square root of the reliability, or None.
+    y: float64[genes, heads], log2(CPM + 1) of every cell type, NaN where a gene is not in the file;
+    then, where these are targets, too, each minus the gene's mean over cell types.
+    weight: float32[heads], reliability as the weight of a head, mean 1.
+    ceilings: target → cell type → square root of the reliability, or None.
     """
 
     dataset: str
@@ -33,18 +35,24 @@ class Data:
     y: np.ndarray
     cell_types: list[str]
     weight: np.ndarray
-    ceilings: dict[str, float | None]
+    ceilings: dict[str, dict[str, float | None]]
     test_fold: int | None
 
     def rows(self, *splits: str) -> np.ndarray:
         return np.flatnonzero(self.genes["split"].isin(splits))
 
-    def long(self, **columns: np.ndarray) -> pd.DataFrame:
-        """`columns`, each [genes, cell types], as long rows by gene and cell type."""
+    @property
+    def targets(self) -> dict[str, slice]:
+        """Target → the heads that predict it, in the order of the cell types."""
+        n = len(self.cell_types)
+        return {target: slice(i * n, (i + 1) * n) for i, target in enumerate(self.ceilings)}
+
+    def long(self, heads: slice, **columns: np.ndarray) -> pd.DataFrame:
+        """These heads of `columns`, each [genes, heads], as long rows by gene and cell type."""
         genes = self.genes[["gene_id", "fold", "split", "oracle"]]
         parts = [
             genes.assign(cell_type=cell_type, **{name: v[:, j] for name, v in columns.items()})
-            for j, cell_type in enumerate(self.cell_types)
+            for j, cell_type in enumerate(self.cell_types, heads.start)
         ]
         return pd.concat(parts, ignore_index=True)
 
@@ -67,8 +75,14 @@ class Data:
         return found.hexdigest()
 
 
-def load_data(features_path, expression_folder, genes_path, test_fold: int | None) -> Data:
-    """Read and align the inputs. Raises GeneqError when too few genes are left to learn from."""
+def load_data(
+    features_path, expression_folder, genes_path, test_fold: int | None, target: str = ABSOLUTE
+) -> Data:
+    """Read and align the inputs.
+
+    Raises GeneqError when too few genes are left to learn from, or for a specific target too few
+    cell types.
+    """
     features = Features.read(features_path)
     expression = EXPRESSION.read(Path(expression_folder) / "expression.parquet")
     about = read_object(Path(expression_folder) / "expression.json")
@@ -81,12 +95,42 @@ def load_data(features_path, expression_folder, genes_path, test_fold: int | Non
     genes = genes.reset_index(drop=True)
     _check_enough(genes, expression_folder)
     features = features.of_genes(genes["gene_id"])
-    y = wide.loc[genes["gene_id"], cell_types].to_numpy()
-    weight = np.array([entry["reliability"] or 0 for entry in about["cell_types"]], np.float32)
-    weight = np.clip(np.nan_to_num(weight), 0.05, 1)
-    ceilings = {entry["cell_type"]: entry["ceiling"] for entry in about["cell_types"]}
+    wide = wide.loc[genes["gene_id"], cell_types]
+    y, reliability = wide.to_numpy(), [entry["reliability"] or 0 for entry in about["cell_types"]]
+    ceilings = {ABSOLUTE: {entry["cell_type"]: entry["ceiling"] for entry in about["cell_types"]}}
+    if target == SPECIFIC:
+        y = np.concatenate([y, _minus_mean(y, expression_folder)], axis=1)
+        found = _specific_ceilings(wide, ceilings[ABSOLUTE])
+        ceilings[SPECIFIC] = found
+        reliability += [(found[name] or 0) ** 2 for name in cell_types]
+    weight = np.clip(np.nan_to_num(np.array(reliability, np.float32)), 0.05, 1)
     weight /= weight.mean()
     return Data(about["dataset"], genes, features, y, cell_types, weight, ceilings, test_fold)
+
+
+def _minus_mean(y: np.ndarray, file) -> np.ndarray:
+    """Expression minus the gene's mean over the cell types in which it is measured, float64[genes,
+    cell types]; NaN for genes that are measured in one cell type."""
+    if y.shape[1] < 2:
+        raise GeneqError(
+            f"--target {SPECIFIC} needs at least two cell types",
+            value=y.shape[1],
+            file=file,
+            fix=f"Use --target {ABSOLUTE}",
+        )
+    known = np.isfinite(y)
+    n = known.sum(1, keepdims=True)
+    mean = np.where(known, y, 0).sum(1, keepdims=True) / np.maximum(n, 1)
+    return np.where(n > 1, y - mean, np.nan)
+
+
+def _specific_ceilings(wide: pd.DataFrame, ceilings: dict[str, float | None]) -> dict:
+    """Cell type → ceiling of specific expression, None where it is unknown; wide: log2(CPM + 1) by
+    gene and cell type."""
+    rows = wide.melt(var_name="cell_type", value_name="measured", ignore_index=False).reset_index()
+    known = {name: ceiling for name, ceiling in ceilings.items() if ceiling is not None}
+    found = specific_ceilings(rows, known)
+    return {name: found.get(name) for name in wide.columns}
 
 
 def _check_enough(genes: pd.DataFrame, file) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ...artifacts import ABSOLUTE
 from ...features import SCALES
 from ...oracles import device
 from ...teacher import Architecture, BlockShape, Scaling, Teacher, dropout, shapes_of
@@ -41,7 +42,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network. predicted: float32[outside, cell types], log2(CPM + 1)."""
+    """A trained network. predicted: float32[outside, heads], see `Data.y`."""
 
     network: Teacher
     scaling: Scaling
@@ -50,12 +51,13 @@ class Trained:
 
 @dataclass(frozen=True)
 class Tables:
-    """Features by scale, expression and weights of cell types; see `Data`."""
+    """Features by scale, expression and weights of heads; see `Data`. absolute: heads of these."""
 
     x: dict[str, np.ndarray]
     y: np.ndarray
     weight: np.ndarray
     shapes: list[BlockShape]
+    absolute: slice
 
     def fit(self, fit: Fit) -> Trained:
         """Train a network and predict."""
@@ -64,7 +66,7 @@ class Tables:
         scaling = Scaling.of(x[fit.inside], y[fit.inside])
         torch.manual_seed(fit.seed)
         network = Teacher(fit.architecture, self.shapes, y.shape[1])
-        network.floor.copy_(scaling.floor)
+        network.floor[self.absolute] = scaling.floor[self.absolute]
         inside, target = scaling.x(x[fit.inside]).to(where), scaling.y(y[fit.inside]).to(where)
         weight = torch.tensor(self.weight, device=where)
         train(network.to(where), inside, target, weight, fit.epochs)
@@ -153,14 +155,15 @@ class Workers:
     def of(cls, data: Data, threads: int) -> Iterator["Workers"]:
         # Networks and batches this small are slower on more threads than one.
         torch.set_num_threads(1)
-        tables = Tables(data.columns, data.y, data.weight, shapes_of(data.features))
+        shapes, absolute = shapes_of(data.features), data.targets[ABSOLUTE]
+        tables = Tables(data.columns, data.y, data.weight, shapes, absolute)
         if threads == 1 or device().type == "cuda":
             yield cls(tables, None)
             return
         with tempfile.TemporaryDirectory() as folder:
             for scale, values in data.columns.items():
                 np.save(Path(folder) / f"{scale}.npy", values)
-            start = (folder, data.y, data.weight, tables.shapes)
+            start = (folder, data.y, data.weight, shapes, absolute)
             pool = ProcessPoolExecutor(threads, get_context("spawn"), _open, start)
             try:
                 yield cls(tables, pool)
@@ -178,14 +181,16 @@ class Workers:
 _tables: Tables
 
 
-def _open(folder: str, y: np.ndarray, weight: np.ndarray, shapes: list[BlockShape]) -> None:
+def _open(
+    folder: str, y: np.ndarray, weight: np.ndarray, shapes: list[BlockShape], absolute: slice
+) -> None:
     """In a worker: the tables, whose features are shared by all workers as files."""
     global _tables
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
     x = {scale: np.load(Path(folder) / f"{scale}.npy", mmap_mode="r") for scale in SCALES}
-    _tables = Tables(x, y, weight, shapes)
+    _tables = Tables(x, y, weight, shapes, absolute)
 
 
 def _end_with_parent() -> None:
