@@ -20,7 +20,7 @@ __all__ = [
 ]  # fmt: skip
 
 BASELINES = ("elastic_net", "lasso2", "ridge", "trees")
-MODELS = ("equation", "faithful", "teacher", *BASELINES)
+MODELS = ("equation", "faithful", "shared", "teacher", *BASELINES)
 KINDS = ("absolute", "specific")
 Z95 = float(ndtri(0.975))
 BOOTSTRAPS = 1000

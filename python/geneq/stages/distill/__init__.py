@@ -23,11 +23,13 @@ from ...artifacts import EQUATIONS, METRICS, PREDICTIONS, atomic_path
 from ...distill.cell_type import CellType, Settings, Source
 from ...distill.engines import choose_engine
 from ...distill.selection import Choice, rounded
+from ...distill.shared import share
 from ...distill.variables import Variable
 from ...equations import FORMAT, VERSION, Equation, Form, about_features, infix, with_numbers
 from ...evaluation import metrics
 from ...features import Features
 from .baselines import boosted_trees, decays, degree_two_lasso, elastic_net, ridge
+from .shared import write_shared
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -70,13 +72,18 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="share of the teacher's gain over the mean, out of fold, that the equation must keep "
         "(default: the simplest equation within one standard error of the best)",
     )
+    parser.add_argument(
+        "--shared",
+        action="store_true",
+        help="also one expression for all cell types, with coefficients of its own for each",
+    )
     parser.add_argument("--seed", type=int, default=1, help="seed (default: 1)")
     parser.add_argument("--out", required=True, help="output folder")
 
 
 def run(args: Namespace) -> None:
     """Write equations.parquet, equations/<n>.json, faithful/<n>.json, predictions.parquet,
-    metrics.parquet and settings.json."""
+    metrics.parquet and settings.json; with --shared, shared/<n>.json and shared.parquet."""
     names = [field.name for field in fields(Settings)]
     given = Settings(**{name: getattr(args, name) for name in names}).check()
     source = Source.read(args.search, args.features)
@@ -96,6 +103,11 @@ def run(args: Namespace) -> None:
             tables.append(found.table())
             predictions.append(found.predictions(equation, faithful, settings.seed))
             print(f"{cell_type}: {equation if equation.selected else 'no equation was selected'}")
+        if args.shared:
+            choices = share(source, engine, settings, args.threads)
+            shared = (Distilled(cell, choice, engine.name) for cell, choice in choices)
+            documents = [found.document(found.choice.chosen) for found in shared]
+            predictions = write_shared(documents, [cell for cell, _ in choices], predictions, out)
     table = pd.concat(predictions, ignore_index=True)
     EQUATIONS.write(pd.concat(tables, ignore_index=True), out / "equations.parquet")
     PREDICTIONS.write(table, out / "predictions.parquet")
