@@ -32,7 +32,8 @@ def write_shared(
             found.append(predictions[n].assign(shared=equation.predict(features)))
             tables.append(_terms(document, cell))
             print(f"{cell.name}, shared: {equation if equation.selected else 'not selected'}")
-    SHARED.write(pd.concat(tables, ignore_index=True), out / "shared.parquet")
+    filled = [table for table in tables if len(table)] or tables[:1]
+    SHARED.write(pd.concat(filled, ignore_index=True), out / "shared.parquet")
     return found
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...artifacts import EQUATIONS, GENES, PREDICTIONS, TRIALS, read_object
+from ...artifacts import EQUATIONS, GENES, PREDICTIONS, SHARED, TRIALS, read_object
 from ...equations import Equation
 from ...errors import GeneqError
 from ...evaluation import BASELINES, Comparison, compare, gene_blocks, metrics, pool_cv
 from ...stability import read_stability
+from .shared import Shared
 
 FEW_GENES, FEW_TEST_GENES = 200, 50
 
@@ -24,7 +25,8 @@ class Inputs:
     of the search; documents: the equations/<n>.json in order, faithful: those of faithful/<n>.json;
     metrics: METRICS, rows of the split "cv" first where there are any; comparison: of the equations
     with the best baseline, by those rows; stability: its documents in the order of the equations,
-    or none; table and frame contents as in artifacts.
+    or none; shared: the shared expression, None without --shared; table and frame contents as in
+    artifacts.
     """
 
     dataset: str
@@ -40,6 +42,7 @@ class Inputs:
     metrics: pd.DataFrame
     comparison: Comparison | None
     stability: list[dict]
+    shared: Shared | None
 
     @cached_property
     def split_sizes(self) -> dict[str, int]:
@@ -93,6 +96,7 @@ def read(
         tested = pool_cv([PREDICTIONS.read(folder / "predictions.parquet") for folder in cv])
         tables.insert(0, metrics(tested, ceilings, "cv"))
     gene_table = GENES.read(genes / "genes.parquet")
+    blocks = gene_blocks(gene_table)
     documents = read_documents(distill / "equations", dataset)
     return Inputs(
         dataset=dataset,
@@ -106,9 +110,19 @@ def read(
         faithful=read_documents(distill / "faithful", dataset),
         predictions=predictions,
         metrics=pd.concat(tables, ignore_index=True),
-        comparison=compare(tested, gene_blocks(gene_table), "equation", BASELINES),
+        comparison=compare(tested, blocks, "equation", BASELINES),
         stability=read_stability(stability, documents) if stability else [],
+        shared=_shared(distill, dataset, tested, blocks) if "shared" in predictions else None,
     )
+
+
+def _shared(distill: Path, dataset: str, tested: pd.DataFrame, blocks: pd.Series) -> Shared:
+    """The shared expression; its cost over the cell types that have an equation of either kind."""
+    documents, cost = read_documents(distill / "shared", dataset), None
+    if "shared" in tested:
+        varies = tested.groupby("cell_type")[["shared", "equation"]].transform("std") > 1e-9
+        cost = compare(tested[varies.all(axis=1)], blocks, "shared", ("equation",))
+    return Shared(documents, SHARED.read(distill / "shared.parquet"), cost)
 
 
 def read_documents(folder: Path, dataset: str) -> list[dict]:
