@@ -466,8 +466,10 @@ def section(page):
 
 def test_the_report_says_what_sharing_costs(page):
     text = re.sub(r"\s+", " ", section(page))
-    assert "Sharing costs: its mean r with measured expression is lower than" in text
-    assert re.search(r"difference −0\.\d{3}, 95 % interval −0\.\d{3} to −0\.\d{3}, over 3", text)
+    number = r"0\.\d{3}"
+    assert re.search(rf"Sharing costs accuracy: mean r .* is {number} lower than that of one", text)
+    assert re.search(rf"difference −{number} to −{number}, over 3 cell types", text)
+    assert re.search(rf"Mean specific r is {number} lower \(−{number} to −{number}\)", text)
 
 
 def test_the_report_has_the_matrix_of_types_and_terms(page):

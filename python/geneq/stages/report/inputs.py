@@ -12,7 +12,7 @@ from ...equations import Equation
 from ...errors import GeneqError
 from ...evaluation import BASELINES, Comparison, compare, gene_blocks, metrics, pool_cv
 from ...stability import read_stability
-from .shared import Shared
+from .shared import Shared, costs
 
 FEW_GENES, FEW_TEST_GENES = 200, 50
 
@@ -117,12 +117,8 @@ def read(
 
 
 def _shared(distill: Path, dataset: str, tested: pd.DataFrame, blocks: pd.Series) -> Shared:
-    """The shared expression; its cost over the cell types that have an equation of either kind."""
-    documents, cost = read_documents(distill / "shared", dataset), None
-    if "shared" in tested:
-        varies = tested.groupby("cell_type")[["shared", "equation"]].transform("std") > 1e-9
-        cost = compare(tested[varies.all(axis=1)], blocks, "shared", ("equation",))
-    return Shared(documents, SHARED.read(distill / "shared.parquet"), cost)
+    documents = read_documents(distill / "shared", dataset)
+    return Shared(documents, SHARED.read(distill / "shared.parquet"), costs(tested, blocks))
 
 
 def read_documents(folder: Path, dataset: str) -> list[dict]:

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ...evaluation import KINDS, Comparison
+from ...evaluation import KINDS, Comparison, compare, specific
 from ...plots import mathml
 
-__all__ = ["Shared", "shared_view"]
+__all__ = ["Shared", "costs", "shared_view"]
 
 # Models whose r are side by side.
 MODELS = ("shared", "equation")
@@ -17,12 +17,24 @@ LEAST_Z = 2.0
 
 @dataclass(frozen=True)
 class Shared:
-    """documents: shared/<n>.json in order; terms: SHARED; cost: of the shared equations against
-    single ones on the same genes, None where there is nothing to compare."""
+    """documents: shared/<n>.json in order; terms: SHARED; costs: kind of r → shared equations
+    against single ones on the same genes, over the cell types that have both."""
 
     documents: list[dict]
     terms: pd.DataFrame
-    cost: Comparison | None
+    costs: dict[str, Comparison]
+
+
+def costs(rows: pd.DataFrame, blocks: pd.Series) -> dict[str, Comparison]:
+    """What sharing costs in r, by kind; rows, blocks: as in `evaluation.compare`."""
+    if not {*MODELS} <= {*rows}:
+        return {}
+    models = list(MODELS)
+    varies = rows.groupby("cell_type")[models].transform("std") > 1e-9
+    rows = rows[varies.all(axis=1)]
+    kinds = {"absolute": rows, "specific": specific(rows, ["measured", *models])}
+    found = {kind: compare(values, blocks, MODELS[0], MODELS[1:]) for kind, values in kinds.items()}
+    return {kind: comparison for kind, comparison in found.items() if comparison}
 
 
 def shared_view(shared: Shared, metrics: pd.DataFrame) -> dict:
@@ -41,7 +53,7 @@ def shared_view(shared: Shared, metrics: pd.DataFrame) -> dict:
         "kinds": [kind for kind in KINDS if kind in set(metrics["kind"])],
         "models": MODELS,
         "r": r,
-        "cost": shared.cost,
+        "costs": shared.costs,
     }
 
 
