@@ -17,7 +17,8 @@ from geneq.cli import main
 from geneq.distill.cell_type import CellType, Settings, Source
 from geneq.distill.engines import PySR
 from geneq.distill.pysr_worker import template
-from geneq.distill.shared import JointJudge, separate, share, terms_of
+from geneq.distill.selection import Sample, decide, judged
+from geneq.distill.shared import Joint, JointJudge, _of_type, separate, share, terms_of
 from geneq.distill.sums import sums
 from geneq.equations import Equation, Form, parse, to_sympy
 from geneq.errors import GeneqError
@@ -226,6 +227,28 @@ class Nothing:
 
     def shared_front(self, *_):
         return []
+
+
+def test_a_type_that_a_form_cannot_be_fitted_to_has_its_constant():
+    """A validation gene of the second type lies where the exponential overflows."""
+    rng = np.random.default_rng(1)
+    a, places = rng.normal(size=200), [np.arange(150), np.arange(50, 200)]
+    a[199] = 5000
+    fold = np.arange(200) % 5
+    samples = []
+    for place in places:
+        truth = 2 + np.exp(0.9 * np.minimum(a[place], 2))
+        y = truth + 0.3 * rng.normal(size=150)
+        samples.append(Sample({"a": a[place]}, y, truth, fold[place], fold[place] < 4))
+    constants = [judged(Form.of(sympy.Float(s.y.mean())), s) for s in samples]
+    joint = Joint({"a": a}, a, a, fold, fold < 4, samples=samples, places=places)
+    front = [to_sympy(parse("2.1 + 1.1*exp(0.8*a)"))]
+    choice = decide(JointJudge(joint, constants), front, None)
+    assert choice.selected and choice.members[choice.chosen].form.variables == ("a",)
+    first, second = (_of_type(choice, i, sample) for i, sample in enumerate(samples))
+    assert first.selected and first.reason.startswith("one expression for all cell types")
+    assert not second.selected and "cannot be fitted to this cell type" in second.reason
+    assert second.members == [constants[1]]
 
 
 def test_one_cell_type_has_a_shared_expression_too(tmp_path):
