@@ -1,7 +1,7 @@
 """Inputs of search and distill with a known answer: features, genes and expression, written as
 the stages before them write them, and a teacher whose weights are set by hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,6 +29,8 @@ ORACLE = {
 COLUMNS = ["half-life", "SP1"]
 TABLE = {"hash": "ef" * 32, "missing": {"half-life": 3, "SP1": 0}}
 GENOME = {"genome": "cd" * 32}
+
+MEANS = {"T cell": 5, "B": 4, "silent": 3}
 
 Truth = Callable[[np.ndarray], np.ndarray]
 
@@ -137,7 +139,7 @@ def write_expression(made: World, measured: np.ndarray, reliability=None, root=N
     return root
 
 
-def exact_teacher(made: World) -> TrainedTeacher:
+def exact_teacher(made: World, means: dict[str, float] = MEANS) -> TrainedTeacher:
     """Three cell types over the pooled features s of one profile (names as in CLASSES):
 
     "T cell"  5 + 0.6 s_SP1 + 0.4 s_H13CORE.0.P.B s_NRF1 + 0.7 tanh(0.8 s_<x>)
@@ -149,7 +151,7 @@ def exact_teacher(made: World) -> TrainedTeacher:
         input_dropout=0.0, dropout=0.0, weight_decay=0.01, gate_penalty=0.01, learning_rate=0.01,
         members=1,
     )  # fmt: skip
-    teacher = blank_teacher(made, architecture)
+    teacher = blank_teacher(made, architecture, means)
     network, column = teacher.network, {name: i for i, name in enumerate(CLASSES)}
     heads = {name: head.weight[0] for name, head in network.heads.items()}
     with torch.no_grad():
@@ -189,23 +191,40 @@ def mixed_teacher(made: World) -> TrainedTeacher:
     return teacher
 
 
-def blank_teacher(made: World, architecture: Architecture) -> TrainedTeacher:
-    """A teacher that predicts the means 5, 4 and 3."""
+def blank_teacher(
+    made: World, architecture: Architecture, means: dict[str, float] = MEANS
+) -> TrainedTeacher:
+    """A teacher that predicts the means of these cell types."""
     x = made.features.matrix(architecture.scale)
-    scaling = Scaling.of(x, np.zeros((len(x), 3)))
-    scaling.y_mean[:] = 5, 4, 3
+    scaling = Scaling.of(x, np.zeros((len(x), len(means))))
+    scaling.y_mean[:] = list(means.values())
     torch.manual_seed(1)
     about = {
         "dataset": "planted",
         "test_fold": None,
         "seed": 1,
         "features": made.features.about,
-        "weight": [1, 1, 1],
-        "ceilings": {"T cell": 0.9, "B": 0.9, "silent": None},
+        "weight": [1] * len(means),
+        "ceilings": {name: None if name == "silent" else 0.9 for name in means},
     }
-    network = Teacher(architecture, shapes_of(made.features), 3)
+    network = Teacher(architecture, shapes_of(made.features), len(means))
     classes = [block.classes for block in made.features.blocks]
-    return TrainedTeacher(network, scaling, classes, ["T cell", "B", "silent"], about)
+    return TrainedTeacher(network, scaling, classes, list(means), about)
+
+
+def sums_teacher(made: World, weights: dict[str, tuple[float, ...]]) -> TrainedTeacher:
+    """Cell types that are the same sum of 4, s_SP1, s_H13CORE.0.P.B s_NRF1 and tanh(0.8 s_<x>),
+    with weights of their own."""
+    means = dict.fromkeys(weights, 4.0)
+    teacher = exact_teacher(made, means)
+    heads = {name: head.weight[0] for name, head in teacher.network.heads.items()}
+    with torch.no_grad():
+        for j, (line, product, curve) in enumerate(weights.values()):
+            heads["encoded"][:, j], heads["hidden"][:, j] = 0, 0
+            heads["encoded"][CLASSES.index("SP1"), j] = line
+            heads["products"][0, j] = product
+            heads["hidden"][CLASSES.index("<x>"), j] = curve
+    return teacher
 
 
 def exact_search(
@@ -215,9 +234,10 @@ def exact_search(
     seed: int = 2,
     teacher_of: Callable[[World], TrainedTeacher] = exact_teacher,
     table: bool = False,
+    cell_types: Iterable[str] = tuple(MEANS),
 ) -> World:
     """What search writes, in root/search, of a teacher set by hand; `truth` is its prediction."""
-    silence = dict.fromkeys(["T cell", "B", "silent"], lambda p: 0)
+    silence = dict.fromkeys(cell_types, lambda p: 0)
     made = world(root, silence, n, 1, seed, table)
     teacher = teacher_of(made)
     made = replace(made, truth=teacher.predict(made.features).astype(float))

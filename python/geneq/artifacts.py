@@ -279,7 +279,7 @@ TRIALS = Table(
 
 # Columns past `measured` are predictions: teacher, teacher_sd (standard deviation over its
 # members, NaN where it is not the network alone), teacher_out_of_fold (NaN for test genes),
-# equation, faithful, and those of baselines: elastic_net, lasso2, ridge, trees.
+# equation, faithful, shared, and those of baselines: elastic_net, lasso2, ridge, trees.
 PREDICTIONS = Table(
     "predictions",
     {
@@ -314,6 +314,22 @@ EQUATIONS = Table(
     key=("cell_type", "member"),
 )
 
+# The terms of the shared expression in the cell types for which it was selected.
+SHARED = Table(
+    "shared",
+    {
+        "cell_type": "object",
+        "place": "int64",  # of the term, from 0
+        "term": "object",  # infix without constants
+        "coefficient": "float64",
+        "se": "float64",  # standard error of the coefficient
+        # Standard deviation of the term over training genes, in log2 units; negative where
+        # expression falls as the term, written without constants, rises.
+        "effect": "float64",
+    },
+    key=("cell_type", "place"),
+)
+
 REPLICATES = Table(
     "replicates",
     {
@@ -346,7 +362,7 @@ METRICS = Table(
     "metrics",
     {
         "cell_type": "object",
-        "model": "object",  # equation, faithful, teacher, or a baseline
+        "model": "object",  # equation, faithful, shared, teacher, or a baseline
         "against": "object",  # expression, teacher
         # absolute: log2cpm; specific: minus the gene's mean over cell types; specific_models: the
         # same, by models that were fitted to it

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,10 +17,13 @@ from ..equations import parse, to_sympy
 from ..errors import GeneqError
 
 MAX_LENGTH = 30
+# Of a template: genes times targets.
+MOST_ROWS = 5000
 
 
 class Engine(Protocol):
-    """name, and `front`: expressions from simple to good."""
+    """name, `front`: expressions from simple to good, and `shared_front`: those of which some
+    constants differ between targets."""
 
     name: str
 
@@ -28,6 +32,13 @@ class Engine(Protocol):
         threads: int,
     ) -> list[sympy.Expr]:  # fmt: skip
         """float64[n, k] `x` with columns `names`, float64[n] `y` → a Pareto front."""
+
+    def shared_front(
+        self, x: np.ndarray, y: np.ndarray, names: list[str], generations: int, seed: int,
+        threads: int,
+    ) -> list[sympy.Expr]:  # fmt: skip
+        """The same for float64[n, targets] `y`; empty where the engine has no such search. What
+        differs between targets is a number all the same."""
 
 
 def choose_engine(name: str) -> Engine:
@@ -78,6 +89,9 @@ class Operon:
         columns = {f"X{i + 1}": name for i, name in enumerate(names)}
         return [_renamed(text.replace("^", "**"), columns) for text in texts]
 
+    def shared_front(self, x, y, names, generations, seed, threads):
+        return []
+
 
 class PySR:
     """PySR (Cranmer, arXiv:2305.01582), in a separate process: importing it starts Julia."""
@@ -96,10 +110,23 @@ class PySR:
 
     def front(self, x, y, names, generations, seed, threads):
         columns = {f"x{i}": name for i, name in enumerate(names)}
+        return [_renamed(text, columns) for text in self._run(x, y, generations, seed)]
+
+    def shared_front(self, x, y, names, generations, seed, threads):
+        """By a template: f of the columns and of parameters that differ between targets."""
+        n, targets = y.shape
+        rows = max(1, min(n, MOST_ROWS // targets))
+        category = np.repeat(np.arange(1.0, targets + 1), rows)
+        stacked = np.column_stack([np.tile(x[:rows], (targets, 1)), category])
+        texts = self._run(stacked, y[:rows].T.ravel(), generations, seed, targets=targets)
+        return [_of_template(text, names) for text in texts]
+
+    def _run(self, x, y, generations: int, seed: int, **more: int) -> list[str]:
+        """The front as PySR writes it."""
         with tempfile.TemporaryDirectory() as folder:
             task = Path(folder)
             np.savez(task / "data.npz", x=x, y=y)
-            options = {"generations": generations, "seed": seed, "max_length": MAX_LENGTH}
+            options = {"generations": generations, "seed": seed, "max_length": MAX_LENGTH, **more}
             (task / "options.json").write_text(json.dumps(options))
             # Not as a module of geneq, which imports torch: Julia must be loaded before that.
             worker = [sys.executable, "-P", str(Path(__file__).with_name("pysr_worker.py")), folder]
@@ -110,8 +137,18 @@ class PySR:
                     value=done.stderr.strip()[-500:],
                     fix="Try --sr_engine operon",
                 )
-            texts = json.loads((task / "front.json").read_text())
-        return [_renamed(text, columns) for text in texts]
+            return json.loads((task / "front.json").read_text())
+
+
+def _of_template(text: str, names: list[str]) -> sympy.Expr:
+    """A template as PySR writes it, `f = #1 * #3 + 0.5; p1 = [0.2, -1.5]`, where the arguments of f
+    are the columns and then the parameters. Of a parameter the largest value is taken."""
+    parts = dict(part.split(" = ", 1) for part in text.split("; "))
+    body = re.sub(r"#(\d+)", r"a\1", parts.pop("f")).replace("^", "**")
+    expression = _renamed(body, {f"a{i + 1}": name for i, name in enumerate([*names, *parts])})
+    numbers = {name: max(json.loads(values), key=abs) for name, values in parts.items()}
+    symbols = {sympy.Symbol(name, real=True): sympy.Float(v) for name, v in numbers.items()}
+    return expression.xreplace(symbols)
 
 
 def _renamed(text: str, columns: dict[str, str]) -> sympy.Expr:

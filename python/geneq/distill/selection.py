@@ -51,14 +51,21 @@ class Sample:
     most: int = 1000
 
     @cached_property
-    def some(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Variables and the teacher's predictions of at most ROWS training genes.
-
-        The predictions have no noise, so these are enough to compare forms with them.
-        """
+    def rows(self) -> np.ndarray:
+        """At most ROWS training genes: the teacher's predictions have no noise, so these are
+        enough to compare forms with them."""
         rows = np.flatnonzero(self.train)
-        rows = rows[:: -(-len(rows) // ROWS)]
-        return {name: column[rows] for name, column in self.x.items()}, self.teacher[rows]
+        return rows[:: -(-len(rows) // ROWS)]
+
+    @cached_property
+    def some(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Variables and the teacher's predictions of `rows`."""
+        return {name: column[self.rows] for name, column in self.x.items()}, self.teacher[self.rows]
+
+    @property
+    def teacher_errors(self) -> np.ndarray:
+        """The teacher's squared errors, float64[n]."""
+        return (self.teacher - self.y) ** 2
 
     def size(self, form: Form) -> int:
         """Nodes of a form, every class of a programme beyond the first counted as a term."""
@@ -126,22 +133,24 @@ def choose(front: list[sympy.Expr], sample: Sample, accuracy: float | None = Non
     share of the teacher's gain over the constant that the chosen member must keep; None for one
     standard error.
     """
-    constant = _judged(Form.of(sympy.Float(float(sample.y.mean()))), sample)
+    constant = judged(Form.of(sympy.Float(float(sample.y.mean()))), sample)
     assert constant is not None, "a constant can always be fitted"
-    judge = Judge(sample, constant)
+    return decide(Judge(sample, constant), front, accuracy)
+
+
+def decide(judge: "Judge", front: list[sympy.Expr], accuracy: float | None) -> Choice:
+    """`choose` by a judge that has no candidates yet."""
     judge.add(front)
     members, chosen, faithful = judge.choose(accuracy)
     shorter = [
         expression
         for place in sorted({chosen, faithful} - {0})
-        for expression in simplifications(
-            members[place].form, members[place].constants, *sample.some
-        )
+        for expression in judge.shorter(members[place])
     ]
     if shorter:
         judge.add(shorter)
         members, chosen, faithful = judge.choose(accuracy)
-    return _selected(members, chosen, faithful, sample, accuracy)
+    return selected(members, chosen, faithful, judge.sample, accuracy)
 
 
 class Judge:
@@ -164,7 +173,7 @@ class Judge:
                 self._add(form)
 
     def _add(self, form: Form) -> None:
-        fidelity = _fidelity(form, self.sample)
+        fidelity = self.fidelity(form)
         if fidelity is not None:
             self.candidates.setdefault(form.text, (form, self.sample.size(form), fidelity))
 
@@ -179,7 +188,7 @@ class Judge:
                     self._tidy(form)
                     break
                 if form.text not in self.judged:
-                    self.judged[form.text] = _judged(form, self.sample, size, fidelity)
+                    self.judged[form.text] = self.judge(form, size, fidelity)
                 if member := self.judged[form.text]:
                     front.append(member)
                     best = fidelity
@@ -187,17 +196,34 @@ class Judge:
                 return front
 
     def _tidy(self, form: Form) -> None:
-        """Put the tidy form, fitted to the teacher, in the place of a candidate."""
+        """Put the tidy form in the place of a candidate."""
         del self.candidates[form.text]
-        x, y = self.sample.some
-        expression = with_numbers(form, form.start, 15)
-        simpler = tidy(expression, x, y.var())
-        if simpler != expression:
-            found = fitted(Form.of(simpler), x, y)
-            form = Form.of(found[1] if found else simpler)
+        form = self.tidy(form)
         if form.variables and form.complexity <= self.sample.most:
             self.tidied.add(form.text)
             self._add(form)
+
+    def fidelity(self, form: Form) -> float | None:
+        """R² against the teacher on training genes; None if the form is unstable."""
+        return _fidelity(form, self.sample)
+
+    def judge(self, form: Form, size: int, fidelity: float) -> Member | None:
+        """The form held against measured expression, see `judged`."""
+        return judged(form, self.sample, size, fidelity)
+
+    def tidy(self, form: Form) -> Form:
+        """The tidy form, fitted to the teacher."""
+        x, y = self.sample.some
+        expression = with_numbers(form, form.start, 15)
+        simpler = tidy(expression, x, y.var())
+        if simpler == expression:
+            return form
+        found = fitted(Form.of(simpler), x, y)
+        return Form.of(found[1] if found else simpler)
+
+    def shorter(self, member: Member) -> list[sympy.Expr]:
+        """Shorter versions of a member."""
+        return simplifications(member.form, member.constants, *self.sample.some)
 
     def choose(self, accuracy: float | None) -> tuple[list[Member], int, int]:
         """The front, and the places of the chosen and the faithful member."""
@@ -219,10 +245,10 @@ def _by_size(candidate: tuple[Form, int, float]) -> tuple[int, int, float]:
 
 def _teacher_gain(constant: Member, sample: Sample) -> np.ndarray:
     """What the teacher's squared errors are smaller than the constant's, out of fold."""
-    return constant.errors - (sample.teacher - sample.y) ** 2
+    return constant.errors - sample.teacher_errors
 
 
-def _selected(
+def selected(
     members: list[Member], chosen: int, faithful: int, sample: Sample, accuracy: float | None
 ) -> Choice:
     """The choice, or the constant where its gain over the constant is not certain enough.
@@ -286,18 +312,24 @@ def _fidelity(form: Form, sample: Sample) -> float | None:
     """R² against the teacher on training genes with the form's constants; None if unstable."""
     distilled = form.values(form.start, sample.x, len(sample.y))
     teacher = sample.teacher[sample.train]
-    if not _is_stable(distilled, teacher):
+    if not is_stable(distilled, teacher):
         return None
     residual = teacher - distilled[sample.train]
     return float(1 - residual.var() / teacher.var()) if teacher.var() > 0 else None
 
 
-def _judged(form: Form, sample: Sample, size: int = 1, fidelity: float = 0.0) -> Member | None:
+def judged(
+    form: Form,
+    sample: Sample,
+    size: int = 1,
+    fidelity: float = 0.0,
+    start: np.ndarray | None = None,
+) -> Member | None:
     """The form with constants fitted; None when it is unstable, cancels, has a step or cannot be
-    fitted."""
+    fitted. start: first values of the constants, by default the form's."""
     n = len(sample.y)
-    everything = form.fit(sample.x, sample.y, form.start)
-    if everything is None or not _is_stable(form.values(everything, sample.x, n), sample.y):
+    everything = form.fit(sample.x, sample.y, form.start if start is None else start)
+    if everything is None or not is_stable(form.values(everything, sample.x, n), sample.y):
         return None
     cancelling = 1.0
     if form.variables:
@@ -312,12 +344,12 @@ def _judged(form: Form, sample: Sample, size: int = 1, fidelity: float = 0.0) ->
         if constants is None:
             return None
         predicted[~inside] = form.values(constants, sample.x, n)[~inside]
-    if not _is_stable(predicted, sample.y):
+    if not is_stable(predicted, sample.y):
         return None
     return Member(form, everything, size, fidelity, (predicted - sample.y) ** 2, cancelling)
 
 
-def _is_stable(values: np.ndarray, reference: np.ndarray) -> bool:
+def is_stable(values: np.ndarray, reference: np.ndarray) -> bool:
     """Finite, and outside of the reference's range by no more than the width of that range."""
     low, high = reference.min(), reference.max()
     margin = max(high - low, 1e-6)

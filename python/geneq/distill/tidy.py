@@ -5,7 +5,7 @@ same and cancel. Here such parts are replaced by simpler ones where the values o
 genes stay the same within TOLERANCE.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import combinations
 
 import numpy as np
@@ -43,15 +43,20 @@ def tidy(expression: sympy.Expr, x: Values, variance: float) -> sympy.Expr:
     target = values(expression, x)
     if not np.isfinite(target).all():
         return expression
-    bound = TOLERANCE * variance
-    replaced = True
-    while replaced:
-        replaced = False
-        for simpler in replacements(expression, x):
-            error = values(simpler, x) - target
-            if np.isfinite(error).all() and (error**2).mean() <= bound:
-                expression, replaced = shortest(simpler), True
-                break
+
+    def is_same(simpler: sympy.Expr) -> bool:
+        error = values(simpler, x) - target
+        return bool(np.isfinite(error).all() and (error**2).mean() <= TOLERANCE * variance)
+
+    return replaced(expression, x, is_same)
+
+
+def replaced(
+    expression: sympy.Expr, x: Values, is_same: Callable[[sympy.Expr], bool]
+) -> sympy.Expr:
+    """The expression with parts replaced by simpler ones as long as it stays the same."""
+    while simpler := next(filter(is_same, replacements(expression, x)), None):
+        expression = shortest(simpler)
     return expression
 
 

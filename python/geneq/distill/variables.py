@@ -73,18 +73,32 @@ def offered(
     with torch.inference_mode():
         pooled = teacher.network.pool(teacher.scaling.x(columns)).numpy()
     places = important(teacher, pooled, head, seed)
+    mixed: list[np.ndarray] = []
+    if places and programmes:
+        mixed = directions(teacher, pooled, [head])[: programmes - 1]
+        mixed.append(closest(columns, predicted))
+    return written(teacher, columns, about, places, mixed, most, classes)
+
+
+def written(
+    teacher: TrainedTeacher,
+    columns: np.ndarray,
+    about: list[Column],
+    places: list[int],
+    mixed: list[np.ndarray],
+    most: int,
+    classes: int,
+) -> list[Variable]:
+    """The variables from places of the teacher's, most important first, and the weights of
+    programmes, float64[columns] each; arguments and limits as in `offered`."""
     taken = [v for v in places if teacher.variables[v].name is not None][:most]
     classes_taken = {(teacher.variables[v].block, teacher.variables[v].name) for v in taken}
     labels = [variable.name for variable in teacher.variables]
     named = [label for label in labels if label is not None]
-    names = variable_names([*named, *[PROGRAMME] * programmes])
+    names = variable_names([*named, *[PROGRAMME] * len(mixed)])
     found = [_standardised(names[v], labels[v], 1, teacher.weights(v)[0], columns) for v in taken]
     known = [variable.values(columns) for variable in found]
-    mixed: list[np.ndarray] = []
-    if places and programmes:
-        mixed = directions(teacher, pooled, head)[: programmes - 1]
-        mixed.append(closest(columns, predicted))
-    for name, weights in zip(names[len(named) :], mixed, strict=False):
+    for name, weights in zip(names[len(named) :], mixed, strict=True):
         weights = with_few_classes(columns, about, weights, classes)
         used = {(c.block, c.name) for c, w in zip(about, weights, strict=True) if w}
         if len(used) < LEAST_CLASSES and used <= classes_taken:
@@ -108,22 +122,34 @@ def _standardised(
 def important(teacher: TrainedTeacher, pooled: np.ndarray, head: int, seed: int) -> list[int]:
     """Places of the variables that the head's prediction depends on, most important first.
 
-    pooled: float32[n, variables] of training genes. The importance of a variable is the mean
-    squared change of the prediction when its column is shuffled, over the prediction's variance.
+    pooled: float32[n, variables] of training genes.
     """
-    base = teacher.predict_pooled(pooled)[:, head]
-    variance = base.var()
-    if variance < 1e-10:
-        return []
+    importance = importances(teacher, pooled, [head], seed)[:, 0]
+    ranked = np.argsort(-importance, kind="stable")
+    return [int(c) for c in ranked if importance[c] >= IMPORTANT]
+
+
+def importances(
+    teacher: TrainedTeacher, pooled: np.ndarray, heads: list[int], seed: int
+) -> np.ndarray:
+    """How much every variable matters for heads of the teacher, float64[variables, heads].
+
+    The mean squared change of the prediction when the variable's column is shuffled, over the
+    prediction's variance; 0 for a prediction that is constant.
+    """
+    base = teacher.predict_pooled(pooled)
+    variance = [base[:, head].var() for head in heads]
     order = np.random.default_rng(seed).permutation(len(pooled))
-    importance = np.zeros(pooled.shape[1])
+    found = np.zeros((pooled.shape[1], len(heads)))
     for c in range(pooled.shape[1]):
         shuffled = pooled.copy()
         shuffled[:, c] = pooled[order, c]
-        change = teacher.predict_pooled(shuffled)[:, head] - base
-        importance[c] = (change**2).mean() / variance
-    ranked = np.argsort(-importance, kind="stable")
-    return [int(c) for c in ranked if importance[c] >= IMPORTANT]
+        predicted = teacher.predict_pooled(shuffled)
+        for j, head in enumerate(heads):
+            if variance[j] >= 1e-10:
+                change = predicted[:, head] - base[:, head]
+                found[c, j] = (change**2).mean() / variance[j]
+    return found
 
 
 def closest(columns: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -144,21 +170,27 @@ def _standard(columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return x, sd, gram
 
 
-def directions(teacher: TrainedTeacher, pooled: np.ndarray, head: int) -> list[np.ndarray]:
-    """Directions in which the network's prediction changes most, float64[columns] each.
+def directions(teacher: TrainedTeacher, pooled: np.ndarray, heads: list[int]) -> list[np.ndarray]:
+    """Directions in which the network's predictions change most, float64[columns] each.
 
     pooled: float32[n, variables] of training genes. The eigenvectors of the mean outer product of
-    the gradient with respect to standardised variables, as weights of the columns; a direction's
-    sign is such that the prediction rises along it on average.
+    the gradient with respect to standardised variables, of the standardised predictions of these
+    heads together, as weights of the columns; a direction's sign is such that the predictions
+    rise along it on average.
     """
     z = torch.from_numpy(pooled).clone().requires_grad_()
-    predicted = teacher.network.eval().members(z).mean(0)[:, head]
+    predicted = teacher.network.eval().members(z).mean(0)
     sd = pooled.std(0, dtype=float)
-    gradient = torch.autograd.grad(predicted.sum(), z)[0].numpy().astype(float) * sd
-    size, vectors = np.linalg.eigh(gradient.T @ gradient)
+    products, mean = np.zeros((len(sd), len(sd))), np.zeros(len(sd))
+    for head in heads:
+        total = predicted[:, head].sum()
+        gradient = torch.autograd.grad(total, z, retain_graph=True)[0].numpy().astype(float) * sd
+        products += gradient.T @ gradient
+        mean += gradient.mean(0)
+    size, vectors = np.linalg.eigh(products)
     if size.sum() <= 0:
         return []
-    vectors *= np.where(gradient.mean(0) @ vectors < 0, -1, 1)
+    vectors *= np.where(mean @ vectors < 0, -1, 1)
     kept = [i for i in range(len(size))[::-1] if size[i] >= LEAST_SHARE * size.sum()]
     found = [np.divide(vectors[:, i], sd, out=np.zeros(len(sd)), where=sd > 0) for i in kept]
     return [_of_columns(teacher, direction) for direction in found]

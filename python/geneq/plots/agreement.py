@@ -12,6 +12,7 @@ WIDTH, LEFT, TOP = 560, 150, 12
 NAMES = {
     "equation": "equation",
     "faithful": "faithful equation",
+    "shared": "shared equation",
     "teacher": "teacher",
     "elastic_net": "elastic net",
     "lasso2": "degree-2 lasso",
@@ -92,7 +93,7 @@ def _estimate(panel: Panel, row, y: float) -> Markup:
 
 
 def mark(model: str, x: float, y: float) -> Markup:
-    """The model's shape, so that colour is not needed: ●, ▼, ■, ◆, ▲, ▮, ▬."""
+    """The model's shape, so that colour is not needed: ●, ▼, ⬟, ■, ◆, ▲, ▮, ▬."""
     if model == "equation":
         return tag("circle", cx=float(x), cy=float(y), r=3.6, class_=f"mark {model}")
     shape = {
@@ -100,6 +101,7 @@ def mark(model: str, x: float, y: float) -> Markup:
         "elastic_net": "0-4l4 4l-4 4l-4-4z",
         "lasso2": "0-4l4 7h-8z",
         "faithful": "0 4l4-7h-8z",
+        "shared": "0-3.8l3.8 2.8-1.5 4.4h-4.6l-1.5-4.4z",
         "ridge": "-1.2-4h2.4v8h-2.4z",
         "trees": "-4-1.2v2.4h8v-2.4z",
     }[model]

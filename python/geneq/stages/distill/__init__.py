@@ -31,11 +31,13 @@ from ...artifacts import (
 from ...distill.cell_type import CellType, Settings, Source
 from ...distill.engines import Engine, choose_engine
 from ...distill.selection import Choice, rounded
+from ...distill.shared import share
 from ...distill.variables import Variable
 from ...equations import FORMAT, VERSION, Equation, Form, about_features, infix, with_numbers
 from ...evaluation import metrics
 from ...features import Features
 from .baselines import boosted_trees, decays, degree_two_lasso, elastic_net, ridge
+from .shared import write_shared
 
 # What is said of a target beyond log2(CPM + 1).
 NAMES = {ABSOLUTE: "", SPECIFIC: " minus the gene's mean over cell types"}
@@ -81,13 +83,19 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="share of the teacher's gain over the mean, out of fold, that the equation must keep "
         "(default: the simplest equation within one standard error of the best)",
     )
+    parser.add_argument(
+        "--shared",
+        action="store_true",
+        help="also one expression for all cell types, with coefficients of its own for each",
+    )
     parser.add_argument("--seed", type=int, default=1, help="seed (default: 1)")
     parser.add_argument("--out", required=True, help="output folder")
 
 
 def run(args: Namespace) -> None:
     """Write equations.parquet, equations/<n>.json, faithful/<n>.json, predictions.parquet and
-    metrics.parquet of every target, and settings.json."""
+    metrics.parquet of every target; with --shared, shared/<n>.json and shared.parquet; and
+    settings.json."""
     names = [field.name for field in fields(Settings)]
     given = Settings(**{name: getattr(args, name) for name in names}).check()
     source = Source.read(args.search, args.features)
@@ -95,11 +103,14 @@ def run(args: Namespace) -> None:
     settings = replace(given, sr_engine=engine.name)
     for target in source.teacher.targets:
         one = source if target == ABSOLUTE else source.of(args.search, target)
-        distil(one, engine, settings, args.threads, of_target(args.out, target))
+        shared = args.shared and target == ABSOLUTE
+        distil(one, engine, settings, args.threads, of_target(args.out, target), shared)
     settings.write(Path(args.out) / "settings.json")
 
 
-def distil(source: Source, engine: Engine, settings: Settings, threads: int, out: Path) -> None:
+def distil(
+    source: Source, engine: Engine, settings: Settings, threads: int, out: Path, shared: bool
+) -> None:
     """Write the equations of one target, and what belongs to them."""
     tables, predictions = [], []
     with atomic_path(out / "equations") as folder, atomic_path(out / "faithful") as other:
@@ -115,6 +126,11 @@ def distil(source: Source, engine: Engine, settings: Settings, threads: int, out
             predictions.append(found.predictions(equation, faithful, settings.seed))
             said = equation if equation.selected else "no equation was selected"
             print(f"{cell_type}{NAMES[source.target]}: {said}")
+        if shared:
+            choices = share(source, engine, settings, threads)
+            both = [Distilled(cell, choice, engine.name) for cell, choice in choices]
+            documents = [found.document(found.choice.chosen) for found in both]
+            predictions = write_shared(documents, [cell for cell, _ in choices], predictions, out)
     table = pd.concat(predictions, ignore_index=True)
     EQUATIONS.write(pd.concat(tables, ignore_index=True), out / "equations.parquet")
     PREDICTIONS.write(table, out / "predictions.parquet")

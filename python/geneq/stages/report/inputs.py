@@ -11,6 +11,7 @@ from ...artifacts import (
     EQUATIONS,
     GENES,
     PREDICTIONS,
+    SHARED,
     SPECIFIC,
     TRIALS,
     of_target,
@@ -20,6 +21,7 @@ from ...equations import Equation
 from ...errors import GeneqError
 from ...evaluation import BASELINES, Comparison, compare, gene_blocks, metrics, pool_cv
 from ...stability import read_stability
+from .shared import Shared, costs
 
 FEW_GENES, FEW_TEST_GENES = 200, 50
 
@@ -33,7 +35,8 @@ class Inputs:
     specific: those of specific expression, or none;
     metrics: METRICS, rows of the split "cv" first where there are any; comparison: of the equations
     with the best baseline, by those rows; stability: its documents in the order of the equations,
-    or none; table and frame contents as in artifacts.
+    or none; shared: the shared expression, None without --shared; table and frame contents as in
+    artifacts.
     """
 
     dataset: str
@@ -50,6 +53,7 @@ class Inputs:
     metrics: pd.DataFrame
     comparison: Comparison | None
     stability: list[dict]
+    shared: Shared | None
 
     @cached_property
     def split_sizes(self) -> dict[str, int]:
@@ -109,6 +113,7 @@ def read(
         specific = read_documents(of_target(distill, SPECIFIC) / "equations", dataset)
         tables += specific_metrics(teacher["specific_ceilings"], distill, cv)
     gene_table = GENES.read(genes / "genes.parquet")
+    blocks = gene_blocks(gene_table)
     documents = read_documents(distill / "equations", dataset)
     return Inputs(
         dataset=dataset,
@@ -123,8 +128,9 @@ def read(
         specific=specific,
         predictions=predictions,
         metrics=pd.concat(tables, ignore_index=True),
-        comparison=compare(tested, gene_blocks(gene_table), "equation", BASELINES),
+        comparison=compare(tested, blocks, "equation", BASELINES),
         stability=read_stability(stability, documents) if stability else [],
+        shared=_shared(distill, dataset, tested, blocks) if "shared" in predictions else None,
     )
 
 
@@ -139,6 +145,11 @@ def specific_metrics(ceilings: dict, distill: Path, cv: list[Path]) -> list[pd.D
         pooled = pool_cv([predictions(folder) for folder in cv])
         tables.insert(0, metrics(pooled, ceilings, "cv", SPECIFIC))
     return tables
+
+
+def _shared(distill: Path, dataset: str, tested: pd.DataFrame, blocks: pd.Series) -> Shared:
+    documents = read_documents(distill / "shared", dataset)
+    return Shared(documents, SHARED.read(distill / "shared.parquet"), costs(tested, blocks))
 
 
 def read_documents(folder: Path, dataset: str) -> list[dict]:

@@ -15,6 +15,7 @@ from ...plots.strip import strip
 from ...plots.trials import trials
 from .inputs import Inputs
 from .recovery import Recovery
+from .shared import shared_view
 
 HELD_OUT = "genes on chromosomes that the oracle was not trained on"
 SPLITS = {
@@ -50,6 +51,7 @@ def page(inputs: Inputs, recovery: Recovery | None) -> dict:
         "agreement": [agreement(inputs, split) for split in SPLITS if _has(inputs, split)],
         "cell_types": cell_types,
         "classes": class_matrix(inputs.documents),
+        "shared": shared(inputs) if inputs.shared else None,
         "search": search(inputs.trials, inputs.teacher),
         "split_chroms": split_chromosomes(inputs),
         "recovery": recovery_view(recovery) if recovery else None,
@@ -237,6 +239,14 @@ def class_matrix(documents: list[dict]) -> dict:
         "rows": [(selected[i]["cell_type"], rows[i]) for i in order],
         "largest": largest,
     }
+
+
+def shared(inputs: Inputs) -> dict:
+    """The shared expression, with r of cross-validation where there is one."""
+    assert inputs.shared is not None
+    split = "cv" if _has(inputs, "cv") else "test"
+    found = shared_view(inputs.shared, inputs.metrics[inputs.metrics["split"] == split])
+    return {**found, "variables": variables(found["document"]) if found["document"] else []}
 
 
 # What predicts where the search says that it is the teacher.
