@@ -14,20 +14,23 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import pandas as pd
 import sympy
 
-from ...artifacts import EQUATIONS, METRICS, PREDICTIONS, atomic_path
+from ...artifacts import EQUATIONS, METRICS, PREDICTIONS, SHAP, atomic_path
 from ...distill.cell_type import CellType, Settings, Source
 from ...distill.engines import choose_engine
 from ...distill.selection import Choice, rounded
+from ...distill.structure import terms
 from ...distill.variables import Variable
 from ...equations import FORMAT, VERSION, Equation, Form, about_features, infix, with_numbers
 from ...evaluation import metrics
 from ...features import Features
-from .baselines import boosted_trees, decays, degree_two_lasso, elastic_net, ridge
+from ...model_sizes import with_sizes
+from . import peers
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -70,37 +73,58 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="share of the teacher's gain over the mean, out of fold, that the equation must keep "
         "(default: the simplest equation within one standard error of the best)",
     )
+    parser.add_argument(
+        "--baselines",
+        default=",".join(peers.DEFAULT),
+        metavar="NAMES",
+        help=f"other models to compare with, of {', '.join(peers.OFFERED)} (SHAP values of the "
+        "trees), with commas between them (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--fit_seconds",
+        action="store_true",
+        help="record how long fitting each model takes, which differs from run to run",
+    )
     parser.add_argument("--seed", type=int, default=1, help="seed (default: 1)")
     parser.add_argument("--out", required=True, help="output folder")
 
 
 def run(args: Namespace) -> None:
     """Write equations.parquet, equations/<n>.json, faithful/<n>.json, predictions.parquet,
-    metrics.parquet and settings.json."""
+    metrics.parquet and settings.json; shap.parquet if it was asked for."""
     names = [field.name for field in fields(Settings)]
     given = Settings(**{name: getattr(args, name) for name in names}).check()
+    baselines = peers.chosen(args.baselines)
     source = Source.read(args.search, args.features)
     engine = choose_engine(given.sr_engine)
     settings = replace(given, sr_engine=engine.name)
     out = Path(args.out)
-    tables, predictions = [], []
+    tables, predictions, sizes, shap = [], [], [], []
     with atomic_path(out / "equations") as folder, atomic_path(out / "faithful") as other:
         folder.mkdir()
         other.mkdir()
         for n, cell_type in enumerate(source.teacher.cell_types):
+            start = perf_counter()
             cell = CellType.of(source, source.rows(cell_type), settings)
             found = Distilled(cell, cell.distil(engine, settings, args.threads), engine.name)
+            seconds = perf_counter() - start
             equation, faithful = (Equation(found.document(place)) for place in found.places)
             equation.save(folder / f"{n}.json")
             faithful.save(other / f"{n}.json")
             tables.append(found.table())
-            predictions.append(found.predictions(equation, faithful, settings.seed))
+            fitted = peers.fit(cell, baselines, settings.seed)
+            predictions.append(found.predictions(equation, faithful, fitted.values))
+            sizes += [found.sizes(seconds), fitted.sizes.assign(cell_type=cell_type)]
+            shap.append(fitted.shap)
             print(f"{cell_type}: {equation if equation.selected else 'no equation was selected'}")
     table = pd.concat(predictions, ignore_index=True)
     EQUATIONS.write(pd.concat(tables, ignore_index=True), out / "equations.parquet")
     PREDICTIONS.write(table, out / "predictions.parquet")
     ceilings = source.teacher.about["ceilings"]
-    METRICS.write(metrics(table, ceilings, "test"), out / "metrics.parquet")
+    size = pd.concat(sizes) if args.fit_seconds else pd.concat(sizes).drop(columns="seconds")
+    METRICS.write(with_sizes(metrics(table, ceilings, "test"), size), out / "metrics.parquet")
+    if "shap" in baselines:
+        SHAP.write(pd.concat(shap), out / "shap.parquet")
     settings.write(out / "settings.json")
 
 
@@ -217,24 +241,22 @@ class Distilled:
             "direction": direction,
         }
 
-    def predictions(self, equation: Equation, faithful: Equation, seed: int) -> pd.DataFrame:
+    def predictions(
+        self, equation: Equation, faithful: Equation, baselines: dict[str, np.ndarray]
+    ) -> pd.DataFrame:
         """The cell type's rows with equations and baselines."""
-        known = self.cell.split("train", "valid")
-        measured = self.cell.rows["measured"].to_numpy()
-        y, fold = measured[known], self.cell.rows["fold"].to_numpy()[known]
-        columns = self.cell.source.columns[self.cell.places]
         features = self.cell.source.features.of_genes(self.cell.rows["gene_id"])
-        flat = columns.astype(float)
-        found = {
-            "equation": equation.predict(features),
-            "faithful": faithful.predict(features),
-            "elastic_net": elastic_net(flat[known], y, fold, seed).predict(flat),
-            "ridge": ridge(decays(features, columns), y, fold, known),
-            "trees": boosted_trees(columns, measured, self.cell.split("train"), known, seed),
-        }
-        if self.cell.x:
-            x = np.column_stack(list(self.cell.x.values()))
-            found["lasso2"] = degree_two_lasso(x[known], y, fold, seed).predict(x)
-        else:
-            found["lasso2"] = np.full(len(self.cell.rows), y.mean())
-        return self.cell.rows.assign(**found)
+        found = {"equation": equation.predict(features), "faithful": faithful.predict(features)}
+        return self.cell.rows.assign(**found, **baselines)
+
+    def sizes(self, seconds: float) -> pd.DataFrame:
+        """Terms of the equations, and how long it took to find both."""
+        members = [self.choice.members[place] for place in self.places]
+        return pd.DataFrame(
+            {
+                "cell_type": self.cell.name,
+                "model": ["equation", "faithful"],
+                "terms": [len(terms(with_numbers(m.form, m.constants, 15))) for m in members],
+                "seconds": seconds,
+            }
+        )

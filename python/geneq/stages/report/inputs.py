@@ -11,7 +11,9 @@ from ...artifacts import EQUATIONS, GENES, PREDICTIONS, TRIALS, read_object
 from ...equations import Equation
 from ...errors import GeneqError
 from ...evaluation import BASELINES, Comparison, compare, gene_blocks, metrics, pool_cv
+from ...model_sizes import with_sizes
 from ...stability import read_stability
+from .models import model_table, read_sizes, shap_view
 
 FEW_GENES, FEW_TEST_GENES = 200, 50
 
@@ -23,7 +25,8 @@ class Inputs:
     genes, expression: the documents genes.json and expression.json; teacher: what teacher.json says
     of the search; documents: the equations/<n>.json in order, faithful: those of faithful/<n>.json;
     metrics: METRICS, rows of the split "cv" first where there are any; comparison: of the equations
-    with the best baseline, by those rows; stability: its documents in the order of the equations,
+    with the best baseline, by those rows; models: a row for each of them, by the same rows, see
+    `model_table`; shap: see `shap_view`; stability: its documents in the order of the equations,
     or none; table and frame contents as in artifacts.
     """
 
@@ -39,6 +42,8 @@ class Inputs:
     predictions: pd.DataFrame
     metrics: pd.DataFrame
     comparison: Comparison | None
+    models: list[dict]
+    shap: list[dict]
     stability: list[dict]
 
     @cached_property
@@ -88,11 +93,14 @@ def read(
         item["cell_type"]: np.nan if item.get("ceiling") is None else float(item["ceiling"])
         for item in expression["cell_types"]
     }
-    tables, tested = [metrics(predictions, ceilings, "test")], predictions.query("split == 'test'")
+    sizes, part = read_sizes(distill, cv), "cv" if cv else "test"
+    tables = [with_sizes(metrics(predictions, ceilings, "test"), sizes["test"])]
+    tested = predictions.query("split == 'test'")
     if cv:
         tested = pool_cv([PREDICTIONS.read(folder / "predictions.parquet") for folder in cv])
-        tables.insert(0, metrics(tested, ceilings, "cv"))
+        tables.insert(0, with_sizes(metrics(tested, ceilings, "cv"), sizes["cv"]))
     gene_table = GENES.read(genes / "genes.parquet")
+    blocks = gene_blocks(gene_table)
     documents = read_documents(distill / "equations", dataset)
     return Inputs(
         dataset=dataset,
@@ -106,7 +114,9 @@ def read(
         faithful=read_documents(distill / "faithful", dataset),
         predictions=predictions,
         metrics=pd.concat(tables, ignore_index=True),
-        comparison=compare(tested, gene_blocks(gene_table), "equation", BASELINES),
+        comparison=compare(tested, blocks, "equation", BASELINES),
+        models=model_table(tested, blocks, sizes[part]),
+        shap=shap_view(distill, documents),
         stability=read_stability(stability, documents) if stability else [],
     )
 
