@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 PAIRS = 10  # of an explainable boosting machine
 # Pairs are of the columns whose curves matter most: time grows with the square of their number.
@@ -65,8 +66,10 @@ def additive_splines(x: np.ndarray, y: np.ndarray, fold: np.ndarray):
 
     The penalty, one for all curves, is the one of SMOOTHING with the lowest error over folds.
     """
-    error = sum(_spline_errors(x, y, fold == held) for held in np.unique(fold))
-    return _splines(x, y, SMOOTHING[np.argmin(error)])
+    # Its matrices are small: threads only wait for each other, and rounding would depend on them.
+    with threadpool_limits(1):
+        error = sum(_spline_errors(x, y, fold == held) for held in np.unique(fold))
+        return _splines(x, y, SMOOTHING[np.argmin(error)])
 
 
 def _spline_errors(x: np.ndarray, y: np.ndarray, held: np.ndarray) -> np.ndarray:
