@@ -162,7 +162,7 @@ def test_the_default_has_neither_of_them_and_the_same_figures(made, tmp_path):
 
 
 def test_seconds_are_recorded_where_they_are_asked_for(made, tmp_path):
-    options = ("--baselines", "ridge", "--fit_seconds")
+    options = ("--baselines", "ridge", "--fit_seconds", "--threads", "1")
     assert main(args(made, tmp_path, *options)) == 0
     found = sizes_of(table(tmp_path, "metrics"))
     assert set(found["model"]) == {"equation", "faithful", "teacher", "ridge"}
