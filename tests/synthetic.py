@@ -10,6 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from geneq import artifacts
+from geneq.evaluation import metrics
+from geneq.model_sizes import with_sizes
 from planted import gene_table
 
 EDGES = [-1024, -512, -256, -128, -64, 0, 64, 128, 256, 512, 1024]
@@ -76,6 +78,8 @@ def outputs(
     predictions = pd.concat([frame for _, frame, _ in tables])
     predictions.loc[predictions["cell_type"] == cell_types[-1], "equation"] = 6.5
     artifacts.PREDICTIONS.write(predictions, distill / "predictions.parquet")
+    table = metrics(predictions, {}, "test")
+    artifacts.METRICS.write(with_sizes(table, _sizes(table)), distill / "metrics.parquet")
     artifacts.EQUATIONS.write(
         pd.concat([front for _, _, front in tables]), distill / "equations.parquet"
     )
@@ -185,6 +189,12 @@ def _cell_type(dataset: str, place: int, name: str, genes: pd.DataFrame, rng):
         trees=truth + rng.normal(0, 1.3, n),
     )
     return document, predictions, _front(name, document["infix"], rng)
+
+
+def _sizes(table: pd.DataFrame) -> pd.DataFrame:
+    """Terms of every model but the teacher, the same in all cell types."""
+    models = table.loc[table["model"] != "teacher", ["cell_type", "model"]].drop_duplicates()
+    return models.assign(terms=models["model"].map(len))
 
 
 def _document(dataset: str, name: str, classes: list[str], rng) -> dict:

@@ -73,7 +73,7 @@ workflow EQUATIONS {
             .map { _genome, meta, search, joined -> [meta, search, joined] },
         options.subMap([
             'sr_engine', 'sr_generations', 'max_variables', 'programmes', 'programme_classes', 'max_complexity',
-            'accuracy', 'shared', 'seed', 'code_digest',
+            'accuracy', 'shared', 'baselines', 'fit_seconds', 'seed', 'code_digest',
         ])
     )
 

@@ -279,7 +279,7 @@ TRIALS = Table(
 
 # Columns past `measured` are predictions: teacher, teacher_sd (standard deviation over its
 # members, NaN where it is not the network alone), teacher_out_of_fold (NaN for test genes),
-# equation, faithful, shared, and those of baselines: elastic_net, lasso2, ridge, trees.
+# equation, faithful, shared, and those of baselines: elastic_net, lasso2, ridge, trees, ebm, gam.
 PREDICTIONS = Table(
     "predictions",
     {
@@ -378,6 +378,21 @@ METRICS = Table(
         "ceiling": "float64",  # square root of the reliability; NaN where unknown
     },
     key=("cell_type", "model", "against", "kind", "split"),
+    # Columns past `ceiling` are of the model: terms, seconds, and in cross-validation, where they
+    # are means over the runs, terms_low, terms_high, …; see geneq.model_sizes.
+    extra="float64",
+)
+
+# How much each sequence class counts in the boosted trees: see geneq.stages.distill.peers.
+SHAP = Table(
+    "shap",
+    {
+        "cell_type": "object",
+        "block": "int64",  # its place in the features
+        "class": "object",
+        "shap": "float64",  # mean of |SHAP value| over genes, summed over bins; log2 units
+    },
+    key=("cell_type", "block", "class"),
 )
 
 VARIANTS = Table(

@@ -17,11 +17,11 @@ from .errors import GeneqError
 
 __all__ = [
     "BASELINES", "KINDS", "MODELS", "SPECIFIC_MODELS", "Comparison", "block_weights",
-    "bootstrap_interval", "compare", "gene_blocks", "metrics", "pearson", "pool_cv", "specific",
-    "specific_ceilings", "weighted_r",
+    "bootstrap_interval", "compare", "gene_blocks", "mean_r", "metrics", "not_constant", "pearson",
+    "pool_cv", "specific", "specific_ceilings", "weighted_r",
 ]  # fmt: skip
 
-BASELINES = ("elastic_net", "lasso2", "ridge", "trees")
+BASELINES = ("elastic_net", "lasso2", "ridge", "trees", "ebm", "gam")
 SPECIFIC_MODELS = "specific_models"
 KINDS = (*TARGETS, SPECIFIC_MODELS)
 MODELS = ("equation", "faithful", "shared", "teacher", *BASELINES)
@@ -207,19 +207,40 @@ def compare(
     """
     peers = tuple(peer for peer in peers if peer in rows)
     rows = rows[np.isfinite(rows[["measured", model, *peers]]).all(axis=1)]
-    groups = [g for _, g in rows.groupby("cell_type") if len(g) > 2 and not _constant(g[model])]
-    if not groups or not peers:
+    cell_types = not_constant(rows, model)
+    if not cell_types or not peers:
         return None
-    code = pd.Series(pd.factorize(blocks[rows["gene_id"]])[0], rows.index)
-    weights = block_weights(code.to_numpy(), BOOTSTRAPS, seed)
-    mean = {
-        name: np.mean([_r(group, name, code, weights) for group in groups], axis=0)
-        for name in (model, *peers)
-    }
+    mean = mean_r(rows, blocks, (model, *peers), cell_types, seed)
     best = max(peers, key=lambda peer: mean[peer][0])
     difference = mean[model] - mean[best]
     low, high = np.nanquantile(difference[1:], [0.025, 0.975])
-    return Comparison(model, best, len(groups), float(difference[0]), float(low), float(high))
+    return Comparison(model, best, len(cell_types), float(difference[0]), float(low), float(high))
+
+
+def not_constant(rows: pd.DataFrame, model: str) -> list[str]:
+    """The cell types of three or more finite rows where the model does not predict a constant."""
+    rows = rows[np.isfinite(rows[["measured", model]]).all(axis=1)]
+    groups = rows.groupby("cell_type")
+    return [name for name, group in groups if len(group) > 2 and not _constant(group[model])]
+
+
+def mean_r(
+    rows: pd.DataFrame, blocks: pd.Series, models: tuple[str, ...], cell_types: list[str],
+    seed: int = 1,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Model → mean r over cell types, then the same of BOOTSTRAPS resamples of blocks, float64.
+
+    Arguments as for `compare`; rows count where all models' predictions are finite.
+    """
+    rows = rows[np.isfinite(rows[["measured", *models]]).all(axis=1)]
+    rows = rows[rows["cell_type"].isin(cell_types)]
+    code = pd.Series(pd.factorize(blocks[rows["gene_id"]])[0], rows.index)
+    weights = block_weights(code.to_numpy(), BOOTSTRAPS, seed)
+    groups = [group for _, group in rows.groupby("cell_type")]
+    return {
+        name: np.mean([_r(group, name, code, weights) for group in groups], axis=0)
+        for name in models
+    }
 
 
 def _r(group: pd.DataFrame, model: str, code: pd.Series, weights: np.ndarray) -> np.ndarray:

@@ -74,6 +74,7 @@ def test_wrong_parameters_are_refused_all_at_once(folder, env):
         *("--min_cells", 2.5, "--cv", "maybe", "--queue"),
         *("--bin_edges=-10;10", "--promoters", "p.fa", "--fasta", "genome.fa", "--vcf", "x.vcf"),
         *("--variants_truth", "a*.tsv", "--features", "f.zarr", "--genomes", "g.csv"),
+        *("--baselines", "ebm,forest"),
         env=env,
     )
     assert run.status != 0
@@ -90,6 +91,7 @@ def test_wrong_parameters_are_refused_all_at_once(folder, env):
         "--sr_engine must be one of auto, operon, pysr, not 'steam'",
         "--oracle must be TYPE:WHAT, such as motifs:core, or several of these joined by +",
         "--bin_edges must be comma-separated numbers, lists of them separated by /, not '-10;10'",
+        "--baselines must be elastic_net, lasso2, ridge, trees, ebm, gam, shap, or some of them",
         "--vcf cannot be used with --promoters: variants need genome coordinates",
         "--variants_truth must be a path without",
         "as --genomes, a sheet (given: --genomes, --fasta, --promoters)",
@@ -119,6 +121,8 @@ CASTS = [
     ("valid_chroms", "20", "20"),
     ("valid_chroms", 20, "20"),
     ("queue", 1, "1"),
+    ("baselines", "ebm,gam", "ebm,gam"),
+    ("fit_seconds", "true", True),
     ("bin_edges", "-8,0,8", "-8,0,8"),
     ("bin_edges", "-8,0,8/-100,0.5", "-8,0,8/-100,0.5"),
     ("oracle", "motifs:core+kmers:3", "motifs:core+kmers:3"),

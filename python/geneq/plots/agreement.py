@@ -18,6 +18,8 @@ NAMES = {
     "lasso2": "degree-2 lasso",
     "ridge": "ridge",
     "trees": "boosted trees",
+    "ebm": "EBM",
+    "gam": "GAM",
 }
 
 
@@ -93,7 +95,7 @@ def _estimate(panel: Panel, row, y: float) -> Markup:
 
 
 def mark(model: str, x: float, y: float) -> Markup:
-    """The model's shape, so that colour is not needed: ●, ▼, ⬟, ■, ◆, ▲, ▮, ▬."""
+    """The model's shape, so that colour is not needed: ●, ▼, ⬟, ■, ◆, ▲, ▮, ▬, ✚, ✖."""
     if model == "equation":
         return tag("circle", cx=float(x), cy=float(y), r=3.6, class_=f"mark {model}")
     shape = {
@@ -104,6 +106,9 @@ def mark(model: str, x: float, y: float) -> Markup:
         "shared": "0-3.8l3.8 2.8-1.5 4.4h-4.6l-1.5-4.4z",
         "ridge": "-1.2-4h2.4v8h-2.4z",
         "trees": "-4-1.2v2.4h8v-2.4z",
+        "ebm": "-1.2-4h2.4v2.8h2.8v2.4h-2.8v2.8h-2.4v-2.8h-2.8v-2.4h2.8z",
+        "gam": "-3.6-2.2l1.4-1.4 2.2 2.2 2.2-2.2 1.4 1.4-2.2 2.2 2.2 2.2-1.4 1.4"
+        "-2.2-2.2-2.2 2.2-1.4-1.4 2.2-2.2z",
     }[model]
     path = f"M{number(x)} {number(y)}m{shape}"
     return tag("path", d=path, class_=f"mark {model}")

@@ -14,6 +14,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import pandas as pd
@@ -24,6 +25,7 @@ from ...artifacts import (
     EQUATIONS,
     METRICS,
     PREDICTIONS,
+    SHAP,
     SPECIFIC,
     atomic_path,
     of_target,
@@ -32,11 +34,13 @@ from ...distill.cell_type import CellType, Settings, Source
 from ...distill.engines import Engine, choose_engine
 from ...distill.selection import Choice, rounded
 from ...distill.shared import share
+from ...distill.structure import terms
 from ...distill.variables import Variable
 from ...equations import FORMAT, VERSION, Equation, Form, about_features, infix, with_numbers
 from ...evaluation import metrics
 from ...features import Features
-from .baselines import boosted_trees, decays, degree_two_lasso, elastic_net, ridge
+from ...model_sizes import with_sizes
+from . import peers
 from .shared import write_shared
 
 # What is said of a target beyond log2(CPM + 1).
@@ -88,45 +92,73 @@ def add_arguments(parser: ArgumentParser) -> None:
         action="store_true",
         help="also one expression for all cell types, with coefficients of its own for each",
     )
+    parser.add_argument(
+        "--baselines",
+        default=",".join(peers.DEFAULT),
+        metavar="NAMES",
+        help=f"other models to compare with, of {', '.join(peers.OFFERED)} (SHAP values of the "
+        "trees), with commas between them (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--fit_seconds",
+        action="store_true",
+        help="record how long fitting each model takes, which differs from run to run",
+    )
     parser.add_argument("--seed", type=int, default=1, help="seed (default: 1)")
     parser.add_argument("--out", required=True, help="output folder")
 
 
 def run(args: Namespace) -> None:
     """Write equations.parquet, equations/<n>.json, faithful/<n>.json, predictions.parquet and
-    metrics.parquet of every target; with --shared, shared/<n>.json and shared.parquet; and
-    settings.json."""
+    metrics.parquet of every target, and settings.json; if they were asked for, shared/<n>.json,
+    shared.parquet and shap.parquet."""
     names = [field.name for field in fields(Settings)]
     given = Settings(**{name: getattr(args, name) for name in names}).check()
+    baselines = peers.chosen(args.baselines)
     source = Source.read(args.search, args.features)
     engine = choose_engine(given.sr_engine)
     settings = replace(given, sr_engine=engine.name)
+    beside = Beside(baselines, args.fit_seconds, args.shared)
     for target in source.teacher.targets:
         one = source if target == ABSOLUTE else source.of(args.search, target)
-        shared = args.shared and target == ABSOLUTE
-        distil(one, engine, settings, args.threads, of_target(args.out, target), shared)
+        distil(one, engine, settings, beside, args.threads, of_target(args.out, target))
     settings.write(Path(args.out) / "settings.json")
 
 
+@dataclass(frozen=True)
+class Beside:
+    """What is fitted beside the equations. baselines: see `peers.chosen`; seconds: whether to
+    record how long fits take; shared: whether one expression for all cell types is searched."""
+
+    baselines: tuple[str, ...]
+    seconds: bool
+    shared: bool
+
+
 def distil(
-    source: Source, engine: Engine, settings: Settings, threads: int, out: Path, shared: bool
+    source: Source, engine: Engine, settings: Settings, beside: Beside, threads: int, out: Path
 ) -> None:
     """Write the equations of one target, and what belongs to them."""
-    tables, predictions = [], []
+    tables, predictions, sizes, shap = [], [], [], []
     with atomic_path(out / "equations") as folder, atomic_path(out / "faithful") as other:
         folder.mkdir()
         other.mkdir()
         for n, cell_type in enumerate(source.teacher.cell_types):
+            start = perf_counter()
             cell = CellType.of(source, source.rows(cell_type), settings)
             found = Distilled(cell, cell.distil(engine, settings, threads), engine.name)
+            seconds = perf_counter() - start
             equation, faithful = (Equation(found.document(place)) for place in found.places)
             equation.save(folder / f"{n}.json")
             faithful.save(other / f"{n}.json")
             tables.append(found.table())
-            predictions.append(found.predictions(equation, faithful, settings.seed))
+            fitted = peers.fit(cell, beside.baselines, settings.seed)
+            predictions.append(found.predictions(equation, faithful, fitted.values))
+            sizes += [found.sizes(seconds), fitted.sizes.assign(cell_type=cell_type)]
+            shap.append(fitted.shap)
             said = equation if equation.selected else "no equation was selected"
             print(f"{cell_type}{NAMES[source.target]}: {said}")
-        if shared:
+        if beside.shared and source.target == ABSOLUTE:
             choices = share(source, engine, settings, threads)
             both = [Distilled(cell, choice, engine.name) for cell, choice in choices]
             documents = [found.document(found.choice.chosen) for found in both]
@@ -134,7 +166,11 @@ def distil(
     table = pd.concat(predictions, ignore_index=True)
     EQUATIONS.write(pd.concat(tables, ignore_index=True), out / "equations.parquet")
     PREDICTIONS.write(table, out / "predictions.parquet")
-    METRICS.write(metrics(table, source.ceilings, "test", source.target), out / "metrics.parquet")
+    size = pd.concat(sizes) if beside.seconds else pd.concat(sizes).drop(columns="seconds")
+    agreement = metrics(table, source.ceilings, "test", source.target)
+    METRICS.write(with_sizes(agreement, size), out / "metrics.parquet")
+    if "shap" in beside.baselines:
+        SHAP.write(pd.concat(shap), out / "shap.parquet")
 
 
 @dataclass(frozen=True)
@@ -180,7 +216,7 @@ class Distilled:
     def document(self, place: int) -> dict:
         """A member of the front as an equation, with all that is needed to evaluate it."""
         choice = self.choice
-        member = choice.members[place]
+        member, constant = choice.members[place], choice.members[0].mse
         constants = rounded(member, choice.sample) if place else member.constants
         numbers = with_numbers(member.form, constants, 15)
         variables = [
@@ -213,7 +249,7 @@ class Distilled:
                 "gain_kept": choice.kept(place),
                 "fidelity": member.fidelity,
                 "oof_mse": member.mse,
-                "oof_r2": 1 - member.mse / choice.members[0].mse,
+                "oof_r2": 1 - member.mse / constant if constant > 0 else None,
                 "conditioning": member.cancelling,
                 "standard_errors": dict(zip(names, errors.tolist(), strict=True)),
             },
@@ -250,24 +286,22 @@ class Distilled:
             "direction": direction,
         }
 
-    def predictions(self, equation: Equation, faithful: Equation, seed: int) -> pd.DataFrame:
+    def predictions(
+        self, equation: Equation, faithful: Equation, baselines: dict[str, np.ndarray]
+    ) -> pd.DataFrame:
         """The cell type's rows with equations and baselines."""
-        known = self.cell.split("train", "valid")
-        measured = self.cell.rows["measured"].to_numpy()
-        y, fold = measured[known], self.cell.rows["fold"].to_numpy()[known]
-        columns = self.cell.source.columns[self.cell.places]
         features = self.cell.source.features.of_genes(self.cell.rows["gene_id"])
-        flat = columns.astype(float)
-        found = {
-            "equation": equation.predict(features),
-            "faithful": faithful.predict(features),
-            "elastic_net": elastic_net(flat[known], y, fold, seed).predict(flat),
-            "ridge": ridge(decays(features, columns), y, fold, known),
-            "trees": boosted_trees(columns, measured, self.cell.split("train"), known, seed),
-        }
-        if self.cell.x:
-            x = np.column_stack(list(self.cell.x.values()))
-            found["lasso2"] = degree_two_lasso(x[known], y, fold, seed).predict(x)
-        else:
-            found["lasso2"] = np.full(len(self.cell.rows), y.mean())
-        return self.cell.rows.assign(**found)
+        found = {"equation": equation.predict(features), "faithful": faithful.predict(features)}
+        return self.cell.rows.assign(**found, **baselines)
+
+    def sizes(self, seconds: float) -> pd.DataFrame:
+        """Terms of the equations, and how long it took to find both."""
+        members = [self.choice.members[place] for place in self.places]
+        return pd.DataFrame(
+            {
+                "cell_type": self.cell.name,
+                "model": ["equation", "faithful"],
+                "terms": [len(terms(with_numbers(m.form, m.constants, 15))) for m in members],
+                "seconds": seconds,
+            }
+        )

@@ -88,8 +88,8 @@ def _ridge_path(x: np.ndarray, y: np.ndarray, new: np.ndarray, penalties) -> np.
 
 def boosted_trees(
     x: np.ndarray, y: np.ndarray, train: np.ndarray, known: np.ndarray, seed: int
-) -> np.ndarray:
-    """Histogram gradient boosting on the rows `known` of float32[n, k], predictions of all.
+) -> HistGradientBoostingRegressor:
+    """Histogram gradient boosting on the rows `known` of float32[n, k].
 
     y: float64[n]. The number of trees is the best for the rows of `known` that are not in `train`,
     from a fit to `train`.
@@ -102,4 +102,4 @@ def boosted_trees(
         errors = [((p - y[valid]) ** 2).mean() for p in model.staged_predict(x[valid])]
         trees = int(np.argmin(errors)) + 1
     model = HistGradientBoostingRegressor(max_iter=trees, **options)
-    return model.fit(x[known], y[known]).predict(x)
+    return model.fit(x[known], y[known])

@@ -20,7 +20,9 @@ from ...artifacts import (
 from ...equations import Equation
 from ...errors import GeneqError
 from ...evaluation import BASELINES, Comparison, compare, gene_blocks, metrics, pool_cv
+from ...model_sizes import with_sizes
 from ...stability import read_stability
+from .models import model_table, read_sizes, shap_view
 from .shared import Shared, costs
 
 FEW_GENES, FEW_TEST_GENES = 200, 50
@@ -34,7 +36,8 @@ class Inputs:
     of the search; documents: the equations/<n>.json in order, faithful: those of faithful/<n>.json,
     specific: those of specific expression, or none;
     metrics: METRICS, rows of the split "cv" first where there are any; comparison: of the equations
-    with the best baseline, by those rows; stability: its documents in the order of the equations,
+    with the best baseline, by those rows; models: a row for each of them, by the same rows, see
+    `model_table`; shap: see `shap_view`; stability: its documents in the order of the equations,
     or none; shared: the shared expression, None without --shared; table and frame contents as in
     artifacts.
     """
@@ -52,6 +55,8 @@ class Inputs:
     predictions: pd.DataFrame
     metrics: pd.DataFrame
     comparison: Comparison | None
+    models: list[dict]
+    shap: list[dict]
     stability: list[dict]
     shared: Shared | None
 
@@ -102,11 +107,12 @@ def read(
         item["cell_type"]: np.nan if item.get("ceiling") is None else float(item["ceiling"])
         for item in expression["cell_types"]
     }
+    sizes, part = read_sizes(distill, cv), "cv" if cv else "test"
+    tables = [with_sizes(metrics(predictions, ceilings, "test"), sizes["test"])]
     tested = predictions.query("split == 'test'")
-    tables = [metrics(predictions, ceilings, "test")]
     if cv:
         tested = pool_cv([PREDICTIONS.read(folder / "predictions.parquet") for folder in cv])
-        tables.insert(0, metrics(tested, ceilings, "cv"))
+        tables.insert(0, with_sizes(metrics(tested, ceilings, "cv"), sizes["cv"]))
     teacher = read_object(search / "teacher.json")["about"]
     specific = []
     if teacher.get("specific_ceilings"):
@@ -129,6 +135,8 @@ def read(
         predictions=predictions,
         metrics=pd.concat(tables, ignore_index=True),
         comparison=compare(tested, blocks, "equation", BASELINES),
+        models=model_table(tested, blocks, sizes[part]),
+        shap=shap_view(distill, documents),
         stability=read_stability(stability, documents) if stability else [],
         shared=_shared(distill, dataset, tested, blocks) if "shared" in predictions else None,
     )
