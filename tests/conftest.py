@@ -1,5 +1,10 @@
 """What holds for all tests, and what several files need."""
 
+import os
+
+# As of the commands, before any test imports what reads it; see geneq.cli.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 import pytest
 from hypothesis import settings
 

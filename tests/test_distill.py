@@ -847,3 +847,17 @@ def test_constant_expression_is_predicted_constant(model):
     x, _, _, fold = noisy(lambda x: x[:, 0])
     x[:, 3] = 1.0
     np.testing.assert_allclose(model(x, np.full(300, 2.5), fold, 1).predict(x), 2.5)
+
+
+def test_a_cell_type_without_variation_has_a_constant(tmp_path):
+    made = planted.world(tmp_path, {"A": lambda p: 4 + p[:, 0], "flat": lambda p: 3}, 200)
+    measured = made.truth + np.random.default_rng(1).normal(0, 0.3, made.truth.shape)
+    measured[:, 1] = 3
+    planted.write_expression(made, measured)
+    few = ("--trials", "1", "--epochs", "20", "--threads", "1")
+    assert main(made.search_args(tmp_path / "search", *few)) == 0
+    assert main(made.distill_args(tmp_path / "search", tmp_path / "out", *SHORT)) == 0
+    found = equations(tmp_path / "out")
+    assert found["A"].selected and not found["flat"].selected
+    assert found["flat"].predict(made.features) == pytest.approx(3)
+    assert found["flat"].document["fit"]["oof_r2"] is None

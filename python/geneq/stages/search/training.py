@@ -131,10 +131,11 @@ def gene_errors(
     """float64[n]: what each gene adds to the loss, the mean over cell types of weight × mean
     squared error in units of the standard deviation; 1 in all is predicting the mean.
 
-    predicted, y: float[n, cell types], y NaN where missing.
+    predicted, y: float[n, cell types], y NaN where missing; y_sd: float[cell types], of which 0
+    counts as 1.
     """
-    known = np.isfinite(y)
-    error = np.where(known, (predicted - np.nan_to_num(y)) / y_sd, 0.0) ** 2
+    known, unit = np.isfinite(y), np.where(y_sd > 1e-6, y_sd, 1)
+    error = np.where(known, (predicted - np.nan_to_num(y)) / unit, 0.0) ** 2
     return (weight * error / np.maximum(known.sum(0), 1)).mean(1)
 
 
