@@ -13,7 +13,14 @@ import pytest
 
 from geneq import cli
 from geneq._ext import CODE_DIGEST
-from geneq.artifacts import AGREEMENT, EXPRESSION_AGREEMENT, EXPRESSION_EFFECTS, GENES, VARIANTS
+from geneq.artifacts import (
+    AGREEMENT,
+    EXPRESSION_AGREEMENT,
+    EXPRESSION_EFFECTS,
+    GENES,
+    METRICS,
+    VARIANTS,
+)  # fmt: skip
 from geneq.features import Features
 from geneq.genome import Genome
 from geneq.libraries import FactorialLibrary, GlobalLibrary, Motif
@@ -194,6 +201,23 @@ def test_features_of_one_run_are_those_of_another(data, broken, tmp_path):
     wanted = files(folder / "first/datasets/blood")
     assert {*found} == {*wanted}
     assert [name for name in found if found[name] != wanted[name]] == []
+
+
+def test_specific_and_shared_equations_and_more_baselines(data, tmp_path):
+    given = ("--target", "specific", "--shared", "--baselines", "elastic_net,gam", "--trials", 2)
+    run = pipeline(tmp_path, *OPTIONS, *inputs(data, blood_alone(data).name), *given)
+    assert run.status == 0, run.text
+    folder = tmp_path / "results" / "datasets" / "blood"
+    found = METRICS.read(folder / "report" / "metrics.parquet")
+    models = {"equation", "faithful", "shared", "teacher", "elastic_net", "gam"}
+    assert {*found["model"]} == models
+    assert {*found["kind"]} == {"absolute", "specific", "specific_models"}
+    n = len(list((folder / "distill" / "equations").iterdir()))
+    for part in ("distill/shared", "distill/specific/equations", "distill/specific/faithful"):
+        assert len(list((folder / part).iterdir())) == n
+    page = (folder / "report" / "report.html").read_text()
+    for text in ("All models", "specific expression", 'id="shared"', "GAM"):
+        assert text in page
 
 
 def cells_that_follow_cg(folder, files) -> pd.DataFrame:
