@@ -19,6 +19,7 @@ from geneq.artifacts import (
     Table,
     atomic_path,
     read_json,
+    remove,
     write_json,
 )
 from geneq.errors import GeneqError
@@ -92,6 +93,14 @@ def test_what_was_there_outlives_a_failure(tmp_path):
     assert (tmp_path / "file").read_text() == "old"
     assert names(tmp_path / "folder") == ["old"]
     assert names(tmp_path) == ["file", "folder"]
+
+
+def test_files_and_folders_are_removed_where_there_are_any(tmp_path):
+    (tmp_path / "folder" / "deeper").mkdir(parents=True)
+    (tmp_path / "file").touch()
+    for name in ("folder", "file", "none"):
+        remove(tmp_path / name)
+    assert names(tmp_path) == []
 
 
 def test_a_file_does_not_replace_a_folder(tmp_path):

@@ -7,7 +7,7 @@ from scipy.stats import pearsonr
 
 from geneq.artifacts import METRICS
 from geneq.errors import GeneqError
-from geneq.evaluation import bootstrap_interval, gene_blocks, metrics, pool_cv
+from geneq.evaluation import bootstrap_interval, gene_blocks, metrics, pool_cv, weighted_r
 
 
 def predictions(n=120, cell_types=("B", "T", "NK"), seed=7) -> pd.DataFrame:
@@ -215,3 +215,17 @@ def test_intervals_over_few_blocks_are_wide_enough():
     inside = ((low <= 0) & (high >= 0)).mean()
     assert 0.87 < inside < 0.93
     assert inside > ((plain[0] <= 0) & (plain[1] >= 0)).mean() + 0.02
+
+
+@pytest.mark.filterwarnings("error")
+def test_resamples_that_leave_a_constant_or_nothing_have_no_r():
+    """Blocks: ten genes that vary; two with the same x, up to rounding; one gene."""
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(5, 1, (2, 13))
+    x[10:12] = 0.1 + 0.2, 0.3
+    code = np.repeat([0, 1, 2], [10, 2, 1])
+    weights = np.array([[1, 1, 1], [0, 3, 0], [0, 0, 7], [0, 0, 0], [2, 0, 0]])
+    found = weighted_r(x, y, code, weights)
+    assert found[0] == pytest.approx(np.corrcoef(x, y)[0, 1])
+    assert np.isnan(found[1:4]).all()
+    assert found[4] == pytest.approx(np.corrcoef(x[:10], y[:10])[0, 1])

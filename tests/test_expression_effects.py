@@ -467,6 +467,21 @@ def test_bad_tables_of_measured_effects_are_refused(made, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
+def test_equations_of_specific_expression_have_no_teacher_beside_them(made, tmp_path, capsys):
+    vcf = write_vcf(tmp_path / "v.vcf", variants(3))
+    (tmp_path / "specific" / "equations").mkdir(parents=True)
+    (tmp_path / "specific" / "equations" / "m.meme").symlink_to(made / "m.meme")
+    for i in range(2):
+        about = json.loads((made / "distill" / "equations" / f"{i}.json").read_text())
+        about["y"] = {"transform": "log2(CPM + 1) minus the gene's mean over cell types"}
+        artifacts.write_json(about, tmp_path / "specific" / "equations" / f"{i}.json")
+    words = ("variants", "--vcf", vcf, *inputs(made, equations=tmp_path / "specific"))
+    words += ("--out", tmp_path / "out")
+    message = refused(capsys, *words, "--search", made / "search")
+    assert "must both predict log2(CPM + 1)" in message and "drop --search" in message
+    ran(*words)
+
+
 def test_without_a_selected_equation_only_the_teacher_has_effects(made, tmp_path, capsys):
     (tmp_path / "equations").mkdir()
     about = json.loads((made / "distill" / "equations" / "0.json").read_text())

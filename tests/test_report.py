@@ -138,6 +138,17 @@ def test_terms_variables_and_constants_have_their_shares_and_intervals(page, mad
     assert str(mathml.equation(document, numbers=False)) in page.source
 
 
+def test_a_report_replaces_all_of_an_earlier_one(tmp_path):
+    """The atlas shows what is in the folder."""
+    made = synthetic.outputs(tmp_path)
+    (tmp_path / "out").mkdir()
+    optional = ("stability.json", "recovery.json", "largest_effects.parquet")
+    for name in optional:
+        (tmp_path / "out" / name).write_text("[]")
+    assert main(made.args(tmp_path / "out")) == 0
+    assert not {*optional} & {path.name for path in (tmp_path / "out").iterdir()}
+
+
 def test_without_stability_nothing_is_said_of_it(tmp_path):
     made = synthetic.outputs(tmp_path, cell_types=("T", "quiet"), n_genes=60)
     assert main(made.args(tmp_path / "out")) == 0

@@ -162,6 +162,15 @@ def test_single_equations_are_the_same_with_and_without(made, out, tmp_path):
     pd.testing.assert_frame_equal(predictions(alone), both)
 
 
+def test_a_run_without_into_the_same_folder_leaves_none(made, out, tmp_path):
+    shutil.copytree(out, tmp_path / "again")
+    (tmp_path / "again" / "shap.parquet").touch()
+    run(made, tmp_path / "again", "--baselines", "ridge")
+    found = {path.name for path in (tmp_path / "again").iterdir()}
+    assert not {"shared", "shared.parquet", "shap.parquet"} & found
+    assert "shared" not in predictions(tmp_path / "again")
+
+
 # --- cell types that differ -----------------------------------------------------------------------
 
 

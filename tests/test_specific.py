@@ -125,6 +125,38 @@ def test_one_cell_type_has_no_specific_expression(tmp_path, capsys):
     assert not (tmp_path / "s" / "teacher.json").exists()
 
 
+def test_a_cell_type_without_specific_expression_is_named(tmp_path, capsys):
+    """Type C has genes of its own; 12 others are in it, too."""
+    made = planted.world(tmp_path, TRUTHS, 100)
+    measured = made.truth.copy()
+    measured[:60, 2], measured[72:, :2] = np.nan, np.nan
+    planted.write_expression(made, measured)
+    assert main(made.search_args(tmp_path / "s", "--target", "specific", *FAST)) == 1
+    said = capsys.readouterr().err
+    assert "at least 20 training and validation genes" in said and "'C: 9'" in said
+    assert not (tmp_path / "s").exists()
+
+
+def test_predictions_without_a_cell_type_are_refused(made, tmp_path, capsys):
+    shutil.copytree(made.root / "search", tmp_path / "s")
+    rows = table(tmp_path / "s" / "specific").query("cell_type != 'B'")
+    artifacts.PREDICTIONS.write(rows, tmp_path / "s" / "specific" / "predictions.parquet")
+    args = made.distill_args(tmp_path / "s", tmp_path / "d", "--sr_generations", "1")
+    assert main([*args, "--threads", "1", "--baselines", "ridge"]) == 1
+    assert "No gene has specific expression in a cell type: 'B'" in capsys.readouterr().err
+
+
+def test_absolute_runs_into_the_same_folders_leave_nothing_specific(made, tmp_path):
+    search, distill = tmp_path / "search", tmp_path / "distill"
+    for folder in (search, distill):
+        shutil.copytree(made.root / folder.name, folder)
+    assert main(made.search_args(search, "--trials", "1", "--epochs", "2", "--threads", "1")) == 0
+    assert not (search / "specific").exists()
+    short = ("--sr_generations", "1", "--threads", "1", "--baselines", "ridge")
+    assert main(made.distill_args(search, distill, *short)) == 0
+    assert not (distill / "specific").exists() and (distill / "settings.json").exists()
+
+
 def test_specific_heads_have_no_floor(made, monkeypatch):
     """Expression is at least 0; differences are not, whatever the link."""
     paths = (made.root / "features.zarr", made.root, made.root / "genes.parquet", None)
@@ -147,6 +179,18 @@ def with_specific(made):
     predictions[models] /= 2
     artifacts.PREDICTIONS.write(predictions, specific / "predictions.parquet")
     return made
+
+
+def test_a_report_of_folders_that_do_not_go_together_is_refused(tmp_path, capsys):
+    made = synthetic.outputs(tmp_path)
+    teacher = artifacts.read_json(tmp_path / "search" / "teacher.json")
+    teacher["about"]["specific_ceilings"] = dict.fromkeys(synthetic.ODD_NAMES, 0.6)
+    artifacts.write_json(teacher, tmp_path / "search" / "teacher.json")
+    (tmp_path / "distill" / "specific").mkdir()  # as of a distill that was killed
+    assert main(made.args(tmp_path / "out")) == 1
+    said = capsys.readouterr().err
+    assert "the folder of distill has no equations of it" in said
+    assert str(tmp_path / "distill") in said and not (tmp_path / "out").exists()
 
 
 def test_the_report_shows_both_equations_and_three_kinds_of_r(tmp_path):

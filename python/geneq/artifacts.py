@@ -25,7 +25,7 @@ from .errors import GeneqError, not_found
 
 __all__ = [
     "ABSOLUTE", "SPECIFIC", "SPLITS", "TARGETS", "Table", "of_target", "parse_json", "plain",
-    "read_json", "read_object", "read_parquet", "write_json",
+    "read_json", "read_object", "read_parquet", "remove", "write_json",
 ]  # fmt: skip
 
 FORMAT_VERSION = 1
@@ -62,6 +62,18 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
             os.replace(path, scratch / f".{path.name}")
         os.replace(temporary, path)
     finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def remove(path: str | Path) -> None:
+    """Remove a file or folder, if there is one: what an earlier run wrote and this one does not.
+
+    A folder is renamed first, so that a killed task leaves no part of it.
+    """
+    path = Path(os.path.abspath(path))
+    if path.exists():
+        scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        os.replace(path, scratch / path.name)
         shutil.rmtree(scratch, ignore_errors=True)
 
 

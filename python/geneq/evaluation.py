@@ -134,6 +134,7 @@ def pool_cv(folds: list[pd.DataFrame]) -> pd.DataFrame:
         raise GeneqError(
             "The runs of a cross-validation must have the same columns",
             value=", ".join(sorted(different)),
+            fix="Give folders of `geneq distill` with the same --baselines and --shared",
         )
     tests = [frame[frame["split"] == "test"] for frame in folds]
     pooled = pd.concat(tests, ignore_index=True)
@@ -289,13 +290,16 @@ def bootstrap_interval(values: np.ndarray, blocks: int, level: float) -> np.ndar
 
 
 def weighted_r(x, y, code, weights) -> np.ndarray:
-    """Pearson r under every row of block weights, from the blocks' moments."""
+    """Pearson r under every row of block weights, from the blocks' moments; NaN where a row leaves
+    a constant, or nothing."""
     moments = [np.ones_like(x), x, y, x * x, y * y, x * y]
     n, sx, sy, sxx, syy, sxy = (
         weights @ np.bincount(code, m, minlength=weights.shape[1]) for m in moments
     )
-    covariance = sxy / n - sx * sy / n**2
-    return covariance / np.sqrt((sxx / n - (sx / n) ** 2) * (syy / n - (sy / n) ** 2))
+    covariance, x2, y2 = n * sxy - sx * sy, n * sxx - sx**2, n * syy - sy**2
+    varies = (x2 > 1e-12 * n * sxx) & (y2 > 1e-12 * n * syy)
+    spread = np.sqrt(np.where(varies, x2 * y2, np.nan))
+    return covariance / spread
 
 
 def _constant(x: np.ndarray) -> bool:

@@ -27,6 +27,8 @@ from .teacher import TrainedTeacher
 __all__ = ["EQUATION", "TEACHER", "ExpressionModel"]
 
 EQUATION, TEACHER = "equation", "teacher"
+# What the teacher's predictions are in; see `y` of equations.
+LOG_CPM = "log2(CPM + 1)"
 
 
 class ExpressionModel:
@@ -92,8 +94,9 @@ class ExpressionModel:
         ------
         GeneqError
             No equation was selected and there is no teacher; the features are of promoters, of
-            another genome, or others than the equations' or the teacher's; an oracle cannot be
-            opened, or is not named.
+            another genome, or others than the equations' or the teacher's; the equations are of
+            specific expression, which the teacher's effects are not; an oracle cannot be opened, or
+            is not named.
         """
         paths = _paths(equations)
         documents = [Equation.load(path) for path in paths]
@@ -102,6 +105,7 @@ class ExpressionModel:
         _check_genome(found, documents, genome, features)
         teacher = None
         if search is not None:
+            _check_target(documents, equations)
             teacher = TrainedTeacher.load(search)
             if teacher.about["features"] != found.about:
                 raise GeneqError("The features are not those that the teacher was trained on",
@@ -234,6 +238,19 @@ def _check_genome(
         if document.get("genome") not in (None, genome.digest):
             raise GeneqError("An equation is of another genome", value=document["cell_type"],
                              fix="Use the genome and features of its run")  # fmt: skip
+
+
+def _check_target(equations: list[Equation], path: str | Path) -> None:
+    for document in (equation.document for equation in equations):
+        transform = document.get("y", {}).get("transform", LOG_CPM)
+        if transform != LOG_CPM:
+            raise GeneqError(
+                f"The equations and the teacher must both predict {LOG_CPM}",
+                value=transform,
+                file=path,
+                fix="Give the folder written by `geneq distill`, not the folder specific in it, or "
+                "drop --search",
+            )
 
 
 def _classes(equations, block: str) -> list[str]:

@@ -17,7 +17,7 @@ from .selection import Choice, Sample, choose
 from .sums import sums
 from .variables import Variable, offered
 
-__all__ = ["CellType", "Settings", "Source", "are_enough"]
+__all__ = ["LEAST_GENES", "CellType", "Settings", "Source", "are_enough"]
 
 FORMAT, VERSION = "geneq-distill", 1
 # Training genes that forms are searched on: the teacher is noise-free, so more add nothing.
@@ -119,8 +119,14 @@ class Source:
         return place[gene_id].to_numpy()
 
     def rows(self, cell_type: str) -> pd.DataFrame:
-        """The predictions of one cell type."""
+        """The predictions of one cell type. Raises GeneqError if there are none."""
         rows = self.predictions[self.predictions["cell_type"] == cell_type]
+        if rows.empty:
+            raise GeneqError(
+                f"No gene has {self.target} expression in a cell type",
+                value=cell_type,
+                fix="Drop the cell type and search again",
+            )
         return rows.reset_index(drop=True)
 
 

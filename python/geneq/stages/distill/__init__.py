@@ -29,6 +29,7 @@ from ...artifacts import (
     SPECIFIC,
     atomic_path,
     of_target,
+    remove,
 )  # fmt: skip
 from ...distill.cell_type import CellType, Settings, Source
 from ...distill.engines import Engine, choose_engine
@@ -45,6 +46,7 @@ from .shared import write_shared
 
 # What is said of a target beyond log2(CPM + 1).
 NAMES = {ABSOLUTE: "", SPECIFIC: " minus the gene's mean over cell types"}
+SETTINGS = "settings.json"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -122,7 +124,7 @@ def run(args: Namespace) -> None:
     for target in source.teacher.targets:
         one = source if target == ABSOLUTE else source.of(args.search, target)
         distil(one, engine, settings, beside, args.threads, of_target(args.out, target))
-    settings.write(Path(args.out) / "settings.json")
+    settings.write(Path(args.out) / SETTINGS)
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,8 @@ def distil(
             documents = [found.document(found.choice.chosen) for found in both]
             predictions = write_shared(documents, [cell for cell, _ in choices], predictions, out)
     table = pd.concat(predictions, ignore_index=True)
+    for name in stale(beside, source.target):
+        remove(out / name)
     EQUATIONS.write(pd.concat(tables, ignore_index=True), out / "equations.parquet")
     PREDICTIONS.write(table, out / "predictions.parquet")
     size = pd.concat(sizes) if beside.seconds else pd.concat(sizes).drop(columns="seconds")
@@ -171,6 +175,17 @@ def distil(
     METRICS.write(with_sizes(agreement, size), out / "metrics.parquet")
     if "shap" in beside.baselines:
         SHAP.write(pd.concat(shap), out / "shap.parquet")
+
+
+def stale(beside: Beside, target: str) -> list[str]:
+    """What the folder of a target may have from an earlier run that does not go with this one.
+
+    Specific equations and settings are written later than absolute equations.
+    """
+    names = [SPECIFIC, SETTINGS]
+    if not beside.shared or target != ABSOLUTE:
+        names += ["shared", "shared.parquet"]
+    return names if "shap" in beside.baselines else [*names, "shap.parquet"]
 
 
 @dataclass(frozen=True)

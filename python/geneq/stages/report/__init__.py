@@ -10,7 +10,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from ... import __version__, templates
-from ...artifacts import LARGEST_EFFECTS, METRICS, write_json
+from ...artifacts import LARGEST_EFFECTS, METRICS, remove, write_json
 from .effects import Effects, effects_view, read_effects
 from .inputs import Inputs, read
 from .recovery import Recovery, recover
@@ -63,6 +63,8 @@ def run(args: Namespace) -> None:
 
 def write(inputs: Inputs, recovery: Recovery | None, effects: Effects | None, out: Path) -> None:
     """Write the files of the report into the folder `out`."""
+    for name in ("stability.json", "recovery.json", "largest_effects.parquet"):
+        remove(out / name)  # of an earlier report, which the atlas would show
     METRICS.write(inputs.metrics, out / "metrics.parquet")
     write_json(inputs.documents, out / "equations.json")
     if inputs.stability:

@@ -116,7 +116,7 @@ def read(
     teacher = read_object(search / "teacher.json")["about"]
     specific = []
     if teacher.get("specific_ceilings"):
-        specific = read_documents(of_target(distill, SPECIFIC) / "equations", dataset)
+        specific = read_documents(specific_folder(distill) / "equations", dataset)
         tables += specific_metrics(teacher["specific_ceilings"], distill, cv)
     gene_table = GENES.read(genes / "genes.parquet")
     blocks = gene_blocks(gene_table)
@@ -146,13 +146,26 @@ def specific_metrics(ceilings: dict, distill: Path, cv: list[Path]) -> list[pd.D
     """Tables METRICS of models of specific expression, that of cross-validation first."""
 
     def predictions(folder: Path) -> pd.DataFrame:
-        return PREDICTIONS.read(of_target(folder, SPECIFIC) / "predictions.parquet")
+        return PREDICTIONS.read(specific_folder(folder) / "predictions.parquet")
 
     tables = [metrics(predictions(distill), ceilings, "test", SPECIFIC)]
     if cv:
         pooled = pool_cv([predictions(folder) for folder in cv])
         tables.insert(0, metrics(pooled, ceilings, "cv", SPECIFIC))
     return tables
+
+
+def specific_folder(distill: Path) -> Path:
+    """The specific equations of distill. Raises GeneqError where it has none."""
+    folder = of_target(distill, SPECIFIC)
+    if not (folder / "equations").is_dir():
+        raise GeneqError(
+            "The search predicts specific expression, and the folder of distill has no equations "
+            "of it",
+            file=distill,
+            fix="Give folders of `geneq distill` of a search with --target specific",
+        )
+    return folder
 
 
 def _shared(distill: Path, dataset: str, tested: pd.DataFrame, blocks: pd.Series) -> Shared:

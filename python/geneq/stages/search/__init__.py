@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ...artifacts import ABSOLUTE, PREDICTIONS, SPECIFIC, TARGETS, TRIALS, of_target
+from ...artifacts import ABSOLUTE, PREDICTIONS, SPECIFIC, TARGETS, TRIALS, of_target, remove
 from ...checks import check_int
 from ...errors import GeneqError
 from ...teacher import TrainedTeacher
@@ -118,6 +118,8 @@ def run(args: Namespace) -> None:
         PREDICTIONS.write(
             predictions.dropna(subset="measured"), of_target(out, target) / "predictions.parquet"
         )
+    if SPECIFIC not in data.targets:
+        remove(of_target(out, SPECIFIC))  # of an earlier search
     teacher.save(out)
     journal.remove()
     print(f"{len(trials)} trials, validation loss {loss:.4f} (1 = predicting the mean)")

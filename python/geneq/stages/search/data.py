@@ -11,6 +11,7 @@ import pandas as pd
 
 from ... import folds, leakage
 from ...artifacts import ABSOLUTE, EXPRESSION, GENES, SPECIFIC, read_object
+from ...distill.cell_type import LEAST_GENES, are_enough
 from ...errors import GeneqError
 from ...evaluation import specific_ceilings
 from ...features import SCALES, Features
@@ -99,7 +100,9 @@ def load_data(
     y, reliability = wide.to_numpy(), [entry["reliability"] or 0 for entry in about["cell_types"]]
     ceilings = {ABSOLUTE: {entry["cell_type"]: entry["ceiling"] for entry in about["cell_types"]}}
     if target == SPECIFIC:
-        y = np.concatenate([y, _minus_mean(y, expression_folder)], axis=1)
+        specific = _minus_mean(y, expression_folder)
+        _check_specific(specific, genes, cell_types, expression_folder)
+        y = np.concatenate([y, specific], axis=1)
         found = _specific_ceilings(wide, ceilings[ABSOLUTE])
         ceilings[SPECIFIC] = found
         reliability += [(found[name] or 0) ** 2 for name in cell_types]
@@ -122,6 +125,22 @@ def _minus_mean(y: np.ndarray, file) -> np.ndarray:
     n = known.sum(1, keepdims=True)
     mean = np.where(known, y, 0).sum(1, keepdims=True) / np.maximum(n, 1)
     return np.where(n > 1, y - mean, np.nan)
+
+
+def _check_specific(specific: np.ndarray, genes: pd.DataFrame, cell_types: list[str], file) -> None:
+    """Raises GeneqError where no equation could be distilled of a cell type; specific:
+    float64[genes, cell types]."""
+    known = (genes["split"] != "test").to_numpy()
+    for name, column in zip(cell_types, specific.T, strict=True):
+        some = genes[known & np.isfinite(column)]
+        if not are_enough(some):
+            raise GeneqError(
+                f"--target {SPECIFIC} needs in every cell type at least {LEAST_GENES} training and "
+                "validation genes, in two folds or more, that are measured in another, too",
+                value=f"{name}: {len(some)}",
+                file=file,
+                fix=f"Drop the cell type, or use --target {ABSOLUTE}",
+            )
 
 
 def _specific_ceilings(wide: pd.DataFrame, ceilings: dict[str, float | None]) -> dict:
