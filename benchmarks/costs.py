@@ -9,18 +9,18 @@ import argparse
 import json
 from pathlib import Path
 
-# Of one data set of 20 cell types with 14,000 genes in 120 columns: CPU s of one core. Searches and
-# distillation: `geneq search --trials 8`, `geneq distill` on 18 sorted blood cell types and 60-bp
-# promoters (docs/real-data.md), times 20 / 18. Of one replicate and cell type: docs/scaling.md. Of
-# one locus of 249 nt with 20,000 sequences: benchmarks/loci.py with DeepSTARR on 2 cores. Memory of
-# Nextflow: benchmarks/scale.py.
+# Of one data set of 20 cell types with 10,000 to 15,000 genes in 120 columns (60-bp promoters,
+# HOCOMOCO), CPU s of one core: `geneq search --trials 8` took 479 s for 18 sorted blood cell types
+# and 14,862 genes, `geneq distill` 28 s a cell type for PBMC 3k and 9,942 genes. A replicate of a
+# cell type: docs/equations.md. A locus of 249 nt with 20,000 sequences: benchmarks/loci.py with
+# DeepSTARR on 2 cores. Memory of Nextflow: benchmarks/scale.py.
 MEASURED = {
-    "search": (900.0, "CPU s of the search of a data set"),
-    "distill": (1000.0, "CPU s of distilling a data set"),
+    "search": (530.0, "CPU s of the search of a data set"),
+    "distill": (560.0, "CPU s of distilling a data set"),
     "other": (60.0, "CPU s of pseudobulk and report of a data set"),
     "replicate": (5.0, "CPU s of a replicate of a cell type"),
     "locus": (14.0, "CPU s of a locus, scored on CPUs"),
-    "dataset_mb": (20.0, "MB of a data set in the work directory"),
+    "dataset_mb": (30.0, "MB of a data set in the work directory"),
     "locus_mb": (0.56, "MB of a locus in the work directory"),
     "task_mb": (0.1, "MB of Nextflow's memory for a task"),
 }

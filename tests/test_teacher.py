@@ -408,6 +408,8 @@ def test_a_teacher_is_the_same_after_saving(tmp_path, pooling, hidden):
     for name in ("classes", "cell_types", "about"):
         assert getattr(again, name) == getattr(teacher, name)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["teacher.json", "teacher.safetensors"]
+    # Whoever may read the one may read the other.
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1
 
 
 @pytest.fixture(scope="module")

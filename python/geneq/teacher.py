@@ -29,7 +29,7 @@ from typing import NamedTuple, cast
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 from torch.nn import functional
 
@@ -570,7 +570,8 @@ class TrainedTeacher:
             f"scaling.{k}": torch.from_numpy(np.array(v, np.float32)) for k, v in scaling.items()
         }
         with atomic_path(folder / "teacher.safetensors") as path:
-            save_file(tensors, path, metadata={"format": FORMAT})
+            # save_file would make a file that others of the user's group cannot read.
+            path.write_bytes(save(tensors, metadata={"format": FORMAT}))
         document = {
             "format": FORMAT,
             "version": VERSION,
