@@ -24,8 +24,9 @@ MEASURED = {
     "locus_mb": (0.56, "MB of a locus in the work directory"),
     "task_mb": (0.1, "MB of Nextflow's memory for a task"),
 }
-# US dollars, lists of June 2026: AWS us-east-1 (m7i.large, S3 standard), Google us-central1
-# (n2-standard-2, standard storage). Spot prices change; a third is usual.
+# US dollars per vCPU hour, and per GB and month, by list on demand: AWS us-east-1 (m7i.large, S3
+# standard), Google us-central1 (n2-standard-2, standard storage). Lists change: check them. Spot
+# prices change more; a third is usual.
 PRICES = {"AWS": (0.1008 / 2, 0.023), "Google": (0.0971 / 2, 0.020)}
 SPOT = 1 / 3
 
