@@ -210,6 +210,7 @@ def test_the_report_shows_both_equations_and_three_kinds_of_r(tmp_path):
     assert page.count("Equation of specific expression, complexity") == selected
     assert page.count("No equation of specific expression was selected") == 1
     assert "Specific, by models fitted to it" in page and "<script>alert" not in page
+    assert "specific_models" not in page
     found = artifacts.METRICS.read(tmp_path / "out" / "metrics.parquet")
     counts = found.groupby(["kind", "split"]).size().unstack()
     assert set(counts.index) == {"absolute", "specific", "specific_models"}

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ...artifacts import METRICS, SHAP
+from ...artifacts import METRICS, SHAP, TARGETS
 from ...equations import class_label
-from ...evaluation import KINDS, MODELS, mean_r, not_constant, specific
+from ...evaluation import MODELS, mean_r, not_constant, specific
 from ...model_sizes import SIZES, over_folds, sizes_of
 from ...plots.classes import class_effects
 
@@ -40,7 +40,7 @@ def model_table(
     if not cell_types:
         return []
     found: dict[str, dict] = {model: {"model": model} for model in models}
-    for kind in KINDS:
+    for kind in TARGETS:
         rows = tested if kind == "absolute" else specific(tested, ["measured", *models])
         if len(rows):
             r = mean_r(rows, blocks, models, cell_types)

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ...evaluation import KINDS, Comparison, compare, specific
+from ...artifacts import TARGETS
+from ...evaluation import Comparison, compare, specific
 from ...plots import mathml
 
 __all__ = ["Shared", "costs", "shared_view"]
@@ -50,7 +51,7 @@ def shared_view(shared: Shared, metrics: pd.DataFrame) -> dict:
         "rows": [(d["cell_type"], _cells(shared.terms, d["cell_type"])) for d in selected],
         "largest": shared.terms["effect"].abs().max() or 1.0,
         "unselected": [(d["cell_type"], d["fit"]["reason"]) for d in unselected],
-        "kinds": [kind for kind in KINDS if kind in set(metrics["kind"])],
+        "kinds": [kind for kind in TARGETS if kind in set(metrics["kind"])],
         "models": MODELS,
         "r": r,
         "costs": shared.costs,
