@@ -17,7 +17,7 @@ from .selection import Choice, Sample, choose
 from .sums import sums
 from .variables import Variable, offered
 
-__all__ = ["LEAST_GENES", "CellType", "Settings", "Source", "are_enough"]
+__all__ = ["LEAST_GENES", "CellType", "Settings", "Source", "are_enough", "sample_of"]
 
 FORMAT, VERSION = "geneq-distill", 1
 # Training genes that forms are searched on: the teacher is noise-free, so more add nothing.
@@ -135,6 +135,23 @@ def are_enough(known: pd.DataFrame) -> bool:
     return len(known) >= LEAST_GENES and known["fold"].nunique() > 1
 
 
+def sample_of(
+    rows: pd.DataFrame, x: dict[str, np.ndarray], variables: list[Variable], most: int
+) -> Sample:
+    """The genes of training and validation among the predictions of a cell type.
+
+    x: values of the variables for all rows, name → float64[n]; most: the largest complexity of a
+    member.
+    """
+    known = rows["split"].isin(["train", "valid"]).to_numpy()
+    y, teacher, fold = (
+        rows[name].to_numpy()[known] for name in ("measured", "teacher_out_of_fold", "fold")
+    )
+    x = {name: column[known] for name, column in x.items()}
+    classes = {variable.name: variable.classes for variable in variables}
+    return Sample(x, y, teacher, fold, (rows["split"] == "train").to_numpy()[known], classes, most)
+
+
 @dataclass(frozen=True)
 class CellType:
     """What distilling one cell type needs, rows in the order of `rows`.
@@ -184,16 +201,7 @@ class CellType:
 
     def distil(self, engine: Engine, settings: Settings, threads: int) -> Choice:
         """Search against the teacher on training genes, choose against measured expression."""
-        known = self.split("train", "valid")
-        sample = Sample(
-            {name: column[known] for name, column in self.x.items()},
-            self.rows["measured"].to_numpy()[known],
-            self.rows["teacher_out_of_fold"].to_numpy()[known],
-            self.rows["fold"].to_numpy()[known],
-            self.split("train")[known],
-            {variable.name: variable.classes for variable in self.variables},
-            settings.max_complexity,
-        )
+        sample = sample_of(self.rows, self.x, self.variables, settings.max_complexity)
         front = self._candidates(engine, settings, threads) if self.x else []
         return choose(front, sample, settings.accuracy)
 

@@ -133,9 +133,14 @@ def choose(front: list[sympy.Expr], sample: Sample, accuracy: float | None = Non
     share of the teacher's gain over the constant that the chosen member must keep; None for one
     standard error.
     """
+    return decide(Judge(sample, constant_of(sample)), front, accuracy)
+
+
+def constant_of(sample: Sample) -> Member:
+    """The constant, which is among the candidates always."""
     constant = judged(Form.of(sympy.Float(float(sample.y.mean()))), sample)
     assert constant is not None, "a constant can always be fitted"
-    return decide(Judge(sample, constant), front, accuracy)
+    return constant
 
 
 def decide(judge: "Judge", front: list[sympy.Expr], accuracy: float | None) -> Choice:
@@ -312,7 +317,7 @@ def _fidelity(form: Form, sample: Sample) -> float | None:
     """R² against the teacher on training genes with the form's constants; None if unstable."""
     distilled = form.values(form.start, sample.x, len(sample.y))
     teacher = sample.teacher[sample.train]
-    if not is_stable(distilled, teacher):
+    if not _is_stable(distilled, teacher):
         return None
     residual = teacher - distilled[sample.train]
     return float(1 - residual.var() / teacher.var()) if teacher.var() > 0 else None
@@ -329,7 +334,7 @@ def judged(
     fitted. start: first values of the constants, by default the form's."""
     n = len(sample.y)
     everything = form.fit(sample.x, sample.y, form.start if start is None else start)
-    if everything is None or not is_stable(form.values(everything, sample.x, n), sample.y):
+    if everything is None or not _is_stable(form.values(everything, sample.x, n), sample.y):
         return None
     cancelling = 1.0
     if form.variables:
@@ -344,12 +349,12 @@ def judged(
         if constants is None:
             return None
         predicted[~inside] = form.values(constants, sample.x, n)[~inside]
-    if not is_stable(predicted, sample.y):
+    if not _is_stable(predicted, sample.y):
         return None
     return Member(form, everything, size, fidelity, (predicted - sample.y) ** 2, cancelling)
 
 
-def is_stable(values: np.ndarray, reference: np.ndarray) -> bool:
+def _is_stable(values: np.ndarray, reference: np.ndarray) -> bool:
     """Finite, and outside of the reference's range by no more than the width of that range."""
     low, high = reference.min(), reference.max()
     margin = max(high - low, 1e-6)

@@ -21,9 +21,19 @@ import sympy
 import torch
 
 from ..equations import Form, nodes, with_numbers
-from .cell_type import SEARCH_ROWS, CellType, Settings, Source
+from .cell_type import SEARCH_ROWS, CellType, Settings, Source, sample_of
 from .engines import Engine
-from .selection import LEAST_TEACHER_Z, Choice, Judge, Member, Sample, decide, judged, selected
+from .selection import (
+    LEAST_TEACHER_Z,
+    Choice,
+    Judge,
+    Member,
+    Sample,
+    constant_of,
+    decide,
+    judged,
+    selected,
+)
 from .simplify import LARGEST_LOSS, MOST_STEPS, deletions
 from .sums import sums
 from .tidy import MOST_NODES, TOLERANCE, replaced, shortest, values
@@ -273,10 +283,8 @@ def share(
 
 def _alone(rows: pd.DataFrame) -> Choice:
     """The constant of a cell type, and how much better the teacher is."""
-    sample = _sample(rows, {}, {}, 1)
-    constant = judged(Form.of(sympy.Float(float(sample.y.mean()))), sample)
-    assert constant is not None, "a constant can always be fitted"
-    return selected([constant], 0, 0, sample, None)
+    sample = sample_of(rows, {}, [], 1)
+    return selected([constant_of(sample)], 0, 0, sample, None)
 
 
 def _unselected(choice: Choice) -> Choice:
@@ -370,21 +378,9 @@ def _cells(
     return cells
 
 
-def _sample(
-    rows: pd.DataFrame, x: dict[str, np.ndarray], classes: dict[str, int], most: int
-) -> Sample:
-    """The genes of training and validation of one type; x: of all its rows."""
-    known = (rows["split"] != "test").to_numpy()
-    y, teacher, fold = (
-        rows[name].to_numpy()[known] for name in ("measured", "teacher_out_of_fold", "fold")
-    )
-    x = {name: column[known] for name, column in x.items()}
-    return Sample(x, y, teacher, fold, (rows["split"] == "train").to_numpy()[known], classes, most)
-
-
 def _joint(cells: list[CellType], most: int) -> Joint:
-    classes = {variable.name: variable.classes for variable in cells[0].variables}
-    samples = [_sample(cell.rows, cell.x, classes, most) for cell in cells]
+    samples = [sample_of(cell.rows, cell.x, cell.variables, most) for cell in cells]
+    classes = samples[0].classes
     genes = [cell.rows.loc[cell.split("train", "valid"), "gene_id"] for cell in cells]
     every = pd.Index(pd.concat(genes).unique())
     places = [every.get_indexer(own) for own in genes]
