@@ -19,6 +19,7 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import RidgeCV
 
 from figures import Figure, machine, print_table, write_json
+from geneq.artifacts import ABSOLUTE
 from geneq.evaluation import block_weights, weighted_r
 from geneq.features import Block, Features
 from geneq.stages.search import journal_head, search
@@ -143,7 +144,8 @@ def data_of(name: str, x: np.ndarray, y: np.ndarray) -> Data:
     }  # fmt: skip
     block = Block("simulated", x, [f"c{i}" for i in range(x.shape[2])], meta)
     features = Features(genes["gene_id"].to_numpy(), [block], {}).complete()
-    return Data(name, genes, features, y[:, None], [name], np.ones(1, np.float32), {}, None)
+    unknown = {ABSOLUTE: {name: None}}  # reliability
+    return Data(name, genes, features, y[:, None], [name], np.ones(1, np.float32), unknown, None)
 
 
 # --- models -----------------------------------------------------------------------------------

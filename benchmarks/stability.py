@@ -78,7 +78,7 @@ def intervals(seed: int) -> pd.DataFrame:
     fitted = form.fit(train, y[known], PLANTED)
     errors = form.standard_errors(fitted, train, y[known])
     equation, features = as_equation(fitted), as_features(genes, x)
-    rows = genes.assign(measured=y, equation=form.values(fitted, x, len(y)))
+    rows = genes.assign(measured=y, teacher_out_of_fold=y, equation=form.values(fitted, x, len(y)))
     train_rows, test_rows = (rows[some].reset_index(drop=True) for some in (known, ~known))
     found = summary.constants(equation, train_rows, features, blocks)["values"]
     half = -float(ndtri((1 - summary.LEVEL) / 2)) * errors
@@ -139,6 +139,7 @@ def as_equation(fitted: np.ndarray) -> Equation:
             "variables": variables,
             "expression": EXPRESSION,
             "constants": dict(zip(names, fitted.tolist(), strict=True)),
+            "fit": {"measured_share": 1.0},
         }
     )
 

@@ -125,9 +125,36 @@ def test_accuracy_is_the_share_of_the_gain_that_is_kept(judged):
         kept = choice.kept(choice.chosen)
         assert kept >= accuracy or choice.chosen == choice.faithful
         assert f"{accuracy:g}" in choice.reason
-        before = choice.members[choice.chosen - 1]
-        assert (choice.members[0].mse - before.mse) / choice.teacher_gain < accuracy
+        assert choice.kept(choice.chosen - 1) < accuracy
     assert sizes == sorted(sizes) and sizes[0] < sizes[-1]
+
+
+def test_programmes_count_for_no_more_than_in_genes_that_they_were_not_learned_from():
+    """A programme that holds the noise of the genes it was learned from: fitted to these alone it
+    would count for too much, and keep more than all of the teacher's gain."""
+    seed = 5
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    n = 4000
+    a, signal, noise = rng.normal(size=(3, n))
+    truth = 4 + 0.3 * a + 0.5 * signal
+    y, fold = truth + noise, np.arange(n) % 5
+    x = {"a": a, "p": (signal + 0.4 * noise) / np.sqrt(1.16)}
+    sample = Sample(x, y, truth + 0.05 * rng.normal(size=n), fold, fold != 1, {"a": 1, "p": 20})
+    choice = choose([expression("4.0 + 0.3*a"), expression("4.0 + 0.3*a + 0.5*p")], sample)
+    places = {member.form.variables: i for i, member in enumerate(choice.members)}
+    alone, mixed = (choice.members[places[names]] for names in (("a",), ("a", "p")))
+    measured = mixed.form.fit(x, y, mixed.constants)
+    # What it is worth in other genes: cov(truth, p) / var(p).
+    worth = 0.5 / np.sqrt(1.16)
+    assert measured[-1] > worth + 0.3
+    assert abs(mixed.constants[-1] - worth) < 0.3 * (measured[-1] - worth)
+    # Of pooled classes alone the constants are fitted to measured expression.
+    np.testing.assert_allclose(alone.constants, alone.form.fit(x, y, alone.constants))
+    explained = sample.teacher.var()
+    by_measured = (choice.members[0].mse - mixed.mse) / explained
+    assert by_measured > 1.2 > 1 > choice.kept(places["a", "p"]) > choice.kept(places["a",]) > 0.2
+    assert choice.kept(0) == 0
 
 
 def test_constants_are_rounded_within_their_errors(judged):

@@ -335,8 +335,8 @@ def test_intervals_contain_the_truth_as_often_as_they_say(monkeypatch):
         )
         values = {"c0": intercept, "c1": slope}
         equation = Equation({**about, "variables": [variable], "expression": "c0 + c1*z_A",
-                             "constants": values})  # fmt: skip
-        measured = rows.assign(measured=2 + 0.5 * x + noise, equation=x)
+                             "constants": values, "fit": {"measured_share": 1.0}})  # fmt: skip
+        measured = rows.assign(measured=2 + 0.5 * x + noise, teacher_out_of_fold=x, equation=x)
         found = summary.constants(equation, measured, features, blocks)["values"]
         r = summary.test_r(measured, blocks)
         inside += [found[0]["low"] <= 2 <= found[0]["high"]]

@@ -33,7 +33,7 @@ class Settings:
     sr_generations: int = 60
     max_variables: int = 12
     programmes: int = 3
-    programme_classes: int = 24
+    programme_classes: int = 64
     max_complexity: int = 40
     accuracy: float | None = None
     seed: int = 1

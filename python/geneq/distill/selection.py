@@ -4,6 +4,10 @@ Constants are refitted in each fold and the squared errors taken out of fold. Th
 simplest member whose mean error is within one paired standard error of the best, or the simplest
 that keeps a stated share of the teacher's gain; the constant is always among the candidates. Beside
 it is the member with the lowest error, the *faithful* one.
+
+Programmes were learned from the expression of the genes that members are judged on. What depends on
+how large their effect is (constants, the share of the teacher's gain) is therefore taken from the
+teacher's predictions out of fold, wholly or in part.
 """
 
 from dataclasses import dataclass, field, replace
@@ -25,6 +29,8 @@ LEAST_GAIN = 1e-3
 NODES_A_CLASS = 3
 # A tanh whose argument has more than this standard deviation is a step: no member has one.
 STEP = 4 / 3 * MOST_STEEP
+# Share of measured expression in what the constants of a form in programmes are fitted to.
+MEASURED = 0.25
 # Constants are rounded by less than this share of their standard error, and together move the
 # predictions by less than this share of their standard deviation.
 ROUNDING, MOVED = 0.25, 0.005
@@ -62,6 +68,19 @@ class Sample:
         """Variables and the teacher's predictions of `rows`."""
         return {name: column[self.rows] for name, column in self.x.items()}, self.teacher[self.rows]
 
+    def measured_share(self, form: Form) -> float:
+        """Share of measured expression in what the form's constants are fitted to, see `target`."""
+        return MEASURED if any(self.classes.get(name, 1) > 1 for name in form.variables) else 1.0
+
+    def target(self, form: Form) -> np.ndarray:
+        """What the constants of a form are fitted to, float64[n].
+
+        Measured expression; for a form in programmes the mean of this and of the teacher's
+        predictions, weighted by MEASURED. Programmes fit the expression that they were learned from
+        too well, so that its noise would enlarge their constants.
+        """
+        return blended(self.y, self.teacher, self.measured_share(form))
+
     @property
     def teacher_errors(self) -> np.ndarray:
         """The teacher's squared errors, float64[n]."""
@@ -77,7 +96,8 @@ class Sample:
 class Member:
     """A candidate: its form, constants fitted to all genes, and its errors.
 
-    size: see `Sample.size`; errors: float64[n], squared, out of fold; cancelling: see
+    size: see `Sample.size`; errors: float64[n], squared, out of fold; apart: float64[n], squared
+    differences from the teacher's predictions, both out of fold; cancelling: see
     `tidy.conditioning`. delta, delta_se: mean error minus that of the best
     member, and its paired standard error.
     """
@@ -87,6 +107,7 @@ class Member:
     size: int
     fidelity: float
     errors: np.ndarray
+    apart: np.ndarray
     cancelling: float = 1.0
     delta: float = np.nan
     delta_se: float = np.nan
@@ -101,8 +122,7 @@ class Choice:
     """The front by size, the places of the chosen and the faithful member in it, and why.
 
     Member 0 is the constant; it is both where no equation is selected. gain_z: paired z of the
-    chosen member's gain over the constant, out of fold; teacher_z: the same of the network's;
-    teacher_gain: the network's mean gain.
+    chosen member's gain over the constant, out of fold; teacher_z: the same of the teacher's.
     """
 
     sample: Sample
@@ -112,7 +132,6 @@ class Choice:
     faithful: int
     gain_z: float
     teacher_z: float
-    teacher_gain: float
     reason: str
 
     @property
@@ -120,10 +139,25 @@ class Choice:
         return self.chosen > 0
 
     def kept(self, member: int) -> float:
-        """Share of the teacher's gain over the constant, out of fold, that a member keeps."""
-        if self.teacher_gain <= 0:
-            return np.nan
-        return (self.members[0].mse - self.members[member].mse) / self.teacher_gain
+        """Share of the teacher's gain over the constant that a member keeps, see `kept`."""
+        return kept(self.members[member], self.members[0])
+
+
+def kept(member: Member, constant: Member) -> float:
+    """Share of the teacher's gain over the constant, out of fold, that a member keeps.
+
+    1 - Σ (member - teacher)² / Σ (constant - teacher)²; NaN where the teacher is the constant.
+    Squared errors of measured expression, which programmes were learned from, would give these too
+    much; of a teacher whose predictions are neither too wide nor too narrow they expect the same.
+    """
+    spread = float(constant.apart.sum())
+    return 1 - float(member.apart.sum()) / spread if spread > 0 else np.nan
+
+
+def blended(measured: np.ndarray, teacher: np.ndarray, share: float) -> np.ndarray:
+    """The mean of measured expression and the teacher's predictions, the former weighted by
+    `share`."""
+    return share * measured + (1 - share) * teacher
 
 
 def choose(front: list[sympy.Expr], sample: Sample, accuracy: float | None = None) -> Choice:
@@ -237,8 +271,7 @@ class Judge:
         members = [_compared(member, members[faithful]) for member in members]
         enough = [member.delta <= member.delta_se for member in members]
         if accuracy is not None:
-            needed = members[0].mse - accuracy * _teacher_gain(members[0], self.sample).mean()
-            enough = [member.mse <= needed for member in members]
+            enough = [kept(member, members[0]) >= accuracy for member in members]
         return members, enough.index(True) if any(enough) else faithful, faithful
 
 
@@ -246,11 +279,6 @@ def _by_size(candidate: tuple[Form, int, float]) -> tuple[int, int, float]:
     """Smallest first; of the same size those without programmes, then the most faithful."""
     form, size, fidelity = candidate
     return size, -form.complexity, -fidelity
-
-
-def _teacher_gain(constant: Member, sample: Sample) -> np.ndarray:
-    """What the teacher's squared errors are smaller than the constant's, out of fold."""
-    return constant.errors - sample.teacher_errors
 
 
 def selected(
@@ -262,11 +290,10 @@ def selected(
     optimistic; that of the network, from out-of-fold predictions, is not.
     """
     constant = members[0]
-    teacher = _teacher_gain(constant, sample)
-    teacher_z, gain = _z(teacher), float(teacher.mean())
+    teacher_z = _z(constant.errors - sample.teacher_errors)
     if chosen == 0:
         reason = "nothing predicts better out of fold than a constant, by one standard error"
-        return Choice(sample, accuracy, members, 0, 0, 0.0, teacher_z, gain, reason)
+        return Choice(sample, accuracy, members, 0, 0, 0.0, teacher_z, reason)
     z = _z(constant.errors - members[chosen].errors)
     if z < LEAST_Z or teacher_z < LEAST_TEACHER_Z:
         reason = (
@@ -274,14 +301,13 @@ def selected(
             f"equation, {teacher_z:.1f} for the network (at least {LEAST_Z:g} and "
             f"{LEAST_TEACHER_Z:g} are needed)"
         )
-        return Choice(sample, accuracy, members, 0, 0, z, teacher_z, gain, reason)
+        return Choice(sample, accuracy, members, 0, 0, z, teacher_z, reason)
     reason = "the simplest within one paired standard error of the best out of fold"
     if accuracy is not None:
-        share = (constant.mse - members[chosen].mse) / gain
         reason = f"the simplest that keeps {accuracy:g} of the teacher's gain out of fold"
-        if share < accuracy:
+        if not kept(members[chosen], constant) >= accuracy:
             reason = f"the best out of fold; none keeps {accuracy:g} of the teacher's gain"
-    return Choice(sample, accuracy, members, chosen, faithful, z, teacher_z, gain, reason)
+    return Choice(sample, accuracy, members, chosen, faithful, z, teacher_z, reason)
 
 
 def rounded(member: Member, sample: Sample) -> np.ndarray:
@@ -291,7 +317,7 @@ def rounded(member: Member, sample: Sample) -> np.ndarray:
     predictions by no more than MOVED of their standard deviation.
     """
     constants = member.constants
-    error = member.form.standard_errors(constants, sample.x, sample.y)
+    error = member.form.standard_errors(constants, sample.x, sample.target(member.form))
     predicted = member.form.values(constants, sample.x, len(sample.y))
     digits = [
         next((d for d in range(1, MOST_DIGITS) if abs(round_to(c, d) - c) <= ROUNDING * e),
@@ -332,8 +358,8 @@ def judged(
 ) -> Member | None:
     """The form with constants fitted; None when it is unstable, cancels, has a step or cannot be
     fitted. start: first values of the constants, by default the form's."""
-    n = len(sample.y)
-    everything = form.fit(sample.x, sample.y, form.start if start is None else start)
+    n, target = len(sample.y), sample.target(form)
+    everything = form.fit(sample.x, target, form.start if start is None else start)
     if everything is None or not _is_stable(form.values(everything, sample.x, n), sample.y):
         return None
     cancelling = 1.0
@@ -345,13 +371,14 @@ def judged(
     for fold in np.unique(sample.fold):
         inside = sample.fold != fold
         x = {name: column[inside] for name, column in sample.x.items()}
-        constants = form.fit(x, sample.y[inside], everything)
+        constants = form.fit(x, target[inside], everything)
         if constants is None:
             return None
         predicted[~inside] = form.values(constants, sample.x, n)[~inside]
     if not _is_stable(predicted, sample.y):
         return None
-    return Member(form, everything, size, fidelity, (predicted - sample.y) ** 2, cancelling)
+    errors, apart = (predicted - sample.y) ** 2, (predicted - sample.teacher) ** 2
+    return Member(form, everything, size, fidelity, errors, apart, cancelling)
 
 
 def _is_stable(values: np.ndarray, reference: np.ndarray) -> bool:

@@ -181,8 +181,8 @@ class Linear:
 
 @dataclass(frozen=True)
 class JointMember(Member):
-    """errors: the joint loss by gene. parts: the member of each type, the constant where the
-    form cannot be fitted to it."""
+    """errors, apart: joint, by gene, see `Joint.together`. parts: the member of each type, the
+    constant where the form cannot be fitted to it."""
 
     parts: list[Member] = field(default_factory=list)
 
@@ -250,8 +250,9 @@ def _together(
     joint: Joint, form: Form, size: int, fidelity: float, parts: list[Member]
 ) -> JointMember:
     errors = joint.together([part.errors for part in parts])
+    apart = joint.together([part.apart for part in parts])
     worst = max(part.cancelling for part in parts)
-    return JointMember(form, form.start, size, fidelity, errors, worst, parts=parts)
+    return JointMember(form, form.start, size, fidelity, errors, apart, worst, parts=parts)
 
 
 def share(

@@ -74,8 +74,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--programme_classes",
         type=int,
-        default=24,
-        help="maximum number of classes of a programme (default: 24)",
+        default=64,
+        help="maximum number of classes of a programme (default: 64)",
     )
     parser.add_argument(
         "--max_complexity",
@@ -240,7 +240,8 @@ class Distilled:
             if v.name in member.form.variables
         ]
         names = [f"c{i}" for i in range(len(constants))]
-        errors = member.form.standard_errors(constants, choice.sample.x, choice.sample.y)
+        target = choice.sample.target(member.form)
+        errors = member.form.standard_errors(constants, choice.sample.x, target)
         return {
             "format": FORMAT,
             "version": VERSION,
@@ -262,6 +263,7 @@ class Distilled:
                 "gain_z": choice.gain_z,
                 "teacher_z": choice.teacher_z,
                 "gain_kept": choice.kept(place),
+                "measured_share": choice.sample.measured_share(member.form),
                 "fidelity": member.fidelity,
                 "oof_mse": member.mse,
                 "oof_r2": 1 - member.mse / constant if constant > 0 else None,

@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
+from ...distill.selection import blended
 from ...distill.structure import terms
 from ...equations import Equation, Form, parse, to_sympy
 from ...evaluation import block_weights, bootstrap_interval, pearson, weighted_r
@@ -130,7 +131,9 @@ def refits(
     start = np.array(list(document["constants"].values()))
     x = equation.variables(features.of_genes(rows["gene_id"]))
     form = Form(to_sympy(parse(document["expression"])), tuple(x), start)
-    y, found = rows["measured"].to_numpy(), np.full((REFITS, len(start)), np.nan)
+    measured, teacher = rows["measured"].to_numpy(), rows["teacher_out_of_fold"].to_numpy()
+    y = blended(measured, teacher, document["fit"].get("measured_share", 1.0))
+    found = np.full((REFITS, len(start)), np.nan)
     for i, times in enumerate(block_weights(code, REFITS, seed=1)[1:]):
         drawn = np.repeat(np.arange(len(rows)), times.astype(int)[code])
         again = form.fit({name: z[drawn] for name, z in x.items()}, y[drawn], start)
