@@ -1,5 +1,5 @@
 # Everything runs from here; see `make help`.
-.PHONY: help install demo test test-faults test-containers test-oracles lint audit clean image
+.PHONY: help install demo test test-faults test-containers test-oracles lint audit locks clean image
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
@@ -51,6 +51,9 @@ test-oracles: install ## tests of oracles with environments of their own (6 GB e
 
 audit: ## known vulnerabilities of pinned packages (pip-audit, cargo-audit); ADVISORIES=FOLDER, SERVICE=osv
 	@bin/geneq-audit $${ADVISORIES:+--advisories="$$ADVISORIES"} $${SERVICE:+--service="$$SERVICE"}
+
+locks: ## pin the packages of pyproject.toml in locks/ (uv); bin/geneq-locks --upgrade for newer versions
+	@bin/geneq-locks
 
 image: ## the container image geneq:cpu (by podman or docker)
 	@bin/geneq-image

@@ -67,3 +67,9 @@ def test_maven_is_not_asked_for_where_a_nextflow_does(checkout):
     text = setup(checkout, nextflow="nextflow version 25.04.6.5954")
     assert "Maven" not in text
     assert "Java >= 17 is missing" in text
+
+
+def test_every_lock_file_is_made_by_make_locks():
+    script = (ROOT / "bin/geneq-locks").read_text()
+    made = {line.split()[1] for line in script.splitlines() if line.startswith("pin ")}
+    assert made == {path.stem for path in ROOT.glob("locks/*.txt")} - {"torch-cpu"}
