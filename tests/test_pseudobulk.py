@@ -15,6 +15,7 @@ from anndata.io import write_elem
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geneq import _ext
 from geneq.artifacts import EXPRESSION, GENES
 from geneq.cli import main
 from geneq.errors import GeneqError
@@ -1274,3 +1275,55 @@ def test_a_matrix_of_objects_is_refused_unread(small):
         )
     with open_h5ad(small) as file, pytest.raises(GeneqError, match="must be a CSR, CSC or dense"):
         open_matrix(file, None)
+
+
+# --- the extension --------------------------------------------------------------------------------
+
+ENTRIES = {"lengths": [1, 2], "across": [0, 1, 2], "values": [1.0, 2.0, 3.0]}
+CELLS = {"place": [0, -1, 1], "group": [2, 0], "kind": [0, 0], "totals": [1.0, 5.0]}
+TABLES = {"by_group": (2, 2), "squares": (1, 2), "products": (1, 2)}
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"lengths": [1, 3]}, "lengths must add up"),
+        ({"lengths": [4, -1]}, "lengths must add up"),
+        ({"lengths": [2**62, 2**62]}, "lengths must add up"),
+        ({"across": [0, 1, 3]}, "must be below 3"),
+        ({"across": [0, 1, -1]}, "must be below 3"),
+        ({"values": [1, 2, 3]}, "values must be a float64 array"),
+        ({"place": [0, 2, 1]}, "inside of the sums"),
+        ({"group": [3, 0]}, "inside of the sums"),
+        ({"kind": [0, 1]}, "inside of the sums"),
+        ({"kind": [0, -1]}, "inside of the sums"),
+        ({"totals": [1.0]}, "for every cell"),
+        ({"first": 1}, "there are 2 lines"),
+        ({"products": (2, 2)}, "inside of the sums"),
+    ],
+)
+def test_entries_outside_of_the_sums_are_refused(changed, message):
+    given = {"first": 0, **ENTRIES, **CELLS, **TABLES} | changed
+    floats = {"totals"} if "values" in changed else {"values", "totals"}
+    arrays = {
+        name: value
+        if name == "first"
+        else np.zeros(value)
+        if name in TABLES
+        else np.array(value, np.float64 if name in floats else np.int64)
+        for name, value in given.items()
+    }
+    with pytest.raises(ValueError, match=message):
+        _ext.add_entries(True, *arrays.values())
+    for name in TABLES:
+        assert not arrays[name].any(), "nothing was added"
+
+
+def test_entries_are_added_to_their_cells():
+    arrays = [np.array(v, np.float64 if k in ("values", "totals") else np.int64)
+              for k, v in (ENTRIES | CELLS).items()]  # fmt: skip
+    tables = [np.zeros(shape) for shape in TABLES.values()]
+    _ext.add_entries(True, 0, *arrays, *tables)
+    np.testing.assert_array_equal(tables[0], [[0, 3], [1, 0]])
+    np.testing.assert_array_equal(tables[1], [[1, 9]])
+    np.testing.assert_array_equal(tables[2], [[1, 15]])

@@ -21,6 +21,8 @@ __all__ = [
     "FeatureRows",
     "Library",
     "PairLayout",
+    "add_entries",
+    "add_totals",
     "alphabet",
     "decode",
     "detections",
@@ -42,6 +44,44 @@ __all__ = [
 
 CODE_DIGEST: str
 """sha256 of the code this was built from: the files under python/ and rust_ext/."""
+
+def add_entries(
+    by_cell: bool,
+    first: int,
+    lengths: NDArray[np.int64],
+    across: NDArray[np.int64],
+    values: NDArray[np.float64],
+    place: NDArray[np.int64],
+    group: NDArray[np.int64],
+    kind: NDArray[np.int64],
+    totals: NDArray[np.float64],
+    by_group: NDArray[np.float64],
+    squares: NDArray[np.float64],
+    products: NDArray[np.float64],
+) -> None:
+    """Add entries of a sparse matrix to sums over cells.
+
+    The entries are those of consecutive lines, the first of them `first`: of cells if by_cell,
+    otherwise of columns. lengths: int64[lines], their numbers of entries; across: int64[n], places
+    on the other axis; values: float64[n]. place: int64[columns], the column of the sums, or -1 for
+    one that is not used. group, kind: int64[cells], the first element of the cell's row in by_group
+    [groups, width], and in squares and products [kinds, width], or -1 for a cell that is not used.
+    Added are the value, its square, and its product with the cell's total, float64[cells]; squares
+    and products without rows are left out.
+    """
+
+def add_totals(
+    lengths: NDArray[np.int64],
+    across: NDArray[np.int64],
+    values: NDArray[np.float64],
+    line_totals: NDArray[np.float64],
+    across_totals: NDArray[np.float64],
+) -> tuple[float, bool, int | None]:
+    """Add entries, as in `add_entries`, to float64[lines] and to float64[places on the other axis].
+
+    Returns the largest value (0 or more), whether all are integers, and the first entry that is
+    negative or not finite.
+    """
 
 def alphabet(name: str) -> tuple[str, str, int]:
     """The symbols of an alphabet, its unknown symbol, and the columns of its one-hot."""

@@ -17,6 +17,7 @@ pub mod rng;
 pub mod shuffle;
 #[cfg(target_arch = "x86_64")]
 mod simd;
+pub mod sums;
 pub mod vcf;
 pub mod windows;
 

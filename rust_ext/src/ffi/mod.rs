@@ -12,6 +12,7 @@ mod kmers;
 mod library;
 mod phi;
 mod shuffle;
+mod sums;
 mod vcf;
 mod windows;
 
@@ -133,6 +134,8 @@ mod _ext {
     use super::phi::{FeatureRows, PairLayout};
     #[pymodule_export]
     use super::shuffle::{random_sequences, shuffle};
+    #[pymodule_export]
+    use super::sums::{add_entries, add_totals};
     #[pymodule_export]
     use super::vcf::vcf_alleles;
     #[pymodule_export]

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import scipy.sparse as sp
 
+from ... import _ext
 from ...errors import GeneqError, not_found
 from ...sizes import check_dataset
 from .frames import Frame, text_attribute
@@ -79,36 +80,34 @@ class Block:
     across: np.ndarray
     values: np.ndarray
 
-    def of_cells(self, per_cell: np.ndarray) -> np.ndarray:
-        """For each entry, the element of an array over all cells."""
-        return self._of_lines(per_cell) if self.by_cell else per_cell[self.across]
+    @property
+    def entries(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """lengths, across and values as the extension takes them."""
+        return (
+            np.ascontiguousarray(self.lengths, np.int64),
+            np.ascontiguousarray(self.across, np.int64),
+            np.ascontiguousarray(self.values, np.float64),
+        )
 
-    def of_columns(self, per_column: np.ndarray) -> np.ndarray:
-        """For each entry, the element of an array over all columns (features) of the matrix."""
-        return per_column[self.across] if self.by_cell else self._of_lines(per_column)
+    def add_totals(
+        self, of_cells: np.ndarray, of_columns: np.ndarray
+    ) -> tuple[float, bool, int | None]:
+        """Add the values to the totals of all cells and of all columns, float64 each.
 
-    def _of_lines(self, per_line: np.ndarray) -> np.ndarray:
-        return np.repeat(per_line[self.first : self.first + len(self.lengths)], self.lengths)
-
-    def add_to_cells(self, totals: np.ndarray) -> None:
-        """Add the values to `totals`, float64[all cells]."""
-        self._add(totals, along_lines=self.by_cell)
-
-    def add_to_columns(self, totals: np.ndarray) -> None:
-        """Add the values to `totals`, float64[all columns]."""
-        self._add(totals, along_lines=not self.by_cell)
-
-    def _add(self, totals: np.ndarray, along_lines: bool) -> None:
-        if not along_lines:
-            totals += np.bincount(self.across, self.values, minlength=len(totals))
-        elif len(self.values):
-            filled = np.flatnonzero(self.lengths)
-            starts = np.cumsum(self.lengths) - self.lengths
-            totals[self.first + filled] += np.add.reduceat(self.values, starts[filled])
+        Returns the largest value, whether all are integers, and the first entry that is negative or
+        not finite, if there is one.
+        """
+        lines, others = (of_cells, of_columns) if self.by_cell else (of_columns, of_cells)
+        lines = lines[self.first : self.first + len(self.lengths)]
+        return _ext.add_totals(*self.entries, lines, others)
 
     def only(self, columns: np.ndarray) -> "Block":
         """The entries in some columns. columns: bool[all columns]."""
-        kept = self.of_columns(columns)
+        if self.by_cell:
+            kept = columns[self.across]
+        else:
+            lines = columns[self.first : self.first + len(self.lengths)]
+            kept = np.repeat(lines, self.lengths)
         before = np.append(0, np.cumsum(kept))
         ends = np.cumsum(self.lengths)
         lengths = before[ends] - before[ends - self.lengths]

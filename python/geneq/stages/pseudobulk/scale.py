@@ -6,7 +6,7 @@ import numpy as np
 from ...errors import GeneqError
 from .reading import Block, Matrix, available_matrices, open_matrix
 
-__all__ = ["Values", "infer_scale"]
+__all__ = ["Values", "bad_value", "infer_scale"]
 
 # log2 of a CPM is below 20, a natural log below 14; the sum of ten cells' counts is mostly above.
 LOG_BELOW = 30
@@ -18,23 +18,16 @@ class Values:
 
     def __init__(self) -> None:
         self.integers = True
-        self.high = 0.0
+        self.largest = 0.0
 
-    def add(self, block: Block, matrix: Matrix) -> None:
-        """Take in a block. Raises GeneqError, naming cell and gene, for a value that is negative,
-        NaN or infinite."""
-        values = block.values
-        if not len(values):
-            return
-        low, high = values.min(), values.max()
-        if not (low >= 0 and high < np.inf):
-            raise _bad_value(block, matrix)
-        self.high = max(self.high, float(high))
-        self.integers = self.integers and bool((values == np.rint(values)).all())
+    def add(self, largest: float, integers: bool) -> None:
+        """Take in those of a block."""
+        self.largest = max(self.largest, largest)
+        self.integers = self.integers and integers
 
 
-def _bad_value(block: Block, matrix: Matrix) -> GeneqError:
-    at = int(np.argmin((block.values >= 0) & np.isfinite(block.values)))
+def bad_value(block: Block, at: int, matrix: Matrix) -> GeneqError:
+    """The error for an entry that is negative or not finite, which names cell and gene."""
     value = block.values[at]
     what = "negative" if value < 0 else "not finite"
     cell, column = block.cell_and_column(at)
@@ -57,11 +50,11 @@ def infer_scale(requested: str, values: Values, totals: np.ndarray, matrix: Matr
     if values.integers:
         return "counts" if requested == "auto" else requested
     constant = _is_constant(totals)
-    if not constant and 1 < values.high < LOG_BELOW:
+    if not constant and 1 < values.largest < LOG_BELOW:
         raise GeneqError(
             f"{matrix.name} looks log-transformed: its values are not integers, the cells' totals "
             f"differ, and the largest value is below {LOG_BELOW}",
-            value=f"{values.high:.4g}",
+            value=f"{values.largest:.4g}",
             file=matrix.file,
             fix=_suggest_counts(matrix),
         )

@@ -6,8 +6,8 @@ import numpy as np
 
 from .features import Features
 from .mapping import Mapping
-from .reading import Block, Matrix
-from .scale import Values, infer_scale
+from .reading import Matrix
+from .scale import Values, bad_value, infer_scale
 from .sums import Groups, Sums
 
 __all__ = ["Summed", "sum_matrix"]
@@ -22,8 +22,8 @@ WORTH_NAMING = 0.001
 class Summed:
     """What one reading of the matrix gives.
 
-    by_column: float64[n_columns], sums of the columns over all cells of the file, or zeros if every
-    column is a gene of the table. place: int64[n_columns], position among the mapped genes or -1.
+    by_column: float64[n_columns], sums of the columns over all cells of the file. place:
+    int64[n_columns], position among the mapped genes or -1.
     fractions_in: the matrix, if it was taken as counts though it has fractions, otherwise "".
     """
 
@@ -111,12 +111,15 @@ def sum_matrix(
     """
     place = _place(features, mapping)
     sums, values, by_column = Sums(groups, place), Values(), np.zeros(matrix.shape[1])
+    not_counted = np.zeros(matrix.shape[0])
     for number, block in enumerate(matrix.blocks()):
-        if place.min() < 0:
-            block.add_to_columns(by_column)
-        block = _only_genes(block, features)
-        values.add(block, matrix)
-        sums.add_totals(block)
+        if not features.genes.all():
+            block.only(~features.genes).add_totals(not_counted, by_column)
+            block = block.only(features.genes)
+        largest, integers, bad = block.add_totals(sums.totals, by_column)
+        if bad is not None:
+            raise bad_value(block, bad, matrix)
+        values.add(largest, integers)
         if matrix.by_cell:
             sums.add(block)
             if number == 0 and scale == "auto":  # so that log data are refused at once
@@ -124,10 +127,6 @@ def sum_matrix(
     found = infer_scale(scale, values, sums.totals, matrix)
     if not matrix.by_cell:
         for block in matrix.blocks():
-            sums.add(_only_genes(block, features))
+            sums.add(block if features.genes.all() else block.only(features.genes))
     fractions_in = "" if values.integers or found == "cpm" else matrix.name
     return Summed(sums, found, by_column, place, features, fractions_in)
-
-
-def _only_genes(block: Block, features: Features) -> Block:
-    return block if features.genes.all() else block.only(features.genes)

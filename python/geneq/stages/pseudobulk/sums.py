@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ... import _ext
 from .reading import Block
 
 __all__ = ["Estimates", "Groups", "Sums", "assign_groups", "estimate", "log2cpm"]
@@ -69,41 +70,32 @@ class Sums:
 
     def __init__(self, groups: Groups, place: np.ndarray):
         """place: int64[n_columns], the gene that a column of the matrix is added to, or -1."""
-        n_genes = place.max() + 1
-        # Cells and columns that are not used go to one more row or column, cut off at the end.
-        self._group_start = (groups.of_cell % (len(groups.cell_type) + 1)) * (n_genes + 1)
-        self._type_start = (groups.type_of_cell % (groups.n_types + 1)) * (n_genes + 1)
-        self._place = place % (n_genes + 1)
-        self._by_group = np.zeros((len(groups.cell_type) + 1, n_genes + 1))
-        self._with_moments = groups.units == "cells"
-        self._moments = np.zeros((2 * self._with_moments, groups.n_types + 1, n_genes + 1))
+        n_genes, with_moments = int(place.max()) + 1, groups.units == "cells"
+        self._place = place
+        self._group_start = _starts(groups.of_cell, n_genes)
+        self._type_start = _starts(groups.type_of_cell, n_genes)
+        self.by_group = np.zeros((len(groups.cell_type), n_genes))
+        self._moments = [np.zeros((groups.n_types * with_moments, n_genes)) for _ in range(2)]
         self.totals = np.zeros(len(groups.of_cell))
-
-    def add_totals(self, block: Block) -> None:
-        block.add_to_cells(self.totals)
 
     def add(self, block: Block) -> None:
         """Add a block; the totals of its cells must be complete."""
-        place = block.of_columns(self._place)
-        in_group = block.of_cells(self._group_start)
-        in_group += place
-        np.add.at(self._by_group.ravel(), in_group, block.values)
-        if self._with_moments:
-            place += block.of_cells(self._type_start)
-            np.add.at(self._moments[0].ravel(), place, block.values**2)
-            np.add.at(self._moments[1].ravel(), place, block.values * block.of_cells(self.totals))
-
-    @property
-    def by_group(self) -> np.ndarray:
-        return self._by_group[:-1, :-1]
+        cells = self._group_start, self._type_start, self.totals
+        _ext.add_entries(block.by_cell, block.first, *block.entries, self._place, *cells,
+                         self.by_group, *self._moments)  # fmt: skip
 
     @property
     def squares(self) -> np.ndarray | None:
-        return self._moments[0, :-1, :-1] if self._with_moments else None
+        return self._moments[0] if self._moments[0].size else None
 
     @property
     def products(self) -> np.ndarray | None:
-        return self._moments[1, :-1, :-1] if self._with_moments else None
+        return self._moments[1] if self._moments[1].size else None
+
+
+def _starts(row: np.ndarray, width: int) -> np.ndarray:
+    """The first element of rows of a table of that width, -1 for none, int64[n]."""
+    return np.where(row < 0, -1, row * width).astype(np.int64)
 
 
 def log2cpm(sums: np.ndarray, totals: np.ndarray) -> np.ndarray:
