@@ -145,12 +145,17 @@ def _check_code_digest(wanted: str | None) -> None:
 
 
 def _use_threads(threads: int) -> None:
-    """Limit the thread pools of NumPy, torch and the extension to `threads`."""
+    """Limit the thread pools of torch, scikit-learn and the extension to `threads`.
+
+    BLAS (NumPy's and SciPy's matrix products) has one: the last bits of its results depend on the
+    number of threads, and with them which of two equations that are about equally good is taken.
+    """
     if threads < 1:
         raise GeneqError("--threads must be at least 1", value=threads)
     from threadpoolctl import threadpool_limits
 
-    threadpool_limits(threads)
+    threadpool_limits(threads, "openmp")
+    threadpool_limits(1, "blas")
 
 
 if __name__ == "__main__":

@@ -98,18 +98,45 @@ def test_only_what_a_change_concerns_runs_again(tmp_path, inputs):
     assert {*third.submitted} <= {"REPORT (b)", "ATLAS (2 data sets)"}
 
 
-def test_after_nextflow_was_killed_a_resumed_run_has_the_same_results(tmp_path, start):
-    """Real stages on 100 simulated genes."""
+@pytest.fixture
+def blood(tmp_path):
+    """What a run of the real stages on one data set with 100 simulated genes is given."""
     data = tmp_path / "data"
     assert cli.main(["simulate", "--out", str(data), "--genes", "100", "--seed", "3"]) == 0
     rows = (data / "samplesheet.csv").read_text().splitlines()
     (data / "blood.csv").write_text("\n".join(row for row in rows if "muscle" not in row))
-    given = ("-profile", "test", "--trials", 2, "--input", data / "blood.csv")
-    given += ("--fasta", data / "genome.fa.gz", "--gtf", data / "genes.gtf")
+    genome = ("--fasta", data / "genome.fa.gz", "--gtf", data / "genes.gtf")
+    return ("-profile", "test", "--trials", 2, "--input", data / "blood.csv", *genome)
+
+
+def assert_same_results(one, other):
+    """Of two runs, but for what is in pipeline_info."""
+    for part in ("genomes", "datasets"):
+        found, wanted = files(one / part), files(other / part)
+        assert found and {*found} == {*wanted}
+        assert [name for name in found if found[name] != wanted[name]] == []
+
+
+def test_on_one_and_on_two_cpus_the_results_are_the_same(tmp_path, blood):
+    for cpus in (1, 2):
+        (tmp_path / "cpus.config").write_text(f"process {{ withName: '.*' {{ cpus = {cpus} }} }}\n")
+        places = ("--outdir", f"on{cpus}", "-work-dir", f"work{cpus}")
+        run = pipeline(tmp_path, *blood, *places, "-c", "cpus.config", timeout=1800)
+        assert run.status == 0, run.text
+        (script,) = [
+            path.read_text()
+            for path in tmp_path.glob(f"work{cpus}/*/*/.command.sh")
+            if "geneq search" in path.read_text()
+        ]
+        assert f"--threads {cpus} " in script
+    assert_same_results(tmp_path / "on1", tmp_path / "on2")
+
+
+def test_after_nextflow_was_killed_a_resumed_run_has_the_same_results(tmp_path, blood, start):
     elsewhere = ("--outdir", "undisturbed", "-work-dir", "other")
-    undisturbed = pipeline(tmp_path, *given, *elsewhere, timeout=1800)
+    undisturbed = pipeline(tmp_path, *blood, *elsewhere, timeout=1800)
     assert undisturbed.status == 0, undisturbed.text
-    run = start(*given)
+    run = start(*blood)
     run.wait_for(lambda: [*tmp_path.glob("work/*/*/search")])
     run.kill()
     # As if it was killed while it copied these results.
@@ -120,14 +147,11 @@ def test_after_nextflow_was_killed_a_resumed_run_has_the_same_results(tmp_path, 
         "esac; done | xargs -r kill"
     )
     subprocess.run(["bash", "-c", stop], cwd=tmp_path, check=False)
-    again = pipeline(tmp_path, *given, "-resume", timeout=1800)
+    again = pipeline(tmp_path, *blood, "-resume", timeout=1800)
     assert again.status == 0, again.text
     assert "was killed (process" in again.text
     assert "GENES (genome)" in again.cached and "SEARCH (blood)" in again.submitted
-    for part in ("genomes", "datasets"):
-        found, wanted = files(tmp_path / "results" / part), files(tmp_path / "undisturbed" / part)
-        assert {*found} == {*wanted}
-        assert [name for name in found if found[name] != wanted[name]] == []
+    assert_same_results(tmp_path / "results", tmp_path / "undisturbed")
 
 
 LATE = r"""#!/bin/bash
