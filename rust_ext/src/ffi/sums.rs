@@ -2,13 +2,9 @@
 
 use super::{array, refuse};
 use crate::sums::{Cells, Entries, Tables};
-use numpy::{
-    PyArray1, PyArray2, PyArrayMethods, PyReadonlyArray1, PyReadwriteArray1, PyReadwriteArray2,
-};
+use numpy::ndarray::{Dimension, Ix1, Ix2};
+use numpy::{PyArray, PyArrayMethods, PyReadonlyArray1, PyReadwriteArray};
 use pyo3::prelude::*;
-
-type Totals<'py> = PyReadwriteArray1<'py, f64>;
-type Table<'py> = PyReadwriteArray2<'py, f64>;
 
 /// Checked entries, whose places on the other axis are below `others`.
 struct Checked<'py> {
@@ -65,18 +61,13 @@ impl<'py> Checked<'py> {
     }
 }
 
-fn writable<'py>(value: &Bound<'py, PyAny>, name: &str) -> PyResult<Totals<'py>> {
-    let Ok(array) = value.cast::<PyArray1<f64>>() else {
-        return refuse(format!("{name} must be a float64 array with 1 axis"));
-    };
-    array
-        .try_readwrite()
-        .or_else(|_| refuse(format!("{name} must be writeable")))
-}
-
-fn table<'py>(value: &Bound<'py, PyAny>, name: &str) -> PyResult<Table<'py>> {
-    let Ok(array) = value.cast::<PyArray2<f64>>() else {
-        return refuse(format!("{name} must be a float64 array with 2 axes"));
+fn writable<'py, D: Dimension>(
+    value: &Bound<'py, PyAny>,
+    name: &str,
+) -> PyResult<PyReadwriteArray<'py, f64, D>> {
+    let Ok(array) = value.cast::<PyArray<f64, D>>() else {
+        let axes = D::NDIM.unwrap_or_default();
+        return refuse(format!("{name} must be a float64 array; axes: {axes}"));
     };
     array
         .try_readwrite()
@@ -92,8 +83,8 @@ pub fn add_totals<'py>(
     line_totals: &Bound<'py, PyAny>,
     across_totals: &Bound<'py, PyAny>,
 ) -> PyResult<(f64, bool, Option<usize>)> {
-    let mut lines = writable(line_totals, "line_totals")?;
-    let mut others = writable(across_totals, "across_totals")?;
+    let mut lines = writable::<Ix1>(line_totals, "line_totals")?;
+    let mut others = writable::<Ix1>(across_totals, "across_totals")?;
     let (lines, others) = (lines.as_slice_mut()?, others.as_slice_mut()?);
     let checked = Checked::new(true, lengths, across, values, others.len())?;
     let entries = checked.entries()?;
@@ -146,19 +137,26 @@ pub fn add_entries<'py>(
         return refuse(format!("there are {lines} lines"));
     }
     let (mut by_group, mut squares, mut products) = (
-        table(by_group, "by_group")?,
-        table(squares, "squares")?,
-        table(products, "products")?,
+        writable::<Ix2>(by_group, "by_group")?,
+        writable::<Ix2>(squares, "squares")?,
+        writable::<Ix2>(products, "products")?,
     );
     let width = by_group.as_array().ncols() as i64;
     let (by_group, squares) = (by_group.as_slice_mut()?, squares.as_slice_mut()?);
     let products = products.as_slice_mut()?;
-    let inside = |starts: &[i64], size: usize| starts.iter().all(|&at| at + width <= size as i64);
-    if place.iter().any(|&at| at >= width)
-        || !inside(group, by_group.len())
-        || squares.len() != products.len()
-        || !(squares.is_empty() || (inside(kind, squares.len()) && kinds_are_known(group, kind)))
-    {
+    let inside = |start: i64, size: usize| start + width <= size as i64;
+    // Of the cells of this block alone: the more cells a file has, the more blocks.
+    let is_inside = |cell: usize| {
+        let (group, kind) = (group[cell], kind[cell]);
+        let known = inside(kind, squares.len()) && (group < 0 || kind >= 0);
+        inside(group, by_group.len()) && (squares.is_empty() || known)
+    };
+    let cells_are_inside = if by_cell {
+        (first..first + entries.lengths.len()).all(is_inside)
+    } else {
+        entries.across.iter().all(|&cell| is_inside(cell as usize))
+    };
+    if place.iter().any(|&at| at >= width) || squares.len() != products.len() || !cells_are_inside {
         return refuse("place, group and kind must be inside of the sums");
     }
     let cells = Cells {
@@ -179,12 +177,4 @@ pub fn add_entries<'py>(
         )
     });
     Ok(())
-}
-
-/// Whether every cell that has a group has a kind.
-fn kinds_are_known(group: &[i64], kind: &[i64]) -> bool {
-    group
-        .iter()
-        .zip(kind)
-        .all(|(&group, &kind)| group < 0 || kind >= 0)
 }

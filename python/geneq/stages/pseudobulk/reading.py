@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -80,7 +81,7 @@ class Block:
     across: np.ndarray
     values: np.ndarray
 
-    @property
+    @cached_property
     def entries(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """lengths, across and values as the extension takes them."""
         return (
