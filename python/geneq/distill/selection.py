@@ -29,7 +29,7 @@ LEAST_GAIN = 1e-3
 NODES_A_CLASS = 3
 # A tanh whose argument has more than this standard deviation is a step: no member has one.
 STEP = 4 / 3 * MOST_STEEP
-# Share of measured expression in what the constants of a form in programmes are fitted to.
+# Share of measured expression in what constants are fitted to, out of fold and in programmes.
 MEASURED = 0.25
 # Constants are rounded by less than this share of their standard error, and together move the
 # predictions by less than this share of their standard deviation.
@@ -75,11 +75,19 @@ class Sample:
     def target(self, form: Form) -> np.ndarray:
         """What the constants of a form are fitted to, float64[n].
 
-        Measured expression; for a form in programmes the mean of this and of the teacher's
-        predictions, weighted by MEASURED. Programmes fit the expression that they were learned from
-        too well, so that its noise would enlarge their constants.
+        Measured expression; for a form in programmes the `blend`. Programmes fit the expression
+        that they were learned from too well, so that its noise would enlarge their constants.
         """
         return blended(self.y, self.teacher, self.measured_share(form))
+
+    @cached_property
+    def blend(self) -> np.ndarray:
+        """Measured expression with the share MEASURED, and the teacher's predictions, float64[n].
+
+        Out of fold the constants of every form are fitted to it: to measured expression alone,
+        which is noisier, forms without programmes would be at a disadvantage.
+        """
+        return blended(self.y, self.teacher, MEASURED)
 
     @property
     def teacher_errors(self) -> np.ndarray:
@@ -358,8 +366,8 @@ def judged(
 ) -> Member | None:
     """The form with constants fitted; None when it is unstable, cancels, has a step or cannot be
     fitted. start: first values of the constants, by default the form's."""
-    n, target = len(sample.y), sample.target(form)
-    everything = form.fit(sample.x, target, form.start if start is None else start)
+    n = len(sample.y)
+    everything = form.fit(sample.x, sample.target(form), form.start if start is None else start)
     if everything is None or not _is_stable(form.values(everything, sample.x, n), sample.y):
         return None
     cancelling = 1.0
@@ -371,7 +379,7 @@ def judged(
     for fold in np.unique(sample.fold):
         inside = sample.fold != fold
         x = {name: column[inside] for name, column in sample.x.items()}
-        constants = form.fit(x, target[inside], everything)
+        constants = form.fit(x, sample.blend[inside], everything)
         if constants is None:
             return None
         predicted[~inside] = form.values(constants, sample.x, n)[~inside]
