@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--genome", default="genome", help="its name in the samplesheet")
     parser.add_argument("--short", action="store_true", help="also equations of at most 20 nodes")
+    parser.add_argument("--beside", help="outdir of another run of the data set with --cv")
     parser.add_argument("--quick", action="store_true", help="two cell types: under a minute")
     parser.add_argument("--json", help="write the figures here too")
     args = parser.parse_args()
@@ -62,34 +63,66 @@ def main() -> None:
     genome = Path(args.results) / "genomes" / args.genome
     types = measured_types(run)[: 2 if args.quick else None]
     genes = GENES.read(genome / "genes" / "genes.parquet")
-    features = Features.read(genome / "featurize" / "features.zarr")
-    searched = [path.parents[1] for path in sorted(run.glob("cv/*/search/predictions.parquet"))]
-    zarr = genome / "featurize" / "features.zarr"
-    folds = [PREDICTIONS.read(latest(folder)) for folder in searched]
-    folds = [fold[fold["cell_type"].isin(types)] for fold in folds]
+    folds = predictions(run, types)
+    if args.beside:
+        other = predictions(Path(args.beside) / "datasets" / args.dataset, types)
+        figures = compared(pool_cv(folds), pool_cv(other), gene_blocks(genes))
+    else:
+        zarr = genome / "featurize" / "features.zarr"
+        figures = beside_trees(run, types, folds, zarr, gene_blocks(genes), args.short)
+    print_figures(figures)
+    if args.json:
+        Path(args.json).write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def predictions(run: Path, types: list[str]) -> list[pd.DataFrame]:
+    """Of these cell types, by fold: with equations where all folds were distilled."""
+    folds = [PREDICTIONS.read(latest(folder)) for folder in searched(run)]
+    return [fold[fold["cell_type"].isin(types)] for fold in folds]
+
+
+def searched(run: Path) -> list[Path]:
+    """Folders of the folds whose search has ended."""
+    return [path.parents[1] for path in sorted(run.glob("cv/*/search/predictions.parquet"))]
+
+
+def compared(table: pd.DataFrame, other: pd.DataFrame, block: pd.Series) -> dict:
+    """Figures of teacher and equations of two runs on the genes that both have."""
+    models = [
+        name for name in ("teacher", "equation", "faithful") if name in table and name in other
+    ]
+    renamed = {model: f"{model}, beside" for model in models}
+    keys = ["gene_id", "cell_type"]
+    table = table.merge(other[[*keys, *models]].rename(columns=renamed), on=keys)
+    print_r(table, [*models, *renamed.values()])
+    return differences(table, block, [(ours, peer, None) for ours, peer in renamed.items()])
+
+
+def beside_trees(
+    run: Path, types: list[str], folds: list[pd.DataFrame], zarr: Path, block: pd.Series,
+    with_short: bool,
+) -> dict:  # fmt: skip
+    """Figures of teacher and equations beside trees, and of what equations keep."""
+    features, folders = Features.read(zarr), searched(run)
     distilled = all("equation" in fold for fold in folds)
-    fronts = [reported(folder) for folder in searched if distilled]
-    if distilled and args.short:
-        more = [short(folder, zarr) for folder in searched]
+    fronts = [reported(folder) for folder in folders if distilled]
+    if distilled and with_short:
+        more = [short(folder, zarr) for folder in folders]
         folds = [
             fold.merge(table, on=["gene_id", "cell_type"])
             for fold, (table, _) in zip(folds, more, strict=True)
         ]
         fronts += [front for _, front in more]
     table = pool_cv([with_trees(fold, features) for fold in folds])
-    r = table.groupby("cell_type").apply(agreement, include_groups=False)
-    print(f"seed {SEED}; Pearson r, genes out of fold: {table['gene_id'].nunique()}")
-    print(pd.concat([r, r.mean().to_frame("mean").T]).round(3).to_string())
-    figures = differences(table, gene_blocks(genes))
+    r = print_r(table, MODELS + TREES)
+    figures = differences(table, block, DIFFERENCES)
     if distilled:
         front = pd.concat(fronts)
         front = front[front["cell_type"].isin(types)]
         sizes = front.groupby(["model", "cell_type"])[["complexity", "classes"]].mean()
         print(sizes.groupby("model").mean().round(1).to_string())
         figures |= shares(r)
-    print_figures(figures)
-    if args.json:
-        Path(args.json).write_text(json.dumps(figures, indent=1) + "\n")
+    return figures
 
 
 def latest(fold: Path) -> Path:
@@ -151,15 +184,25 @@ def trees(x, y, train, valid) -> tuple[np.ndarray, np.ndarray]:
     return model.fit(x[train], y[train]).predict(x), model.fit(x[known], y[known]).predict(x)
 
 
-def agreement(rows: pd.DataFrame) -> pd.Series:
-    return rows[[model for model in MODELS + TREES if model in rows]].corrwith(rows["measured"])
+def print_r(table: pd.DataFrame, models: list[str]) -> pd.DataFrame:
+    """Pearson r by cell type and model."""
+    models = [model for model in models if model in table]
+    r = pd.DataFrame(
+        {name: rows[models].corrwith(rows["measured"]) for name, rows in table.groupby("cell_type")}
+    ).T
+    print(f"seed {SEED}; Pearson r, genes out of fold: {table['gene_id'].nunique()}")
+    print(pd.concat([r, r.mean().to_frame("mean").T]).round(3).to_string())
+    return r
 
 
-def differences(table: pd.DataFrame, block: pd.Series) -> dict:
-    """Differences of mean r, with the 2.5 and 97.5 % points of the bootstrap."""
+def differences(table: pd.DataFrame, block: pd.Series, pairs: list[tuple]) -> dict:
+    """Differences of mean r, with the 2.5 and 97.5 % points of the bootstrap.
+
+    pairs: two models, and the lowest lower bound of their difference.
+    """
     code = pd.factorize(block[table["gene_id"]])[0]
     weights = block_weights(code, BOOTSTRAPS, SEED)
-    models = [model for model in MODELS + TREES if model in table]
+    models = {model for pair in pairs for model in pair[:2] if model in table}
     mean_r = {model: np.zeros(len(weights)) for model in models}
     types = table["cell_type"].unique()
     for cell_type in types:
@@ -169,7 +212,7 @@ def differences(table: pd.DataFrame, block: pd.Series) -> dict:
             x = table[model].to_numpy()[inside]
             mean_r[model] += weighted_r(x, y, code[inside], weights) / len(types)
     figures = {}
-    for ours, peer, floor in DIFFERENCES:
+    for ours, peer, floor in pairs:
         if ours not in models or peer not in models:
             continue
         difference = mean_r[ours] - mean_r[peer]

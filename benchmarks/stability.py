@@ -16,6 +16,7 @@ import json
 import re
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,8 @@ GENES, CHROMOSOMES, SPACING = 1200, 10, 150_000
 EXPRESSION = "c0 + c1*z_a + c2*z_b*z_c + c3*tanh(c4*z_d + c5)"
 PLANTED = np.array([5.0, 0.6, 0.4, 0.7, 1.2, 0.3])
 NAMES = ("a", "b", "c", "d")
+# Sets for the interval of r, which needs no refits, for each set for those of constants.
+MORE = 5
 # Of noise: shared by the genes of a block, and of each gene. r is then about 0.6.
 SHARED, ALONE = 0.4, 1.0
 
@@ -50,7 +53,11 @@ def main() -> None:
     args = parser.parse_args()
     summary.REFITS = args.refits
     sets, seeds = (10, []) if args.quick else (args.sets, args.seeds)
-    figures = coverage([intervals(seed) for seed in range(sets)]) if sets else {}
+    figures = {}
+    if sets:
+        tables = [of_constants(drawn(seed)) for seed in range(sets)]
+        tables += [of_r(drawn(seed)) for seed in range(MORE * sets)]
+        figures = coverage(tables)
     rows = []
     for seed in seeds:
         with tempfile.TemporaryDirectory() as folder:
@@ -66,31 +73,59 @@ def main() -> None:
 # --- intervals of a planted equation --------------------------------------------------------------
 
 
-def intervals(seed: int) -> pd.DataFrame:
-    """One set: name, inside (the interval has the truth), peer (so has that of the fit)."""
+class Drawn(NamedTuple):
+    """One set: the equation's form, fitted to training genes, and what it was drawn from.
+
+    rows: genes with measured expression and that of the equation; known: bool[n], not of the test;
+    x: variables, each float64[n].
+    """
+
+    form: Form
+    fitted: np.ndarray
+    rows: pd.DataFrame
+    blocks: pd.Series
+    known: np.ndarray
+    x: dict[str, np.ndarray]
+    rng: np.random.Generator
+
+
+def drawn(seed: int) -> Drawn:
     rng = np.random.default_rng(seed)
     genes = table()
     blocks = gene_blocks(genes)
     x, y = draw(pd.factorize(blocks)[0], rng)
     known = (genes["split"] != "test").to_numpy()
     form = Form(to_sympy(parse(EXPRESSION)), tuple(x), PLANTED)
-    train = {name: values[known] for name, values in x.items()}
-    fitted = form.fit(train, y[known], PLANTED)
-    errors = form.standard_errors(fitted, train, y[known])
-    equation, features = as_equation(fitted), as_features(genes, x)
+    fitted = form.fit({name: values[known] for name, values in x.items()}, y[known], PLANTED)
     rows = genes.assign(measured=y, teacher_out_of_fold=y, equation=form.values(fitted, x, len(y)))
-    train_rows, test_rows = (rows[some].reset_index(drop=True) for some in (known, ~known))
-    found = summary.constants(equation, train_rows, features, blocks)["values"]
+    return Drawn(form, fitted, rows, blocks, known, x, rng)
+
+
+def of_constants(drawn: Drawn) -> pd.DataFrame:
+    """name, inside (the interval has the truth), peer (so has that of the fit)."""
+    form, fitted, rows, blocks, known, x, _ = drawn
+    train = {name: values[known] for name, values in x.items()}
+    errors = form.standard_errors(fitted, train, rows["measured"].to_numpy()[known])
+    train_rows = rows[known].reset_index(drop=True)
+    features = as_features(rows, x)
+    found = summary.constants(as_equation(fitted), train_rows, features, blocks)["values"]
     half = -float(ndtri((1 - summary.LEVEL) / 2)) * errors
-    table_ = [
-        (item["name"], item["low"] <= true <= item["high"], abs(value - true) <= margin)
-        for item, true, value, margin in zip(found, PLANTED, fitted, half, strict=True)
-    ]
-    r = summary.test_r(test_rows, blocks)
-    true = r_of_many(form, fitted, rng)
+    return pd.DataFrame(
+        [
+            (item["name"], item["low"] <= true <= item["high"], abs(value - true) <= margin)
+            for item, true, value, margin in zip(found, PLANTED, fitted, half, strict=True)
+        ],
+        columns=["name", "inside", "peer"],
+    )
+
+
+def of_r(drawn: Drawn) -> pd.DataFrame:
+    """The same of r over test genes."""
+    r = summary.test_r(drawn.rows[~drawn.known].reset_index(drop=True), drawn.blocks)
+    true = r_of_many(drawn.form, drawn.fitted, drawn.rng)
     peer = np.tanh(np.arctanh(r["value"]) + np.array([-1, 1]) * half_of_r(r["genes"]))
-    table_.append(("r", r["low"] <= true <= r["high"], peer[0] <= true <= peer[1]))
-    return pd.DataFrame(table_, columns=["name", "inside", "peer"])
+    inside = r["low"] <= true <= r["high"], peer[0] <= true <= peer[1]
+    return pd.DataFrame([("r", *inside)], columns=["name", "inside", "peer"])
 
 
 def half_of_r(n: int) -> float:
