@@ -1,11 +1,13 @@
 """What an atlas of many data sets takes: seconds, peak memory of `geneq atlas`, size of the page.
 
 The report of one data set of a finished run (--report, such as
-results/demo/datasets/muscle/report) is copied under many names, its cell types repeated.
+results/demo/datasets/muscle/report) is copied under many names, its cell types repeated. Where
+Chromium is installed: seconds until it has opened the page, beyond those for an empty one.
 """
 
 import argparse
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -48,13 +50,38 @@ def measured(folder: Path, report: Path, datasets: int, cell_types: int) -> Figu
     subprocess.run(command, check=True)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-    size = (folder / "out" / "atlas.html").stat().st_size / 1e6
+    page = folder / "out" / "atlas.html"
+    size = page.stat().st_size / 1e6
     rows = f"{datasets} data sets of {cell_types} cell types"
     return {
         f"{rows}: seconds": at_most(600, seconds, "s"),
         f"{rows}: peak memory": at_most(2, peak, "GB"),
         f"{rows}: page": at_most(10, size, "MB"),
+        **opened(rows, page),
     }
+
+
+def opened(rows: str, page: Path) -> Figures:
+    """What a browser takes to read the page, run its script and lay it out."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if not program:
+        print("Chromium is not installed: the page was not opened")
+        return {}
+    (page.parent / "empty.html").write_text("<html></html>")
+    empty, whole = (
+        min(browsing(program, path) for _ in range(3))
+        for path in (page.parent / "empty.html", page)
+    )
+    return {f"{rows}: opened": at_most(2, whole - empty, "s")}
+
+
+def browsing(program: str, page: Path) -> float:
+    """Seconds from the start of the browser to a picture of the page."""
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={page.parent}/own",
+               f"--screenshot={page.parent}/page.png"]  # fmt: skip
+    start = time.perf_counter()
+    subprocess.run([program, *options, page.as_uri()], check=True, capture_output=True)
+    return time.perf_counter() - start
 
 
 def repeated(report: Path, cell_types: int) -> tuple[list[dict], pd.DataFrame]:

@@ -1,6 +1,10 @@
 """Pages with hostile names: they are text and nothing else, wherever a page shows them."""
 
 import json
+import os
+import re
+import shutil
+import subprocess
 from collections import Counter
 
 import numpy as np
@@ -117,3 +121,58 @@ def test_hostile_names_are_text_and_add_no_element_or_attribute(tmp_path, pages)
         assert page.count("script") == 1
         assert all(link.startswith(("#", "datasets/")) for link in page.links), page.links
         assert sum(name in page.text for name in HOSTILE) >= 5
+
+
+@pytest.fixture
+def browser(tmp_path):
+    """A page's path → the document once its scripts ran, and what a browser without network said
+    about it. Skips where there is no Chromium."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    if not program:
+        pytest.skip("Chromium is not installed")
+    profile = f"--user-data-dir={tmp_path / 'profile'}"
+    options = ["--headless", "--disable-gpu", "--no-first-run", profile, "--enable-logging=stderr",
+               "--host-resolver-rules=MAP * ~NOTFOUND"]  # fmt: skip
+    if os.getuid() == 0:
+        options.append("--no-sandbox")
+
+    def opened(path):
+        command = [program, *options, "--dump-dom", path.as_uri()]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+    return opened
+
+
+MARK = "document.documentElement.setAttribute(`ran`,1)"
+# An alert would wait for someone to close it.
+RUNNING = [re.sub(r"alert\(\d\)", MARK, name) for name in HOSTILE]
+
+
+@pytest.mark.parametrize("pages", [pages_of_data, loci])
+def test_in_a_browser_hostile_names_do_not_run_and_the_pages_own_script_does(
+    tmp_path, browser, pages
+):
+    for path in pages(tmp_path, RUNNING):
+        document, said = browser(path)
+        assert said == []
+        assert " ran=" not in document[: document.index("<head")]
+        shown = tmp_path / "shown.html"
+        shown.write_text(document)
+        page = Page(shown)
+        assert sum(name in page.text for name in RUNNING) >= 5
+        assert page.count("script") == 1
+        buttons = [found for tag, found in page.tags if tag == "button" and "data-column" in found]
+        assert not any("disabled" in found for found in buttons)
+        written = [found for tag, found in Page(path).tags if tag == "button"]
+        assert all("disabled" in found for found in written if "data-column" in found)
+
+
+def test_a_browser_would_run_these_names_if_they_were_not_escaped(tmp_path, browser):
+    ran = []
+    for i, name in enumerate(RUNNING):
+        path = tmp_path / f"{i}.html"
+        path.write_text(f"<html><head></head><body><p>{name}</p></body></html>")
+        ran.append(" ran=" in browser(path)[0][:40])
+    assert ran[:3] == [True, True, True]

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from geneq import cli
-from pipeline.conftest import pipeline
+from pipeline.conftest import demo
 from pipeline.test_run import files
 
 from .conftest import IMAGE, RESTRICTED
@@ -16,26 +15,10 @@ from .conftest import IMAGE, RESTRICTED
 
 @pytest.fixture
 def folder(tmp_path_factory):
-    """With what `make demo` simulates; users of containers may pass through it."""
+    """Users of containers may pass through it."""
     folder = tmp_path_factory.mktemp("demo")
     folder.chmod(0o711)
-    assert cli.main(["simulate", "--out", str(folder / "input"), "--seed", "1"]) == 0
     return folder
-
-
-def demo(folder: Path, *words) -> None:
-    """A run with -profile demo, or another, over the simulated data; it must end well."""
-    simulated = {
-        "input": "samplesheet.csv",
-        "fasta": "genome.fa.gz",
-        "gtf": "genes.gtf",
-        "loci": "loci.csv",
-        "vcf": "variants.vcf",
-        "truth": "truth.parquet",
-    }
-    given = [f"--{name}={folder.parent / 'input' / file}" for name, file in simulated.items()]
-    run = pipeline(folder, *words, *given, "--outdir", "results", timeout=7200)
-    assert run.status == 0, run.text
 
 
 def results(folder: Path) -> dict[Path, bytes]:

@@ -33,6 +33,7 @@ SlurmdPidFile={folder}/slurmd.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
 ReturnToService=2
+MinJobAge=7200
 SlurmdTimeout=10
 SchedulerParameters=sched_interval=1,bf_interval=2,batch_sched_delay=1
 JobAcctGatherType=jobacct_gather/linux

@@ -1,10 +1,11 @@
 """What happens on a real Slurm when jobs, nodes and the controller fail."""
 
+import json
 import re
 import time
 from pathlib import Path
 
-from pipeline.conftest import ROOT, attempts, pipeline, summary
+from pipeline.conftest import ROOT, attempts, demo, pipeline, summary
 
 from .conftest import config
 
@@ -127,3 +128,23 @@ def test_after_nextflow_was_killed_its_jobs_are_cancelled_and_the_rest_is_resume
     assert again.status == 0, again.text
     assert {"SEARCH (a)", "DISTILL (a)", "REPORT (a)"} < {*again.submitted}
     assert {"SEARCH (b)", "DISTILL (b)", "REPORT (b)"} < {*again.cached}
+
+
+def test_the_demo_runs_in_arrays_that_ask_for_a_gpu(tmp_path, slurm):
+    """The real stages; what is planted in 3,000 genes and in the loci is found."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    limits = ("--max_time", "30.min", "--max_memory", "3.GB")
+    given = ("-profile", "demo,slurm", *limits, "--array", 10, "--gpu", *config(folder))
+    demo(folder, *given, env=slurm.env)
+    found = json.loads((folder / "results/recovery.json").read_text())
+    assert len(found) == 4 and all(entry["recovered"] for entry in found), found
+    for stage, gpus, least in (("SEARCH", 1, 2), ("SCORE", 1, 1), ("DISTILL", 0, 2)):
+        jobs = [rows[-1]["native_id"] for rows in attempts(folder, stage).values()]
+        assert len(jobs) >= least and all("_" in job for job in jobs), jobs
+        for job in jobs:
+            text = slurm.scontrol("show", "job", job)
+            assert "JobState=COMPLETED" in text
+            assert ("TresPerNode=gres:gpu:1" in text) == bool(gpus)
+    # Of each stage, the tasks are one array.
+    assert len({job.split("_")[0] for job in jobs}) == 1

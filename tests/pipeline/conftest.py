@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from geneq import cli
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -49,6 +51,25 @@ def pipeline(
 ) -> Run:
     """Run the pipeline of `checkout` in `folder`."""
     return nextflow(folder, "run", checkout / "main.nf", *words, timeout=timeout, env=env)
+
+
+def demo(folder: Path, *words, **options) -> Run:
+    """A run over the data of `make demo`, simulated beside `folder`; it must end well."""
+    data = folder.parent / "input"
+    if not data.exists():
+        assert cli.main(["simulate", "--out", str(data), "--seed", "1"]) == 0
+    files = {
+        "input": "samplesheet.csv",
+        "fasta": "genome.fa.gz",
+        "gtf": "genes.gtf",
+        "loci": "loci.csv",
+        "vcf": "variants.vcf",
+        "truth": "truth.parquet",
+    }
+    given = [f"--{name}={data / file}" for name, file in files.items()]
+    run = pipeline(folder, *words, *given, "--outdir", "results", timeout=7200, **options)
+    assert run.status == 0, run.text
+    return run
 
 
 def with_lib(folder: Path, script: str) -> Run:
