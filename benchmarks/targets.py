@@ -22,7 +22,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from figures import Figure, machine, write_json
@@ -102,12 +101,10 @@ def agreement(source: Source, cell_type: str) -> dict[str, float]:
     return found
 
 
-@torch.inference_mode()
 def network(source: Source, columns: np.ndarray, head: int) -> np.ndarray:
     """float64[n]: what a head of the network predicts from float32[n, columns]."""
     teacher = source.teacher
-    pooled = teacher.network.pool(teacher.scaling.x(columns)).numpy()
-    return teacher.predict_pooled(pooled)[:, head].astype(float)
+    return teacher.predict_pooled(teacher.pool(columns))[:, head].astype(float)
 
 
 def samples(source: Source, columns: np.ndarray) -> dict[str, np.ndarray]:

@@ -531,9 +531,13 @@ class TrainedTeacher:
         return found + [Variable(None, None)] * self.network.architecture.programmes
 
     @torch.inference_mode()
+    def pool(self, columns: np.ndarray) -> np.ndarray:
+        """Features on its scale, float32[n, columns] → variables, float32[n, variables]."""
+        return self.network.pool(self.scaling.x(columns)).numpy()
+
     def pooled(self, features: Features) -> np.ndarray:
         """The variables of genes, float32[genes, variables]."""
-        return self.network.pool(self.scaling.x(features.matrix(self.scale))).numpy()
+        return self.pool(features.matrix(self.scale))
 
     @torch.inference_mode()
     def members(self, pooled: np.ndarray) -> np.ndarray:

@@ -18,7 +18,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import sympy
-import torch
 
 from ..equations import Form, nodes, with_numbers
 from .cell_type import SEARCH_ROWS, CellType, Settings, Source, sample_of
@@ -324,8 +323,7 @@ def _common(
     wide = _wide([frame[frame["split"] == "train"] for frame in rows])
     columns = source.columns[source.places(wide.index)]
     teacher = source.teacher
-    with torch.inference_mode():
-        pooled = teacher.network.pool(teacher.scaling.x(columns)).numpy()
+    pooled = teacher.pool(columns)
     importance = importances(teacher, pooled, types, settings.seed)
     ranked = np.argsort(-importance.sum(1), kind="stable")
     places = [int(v) for v in ranked if importance[v].max() >= IMPORTANT]

@@ -70,8 +70,7 @@ def offered(
     predicted: float64[n], the teacher's predictions of these genes; classes: the most that a
     programme may have.
     """
-    with torch.inference_mode():
-        pooled = teacher.network.pool(teacher.scaling.x(columns)).numpy()
+    pooled = teacher.pool(columns)
     places = important(teacher, pooled, head, seed)
     mixed: list[np.ndarray] = []
     if places and programmes:
