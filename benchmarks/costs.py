@@ -1,7 +1,7 @@
 """What very many data sets and loci would cost, by arithmetic: tasks, CPU hours, disk space, money.
 
 No run is made. The figures of one data set and of one locus are those that other benchmarks
-measured (MEASURED says which), and every one can be given on the command line, as can prices.
+measured (MEASURED says which), and every one can be given on the command line. Prices are in PRICES.
 Printed are the products, and how long the scheduler takes to be asked for that many tasks.
 """
 
@@ -12,14 +12,15 @@ from pathlib import Path
 # Of one data set of 20 cell types with 10,000 to 15,000 genes in 120 columns (60-bp promoters,
 # HOCOMOCO), CPU s of one core: `geneq search --trials 8` took 479 s for 18 sorted blood cell types
 # and 14,862 genes, `geneq distill` 28 s a cell type for PBMC 3k and 9,942 genes. A replicate of a
-# cell type: docs/equations.md. A locus of 249 nt with 20,000 sequences: benchmarks/loci.py with
-# DeepSTARR on 2 cores. Memory of Nextflow: benchmarks/scale.py.
+# cell type, of the same PBMC 3k: `geneq stability --replicates 50 --shard 1/50`. A locus of 249 nt
+# with 20,000 sequences: benchmarks/loci.py with DeepSTARR, tasks of one core. Memory of Nextflow:
+# benchmarks/scale.py.
 MEASURED = {
     "search": (530.0, "CPU s of the search of a data set"),
     "distill": (560.0, "CPU s of distilling a data set"),
     "other": (60.0, "CPU s of pseudobulk and report of a data set"),
-    "replicate": (5.0, "CPU s of a replicate of a cell type"),
-    "locus": (14.0, "CPU s of a locus, scored on CPUs"),
+    "replicate": (7.0, "CPU s of a replicate of a cell type"),
+    "locus": (7.0, "CPU s of a locus, scored on CPUs"),
     "dataset_mb": (30.0, "MB of a data set in the work directory"),
     "locus_mb": (0.56, "MB of a locus in the work directory"),
     "task_mb": (0.1, "MB of Nextflow's memory for a task"),

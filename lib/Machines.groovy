@@ -57,6 +57,10 @@ class Machines {
         if (given.scratch && profiles.any { profile -> profile in CLOUDS }) {
             errors << "--scratch cannot be used with -profile ${profiles.intersect(CLOUDS)[0]}: its tasks always work on a disk of their machine"
         }
+        def clouds = profiles.intersect(CLOUDS)
+        if (clouds && given.oracle && Named.environment(given.oracle) && !given.oracle_container) {
+            errors << "--oracle ${given.oracle} needs --oracle_container with -profile ${clouds[0]}: an image in a registry, built with bin/geneq-image ${Named.environment(given.oracle)}"
+        }
         if (given.cleanup && given.publish_mode == 'symlink') {
             errors << '--cleanup cannot be used with --publish_mode symlink: it removes the files that the links lead to'
         }

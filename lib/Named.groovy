@@ -25,6 +25,9 @@ class Named {
     // Types that read the configuration of a network from a JSON file next to theirs.
     private static final List<String> KERAS = ['keras', 'deepstarr', 'xpresso']
 
+    // Types whose packages cannot be in the usual environment; each has an image of its own.
+    private static final List<String> ENVIRONMENTS = ['enformer', 'borzoi']
+
     // Types without per-bin outputs.
     private static final Map<String, String> NO_BINS = [
         xpresso: 'has one score for a gene',
@@ -100,6 +103,11 @@ class Named {
             throw new AbortOperationException("--oracle names ${Text.visible(name)}, and there is no ${needed} ${Text.visible(what)}. Relative paths start at the folder in which the pipeline was started; of several oracles, name one of another package first")
         }
         return new Named(name, null)
+    }
+
+    /** The environment that oracles joined by + need; null for the usual one. */
+    static String environment(String names) {
+        return ENVIRONMENTS.find { kind -> names =~ /(^|\+)${kind}:/ }
     }
 
     /** The files and folders of oracles, each once. */

@@ -7,7 +7,8 @@ import nextflow.util.MemoryUnit
  * What tasks request beside the settings of a site: accounts, GPUs and limits. A selector's
  * clusterOptions or containerOptions replace those of a wider scope, so the profiles set neither: they put
  * what all jobs need into ext.jobOptions, what those with a GPU need into ext.gpuJobOptions and
- * ext.gpuContainerOptions, and it is added here.
+ * ext.gpuContainerOptions, and it is added here. ext.oracleContainer is the image of an oracle that
+ * cannot share the usual environment.
  */
 class Requests {
 
@@ -24,8 +25,18 @@ class Requests {
             selectors.values().findAll { settings -> settings.containsKey(option) }
                 .each { settings -> append(settings, option, ext) }
         }
+        image(process, given, ext)
         if (!process.resourceLimits) {
             process.resourceLimits = { -> limits(given, delegate.task.executor) }
+        }
+    }
+
+    // Tasks that open oracles: the image that was given, else that of an oracle's own environment.
+    private static void image(Map process, Map given, Map ext) {
+        def settings = process.computeIfAbsent('withLabel:oracle') { [:] }
+        def usual = settings.container ?: process.container
+        settings.container = { ->
+            given.oracle_container ?: resolved(delegate.task.ext.environment && ext.oracleContainer ? ext.oracleContainer : usual, delegate)
         }
     }
 

@@ -5,7 +5,7 @@ import nextflow.exception.AbortOperationException
 /** Loci, experiments and replicates of equations divided into tasks. */
 class Shards {
 
-    /** Genes of all cell types and replicates that a task searches equations on; about 40 minutes. */
+    /** Genes of all cell types and replicates that a task searches equations on; 12 to 40 minutes. */
     static final long REPLICATED_GENES = 1_000_000
 
     /**
@@ -74,6 +74,7 @@ class Shards {
             name: shard.name.toString(),
             loci: shard.rows.collect { each -> each.locus ?: each.experiment },
             genome: shard.genome,
+            oracle: oracle.staged,
             sheet: sheet(shard.rows.collect { row -> row + [oracle: oracle] }),
         ]
     }

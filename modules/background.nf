@@ -4,6 +4,7 @@ process BACKGROUND {
     label 'medium'
     label 'gpu'
     label 'oracle'
+    ext environment: { Named.environment(options.equation_oracles) }
     errorStrategy { Failures.strategy(task) }
 
     input:

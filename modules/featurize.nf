@@ -4,6 +4,7 @@ process FEATURIZE {
     label 'medium'
     label 'gpu'
     label 'oracle'
+    ext environment: { Named.environment(options.oracle) }
     errorStrategy { Failures.strategy(task) }
 
     input:

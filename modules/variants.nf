@@ -4,6 +4,7 @@ process VARIANTS {
     label 'medium'
     label 'gpu'
     label 'oracle'
+    ext environment: { Named.environment(meta.named.equation_oracles ?: meta.oracle) }
     errorStrategy { Failures.strategy(task) }
 
     input:

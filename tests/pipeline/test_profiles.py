@@ -287,6 +287,11 @@ REFUSED = [
         "--container must be an image in a registry with -profile azurebatch, not 'geneq:cpu'",
         BUCKET.format("az", "azurebatch"),
     ]),
+    ("k8s", {"container": "registry/x", "volume_claim": "c", "volume_path": "/scratch",
+             "oracle": "kmers:3+borzoi:x"}, [
+        "--oracle kmers:3+borzoi:x needs --oracle_container with -profile k8s: an image in a "
+        "registry, built with bin/geneq-image borzoi",
+    ]),
     ("k8s", {"container": "registry/x"}, [
         NEEDS.format("volume_claim", "k8s", "k8s.storageClaimName"),
         "-work-dir must be in the volume of --volume_claim, which is mounted at /workspace "
@@ -447,6 +452,40 @@ def test_options_of_a_site_are_kept(cluster, gpu):
         assert "--env SITE=1" in container
         assert ("--gpus all" in container) == asked
         assert f" geneq:{'gpu' if gpu == 'true' else 'cpu'} " in container
+
+
+@pytest.mark.parametrize("given", [(), ("--oracle_container", "geneq:mine")])
+def test_oracles_with_an_environment_of_their_own_run_in_its_image(cluster, given):
+    """An experiment and features of each kind; stages that open no oracle have the usual image."""
+    folder, env = cluster
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+    rows = ["experiment,recipe,oracle", "x,r.json,borzoi:a:CAGE", "y,r.json,motifs:core"]
+    (folder / "sheet.csv").write_text("\n".join(rows))
+    (folder / "data.csv").write_text("dataset,h5ad,cell_type_key\na,a.h5ad,k\n")
+    for name in ("a.h5ad", "p.fa"):
+        (folder / name).touch()
+    (folder / "site.config").write_text(
+        "executor.pollInterval = '1s'\nprocess.container = 'geneq:site'\n"
+    )
+    run = pipeline(
+        *(folder, "-c", "site.config", "-profile", "slurm,docker", "-stub", "--replicates", 0),
+        *("--experiments", "sheet.csv", "--input", "data.csv", "--promoters", "p.fa"),
+        *("--oracle", "motifs:core+enformer:b", *given),
+        env=env,
+    )
+    assert run.status == 0, run.text
+    images = {}
+    for script in folder.glob("work/*/*/.command.run"):
+        text = script.read_text()
+        ((stage, tag),) = re.findall(r"^### name: '(?:\w+:)*(\w+) \((.*)\)'", text, re.MULTILINE)
+        (images[stage, tag],) = re.findall(r"docker run .* (geneq:\w+) ", text)
+    mine = given[-1] if given else None
+    assert images.pop(("SCORE", "x")) == (mine or "geneq:borzoi")
+    featurized = {images.pop(key) for key in [*images] if key[0] == "FEATURIZE"}
+    assert featurized == {mine or "geneq:enformer"}
+    assert images.pop(("SCORE", "y")) == (mine or "geneq:site")
+    assert len(images) > 5 and {*images.values()} == {"geneq:site"}
 
 
 SELECTORS = """
