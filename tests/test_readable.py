@@ -46,6 +46,16 @@ def test_the_shortest_form_has_the_same_values(x, text, nodes):
     assert Form.of(found).complexity <= nodes < Form.of(long).complexity + 1
 
 
+@pytest.mark.parametrize("order", ["abc", "bca", "cab"])
+@pytest.mark.parametrize("factor", ["exp(0.2*{} + 1.0)", "-exp(0.2*{})", "3.0*exp(0.2*{})"])
+def test_of_the_sums_in_a_product_one_has_a_coefficient(order, factor):
+    first, second, third = order
+    product = f"({{}}*{first}**2 - 1.5)*({{}}*{second}**2 - 7.0)*{factor.format(third)}"
+    form = Form.of(shortest(expression(f"0.3 + {product.format(0.5, 2.0)}")))
+    # 0.3, the coefficient, the constants of both sums, and 0.2
+    assert len(form.start) == 5
+
+
 def test_terms_that_say_the_same_become_one(x):
     long = expression("1.0 + 3.0*tanh(0.5*a) - 2.0*tanh(0.52*a) + 0.5*b")
     short = tidy(long, x, values(long, x).var())

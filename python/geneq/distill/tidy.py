@@ -192,12 +192,13 @@ def _product_of_unit_sums(part: sympy.Expr) -> sympy.Expr:
     sums = [factor for factor in part.args if factor.is_Add]
     if len(sums) < 2:
         return part
-    number: sympy.Expr = sympy.Float(1)
+    # A number left in front would be multiplied into any of the sums.
+    number = sympy.Mul(*(factor for factor in part.args if factor.is_number))
     units: list[sympy.Expr] = []
     for factor in sums[1:]:
         scale, unit = _unit(factor)
         number, units = number * scale, [*units, unit]
-    others = [factor for factor in part.args if not factor.is_Add]
+    others = [factor for factor in part.args if not (factor.is_Add or factor.is_number)]
     return sympy.Mul(*others, sympy.expand_mul(number * sums[0]), *units)
 
 
