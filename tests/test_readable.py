@@ -50,8 +50,8 @@ def test_the_shortest_form_has_the_same_values(x, text, nodes):
 @pytest.mark.parametrize("factor", ["exp(0.2*{} + 1.0)", "-exp(0.2*{})", "3.0*exp(0.2*{})"])
 def test_of_the_sums_in_a_product_one_has_a_coefficient(order, factor):
     first, second, third = order
-    product = f"({{}}*{first}**2 - 1.5)*({{}}*{second}**2 - 7.0)*{factor.format(third)}"
-    form = Form.of(shortest(expression(f"0.3 + {product.format(0.5, 2.0)}")))
+    product = f"(0.5*{first}**2 + 3.0)*(-0.3*{second}**2 - 7.0)*{factor.format(third)}"
+    form = Form.of(shortest(expression(f"0.3 + {product}")))
     # 0.3, the coefficient, the constants of both sums, and 0.2
     assert len(form.start) == 5
 
