@@ -27,7 +27,8 @@ def shardsOf(expression, about, options) {
     return Shards.ofReplicates(options.replicates, options.shard_replicates, document(about).n_genes, cellTypes)
 }
 
-// [dataset, what `some` has of it], an empty list for a data set that it lacks.
+// [dataset, what `some` has of it], an empty list for a data set that it lacks; that comes last, when
+// no other data set can have anything.
 def orNone(none, some) {
     return none.join(some, remainder: true).map { dataset, empty, found -> [dataset, found ?: empty] }
 }
@@ -136,7 +137,8 @@ workflow EQUATIONS {
     // A report is written without the stability of equations and the effects of variants if these
     // fail or are not wanted.
     none = equations.map { dataset, _distill -> [dataset, []] }
-    stability = orNone(none, STABILITY.out.stability.map { meta, folder -> [meta.dataset, folder] })
+    found = STABILITY.out.stability.map { meta, folder -> [meta.dataset, folder] }
+    stability = options.replicates > 0 ? orNone(none, found) : none
     effects = vcf ? orNone(none, EXPRESSION.out.effects) : none
 
     REPORT(

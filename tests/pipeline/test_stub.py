@@ -207,6 +207,25 @@ def test_replicates_of_a_small_data_set_are_one_task(tmp_path):
     assert wanted <= {*more.submitted} and "SEARCH (a)" in more.cached
 
 
+@pytest.mark.parametrize("given", [("--replicates", 0), (), ("--cv",)])
+def test_the_report_of_a_data_set_does_not_wait_for_other_data_sets(tmp_path, given):
+    for name in ("a.h5ad", "b.h5ad", "p.fa"):
+        (tmp_path / name).touch()
+    (tmp_path / "s.csv").write_text("dataset,h5ad,cell_type_key\na,a.h5ad,k\nb,b.h5ad,k\n")
+    # The search of `a` waits for the report of `b`, at most three minutes.
+    wait = (
+        f"timeout 180 bash -c 'until [ -e {tmp_path}/results/datasets/b/report ]; do sleep 1; done'"
+    )
+    (tmp_path / "slow.config").write_text(
+        f"process {{ withName: 'SEARCH' {{ beforeScript = {{ "
+        f'task.tag.toString() == \'a\' ? """{wait} || exit 1""" : \'\' }} }} }}\n'
+        "executor.cpus = 4\n"
+    )
+    inputs = ("-stub", "-c", "slow.config", "--input", "s.csv", "--promoters", "p.fa")
+    run = pipeline(tmp_path, *inputs, *given)
+    assert run.status == 0, run.text
+
+
 def test_the_number_of_replicates_of_a_task_is_by_genes_and_cell_types(tmp_path):
     cases = {
         (50, None, 100, 4): 1,
