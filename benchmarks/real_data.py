@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("--dataset", required=True)
     parser.add_argument("--genome", default="genome", help="its name in the samplesheet")
     parser.add_argument("--short", action="store_true", help="also equations of at most 20 nodes")
+    parser.add_argument("--no_trees", action="store_true", help="without trees: quick")
     parser.add_argument("--beside", help="outdir of another run of the data set with --cv")
     parser.add_argument("--quick", action="store_true", help="two cell types: under a minute")
     parser.add_argument("--json", help="write the figures here too")
@@ -69,7 +70,9 @@ def main() -> None:
         figures = compared(pool_cv(folds), pool_cv(other), gene_blocks(genes))
     else:
         zarr = genome / "featurize" / "features.zarr"
-        figures = beside_trees(run, types, folds, zarr, gene_blocks(genes), args.short)
+        figures = beside_peers(
+            run, types, folds, zarr, gene_blocks(genes), args.short, not args.no_trees
+        )
     print_figures(figures)
     if args.json:
         Path(args.json).write_text(json.dumps(figures, indent=1) + "\n")
@@ -98,22 +101,25 @@ def compared(table: pd.DataFrame, other: pd.DataFrame, block: pd.Series) -> dict
     return differences(table, block, [(ours, peer, None) for ours, peer in renamed.items()])
 
 
-def beside_trees(
+def beside_peers(
     run: Path, types: list[str], folds: list[pd.DataFrame], zarr: Path, block: pd.Series,
-    with_short: bool,
+    shorter: bool, grown: bool,
 ) -> dict:  # fmt: skip
-    """Figures of teacher and equations beside trees, and of what equations keep."""
+    """Figures of teacher and equations beside baselines, and of what equations keep.
+
+    shorter: with those of at most SHORT nodes; grown: with boosted trees.
+    """
     features, folders = Features.read(zarr), searched(run)
     distilled = all("equation" in fold for fold in folds)
     fronts = [reported(folder) for folder in folders if distilled]
-    if distilled and with_short:
+    if distilled and shorter:
         more = [short(folder, zarr) for folder in folders]
         folds = [
             fold.merge(table, on=["gene_id", "cell_type"])
             for fold, (table, _) in zip(folds, more, strict=True)
         ]
         fronts += [front for _, front in more]
-    table = pool_cv([with_trees(fold, features) for fold in folds])
+    table = pool_cv([with_trees(fold, features) for fold in folds] if grown else folds)
     r = print_r(table, MODELS + TREES)
     figures = differences(table, block, DIFFERENCES)
     if distilled:
