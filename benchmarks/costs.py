@@ -1,7 +1,8 @@
 """What very many data sets and loci would cost, by arithmetic: tasks, CPU hours, disk space, money.
 
 No run is made. The figures of one data set and of one locus are those that other benchmarks
-measured (MEASURED says which), and every one can be given on the command line; prices cannot. Printed are the products, and how long the scheduler takes to be asked for that many tasks.
+measured (MEASURED says which), and every one can be given on the command line; prices cannot.
+Printed are the products, and how long the scheduler takes to be asked for that many tasks.
 """
 
 import argparse
