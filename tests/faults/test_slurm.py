@@ -146,4 +146,4 @@ def test_the_demo_runs_in_arrays_that_ask_for_a_gpu(tmp_path, slurm):
             assert "JobState=COMPLETED" in text
             assert ("TresPerNode=gres:gpu:1" in text) == gpu
         # Of the two data sets; a single task is a job of its own.
-        assert stage == "SCORE" or len(jobs) == 2 and len({j.split("_")[0] for j in jobs}) == 1
+        assert stage == "SCORE" or (len(jobs) == 2 and len({j.split("_")[0] for j in jobs}) == 1)
