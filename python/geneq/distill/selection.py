@@ -1,9 +1,9 @@
 """Which member of a Pareto front is the equation: decided against measured expression.
 
 Constants are refitted in each fold and the squared errors taken out of fold. The choice is the
-simplest member whose mean error is within one paired standard error of the best, or the simplest
-that keeps a stated share of the teacher's gain; the constant is always among the candidates. Beside
-it is the member with the lowest error, the *faithful* one.
+simplest member whose mean error is within one paired standard error of the best, or that of a
+negligible loss; or the simplest that keeps a stated share of the teacher's gain. The constant is
+always among the candidates. Beside it is the member with the lowest error, the *faithful* one.
 
 Programmes were learned from the expression of the genes that members are judged on. What depends on
 how large their effect is (constants, the share of the teacher's gain) is therefore taken from the
@@ -23,13 +23,17 @@ from .tidy import MOST_CANCELLING, conditioning, tidy
 # Least gain over the constant, in standard errors: of the equation, and of the network. The
 # equation's variables were learned on the same genes, so the network's counts for more.
 LEAST_Z, LEAST_TEACHER_Z = 2.0, 3.0
+# A shorter member is chosen, too, where it keeps all but this share of the best one's gain over the
+# constant: on many genes with little noise, the standard error alone may be smaller than what
+# programmes gain because they were learned from the genes that they are judged on.
+LEAST_SHARE = 0.002
 # A longer member must explain this much more of the teacher's variance to be on the front.
 LEAST_GAIN = 1e-3
 # Nodes that one more class in a programme counts for: what it would add to a sum.
 NODES_A_CLASS = 3
 # A tanh whose argument has more than this standard deviation is a step: no member has one.
 STEP = 4 / 3 * MOST_STEEP
-# Share of measured expression in what constants are fitted to, out of fold and in programmes.
+# Share of measured expression in what the constants of a form in programmes are fitted to.
 MEASURED = 0.25
 # Constants are rounded by less than this share of their standard error, and together move the
 # predictions by less than this share of their standard deviation.
@@ -75,19 +79,11 @@ class Sample:
     def target(self, form: Form) -> np.ndarray:
         """What the constants of a form are fitted to, float64[n].
 
-        Measured expression; for a form in programmes the `blend`. Programmes fit the expression
-        that they were learned from too well, so that its noise would enlarge their constants.
+        Measured expression; for a form in programmes the mean of this and of the teacher's
+        predictions, weighted by MEASURED. Programmes fit the expression that they were learned from
+        too well, so that its noise would enlarge their constants.
         """
         return blended(self.y, self.teacher, self.measured_share(form))
-
-    @cached_property
-    def blend(self) -> np.ndarray:
-        """Measured expression with the share MEASURED, and the teacher's predictions, float64[n].
-
-        Out of fold the constants of every form are fitted to it: to measured expression alone,
-        which is noisier, forms without programmes would be at a disadvantage.
-        """
-        return blended(self.y, self.teacher, MEASURED)
 
     @property
     def teacher_errors(self) -> np.ndarray:
@@ -277,7 +273,8 @@ class Judge:
         members = self.front()
         faithful = min(range(len(members)), key=lambda i: members[i].mse)
         members = [_compared(member, members[faithful]) for member in members]
-        enough = [member.delta <= member.delta_se for member in members]
+        little = LEAST_SHARE * (members[0].mse - members[faithful].mse)
+        enough = [member.delta <= max(member.delta_se, little) for member in members]
         if accuracy is not None:
             enough = [kept(member, members[0]) >= accuracy for member in members]
         return members, enough.index(True) if any(enough) else faithful, faithful
@@ -366,8 +363,8 @@ def judged(
 ) -> Member | None:
     """The form with constants fitted; None when it is unstable, cancels, has a step or cannot be
     fitted. start: first values of the constants, by default the form's."""
-    n = len(sample.y)
-    everything = form.fit(sample.x, sample.target(form), form.start if start is None else start)
+    n, target = len(sample.y), sample.target(form)
+    everything = form.fit(sample.x, target, form.start if start is None else start)
     if everything is None or not _is_stable(form.values(everything, sample.x, n), sample.y):
         return None
     cancelling = 1.0
@@ -379,7 +376,7 @@ def judged(
     for fold in np.unique(sample.fold):
         inside = sample.fold != fold
         x = {name: column[inside] for name, column in sample.x.items()}
-        constants = form.fit(x, sample.blend[inside], everything)
+        constants = form.fit(x, target[inside], everything)
         if constants is None:
             return None
         predicted[~inside] = form.values(constants, sample.x, n)[~inside]
