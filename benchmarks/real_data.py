@@ -9,7 +9,8 @@ predictions by cell type, the share of the teacher's mean r that equations keep,
 complexity and number of classes, and differences of r averaged over the cell types with at least
 100,000 counts, with 95 % intervals by bootstrap over blocks of neighbouring genes: 1 Mb with an
 annotation, in compact genomes the share of 20 genes; for promoters, whose file has no positions, 5
-successive genes of a chromosome (a gene's share of the human genome is 0.2 Mb).
+successive genes of a chromosome (a gene's share of the human genome is 0.2 Mb). With --beside,
+teacher and equations are compared with those of another run instead: the same data, other features.
 """
 
 import argparse
@@ -109,7 +110,7 @@ def beside_peers(
 
     shorter: with those of at most SHORT nodes; grown: with boosted trees.
     """
-    features, folders = Features.read(zarr), searched(run)
+    folders = searched(run)
     distilled = all("equation" in fold for fold in folds)
     fronts = [reported(folder) for folder in folders if distilled]
     if distilled and shorter:
@@ -119,7 +120,10 @@ def beside_peers(
             for fold, (table, _) in zip(folds, more, strict=True)
         ]
         fronts += [front for _, front in more]
-    table = pool_cv([with_trees(fold, features) for fold in folds] if grown else folds)
+    if grown:
+        features = Features.read(zarr)
+        folds = [with_trees(fold, features) for fold in folds]
+    table = pool_cv(folds)
     r = print_r(table, MODELS + TREES)
     figures = differences(table, block, DIFFERENCES)
     if distilled:
